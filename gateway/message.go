@@ -1,0 +1,89 @@
+package gateway
+
+import "sync/atomic"
+
+// Field is one header line of a message.
+type Field struct{ Name, Value string }
+
+// Header is an ordered list of fields. Names are case-sensitive, and of a
+// repeated name the first occurrence counts (STOMP 1.2, "Repeated Header Entries").
+type Header []Field
+
+// Get returns the value of the first field of that name.
+func (h Header) Get(name string) (value string, ok bool) {
+	for i := range h {
+		if h[i].Name == name {
+			return h[i].Value, true
+		}
+	}
+	return "", false
+}
+
+// DefaultPriority is the priority of a message whose sender named none (JMS).
+const DefaultPriority = 4
+
+// Message is the currency between doors, core and store. Once handed to
+// Session.Send it must not be changed by anybody: it is shared, without copies,
+// by every receiver.
+type Message struct {
+	// ID is the message-id, given by core and stable over redelivery, fan-out,
+	// dead-lettering and restarts.
+	ID string
+	// Destination is where it was sent; never a pattern.
+	Destination Destination
+	// Header holds everything the sender said that the fields below do not:
+	// content-type, correlation-id, type, reply-to, JMSXGroupID, user properties.
+	Header Header
+	Body   []byte
+	// Text: the sender gave no length, so that JMS calls it a TextMessage.
+	Text bool
+	// Persistent messages survive restarts and power cuts; others are kept in
+	// memory while there is room and are lost when their owner dies.
+	Persistent bool
+	// Priority is 0 (lowest) to 9.
+	Priority uint8
+	// Expires is when the message is worth nothing any more, in Unix
+	// milliseconds; 0 is never.
+	Expires int64
+	// Timestamp is when it was sent, in Unix milliseconds.
+	Timestamp int64
+
+	encoded [encodings]atomic.Pointer[[]byte]
+}
+
+// encodings is how many encoded forms of a message doors may share.
+const encodings = 4
+
+// Encoded returns the form that a door left in that slot, or nil. Slots belong
+// to the doors; core and store ignore them.
+func (m *Message) Encoded(slot int) []byte {
+	if b := m.encoded[slot].Load(); b != nil {
+		return *b
+	}
+	return nil
+}
+
+// SetEncoded shares an encoded form with the other receivers of the message, so
+// that a fan-out encodes once. The bytes must not change afterwards.
+func (m *Message) SetEncoded(slot int, b []byte) { m.encoded[slot].Store(&b) }
+
+// Size is what the message counts against limits in bytes: names, values and body.
+func (m *Message) Size() int {
+	n := len(m.Body) + len(m.ID) + len(m.Destination.Name) + 64
+	for i := range m.Header {
+		n += len(m.Header[i].Name) + len(m.Header[i].Value) + 2
+	}
+	return n
+}
+
+// Delivery is a message on its way to one subscription.
+type Delivery struct {
+	Message *Message
+	// Tag names the delivery within its subscription: it is what Subscription.Ack
+	// takes. Tags of a subscription grow in order of delivery, except that a
+	// message that comes back keeps its own.
+	Tag uint64
+	// Redeliveries is how often the message may have been handed out before
+	// without having been acknowledged. Above 0 the delivery is marked redelivered.
+	Redeliveries uint32
+}
