@@ -1,0 +1,156 @@
+package dispatch
+
+import (
+	"cmp"
+	"slices"
+)
+
+// Stats is a snapshot of a queue.
+type Stats struct {
+	// Waiting, InFlight and Dying entries; their sum is the queue's depth.
+	Waiting, InFlight, Dying int
+	Subscriptions            int
+	// Loaded bodies of waiting entries that the journal has too, and their bytes.
+	Loaded      int
+	LoadedBytes int64
+	// OldestWaiting is the tag of the next entry, 0 if none waits.
+	OldestWaiting uint64
+}
+
+// Stats is cheap.
+func (q *Queue) Stats() Stats {
+	s := Stats{
+		Waiting:       q.waiting.n,
+		InFlight:      q.inFlight,
+		Dying:         q.refused.n + q.expired.n + q.lapsed.n,
+		Subscriptions: len(q.subs),
+		Loaded:        q.window.held,
+		LoadedBytes:   q.window.bytes,
+	}
+	if q.waiting.n > 0 {
+		s.OldestWaiting = q.waiting.first().Tag
+	}
+	return s
+}
+
+// lines calls fn for every line of the queue until it returns false.
+func (q *Queue) lines(fn func(*line) bool) {
+	for _, l := range [...]*line{&q.waiting, &q.refused, &q.expired, &q.lapsed} {
+		if !fn(l) {
+			return
+		}
+	}
+	for _, s := range q.subs {
+		if !fn(&s.inFlight) {
+			return
+		}
+	}
+}
+
+// Moved tells that the owner appended a message again: the entry, wherever it is,
+// has that Seq from now on. false: the tag is unknown, the new record stands for nothing.
+func (q *Queue) Moved(tag, seq uint64) bool {
+	moved := false
+	q.lines(func(l *line) bool {
+		i, pos, ok := l.find(tag)
+		if !ok {
+			return true
+		}
+		e := l.chunks[i].at(pos)
+		if l == &q.waiting && e.Seq == 0 {
+			q.spilled(e)
+		}
+		l.setSeq(i, pos, seq)
+		moved = true
+		return false
+	})
+	if moved {
+		q.disordered = true
+		q.lastSeq = max(q.lastSeq, seq)
+	}
+	return moved
+}
+
+// spilled takes a waiting entry that was only in memory into the window's books:
+// it counts there from now on, or loses its body if there is no room.
+func (q *Queue) spilled(e *Entry) {
+	messages, bytes := q.bounds()
+	if q.window.held < messages && q.window.bytes+int64(e.Size) <= bytes {
+		q.window.held++
+		q.window.bytes += int64(e.Size)
+		return
+	}
+	e.Message = nil
+	q.window.unloaded++
+	q.window.ahead = 0
+}
+
+// LowestSeq returns the smallest Seq > 0 of all entries that are not gone; below
+// it the journal holds nothing of this queue. It costs a look at each line and,
+// once entries were moved, at each chunk of 256 entries.
+func (q *Queue) LowestSeq() (seq uint64, ok bool) {
+	q.lines(func(l *line) bool {
+		for _, c := range l.chunks {
+			low := c.lowest()
+			if low == 0 {
+				continue
+			}
+			if seq == 0 || low < seq {
+				seq = low
+			}
+			if !q.disordered {
+				break
+			}
+		}
+		return true
+	})
+	return seq, seq != 0
+}
+
+// Oldest returns the n entries with the smallest Seq > 0, ascending, fewer if
+// there are not as many. It costs some n per line and, once entries were moved, a
+// look at each chunk.
+func (q *Queue) Oldest(n int) []Entry {
+	if n <= 0 {
+		return nil
+	}
+	var oldest []Entry
+	q.lines(func(l *line) bool {
+		oldest = l.oldest(oldest, n, q.disordered)
+		return true
+	})
+	return smallest(oldest, n)
+}
+
+// oldest appends to found what of the line may belong to the n smallest.
+func (l *line) oldest(found []Entry, n int, disordered bool) []Entry {
+	chunks := l.chunks
+	if disordered {
+		chunks = slices.Clone(chunks)
+		slices.SortFunc(chunks, func(a, b *chunk) int { return cmp.Compare(a.lowest(), b.lowest()) })
+	}
+	own := len(found)
+	for _, c := range chunks {
+		if c.lowest() == 0 {
+			continue
+		}
+		if len(found)-own >= n {
+			found = append(found[:own], smallest(found[own:], n)...)
+			if found[len(found)-1].Seq < c.lowest() {
+				break
+			}
+		}
+		for i := range c.n {
+			if e := c.at(i); e.Seq != 0 {
+				found = append(found, *e)
+			}
+		}
+	}
+	return found
+}
+
+// smallest sorts entries by Seq and returns the first n of them.
+func smallest(entries []Entry, n int) []Entry {
+	slices.SortFunc(entries, func(a, b Entry) int { return cmp.Compare(a.Seq, b.Seq) })
+	return entries[:min(n, len(entries))]
+}

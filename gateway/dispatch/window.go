@@ -1,0 +1,252 @@
+package dispatch
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/sluice-mq/sluice/gateway"
+)
+
+// loadMost is how many messages one load asks for at most; loadStep is what the
+// credit is rounded up to.
+const (
+	loadMost = 256
+	loadStep = 64
+)
+
+// window is the book of which bodies of waiting entries are in memory. Entries
+// without a Seq are not in it: their bodies are nowhere else.
+type window struct {
+	// held bodies are in memory and also in the journal; bytes is their size.
+	held  int
+	bytes int64
+	// unloaded waiting entries have no body here.
+	unloaded int
+	// ahead is at most the number of waiting entries before the first unloaded
+	// one; it means nothing when there is none.
+	ahead int
+	// asked is the one request that is under way, by ascending seq; open of it
+	// are unanswered.
+	asked []request
+	open  int
+	// failed: the last load failed; not tried again until Retry.
+	failed bool
+}
+
+// request is a body that was asked for; tag is 0 once it was answered.
+type request struct{ seq, tag uint64 }
+
+// came counts an entry that waits from now on behind so many others; elsewhere
+// says that it went before or between them instead.
+func (w *window) came(e *Entry, behind int, elsewhere bool) {
+	switch {
+	case e.Seq == 0:
+	case e.Message != nil:
+		w.held++
+		w.bytes += int64(e.Size)
+	default:
+		if elsewhere {
+			w.ahead = 0
+		} else if w.unloaded == 0 {
+			w.ahead = behind
+		}
+		w.unloaded++
+	}
+}
+
+// went counts an entry that waits no more.
+func (w *window) went(e *Entry) {
+	w.ahead = max(w.ahead-1, 0)
+	switch {
+	case e.Seq == 0:
+	case e.Message != nil:
+		w.held--
+		w.bytes -= int64(e.Size)
+	default:
+		w.unloaded--
+	}
+}
+
+// bounds returns how much may be held: all of the window for subscriptions, a
+// quarter without.
+func (q *Queue) bounds() (messages int, bytes int64) {
+	if len(q.subs) == 0 {
+		return q.cfg.WindowMessages / 4, int64(q.cfg.WindowBytes / 4)
+	}
+	return q.cfg.WindowMessages, int64(q.cfg.WindowBytes)
+}
+
+// keeps reports whether a new last entry may keep its body: all before it have
+// theirs or will soon, and there is room.
+func (q *Queue) keeps(e *Entry) bool {
+	messages, bytes := q.bounds()
+	return q.window.unloaded <= q.window.open &&
+		q.window.held < messages && q.window.bytes+int64(e.Size) <= bytes
+}
+
+// trim drops bodies from the end until at most so many and so much are held. For
+// subscriptions it leaves one in any case.
+func (q *Queue) trim(messages int, bytes int64) {
+	w := &q.window
+	if w.held <= messages && w.bytes <= bytes {
+		return
+	}
+	left, seen, kept, size := w.held, 0, 0, int64(0)
+	q.waiting.all(func(e *Entry) bool {
+		if e.Seq != 0 && e.Message != nil {
+			left--
+			size += int64(e.Size)
+			if kept < messages && size <= bytes || kept == 0 && len(q.subs) > 0 {
+				kept++
+			} else {
+				if w.unloaded == 0 {
+					w.ahead = seen
+				}
+				w.ahead = min(w.ahead, seen)
+				w.unloaded++
+				w.held--
+				w.bytes -= int64(e.Size)
+				e.Message = nil
+			}
+		}
+		seen++
+		return left > 0
+	})
+}
+
+// rest trims the window if nobody is subscribed.
+func (q *Queue) rest() {
+	if len(q.subs) == 0 {
+		q.trim(q.bounds())
+	}
+}
+
+// load asks for the next unloaded bodies if fewer than half a batch are ahead of
+// them, there is room and no other request is under way.
+func (q *Queue) load(want int, now int64, fx *Effects) {
+	w := &q.window
+	if w.unloaded == 0 || w.open > 0 || w.failed {
+		return
+	}
+	batch := min((min(want, loadMost)+loadStep-1)/loadStep*loadStep, q.cfg.WindowMessages)
+	low := max(batch/2, 1)
+	if w.ahead >= low {
+		return
+	}
+	if w.ahead > 0 && !q.roomy(low) {
+		return
+	}
+	if q.waiting.first().Message == nil && !q.roomy(low) {
+		// What lies further back must not keep the next one out.
+		q.trim(q.cfg.WindowMessages*3/4, int64(q.cfg.WindowBytes)*3/4)
+	}
+	q.choose(batch, low, now)
+	if len(w.asked) == 0 {
+		return
+	}
+	w.open = len(w.asked)
+	slices.SortFunc(w.asked, func(a, b request) int { return cmp.Compare(a.seq, b.seq) })
+	for i := range w.asked {
+		fx.Load = append(fx.Load, w.asked[i].seq)
+	}
+}
+
+// roomy reports whether a load is worth its while.
+func (q *Queue) roomy(low int) bool {
+	return q.cfg.WindowMessages-q.window.held >= low &&
+		int64(q.cfg.WindowBytes)-q.window.bytes >= int64(q.cfg.WindowBytes)/4
+}
+
+// choose fills asked with the next unloaded entries, at most batch, as far as the
+// window has room, but with the very next one in any case. It sets ahead.
+func (q *Queue) choose(batch, low int, now int64) {
+	w := &q.window
+	w.asked = w.asked[:0]
+	room, bytes := q.cfg.WindowMessages-w.held, int64(q.cfg.WindowBytes)-w.bytes
+	seen, found := 0, false
+	q.waiting.all(func(e *Entry) bool {
+		unloaded := e.Message == nil && dueOf(e) > now
+		if unloaded {
+			if !found {
+				found, w.ahead = true, seen
+				if seen > 0 && (seen >= low || !q.roomy(low)) {
+					return false
+				}
+			}
+			room--
+			bytes -= int64(e.Size)
+			if (room < 0 || bytes < 0) && (seen > 0 || len(w.asked) > 0) {
+				return false
+			}
+			w.asked = append(w.asked, request{seq: e.Seq, tag: e.Tag})
+		}
+		seen++
+		if !found {
+			return seen < low // beyond that it is too far off to be asked for
+		}
+		return len(w.asked) < min(batch, w.unloaded) && seen < batch+q.cfg.WindowMessages
+	})
+	if !found {
+		w.ahead = seen
+	}
+}
+
+// Loaded answers Load: msgs[i] is the message of seqs[i], or nil if the journal
+// has it no more; then the entry is dropped without a word.
+func (q *Queue) Loaded(seqs []uint64, msgs []*gateway.Message, now int64, fx *Effects) {
+	for i, seq := range seqs {
+		if tag, ok := q.window.answer(seq); ok && i < len(msgs) {
+			q.loaded(seq, tag, msgs[i])
+		}
+	}
+	q.rest()
+	q.window.ahead = 0
+	q.pump(now, fx)
+}
+
+// loaded gives a waiting entry its body.
+func (q *Queue) loaded(seq, tag uint64, m *gateway.Message) {
+	i, pos, ok := q.waiting.find(tag)
+	if !ok {
+		return // it died or was acknowledged meanwhile
+	}
+	e := q.waiting.chunks[i].at(pos)
+	switch {
+	case e.Message != nil:
+	case m != nil:
+		e.Message = m
+		q.window.unloaded--
+		q.window.held++
+		q.window.bytes += int64(e.Size)
+	case e.Seq == seq:
+		q.takeWaiting(i, pos)
+	}
+	// A moved entry whose old record is gone is asked for again under its new one.
+}
+
+// answer strikes seq from the request and returns whose body it is.
+func (w *window) answer(seq uint64) (tag uint64, ok bool) {
+	i, ok := slices.BinarySearchFunc(w.asked, seq, func(r request, seq uint64) int { return cmp.Compare(r.seq, seq) })
+	if !ok || w.asked[i].tag == 0 || w.open == 0 {
+		return 0, false
+	}
+	tag, w.asked[i].tag = w.asked[i].tag, 0
+	w.open--
+	return tag, true
+}
+
+// LoadFailed answers Load when the journal could not be read. Nothing is asked
+// for again before Retry or Tick.
+func (q *Queue) LoadFailed(seqs []uint64) {
+	for _, seq := range seqs {
+		if _, ok := q.window.answer(seq); ok {
+			q.window.failed, q.window.ahead = true, 0
+		}
+	}
+}
+
+// Retry allows loads again after LoadFailed.
+func (q *Queue) Retry(now int64, fx *Effects) {
+	q.window.failed = false
+	q.pump(now, fx)
+}
