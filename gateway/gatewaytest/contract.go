@@ -1,0 +1,145 @@
+package gatewaytest
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-mq/sluice/gateway"
+)
+
+// Wait is how long anything in a test may take before it counts as never.
+const Wait = 20 * time.Second
+
+// Eventually polls until ok returns true.
+func Eventually(t testing.TB, ok func() bool, what string, args ...any) {
+	t.Helper()
+	for deadline := time.Now().Add(Wait); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("never happened: "+what, args...)
+		}
+	}
+}
+
+// Message makes a message to a queue.
+func Message(queue, id, body string) *gateway.Message {
+	return &gateway.Message{
+		ID: id, Destination: gateway.Destination{Kind: gateway.KindQueue, Name: queue},
+		Body: []byte(body), Persistent: true, Priority: gateway.DefaultPriority,
+	}
+}
+
+// Answer waits for the outcome of appends.
+type Answer struct {
+	mu   sync.Mutex
+	seqs []uint64
+	errs []error
+}
+
+// Appended implements gateway.Appended.
+func (a *Answer) Appended(seq uint64, err error) {
+	a.mu.Lock()
+	a.seqs, a.errs = append(a.seqs, seq), append(a.errs, err)
+	a.mu.Unlock()
+}
+
+// Await returns the sequences of n answers, in the order of the answers, and fails on an error.
+func (a *Answer) Await(t testing.TB, n int) []uint64 {
+	t.Helper()
+	Eventually(t, func() bool { a.mu.Lock(); defer a.mu.Unlock(); return len(a.seqs) >= n }, "%d answers", n)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, err := range a.errs {
+		require.NoError(t, err)
+	}
+	return a.seqs[:n:n]
+}
+
+// StoreContract is what every implementation of gateway.Store keeps. open opens
+// the store of a directory, which may hold one already, and is given how to close it.
+func StoreContract(t *testing.T, open func(t *testing.T, dir string) (store gateway.Store, shut func())) {
+	t.Run("records come back in order after reopening", func(t *testing.T) {
+		dir := t.TempDir()
+		store, shut := open(t, dir)
+		j := store.Journal(0)
+		var got Answer
+		const n = 1000
+		for i := range n {
+			j.Append(&gateway.Record{Type: gateway.RecordMessage, Message: Message("a.b", fmt.Sprint(i), "body")}, &got)
+		}
+		seqs := got.Await(t, n)
+		for i, seq := range seqs {
+			require.Equal(t, uint64(i+1), seq, "sequences are dense and in the order of the appends")
+		}
+		j.Append(&gateway.Record{Type: gateway.RecordSettle, Settled: []uint64{1, 3, 2}}, &got)
+		got.Await(t, n+1)
+		shut()
+
+		store, shut = open(t, dir)
+		defer shut()
+		i := 0
+		err := store.Journal(0).Replay(context.Background(), func(seq uint64, _ int, r *gateway.Record) error {
+			i++
+			require.Equal(t, uint64(i), seq)
+			if i <= n {
+				require.Equal(t, gateway.RecordMessage, r.Type)
+				require.Equal(t, fmt.Sprint(i-1), r.Message.ID)
+				require.Equal(t, "a.b", r.Message.Destination.Name)
+				require.True(t, r.Message.Persistent)
+			} else {
+				require.Equal(t, []uint64{1, 3, 2}, r.Settled)
+			}
+			return nil
+		})
+		require.NoError(t, err)
+		require.Equal(t, n+1, i)
+	})
+
+	t.Run("a queue's messages are loaded by sequence, whatever lies between", func(t *testing.T) {
+		store, shut := open(t, t.TempDir())
+		defer shut()
+		j := store.Journal(0)
+		var got Answer
+		const n = 900
+		for i := range n {
+			j.Append(&gateway.Record{Type: gateway.RecordMessage, Message: Message(fmt.Sprintf("q%d", i%9), fmt.Sprint(i), fmt.Sprint("body ", i))}, &got)
+		}
+		got.Await(t, n)
+		var want []uint64
+		for i := range n {
+			if i%9 == 4 {
+				want = append(want, uint64(i+1))
+			}
+		}
+		for _, seqs := range [][]uint64{want, want[:1], want[3:5], {want[0], want[len(want)-1]}, {5, 6, 7}} {
+			loaded := make(chan []*gateway.Message, 1)
+			j.Load("q4", seqs, func(m []*gateway.Message, err error) {
+				require.NoError(t, err)
+				loaded <- m
+			})
+			select {
+			case m := <-loaded:
+				require.Len(t, m, len(seqs))
+				require.NotNil(t, m[0])
+				require.Equal(t, fmt.Sprint("body ", seqs[0]-1), string(m[0].Body))
+			case <-time.After(Wait):
+				t.Fatal("never loaded")
+			}
+		}
+	})
+
+	t.Run("relaxed and durable records are both kept", func(t *testing.T) {
+		store, shut := open(t, t.TempDir())
+		defer shut()
+		var got Answer
+		for i := range 100 {
+			store.Journal(0).Append(&gateway.Record{Type: gateway.RecordMessage, Message: Message("q", fmt.Sprint(i), ""), Relaxed: i%2 == 0}, &got)
+		}
+		got.Await(t, 100)
+		require.Equal(t, uint64(100), store.Journal(0).State().Last)
+	})
+}

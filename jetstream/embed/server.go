@@ -1,0 +1,189 @@
+package embed
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+)
+
+// Account is one of the two name spaces of the embedded server.
+type Account string
+
+const (
+	// Store holds our streams. Nobody but this process can log in to it.
+	Store Account = "SLUICE"
+	// Users is where native clients live. It has no way into Store.
+	Users Account = "USERS"
+)
+
+// Config says how the embedded server runs.
+type Config struct {
+	// Name of the node; unique in a cluster.
+	Name string
+	// Dir is where JetStream keeps its files.
+	Dir string
+	// Address of the listener for native clients, "host:port"; empty opens none.
+	Address string
+	// MaxPayload bounds one message in bytes, headers included.
+	MaxPayload int
+	// SyncAlways makes the server sync every write by itself. Without it the
+	// group committer does.
+	SyncAlways bool
+	// MaxConnections of native clients.
+	MaxConnections int
+	Logger         *slog.Logger
+}
+
+// maxControlLine lets subjects of the longest destination names through: 1,024
+// bytes, each escaped to three.
+const maxControlLine = 8192
+
+// Server is a running nats-server. Its methods are safe for concurrent use.
+type Server struct {
+	cfg    Config
+	ns     *server.Server
+	secret string
+
+	revive sync.Mutex
+}
+
+// Start runs a server and returns when it accepts connections and JetStream
+// has read its streams. Errors name what could not be done.
+func Start(ctx context.Context, cfg Config) (*Server, error) {
+	secret := make([]byte, 32)
+	if _, err := rand.Read(secret); err != nil {
+		return nil, fmt.Errorf("making the internal password: %w", err)
+	}
+	s := &Server{cfg: cfg, secret: hex.EncodeToString(secret)}
+	opts, err := s.options()
+	if err != nil {
+		return nil, err
+	}
+	if s.ns, err = server.NewServer(opts); err != nil {
+		return nil, fmt.Errorf("creating the embedded nats-server: %w", err)
+	}
+	s.ns.SetLoggerV2(natsLogger{cfg.Logger}, false, false, false)
+	s.ns.Start()
+	if err := s.awaitReady(ctx); err != nil {
+		s.Stop()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Server) options() (*server.Options, error) {
+	opts := &server.Options{}
+	text := fmt.Sprintf(`
+accounts {
+  %[1]s { jetstream: enabled, users: [ { user: %[1]s, password: %[3]q } ] }
+  %[2]s { users: [ { user: %[2]s, password: %[3]q }, { user: anonymous, password: %[3]q } ] }
+}
+no_auth_user: anonymous
+`, Store, Users, s.secret)
+	if err := opts.ProcessConfigString(text); err != nil {
+		return nil, fmt.Errorf("configuring the embedded nats-server: %w", err)
+	}
+	opts.ServerName = s.cfg.Name
+	opts.NoSigs, opts.DisableJetStreamBanner = true, true
+	opts.JetStream, opts.StoreDir = true, s.cfg.Dir
+	// The room on disk is watched by us, with a reserve; these limits only must not come first.
+	opts.JetStreamMaxStore, opts.JetStreamMaxMemory = 1<<60, 1<<30
+	opts.SyncAlways = s.cfg.SyncAlways
+	// Without SyncAlways the group committer syncs; the server's own pass would
+	// only add compactions.
+	opts.SyncInterval = 365 * 24 * time.Hour
+	opts.MaxPayload = int32(s.cfg.MaxPayload)
+	opts.MaxPending = 512 << 20
+	opts.MaxControlLine = maxControlLine
+	opts.MaxConn = s.cfg.MaxConnections
+	opts.NoFastProducerStall = true
+	if s.cfg.Address == "" {
+		opts.DontListen = true
+		return opts, nil
+	}
+	addr, err := net.ResolveTCPAddr("tcp", s.cfg.Address)
+	if err != nil {
+		return nil, fmt.Errorf("resolving the nats listener's address %q: %w", s.cfg.Address, err)
+	}
+	opts.Host, opts.Port = "0.0.0.0", addr.Port
+	if addr.IP != nil {
+		opts.Host = addr.IP.String()
+	}
+	if addr.Port == 0 {
+		opts.Port = server.RANDOM_PORT
+	}
+	return opts, nil
+}
+
+// readyWithin bounds the start; a store of many gigabytes takes its time.
+const readyWithin = 10 * time.Minute
+
+func (s *Server) awaitReady(ctx context.Context) error {
+	deadline := time.Now().Add(readyWithin)
+	for !s.ns.ReadyForConnections(50 * time.Millisecond) {
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("starting the embedded nats-server: %w", err)
+		}
+		if !s.ns.Running() || time.Now().After(deadline) {
+			return errors.New("the embedded nats-server did not start: see its log lines above")
+		}
+	}
+	if !s.ns.JetStreamEnabled() {
+		return errors.New("the embedded nats-server runs without its storage: see its log lines above")
+	}
+	return nil
+}
+
+// Addr is where native clients connect, or nil.
+func (s *Server) Addr() net.Addr { return s.ns.Addr() }
+
+// Connect opens an in-process connection to an account. It does not reconnect:
+// it lives as long as the server.
+func (s *Server) Connect(account Account, name string, opts ...nats.Option) (*nats.Conn, error) {
+	all := append([]nats.Option{
+		nats.InProcessServer(s.ns),
+		nats.UserInfo(string(account), s.secret),
+		nats.Name(name),
+		nats.NoReconnect(),
+		nats.Timeout(10 * time.Second),
+		nats.FlusherTimeout(30 * time.Second),
+	}, opts...)
+	nc, err := nats.Connect("nats://in-process", all...)
+	if err != nil {
+		return nil, fmt.Errorf("connecting in process to account %s: %w", account, err)
+	}
+	return nc, nil
+}
+
+// Revive stops JetStream and starts it again on the same files: after a write
+// error a stream takes nothing more until then. Connections stay up; requests
+// in between get no answer.
+func (s *Server) Revive() error {
+	s.revive.Lock()
+	defer s.revive.Unlock()
+	cfg := s.ns.JetStreamConfig()
+	if cfg == nil {
+		cfg = &server.JetStreamConfig{StoreDir: s.cfg.Dir, MaxStore: 1 << 60, MaxMemory: 1 << 30, SyncInterval: 365 * 24 * time.Hour, SyncAlways: s.cfg.SyncAlways}
+	} else if err := s.ns.ShutdownJetStream(); err != nil {
+		return fmt.Errorf("stopping JetStream: %w", err)
+	}
+	if err := s.ns.EnableJetStream(cfg); err != nil {
+		return fmt.Errorf("starting JetStream again: %w", err)
+	}
+	return nil
+}
+
+// Stop ends the server and waits until its files are closed.
+func (s *Server) Stop() {
+	s.ns.Shutdown()
+	s.ns.WaitForShutdown()
+}

@@ -1,0 +1,327 @@
+package jetstream
+
+import (
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/jetstream/commit"
+)
+
+const (
+	// window bounds what is published and not yet acknowledged: the stream's own
+	// queue drops messages beyond 100,000 or 128 MiB.
+	windowRecords = 8192
+	windowBytes   = 32 << 20
+)
+
+// journal is one shard's stream. Its life: Append queues a record in waiting; the
+// appender publishes it and moves it to flight; the stream's answer moves it to
+// acked (or completes it, if relaxed); the committer seals acked and, after the sync, completes it.
+type journal struct {
+	store  *Store
+	shard  int
+	stream string // "Q_03"
+	prefix string // "q.03."
+	log    *commit.Log
+
+	mu      sync.Mutex
+	work    sync.Cond // for the appender: waiting grew, flight shrank, suspended or closed changed
+	waiting []request
+	flight  fifo
+	bytes   int // of records in flight
+	acked   []outcome
+	sealed  []outcome
+
+	next      uint64 // the sequence that the next answer must carry
+	first     uint64 // of the stream
+	trimTo    uint64 // nothing below is needed
+	committed uint64 // everything up to here is as durable as promised
+	stored    uint64 // bytes, roughly
+	progress  time.Time
+	held      bool // the appender must not publish: no space, or the stream is being revived
+	closed    bool
+	failure   error
+
+	generation int // of answers: those of an older one are ignored
+	answers    *nats.Subscription
+	reply      string
+	done       chan struct{}
+}
+
+// request is a record on its way to the stream.
+type request struct {
+	record *gateway.Record
+	to     gateway.Appended
+}
+
+// outcome is a stored record on its way to its caller.
+type outcome struct {
+	seq uint64
+	to  gateway.Appended
+}
+
+// fifo is a queue of requests that reuses its memory.
+type fifo struct {
+	items []request
+	head  int
+}
+
+func (f *fifo) len() int { return len(f.items) - f.head }
+
+func (f *fifo) push(r request) { f.items = append(f.items, r) }
+
+func (f *fifo) pop() request {
+	r := f.items[f.head]
+	f.items[f.head] = request{}
+	f.head++
+	switch {
+	case f.head == len(f.items):
+		f.items, f.head = f.items[:0], 0
+	case f.head > 4096 && f.head*2 > len(f.items):
+		n := copy(f.items, f.items[f.head:])
+		clear(f.items[n:])
+		f.items, f.head = f.items[:n], 0
+	}
+	return r
+}
+
+func newJournal(s *Store, shard int) *journal {
+	j := &journal{
+		store:  s,
+		shard:  shard,
+		stream: fmt.Sprintf("Q_%02d", shard),
+		prefix: fmt.Sprintf("q.%02d.", shard),
+		done:   make(chan struct{}),
+	}
+	j.work.L = &j.mu
+	return j
+}
+
+// Append implements gateway.Journal.
+func (j *journal) Append(r *gateway.Record, a gateway.Appended) {
+	j.mu.Lock()
+	err := j.failure
+	if err == nil && j.closed {
+		err = gateway.Errorf(gateway.Unavailable, "the store is closed")
+	}
+	if err == nil {
+		j.waiting = append(j.waiting, request{r, a})
+		if len(j.waiting) == 1 {
+			j.work.Signal()
+		}
+	}
+	j.mu.Unlock()
+	if err != nil {
+		a.Appended(0, err)
+	}
+}
+
+// run is the appender: it publishes what has collected, in batches, until the journal closes.
+func (j *journal) run() {
+	defer close(j.done)
+	var batch []request
+	var buf []byte
+	for {
+		var reply string
+		batch, reply = j.take(batch[:0])
+		if batch == nil {
+			return
+		}
+		for i := range batch {
+			buf = appendRecord(buf[:0], batch[i].record)
+			if err := j.store.publish.PublishRequest(j.subject(batch[i].record), reply, buf); err != nil {
+				// The connection is gone, so no answers come any more: the watch sees it.
+				j.store.cfg.Logger.Error("publishing to the store failed", "stream", j.stream, "error", err)
+				break
+			}
+		}
+		clear(batch)
+		if cap(buf) > 1<<20 {
+			buf = nil
+		}
+	}
+}
+
+// take waits for work and moves it to flight; nil when the journal closes.
+func (j *journal) take(batch []request) ([]request, string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for {
+		switch {
+		case j.closed && len(j.waiting) == 0, j.failure != nil:
+			return nil, ""
+		case j.held, len(j.waiting) == 0, j.flight.len() >= windowRecords, j.bytes >= windowBytes:
+			j.work.Wait()
+			continue
+		}
+		break
+	}
+	if j.flight.len() == 0 {
+		j.progress = j.store.cfg.Now()
+	}
+	n := 0
+	for n < len(j.waiting) && j.flight.len() < windowRecords && j.bytes < windowBytes {
+		r := j.waiting[n]
+		j.bytes += recordSize(r.record)
+		j.flight.push(r)
+		batch = append(batch, r)
+		n++
+	}
+	rest := copy(j.waiting, j.waiting[n:])
+	clear(j.waiting[rest:])
+	j.waiting = j.waiting[:rest]
+	return batch, j.reply
+}
+
+// recordSize is roughly what a record takes on disk.
+func recordSize(r *gateway.Record) int {
+	switch {
+	case r.Message != nil:
+		return r.Message.Size() + 64
+	case r.Type == gateway.RecordPrepare:
+		n := 64
+		for _, m := range r.Messages {
+			n += m.Size() + 16
+		}
+		return n
+	}
+	return 64 + 3*len(r.Settled) + 8*len(r.Marks)
+}
+
+// subject of a record: messages by queue, so that a queue's backlog can be read alone.
+func (j *journal) subject(r *gateway.Record) string {
+	if r.Type == gateway.RecordMessage {
+		return j.prefix + "m." + gateway.EscapeName(r.Message.Destination.Name)
+	}
+	return j.prefix + "c"
+}
+
+// listen starts taking answers, under a reply subject of their own.
+func (j *journal) listen() error {
+	j.mu.Lock()
+	j.generation++
+	generation := j.generation
+	j.reply = "_r." + j.prefix + strconv.Itoa(generation)
+	old := j.answers
+	j.mu.Unlock()
+	if old != nil {
+		_ = old.Unsubscribe() // a generation that nobody answers any more
+	}
+	sub, err := j.store.publish.Subscribe(j.reply, func(m *nats.Msg) { j.answered(generation, m.Data) })
+	if err != nil {
+		return fmt.Errorf("listening to %s: %w", j.stream, err)
+	}
+	if err := sub.SetPendingLimits(-1, -1); err != nil {
+		return fmt.Errorf("listening to %s: %w", j.stream, err)
+	}
+	j.mu.Lock()
+	j.answers = sub
+	j.mu.Unlock()
+	return j.store.publish.Flush()
+}
+
+// answered takes one PubAck. Answers come in the order of the publishes.
+func (j *journal) answered(generation int, ack []byte) {
+	seq, err := parseAck(ack)
+	j.mu.Lock()
+	if generation != j.generation || j.flight.len() == 0 {
+		j.mu.Unlock()
+		return
+	}
+	full := j.flight.len() >= windowRecords || j.bytes >= windowBytes
+	r := j.flight.pop()
+	j.bytes -= recordSize(r.record)
+	j.progress = j.store.cfg.Now()
+	if full {
+		j.work.Signal()
+	}
+	if err == nil && seq != j.next {
+		err = j.failLocked(fmt.Errorf("stream %s stored sequence %d where %d was due: somebody else writes to it", j.stream, seq, j.next))
+	}
+	if err != nil {
+		j.mu.Unlock()
+		r.to.Appended(0, err)
+		return
+	}
+	j.next++
+	j.stored += uint64(recordSize(r.record))
+	if r.record.Relaxed {
+		j.mu.Unlock()
+		r.to.Appended(seq, nil)
+		return
+	}
+	j.acked = append(j.acked, outcome{seq, r.to})
+	j.mu.Unlock()
+	j.log.Dirty()
+}
+
+// Seal implements commit.Source: what is acknowledged by now belongs to the group.
+func (j *journal) Seal() {
+	j.mu.Lock()
+	j.sealed, j.acked = j.acked, j.sealed[:0]
+	j.mu.Unlock()
+}
+
+// Committed implements commit.Source: the sealed group is on disk, or never will be.
+func (j *journal) Committed(err error) {
+	j.mu.Lock()
+	if err != nil {
+		err = j.failLocked(fmt.Errorf("syncing %s: %w", j.stream, err))
+	} else if n := len(j.sealed); n > 0 {
+		j.committed = j.sealed[n-1].seq
+	}
+	group := j.sealed
+	j.mu.Unlock()
+	for i := range group {
+		if err != nil {
+			group[i].to.Appended(0, err)
+		} else {
+			group[i].to.Appended(group[i].seq, nil)
+		}
+	}
+	clear(group)
+	j.mu.Lock()
+	j.sealed = group[:0]
+	j.mu.Unlock()
+}
+
+// failLocked ends the journal: nothing is promised any more. It returns the error for clients.
+func (j *journal) failLocked(cause error) error {
+	if j.failure == nil {
+		j.failure = gateway.WrapError(gateway.Unavailable, cause, "the store has failed")
+		j.work.Broadcast()
+		j.store.failed(cause)
+	}
+	return j.failure
+}
+
+// State implements gateway.Journal.
+func (j *journal) State() gateway.JournalState {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return gateway.JournalState{First: j.first, Last: j.next - 1, Bytes: j.stored, Err: j.failure}
+}
+
+// Trim implements gateway.Journal. The store's housekeeping does the work.
+func (j *journal) Trim(seq uint64) {
+	j.mu.Lock()
+	if seq > j.trimTo {
+		j.trimTo = seq
+	}
+	j.mu.Unlock()
+}
+
+// close waits until everything appended was answered, then stops the appender.
+// The committer must still run.
+func (j *journal) close() {
+	j.mu.Lock()
+	j.closed = true
+	j.work.Broadcast()
+	j.mu.Unlock()
+	<-j.done
+}

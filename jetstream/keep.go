@@ -1,0 +1,275 @@
+package jetstream
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/sluice-mq/sluice/gateway"
+)
+
+const (
+	// keepEvery is the rhythm of the housekeeping.
+	keepEvery = 50 * time.Millisecond
+	// marksEvery is how far behind the marks may be.
+	marksEvery = time.Second
+	// stalledAfter is how long the stream may owe an answer before it is taken for
+	// broken. A store that syncs by itself on a slow disk stays well below.
+	stalledAfter = 3 * time.Second
+)
+
+// keep is the store's housekeeping: free space, marks, trimming, and mending a
+// stream that a full disk has stopped.
+func (s *Store) keep(ctx context.Context) {
+	tick := time.NewTicker(keepEvery)
+	defer tick.Stop()
+	last := s.cfg.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		s.space.look()
+		for _, j := range s.journals {
+			j.hold(!s.space.usable())
+			if j.stalled(s.cfg.Now()) {
+				s.mend(ctx)
+			}
+		}
+		if now := s.cfg.Now(); now.Sub(last) >= marksEvery {
+			last = now
+			s.trim(ctx)
+		}
+	}
+}
+
+// trim writes the marks and gives back the blocks that nothing needs any more, in that order.
+func (s *Store) trim(ctx context.Context) {
+	if s.Err() != nil {
+		return
+	}
+	if err := s.marks.write(s.journals, s.cfg.Sync); err != nil {
+		s.cfg.Logger.Warn("the marks could not be written", "error", err)
+		return
+	}
+	for _, j := range s.journals {
+		if err := j.purge(ctx); err != nil && ctx.Err() == nil {
+			s.cfg.Logger.Warn("trimming failed", "stream", j.stream, "error", err)
+		}
+	}
+}
+
+// purge lets go of whole blocks below trimTo. Trimming inside a block would
+// rewrite it, and a rewrite can lose data in a power cut.
+func (j *journal) purge(ctx context.Context) error {
+	j.mu.Lock()
+	below, first := j.trimTo, j.first
+	j.mu.Unlock()
+	if below <= first {
+		return nil
+	}
+	boundary, ok := j.log.Boundary(below)
+	if !ok || boundary <= first {
+		return nil
+	}
+	body, err := json.Marshal(map[string]uint64{"seq": boundary})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	m, err := j.store.publish.RequestWithContext(ctx, "$JS.API.STREAM.PURGE."+j.stream, body)
+	if err != nil {
+		return err
+	}
+	var answer struct {
+		Success bool `json:"success"`
+	}
+	if err := json.Unmarshal(m.Data, &answer); err != nil || !answer.Success {
+		return fmt.Errorf("the stream answered %.200q", m.Data)
+	}
+	stream, err := j.info(ctx)
+	if err != nil {
+		return err
+	}
+	j.mu.Lock()
+	j.first = boundary
+	j.stored = stream.State.Bytes
+	j.mu.Unlock()
+	return nil
+}
+
+func (j *journal) info(ctx context.Context) (*jetstream.StreamInfo, error) {
+	js, err := jetstream.New(j.store.publish)
+	if err != nil {
+		return nil, err
+	}
+	stream, err := js.Stream(ctx, j.stream)
+	if err != nil {
+		return nil, err
+	}
+	return stream.CachedInfo(), nil
+}
+
+// hold stops or restarts the appender.
+func (j *journal) hold(held bool) {
+	j.mu.Lock()
+	if j.held != held {
+		j.held = held
+		j.work.Broadcast()
+	}
+	j.mu.Unlock()
+}
+
+// stalled reports whether the stream owes answers for too long.
+func (j *journal) stalled(now time.Time) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.failure == nil && j.flight.len() > 0 && now.Sub(j.progress) > stalledAfter
+}
+
+// busy reports whether anything is under way.
+func (j *journal) busy() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.failure == nil && len(j.waiting)+j.flight.len()+len(j.acked)+len(j.sealed) > 0
+}
+
+// abandon gives up what has not reached the stream.
+func (j *journal) abandon() {
+	j.mu.Lock()
+	rest := j.waiting
+	j.waiting = nil
+	j.mu.Unlock()
+	for _, r := range rest {
+		r.to.Appended(0, errClosed)
+	}
+}
+
+// mend revives JetStream after a write error (a full disk) and finds out, record
+// by record, what of the records in flight was stored.
+func (s *Store) mend(ctx context.Context) {
+	s.cfg.Logger.Error("the store does not answer; it is started again as soon as there is space", "free", s.space.now().Free)
+	for _, j := range s.journals {
+		j.hold(true)
+		j.refuse()
+	}
+	for !s.space.usable() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(keepEvery):
+			s.space.look()
+		}
+	}
+	if err := s.cfg.Server.Revive(); err != nil {
+		s.failed(fmt.Errorf("reviving the store: %w", err))
+		return
+	}
+	for _, j := range s.journals {
+		if err := j.resume(ctx); err != nil {
+			s.failed(fmt.Errorf("reviving %s: %w", j.stream, err))
+			return
+		}
+	}
+	s.cfg.Logger.Info("the store takes messages again")
+}
+
+// refuse answers the messages that wait, so that no client waits in silence. Settlements keep waiting.
+func (j *journal) refuse() {
+	j.mu.Lock()
+	var refused, rest []request
+	for _, r := range j.waiting {
+		if r.record.Type == gateway.RecordMessage || r.record.Type == gateway.RecordPrepare {
+			refused = append(refused, r)
+		} else {
+			rest = append(rest, r)
+		}
+	}
+	j.waiting = rest
+	j.mu.Unlock()
+	for _, r := range refused {
+		r.to.Appended(0, gateway.Errorf(gateway.NoSpace, "the store has no space left"))
+	}
+}
+
+// resume compares what was in flight with what the stream holds, answers the
+// one and repeats or refuses the other.
+func (j *journal) resume(ctx context.Context) error {
+	if err := j.listen(); err != nil {
+		return err
+	}
+	info, err := j.info(ctx)
+	if err != nil {
+		return err
+	}
+	j.mu.Lock()
+	if info.State.LastSeq+1 < j.next {
+		defer j.mu.Unlock()
+		return &DamageError{Stream: j.stream, What: fmt.Sprintf("it ends at record %d, but record %d was acknowledged", info.State.LastSeq, j.next-1)}
+	}
+	flight := append([]request(nil), j.flight.items[j.flight.head:]...)
+	j.flight, j.bytes = fifo{}, 0
+	at := j.next
+	j.mu.Unlock()
+
+	var buf []byte
+	for at <= info.State.LastSeq {
+		err := j.store.reader.batch(j.stream, getRequest{Seq: at, Batch: readBatch, Bytes: readBytes}, func(seq uint64, b []byte) error {
+			if seq != at {
+				return fmt.Errorf("record %d is missing", at)
+			}
+			at++
+			for len(flight) > 0 {
+				r := flight[0]
+				flight = flight[1:]
+				if buf = appendRecord(buf[:0], r.record); string(buf) == string(b) {
+					j.confirm(seq, r)
+					return nil
+				}
+				j.repeatOrRefuse(r)
+			}
+			return fmt.Errorf("record %d is not ours", seq)
+		})
+		if err != nil && !errors.Is(err, errEnd) {
+			return err
+		}
+	}
+	for _, r := range flight {
+		j.repeatOrRefuse(r)
+	}
+	j.hold(false)
+	return nil
+}
+
+// confirm treats a record found in the stream as acknowledged.
+func (j *journal) confirm(seq uint64, r request) {
+	j.mu.Lock()
+	j.next = seq + 1
+	if !r.record.Relaxed {
+		j.acked = append(j.acked, outcome{seq, r.to})
+	}
+	j.mu.Unlock()
+	if r.record.Relaxed {
+		r.to.Appended(seq, nil)
+		return
+	}
+	j.log.Dirty()
+}
+
+// repeatOrRefuse deals with a record that did not reach the stream: a client's
+// message is refused (it may send again); our own records, whose order does not matter, are repeated.
+func (j *journal) repeatOrRefuse(r request) {
+	if r.record.Type == gateway.RecordMessage || r.record.Type == gateway.RecordPrepare {
+		r.to.Appended(0, gateway.Errorf(gateway.NoSpace, "the store has no space left"))
+		return
+	}
+	j.mu.Lock()
+	j.waiting = append(j.waiting, r)
+	j.mu.Unlock()
+}

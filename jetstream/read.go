@@ -1,0 +1,169 @@
+package jetstream
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/sluice-mq/sluice/gateway"
+)
+
+const (
+	// readBatch and readBytes bound one direct get: while it runs, the stream's appends wait.
+	readBatch = 256
+	readBytes = 1 << 20
+	// readTimeout is how long a batch may take to go on.
+	readTimeout = 20 * time.Second
+	// dense is how many records a load may read for each one it wants before it
+	// asks for the queue's own records instead.
+	dense = 4
+)
+
+// errEnd: there is no record at or after the sequence.
+var errEnd = errors.New("end of the stream")
+
+// reader reads records of streams over its own connection, because the server
+// runs a batch on the connection's read loop. Safe for concurrent use.
+type reader struct{ nc *nats.Conn }
+
+type getRequest struct {
+	Seq     uint64 `json:"seq"`
+	NextFor string `json:"next_by_subj,omitempty"`
+	Batch   int    `json:"batch"`
+	Bytes   int    `json:"max_bytes"`
+}
+
+// batch calls fn for up to n records from seq on, in order, of one subject or (if
+// subject is empty) all. It returns errEnd if there was none.
+func (r reader) batch(stream string, q getRequest, fn func(seq uint64, record []byte) error) error {
+	body, err := json.Marshal(q)
+	if err != nil {
+		return err
+	}
+	sub, err := r.nc.SubscribeSync(r.nc.NewInbox())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	if err := sub.SetPendingLimits(-1, -1); err != nil {
+		return err
+	}
+	if err := r.nc.PublishRequest("$JS.API.DIRECT.GET."+stream, sub.Subject, body); err != nil {
+		return err
+	}
+	for got := 0; ; got++ {
+		m, err := sub.NextMsg(readTimeout)
+		if err != nil {
+			return fmt.Errorf("reading %s from %d: %w", stream, q.Seq, err)
+		}
+		switch status := m.Header.Get("Status"); {
+		case status == "204": // end of the batch
+			if got == 0 {
+				return errEnd
+			}
+			return nil
+		case status == "404":
+			return errEnd
+		case status != "":
+			return fmt.Errorf("reading %s from %d: status %s %s", stream, q.Seq, status, m.Header.Get("Description"))
+		}
+		seq, err := strconv.ParseUint(m.Header.Get("Nats-Sequence"), 10, 64)
+		if err != nil {
+			return fmt.Errorf("reading %s from %d: sequence: %w", stream, q.Seq, err)
+		}
+		if err := fn(seq, m.Data); err != nil {
+			return err
+		}
+	}
+}
+
+// Replay implements gateway.Journal.
+func (j *journal) Replay(ctx context.Context, fn func(seq uint64, size int, r *gateway.Record) error) error {
+	state := j.State()
+	for at := state.First; at <= state.Last; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		err := j.store.reader.batch(j.stream, getRequest{Seq: at, Batch: readBatch, Bytes: readBytes}, func(seq uint64, b []byte) error {
+			if seq > state.Last {
+				return nil
+			}
+			if seq != at {
+				if err := j.store.gap(j, at, seq-1); err != nil {
+					return err
+				}
+			}
+			at = seq + 1
+			r, err := decodeRecord(b, false)
+			if err != nil {
+				return &DamageError{Stream: j.stream, What: fmt.Sprintf("record %d is %v", seq, err)}
+			}
+			return fn(seq, len(b)+64, r)
+		})
+		if errors.Is(err, errEnd) {
+			return &DamageError{Stream: j.stream, What: fmt.Sprintf("records %d to %d are missing", at, state.Last)}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// load is a request for messages of one queue.
+type load struct {
+	j     *journal
+	queue string
+	seqs  []uint64
+	done  func([]*gateway.Message, error)
+}
+
+// Load implements gateway.Journal.
+func (j *journal) Load(queue string, seqs []uint64, done func([]*gateway.Message, error)) {
+	j.store.loads.push(load{j, queue, seqs, done})
+}
+
+func (l load) run(r reader) {
+	messages := make([]*gateway.Message, len(l.seqs))
+	for next := 0; next < len(l.seqs); {
+		q := getRequest{Seq: l.seqs[next], Batch: readBatch, Bytes: readBytes}
+		span := l.seqs[len(l.seqs)-1] - l.seqs[next] + 1
+		if left := uint64(len(l.seqs) - next); span > dense*left {
+			q.NextFor = l.j.prefix + "m." + gateway.EscapeName(l.queue)
+			q.Batch = min(readBatch, len(l.seqs)-next)
+		} else if span < readBatch {
+			q.Batch = int(span)
+		}
+		last := uint64(0)
+		err := r.batch(l.j.stream, q, func(seq uint64, b []byte) (err error) {
+			last = seq
+			for next < len(l.seqs) && l.seqs[next] < seq {
+				next++ // gone
+			}
+			if next < len(l.seqs) && l.seqs[next] == seq {
+				var rec *gateway.Record
+				if rec, err = decodeRecord(b, true); err == nil {
+					messages[next] = rec.Message
+				}
+				next++
+			}
+			return err
+		})
+		if errors.Is(err, errEnd) {
+			break // the rest is gone
+		}
+		if err != nil {
+			l.done(nil, err)
+			return
+		}
+		for next < len(l.seqs) && l.seqs[next] <= last {
+			next++
+		}
+	}
+	l.done(messages, nil)
+}

@@ -1,0 +1,287 @@
+package jetstream
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/sluice-mq/sluice/gateway"
+)
+
+// A record is
+//
+//	version (1) | type (1) | payload
+//
+// with integers as unsigned varints and strings as length and bytes. The payload of
+// a message is
+//
+//	flags (1) | priority (1) | timestamp | expires
+//	[ order | replaces ]   with flagMoved
+//	[ transaction ]        with flagTransaction
+//	id | destination | number of fields | name, value, name, value ... | body (the rest)
+//
+// The format is stored on disk: new things get a new version.
+
+const recordVersion = 1
+
+const (
+	flagPersistent = 1 << iota
+	flagText
+	flagMoved
+	flagTransaction
+)
+
+// errBadRecord is what decoding answers to bytes that no encoder wrote.
+var errBadRecord = errors.New("not a record of this version")
+
+// appendRecord appends r's encoding to dst.
+func appendRecord(dst []byte, r *gateway.Record) []byte {
+	dst = append(dst, recordVersion, byte(r.Type))
+	switch r.Type {
+	case gateway.RecordMessage:
+		return appendMessage(dst, r.Message, r.Order, r.Replaces, r.Transaction)
+	case gateway.RecordSettle:
+		return appendSeqs(dst, r.Settled)
+	case gateway.RecordMark:
+		dst = binary.AppendUvarint(dst, uint64(len(r.Marks)))
+		for _, m := range r.Marks {
+			dst = binary.AppendUvarint(dst, m.Seq)
+			dst = binary.AppendUvarint(dst, uint64(m.Redeliveries))
+		}
+		return dst
+	case gateway.RecordPrepare:
+		dst = appendString(dst, r.Transaction)
+		dst = binary.AppendUvarint(dst, uint64(len(r.Messages)))
+		for _, m := range r.Messages {
+			dst = append(dst, 0, 0, 0, 0)
+			start := len(dst)
+			dst = appendMessage(dst, m, 0, 0, "")
+			binary.BigEndian.PutUint32(dst[start-4:], uint32(len(dst)-start))
+		}
+		dst = binary.AppendUvarint(dst, uint64(len(r.Acks)))
+		for _, a := range r.Acks {
+			dst = binary.AppendUvarint(dst, uint64(a.Shard))
+			dst = appendSeqs(dst, a.Seqs)
+		}
+		return dst
+	case gateway.RecordDone:
+		return appendString(dst, r.Transaction)
+	}
+	panic(fmt.Sprintf("jetstream: record of unknown type %d", r.Type))
+}
+
+func appendMessage(dst []byte, m *gateway.Message, order, replaces uint64, transaction string) []byte {
+	var flags byte
+	if m.Persistent {
+		flags |= flagPersistent
+	}
+	if m.Text {
+		flags |= flagText
+	}
+	if order != 0 {
+		flags |= flagMoved
+	}
+	if transaction != "" {
+		flags |= flagTransaction
+	}
+	dst = append(dst, flags, m.Priority)
+	dst = binary.AppendUvarint(dst, uint64(m.Timestamp))
+	dst = binary.AppendUvarint(dst, uint64(m.Expires))
+	if order != 0 {
+		dst = binary.AppendUvarint(dst, order)
+		dst = binary.AppendUvarint(dst, replaces)
+	}
+	if transaction != "" {
+		dst = appendString(dst, transaction)
+	}
+	dst = appendString(dst, m.ID)
+	dst = appendString(dst, m.Destination.Name)
+	dst = binary.AppendUvarint(dst, uint64(len(m.Header)))
+	for i := range m.Header {
+		dst = appendString(dst, m.Header[i].Name)
+		dst = appendString(dst, m.Header[i].Value)
+	}
+	return append(dst, m.Body...)
+}
+
+func appendString(dst []byte, s string) []byte {
+	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
+}
+
+// appendSeqs writes ascending sequences as differences; out of order ones cost more, not less.
+func appendSeqs(dst []byte, seqs []uint64) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(seqs)))
+	previous := uint64(0)
+	for _, s := range seqs {
+		dst = binary.AppendVarint(dst, int64(s-previous))
+		previous = s
+	}
+	return dst
+}
+
+// decodeRecord reads a record. The result shares no memory with b, except that a
+// message's body is b's tail when withBody is set: then b belongs to the message.
+func decodeRecord(b []byte, withBody bool) (*gateway.Record, error) {
+	if len(b) < 2 || b[0] != recordVersion {
+		return nil, errBadRecord
+	}
+	r := &gateway.Record{Type: gateway.RecordType(b[1])}
+	d := decoder{b: b[2:]}
+	switch r.Type {
+	case gateway.RecordMessage:
+		r.Message, r.Order, r.Replaces, r.Transaction = d.message(withBody)
+	case gateway.RecordSettle:
+		r.Settled = d.seqs()
+	case gateway.RecordMark:
+		for range d.count(2) {
+			r.Marks = append(r.Marks, gateway.Mark{Seq: d.uvarint(), Redeliveries: uint32(d.uvarint())})
+		}
+	case gateway.RecordPrepare:
+		r.Transaction = string(d.bytes(d.uvarint()))
+		for range d.count(8) {
+			r.Messages = append(r.Messages, d.nested())
+		}
+		for range d.count(2) {
+			r.Acks = append(r.Acks, gateway.ShardSeqs{Shard: int(d.uvarint()), Seqs: d.seqs()})
+		}
+	case gateway.RecordDone:
+		r.Transaction = string(d.bytes(d.uvarint()))
+	default:
+		return nil, errBadRecord
+	}
+	if d.failed {
+		return nil, errBadRecord
+	}
+	return r, nil
+}
+
+// decoder reads b from the front; after a failure everything it returns is zero.
+type decoder struct {
+	b      []byte
+	failed bool
+}
+
+func (d *decoder) fail() { d.b, d.failed = nil, true }
+
+func (d *decoder) uvarint() uint64 {
+	v, n := binary.Uvarint(d.b)
+	if n <= 0 {
+		d.fail()
+		return 0
+	}
+	d.b = d.b[n:]
+	return v
+}
+
+func (d *decoder) varint() int64 {
+	v, n := binary.Varint(d.b)
+	if n <= 0 {
+		d.fail()
+		return 0
+	}
+	d.b = d.b[n:]
+	return v
+}
+
+func (d *decoder) bytes(n uint64) []byte {
+	if n > uint64(len(d.b)) {
+		d.fail()
+		return nil
+	}
+	v := d.b[:n]
+	d.b = d.b[n:]
+	return v
+}
+
+// count reads a number of items of at least size bytes each, so that nothing is
+// allocated for more than the bytes can hold.
+func (d *decoder) count(size int) int {
+	n := d.uvarint()
+	if n > uint64(len(d.b)/size) {
+		d.fail()
+		return 0
+	}
+	return int(n)
+}
+
+func (d *decoder) seqs() []uint64 {
+	n := d.count(1)
+	seqs := make([]uint64, 0, n)
+	previous := uint64(0)
+	for range n {
+		previous += uint64(d.varint())
+		seqs = append(seqs, previous)
+	}
+	return seqs
+}
+
+func (d *decoder) nested() *gateway.Message {
+	size := d.bytes(4)
+	if d.failed {
+		return nil
+	}
+	inner := decoder{b: d.bytes(uint64(binary.BigEndian.Uint32(size)))}
+	m, _, _, _ := inner.message(true)
+	d.failed = d.failed || inner.failed
+	return m
+}
+
+func (d *decoder) message(withBody bool) (m *gateway.Message, order, replaces uint64, transaction string) {
+	head := d.bytes(2)
+	if d.failed {
+		return nil, 0, 0, ""
+	}
+	flags := head[0]
+	m = &gateway.Message{
+		Persistent: flags&flagPersistent != 0,
+		Text:       flags&flagText != 0,
+		Priority:   head[1],
+		Timestamp:  int64(d.uvarint()),
+		Expires:    int64(d.uvarint()),
+	}
+	if flags&flagMoved != 0 {
+		order, replaces = d.uvarint(), d.uvarint()
+	}
+	if flags&flagTransaction != 0 {
+		transaction = string(d.bytes(d.uvarint()))
+	}
+	d.header(m)
+	if withBody && !d.failed {
+		m.Body = d.b
+	}
+	return m, order, replaces, transaction
+}
+
+// header reads id, destination and fields with one string for all of them.
+func (d *decoder) header(m *gateway.Message) {
+	block := d.b
+	id := d.bytes(d.uvarint())
+	name := d.bytes(d.uvarint())
+	n := d.count(2)
+	if d.failed {
+		return
+	}
+	fields := d.b
+	for range 2 * n {
+		d.bytes(d.uvarint())
+	}
+	if d.failed {
+		return
+	}
+	text := string(block[:len(block)-len(d.b)])
+	at := func(b []byte) string { // the place of b, which ends cap(b) before block's end, in text
+		start := cap(block) - cap(b)
+		return text[start : start+len(b)]
+	}
+	m.ID = at(id)
+	m.Destination = gateway.Destination{Kind: gateway.KindQueue, Name: at(name)}
+	if n == 0 {
+		return
+	}
+	m.Header = make(gateway.Header, n)
+	f := decoder{b: fields}
+	for i := range m.Header {
+		m.Header[i].Name = at(f.bytes(f.uvarint()))
+		m.Header[i].Value = at(f.bytes(f.uvarint()))
+	}
+}

@@ -1,0 +1,306 @@
+package jetstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/jetstream/commit"
+	"github.com/sluice-mq/sluice/jetstream/embed"
+)
+
+// Config says where the store is and what it promises.
+type Config struct {
+	// Dir is the node's data directory, the same as the server's.
+	Dir    string
+	Server *embed.Server
+	// Node is the name of the node that the directory belongs to.
+	Node string
+	// Shards is the number of journals of a new store; an existing one keeps its own. 0 is DefaultShards.
+	Shards int
+	// Sync: records are on disk before they complete. Without it they are with the operating system.
+	Sync bool
+	// Reserve is the free space in bytes below which sends are refused; 0 chooses by the size of the file system.
+	Reserve int64
+	Logger  *slog.Logger
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+	// Failed is told once when the store can promise nothing any more. It must not block; may be nil.
+	Failed func(error)
+}
+
+// DefaultShards is the number of journals of a new store.
+const DefaultShards = 4
+
+// MaxShards bounds it: a shard costs files, memory and a share of every group commit.
+const MaxShards = 64
+
+// MaxRecord is the largest record in bytes: beyond 32 MiB the server takes its own record for damage.
+const MaxRecord = 31 << 20
+
+var errClosed = gateway.Errorf(gateway.Unavailable, "the store is closed")
+
+// DamageError says that the store lacks something that it had promised to keep.
+// The node must not serve: a queue that looks empty would be a lie.
+type DamageError struct {
+	Stream string
+	What   string
+}
+
+func (e *DamageError) Error() string {
+	return fmt.Sprintf("the store is damaged: stream %s: %s. Nothing was changed. Restore the data directory from a backup or another node", e.Stream, e.What)
+}
+
+// Store implements gateway.Store. One process has one.
+type Store struct {
+	cfg       Config
+	publish   *nats.Conn
+	reader    reader
+	readConns []*nats.Conn
+	loads     *loads
+	committer *commit.Committer
+	journals  []*journal
+	space     space
+	marks     marks
+
+	failOnce sync.Once
+	broken   atomic.Pointer[error]
+
+	stop       context.CancelFunc
+	background sync.WaitGroup
+}
+
+// Open opens the store, making it if the directory has none. It fails with a
+// DamageError when something that was promised is not there.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	s := &Store{cfg: cfg}
+	if err := s.open(ctx); err != nil {
+		return nil, errors.Join(err, s.Close(ctx))
+	}
+	return s, nil
+}
+
+func (s *Store) open(ctx context.Context) error {
+	manifest, err := readManifest(s.cfg.Dir)
+	if err != nil {
+		return err
+	}
+	if err := s.connect(); err != nil {
+		return err
+	}
+	if err := s.space.open(s.cfg.Dir, s.cfg.Reserve); err != nil {
+		return err
+	}
+	mode := commit.None
+	if s.cfg.Sync {
+		mode = commit.Disk
+	}
+	s.committer, err = commit.Start(commit.Config{Root: s.cfg.Dir, Mode: mode, Logger: s.cfg.Logger, Failed: s.failed})
+	if err != nil {
+		return fmt.Errorf("starting the group commit: %w", err)
+	}
+	if err := s.marks.open(s.cfg.Dir); err != nil {
+		return err
+	}
+	if manifest, err = s.streams(ctx, manifest); err != nil {
+		return err
+	}
+	s.marks.sized(manifest.Shards)
+	for i := range manifest.Shards {
+		if err := s.openJournal(ctx, i); err != nil {
+			return err
+		}
+	}
+	var background context.Context
+	background, s.stop = context.WithCancel(context.Background())
+	s.background.Go(func() { s.keep(background) })
+	return nil
+}
+
+func (s *Store) connect() (err error) {
+	if s.publish, err = s.cfg.Server.Connect(embed.Store, "journal"); err != nil {
+		return err
+	}
+	var readers []reader
+	for range loaders {
+		nc, err := s.cfg.Server.Connect(embed.Store, "reader")
+		if err != nil {
+			return err
+		}
+		s.readConns = append(s.readConns, nc)
+		readers = append(readers, reader{nc})
+	}
+	s.reader = readers[0]
+	s.loads = newLoads(readers)
+	return nil
+}
+
+// streams makes a new store's streams, or checks that an existing store has all of its own.
+func (s *Store) streams(ctx context.Context, m *manifest) (*manifest, error) {
+	js, err := jetstream.New(s.publish)
+	if err != nil {
+		return nil, err
+	}
+	if m != nil {
+		for i := range m.Shards {
+			if _, err := js.Stream(ctx, newJournal(s, i).stream); errors.Is(err, jetstream.ErrStreamNotFound) {
+				return nil, &DamageError{Stream: newJournal(s, i).stream, What: "it is gone, or its metadata cannot be read"}
+			} else if err != nil {
+				return nil, fmt.Errorf("looking at the store: %w", err)
+			}
+		}
+		return m, nil
+	}
+	m = &manifest{Format: 1, Node: s.cfg.Node, Shards: s.cfg.Shards, Created: s.cfg.Now().UTC()}
+	if m.Shards == 0 {
+		m.Shards = DefaultShards
+	}
+	if m.Shards < 1 || m.Shards > MaxShards {
+		return nil, fmt.Errorf("a store has 1 to %d shards, not %d", MaxShards, m.Shards)
+	}
+	for i := range m.Shards {
+		j := newJournal(s, i)
+		if _, err := js.CreateStream(ctx, streamConfig(j)); err != nil {
+			return nil, fmt.Errorf("making stream %s: %w", j.stream, err)
+		}
+	}
+	if err := s.committer.SyncAll(); err != nil {
+		return nil, fmt.Errorf("syncing the new store: %w", err)
+	}
+	return m, m.write(s.cfg.Dir)
+}
+
+func streamConfig(j *journal) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:        j.stream,
+		Description: "journal of queues; written by Sluice alone",
+		Subjects:    []string{j.prefix + ">"},
+		Storage:     jetstream.FileStorage,
+		Retention:   jetstream.LimitsPolicy,
+		Discard:     jetstream.DiscardNew,
+		Replicas:    1,
+		AllowDirect: true,
+		MaxMsgs:     -1, MaxBytes: -1, MaxMsgSize: -1, MaxMsgsPerSubject: -1, MaxConsumers: -1,
+	}
+}
+
+func (s *Store) openJournal(ctx context.Context, shard int) error {
+	js, err := jetstream.New(s.publish)
+	if err != nil {
+		return err
+	}
+	j := newJournal(s, shard)
+	stream, err := js.Stream(ctx, j.stream)
+	if err != nil {
+		return fmt.Errorf("opening %s: %w", j.stream, err)
+	}
+	state := stream.CachedInfo().State
+	j.first, j.next, j.stored = max(state.FirstSeq, 1), state.LastSeq+1, state.Bytes
+	j.trimTo = j.first
+	j.committed = state.LastSeq
+	if err := s.marks.check(j, shard, s.cfg.Sync); err != nil {
+		return err
+	}
+	dir := filepath.Join(s.cfg.Dir, "jetstream", string(embed.Store), "streams", j.stream, "msgs")
+	if j.log, err = s.committer.Add(dir, j); err != nil {
+		return fmt.Errorf("watching %s: %w", dir, err)
+	}
+	if err := j.listen(); err != nil {
+		return err
+	}
+	s.journals = append(s.journals, j)
+	go j.run() // waited for by close
+	return nil
+}
+
+// Shards implements gateway.Store.
+func (s *Store) Shards() int { return len(s.journals) }
+
+// Journal implements gateway.Store.
+func (s *Store) Journal(i int) gateway.Journal { return s.journals[i] }
+
+// Space implements gateway.Store.
+func (s *Store) Space() gateway.Space { return s.space.now() }
+
+// Err returns why the store promises nothing any more, or nil.
+func (s *Store) Err() error {
+	if e := s.broken.Load(); e != nil {
+		return *e
+	}
+	return nil
+}
+
+// failed ends all promises, once.
+func (s *Store) failed(err error) {
+	s.failOnce.Do(func() {
+		s.broken.Store(&err)
+		s.cfg.Logger.Error("the store has failed: nothing is taken any more, restart the node after mending the cause", "error", err)
+		if s.cfg.Failed != nil {
+			s.cfg.Failed(err)
+		}
+	})
+}
+
+// Close stores and commits everything appended so far, or as much as it can until
+// ctx ends, and closes the store. The server keeps running.
+func (s *Store) Close(ctx context.Context) error {
+	if s.stop != nil {
+		s.drain(ctx)
+		s.stop()
+		s.background.Wait()
+	}
+	if s.loads != nil {
+		s.loads.close()
+	}
+	for _, j := range s.journals {
+		j.close()
+	}
+	var err error
+	if s.committer != nil {
+		err = s.committer.Close()
+	}
+	if s.stop != nil && err == nil && s.Err() == nil {
+		err = s.marks.write(s.journals, s.cfg.Sync)
+	}
+	for _, nc := range append(s.readConns, s.publish) {
+		if nc != nil {
+			nc.Close()
+		}
+	}
+	return err
+}
+
+// drain waits until no journal has anything under way.
+func (s *Store) drain(ctx context.Context) {
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		busy := false
+		for _, j := range s.journals {
+			busy = busy || j.busy()
+		}
+		if !busy {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			for _, j := range s.journals {
+				j.abandon()
+			}
+			return
+		case <-tick.C:
+		}
+	}
+}
