@@ -62,16 +62,13 @@ const (
 	blankValue                // values in frames that are never escaped
 )
 
-// special has the bit of each byte below 64 that some style does not write as it is.
-const special = 1<<0 | 1<<'\n' | 1<<'\r' | 1<<':'
-
 // appendText appends a name or a value in such a way that no reader sees a line or
 // a name end early, whatever s contains.
 func appendText(dst []byte, s string, how style) []byte {
 	done := 0
 	for i := 0; i < len(s); i++ {
 		c := s[i]
-		if c >= 64 && c != '\\' || c < 64 && uint64(special)>>c&1 == 0 {
+		if c > '\r' && c != ':' && c != '\\' { // three branches that predict well
 			continue
 		}
 		if text := how.instead(c); text != "" {
@@ -89,19 +86,18 @@ func (how style) instead(c byte) string {
 	switch {
 	case c == 0:
 		return " "
-	case c == '\\':
-		if how == escapes {
-			return `\\`
-		}
-		return ""
+	case c == '\\' && how == escapes:
+		return `\\`
 	case c == ':' && (how == literalValue || how == blankValue):
 		return ""
-	case how >= blankName:
+	case how >= blankName && (c == '\n' || c == '\r' || c == ':'):
 		return " "
 	case c == '\n':
 		return `\n`
 	case c == '\r':
 		return `\r`
+	case c == ':':
+		return `\c`
 	}
-	return `\c`
+	return ""
 }

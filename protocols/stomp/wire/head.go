@@ -7,6 +7,8 @@ import (
 	"github.com/sluice-mq/sluice/gateway"
 )
 
+const unexpectedNUL = "Unexpected NUL before the end of the headers"
+
 // scanHead finds the end of the command line and the header lines, reading as
 // much as it needs and checking every limit on the way. It returns their size with
 // the blank line that ends them, and the number of header lines.
@@ -20,9 +22,6 @@ func (r *Reader) scanHead() (size, lines int, err error) {
 		if end >= 0 {
 			part = part[:end]
 		}
-		if bytes.IndexByte(part, 0) >= 0 {
-			return 0, 0, &Error{"Unexpected NUL before the end of the headers"}
-		}
 		at += len(part)
 		if at >= most {
 			return 0, 0, &Error{"The maximum frame size was exceeded"}
@@ -35,6 +34,9 @@ func (r *Reader) scanHead() (size, lines int, err error) {
 			return 0, 0, &Error{tooLong}
 		}
 		if end < 0 {
+			if bytes.IndexByte(part, 0) >= 0 { // do not wait for a line end that will not come
+				return 0, 0, &Error{unexpectedNUL}
+			}
 			if err := r.fill(); err != nil {
 				return 0, 0, err
 			}
@@ -42,6 +44,9 @@ func (r *Reader) scanHead() (size, lines int, err error) {
 		}
 		at++
 		if length == 0 {
+			if bytes.IndexByte(r.held()[:at], 0) >= 0 {
+				return 0, 0, &Error{unexpectedNUL}
+			}
 			return at, lines - 1, nil
 		}
 		if lines > r.limits.Headers {

@@ -2,7 +2,6 @@ package wire
 
 import (
 	"bytes"
-	"slices"
 	"strconv"
 
 	"github.com/sluice-mq/sluice/gateway"
@@ -16,7 +15,9 @@ import (
 // number written is always that of body. A body with a NUL in it gets the
 // field in any case, so that it cannot end early and pass for another frame.
 func AppendFrame(dst []byte, v Version, command string, h gateway.Header, body []byte) []byte {
-	dst = slices.Grow(dst, frameSize(command, h, body))
+	if size := frameSize(command, h, body); size > cap(dst)-len(dst) {
+		dst = append(make([]byte, 0, 2*len(dst)+size), dst...)
+	}
 	dst = appendText(dst, command, blankValue)
 	dst = append(dst, '\n')
 	raw, length := unescaped(command), false
