@@ -1,0 +1,160 @@
+package stomp
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/protocols/stomp/wire"
+)
+
+// ack acknowledges one delivery, or all up to it in client mode.
+func (c *conn) ack(f *wire.Frame) error { return c.settle(f, "ACK", false) }
+
+// settle carries out ACK and NACK.
+func (c *conn) settle(f *wire.Frame, command string, nack bool) error {
+	tx, err := c.transactionOf(f.Header)
+	if err != nil {
+		return err
+	}
+	if tx != nil && tx.failed != nil {
+		return tx.failed
+	}
+	name, s, tags, err := c.acknowledged(f.Header, command, tx, nack)
+	if err != nil {
+		return err
+	}
+	if s == nil {
+		return gateway.Errorf(gateway.NotFound, "Unexpected %s received for message-id [%s]", command, quote(name))
+	}
+	receipt, _ := f.Header.Get("receipt")
+	switch {
+	case len(tags) == 0: // the same transaction holds it already
+		return c.receipt(f)
+	case tx != nil:
+		tx.hold(s, tags, nack)
+		if s.gone == nil {
+			s.source.Extend(len(tags))
+		}
+		return c.receipt(f)
+	case nack:
+		s.source.Nack(tags, c, c.owe(answer{receipt: receipt}))
+	default:
+		s.source.Ack(tags, c, c.owe(answer{receipt: receipt}))
+	}
+	return nil
+}
+
+// acknowledged finds what an ACK or NACK names and takes it. The subscription
+// is nil if there is no such delivery; name is how the client called it.
+func (c *conn) acknowledged(h gateway.Header, command string, tx *transaction, nack bool) (
+	name string, s *subscription, tags []uint64, err error,
+) {
+	var candidates []*subscription
+	index := -1
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.version == wire.V12 {
+		id, ok := h.Get("id")
+		if !ok {
+			return "null", nil, nil, nil
+		}
+		name = id
+		s, index = c.byAckID(id)
+		if s == nil {
+			s, index, _ = oldest(c.subs, id)
+			if s != nil && c.ambiguous(s, index) {
+				s = nil
+			}
+		}
+	} else {
+		if name, candidates, err = c.namedBefore12(h, command); err != nil {
+			return name, nil, nil, err
+		}
+		s, index, _ = oldest(candidates, name)
+	}
+	if s == nil {
+		return name, nil, nil, nil
+	}
+	tags, ok := s.unacked.take(index, s.mode == ackClient && !nack, tx)
+	if !ok {
+		return name, nil, nil, nil
+	}
+	return name, s, tags, nil
+}
+
+// namedBefore12 reads the headers of STOMP 1.0 and 1.1: the message-id and the
+// subscriptions in which it may be.
+func (c *conn) namedBefore12(h gateway.Header, command string) (id string, in []*subscription, err error) {
+	id, ok := h.Get("message-id")
+	if !ok || id == "" {
+		return "", nil, invalid("%s received without a message-id to acknowledge!", command)
+	}
+	sub, ok := h.Get("subscription")
+	if !ok {
+		if c.version == wire.V11 {
+			return id, nil, invalid("%s received without a subscription id for acknowledge!", command)
+		}
+		return id, c.subs, nil
+	}
+	newest := c.subsByID[sub]
+	if newest == nil {
+		newest = c.subsByID[unescape(sub)]
+	}
+	for s := newest; s != nil; s = s.older {
+		in = append(in, s)
+	}
+	return id, in, nil
+}
+
+// oldest finds the first unsettled delivery of a message, also for clients that
+// send escapes back as they came.
+func oldest(subs []*subscription, id string) (*subscription, int, bool) {
+	for _, s := range subs {
+		if i := s.unacked.byID(id); i >= 0 {
+			return s, i, true
+		}
+	}
+	if plain := unescape(id); plain != id {
+		return oldest(subs, plain)
+	}
+	return nil, -1, false
+}
+
+// ambiguous reports whether another subscription waits for the same message.
+func (c *conn) ambiguous(s *subscription, index int) bool {
+	id := s.unacked.open()[index].id
+	for _, other := range c.subs {
+		if other != s && other.unacked.byID(id) >= 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// appendAckID appends the ack header's value of a delivery: unique in its
+// connection, and free of everything that a client might escape.
+func appendAckID(dst []byte, subscription, delivery uint64) []byte {
+	dst = strconv.AppendUint(dst, subscription, 10)
+	dst = append(dst, '-')
+	return strconv.AppendUint(dst, delivery, 10)
+}
+
+// byAckID finds the delivery of an ack header.
+func (c *conn) byAckID(id string) (*subscription, int) {
+	left, right, ok := strings.Cut(id, "-")
+	number, err1 := strconv.ParseUint(left, 10, 64)
+	delivery, err2 := strconv.ParseUint(right, 10, 64)
+	if !ok || err1 != nil || err2 != nil {
+		return nil, -1
+	}
+	i, ok := c.subscriptionAt(number)
+	if !ok {
+		return nil, -1
+	}
+	index := c.subs[i].unacked.byNumber(delivery)
+	if index < 0 {
+		return nil, -1
+	}
+	return c.subs[i], index
+}

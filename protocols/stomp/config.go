@@ -1,0 +1,111 @@
+package stomp
+
+import (
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/sluice-mq/sluice/gateway"
+)
+
+// Errors says what an ERROR frame does to a connection that is logged in.
+// Before the login every ERROR ends the connection, and so do violations of the
+// framing and unknown commands at any time.
+type Errors uint8
+
+const (
+	// ActiveMQ keeps the connection: the client may go on with its next frame.
+	ActiveMQ Errors = iota
+	// Strict closes after every ERROR, as the STOMP specification has it.
+	Strict
+)
+
+// DefaultServerHeader is announced in CONNECTED. Clients choose their dialect by
+// its beginning, so it must look like ActiveMQ's.
+const DefaultServerHeader = "ActiveMQ/5.18.0 Sluice/dev"
+
+// Config says how a server serves. The zero value of an optional field is its default.
+type Config struct {
+	// Address is "host:port" to listen on; port 0 takes a free one, see Server.Addr.
+	Address string
+	// MaxConnections is how many may be open at once; 0 is no limit.
+	MaxConnections int
+	// Broker is what the server leans on. Required.
+	Broker gateway.Broker
+	// Logger gets connections and refusals; nil is silence.
+	Logger *slog.Logger
+	Limits Limits
+	Errors Errors
+	// ServerHeader is the server header of CONNECTED; see DefaultServerHeader.
+	ServerHeader string
+	// HeartBeatGrace is how many of its periods a client that promised heart-beats
+	// may be silent; one second is added. Default 2.
+	HeartBeatGrace float64
+	// Clock tells the time of day for the names of sessions. Deadlines of sockets
+	// are the runtime's. Default time.Now.
+	Clock func() time.Time
+}
+
+// Limits bound what one connection can make the server hold.
+type Limits struct {
+	// Body is the largest message body in bytes. Default 100 MiB, as ActiveMQ's.
+	Body int
+	// Login is how long a connection may take until its CONNECT is there. Default 10 s.
+	Login time.Duration
+	// Subscriptions a connection may have at once. Default 10000.
+	Subscriptions int
+	// Transactions a connection may have open at once. Default 1000.
+	Transactions int
+	// TransactionBytes and TransactionMessages bound what all open
+	// transactions of a connection hold together. Default 64 MiB and 10000.
+	TransactionBytes, TransactionMessages int
+	// OutstandingBytes and OutstandingFrames bound what was read but not yet
+	// answered; above either the server stops reading. Default 16 MiB and 4096.
+	OutstandingBytes, OutstandingFrames int
+	// Stall is how long a peer may take nothing of what is written to it before
+	// it counts as gone. Default 30 s.
+	Stall time.Duration
+}
+
+func orDefault[T comparable](v, d T) T {
+	var zero T
+	if v == zero {
+		return d
+	}
+	return v
+}
+
+// complete fills in the defaults and reports what makes no sense.
+func (cfg Config) complete() (Config, error) {
+	if cfg.Broker == nil {
+		return cfg, errors.New("stomp: no broker given")
+	}
+	l := &cfg.Limits
+	for _, n := range []int{l.Body, l.Subscriptions, l.Transactions, l.TransactionBytes,
+		l.TransactionMessages, l.OutstandingBytes, l.OutstandingFrames, int(l.Login), int(l.Stall), cfg.MaxConnections} {
+		if n < 0 {
+			return cfg, errors.New("stomp: a limit is negative")
+		}
+	}
+	if cfg.HeartBeatGrace < 0 || cfg.HeartBeatGrace > 100 {
+		return cfg, errors.New("stomp: the heart-beat grace must be between 0 and 100")
+	}
+	l.Body = orDefault(l.Body, 100<<20)
+	l.Login = orDefault(l.Login, 10*time.Second)
+	l.Subscriptions = orDefault(l.Subscriptions, 10000)
+	l.Transactions = orDefault(l.Transactions, 1000)
+	l.TransactionBytes = orDefault(l.TransactionBytes, 64<<20)
+	l.TransactionMessages = orDefault(l.TransactionMessages, 10000)
+	l.OutstandingBytes = orDefault(l.OutstandingBytes, 16<<20)
+	l.OutstandingFrames = orDefault(l.OutstandingFrames, 4096)
+	l.Stall = orDefault(l.Stall, 30*time.Second)
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	cfg.ServerHeader = orDefault(cfg.ServerHeader, DefaultServerHeader)
+	cfg.HeartBeatGrace = orDefault(cfg.HeartBeatGrace, 2)
+	if cfg.Clock == nil {
+		cfg.Clock = time.Now
+	}
+	return cfg, nil
+}

@@ -1,0 +1,155 @@
+package stomp
+
+import (
+	"context"
+	"io"
+	"net"
+	"runtime/debug"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/protocols/stomp/wire"
+)
+
+const (
+	// lingerTime and lingerBytes bound how much of what a client still sends is
+	// read and thrown away after the last frame was written: closing with
+	// unread bytes would reset the connection and take that frame with it.
+	lingerTime  = 500 * time.Millisecond
+	lingerBytes = 64 << 10
+)
+
+// conn is one client's connection.
+type conn struct {
+	server *Server
+	nc     net.Conn
+	in     input
+
+	// The reader's own.
+	codec        *wire.Reader
+	session      gateway.Session // nil before the login
+	version      wire.Version    // written under mu
+	subs         []*subscription // ascending by number
+	subsByID     map[string]*subscription
+	lastSub      uint64
+	transactions map[string]*transaction
+	txBytes      int
+	txMessages   int
+
+	wake    chan struct{} // the writer has something to look at
+	room    chan struct{} // a waiting reader may look again
+	written chan struct{} // closed when the writer has ended
+	over    chan struct{} // closed when the connection is
+
+	mu        sync.Mutex         // never held during I/O or a call into the broker
+	cancel    context.CancelFunc // ends it at once, whatever is outstanding
+	answers   answers
+	ready     []*subscription // may have deliveries
+	closing   []*subscription // to be closed by the writer
+	beat      time.Duration   // longest silence towards the client; 0 is for ever
+	waiting   bool            // the reader waits for room
+	finishing bool            // no frame will be read any more
+	ended     bool            // the broker ended the connection
+}
+
+func newConn(s *Server, nc net.Conn) *conn {
+	c := &conn{
+		server:  s,
+		nc:      nc,
+		wake:    make(chan struct{}, 1),
+		room:    make(chan struct{}, 1),
+		written: make(chan struct{}),
+		over:    make(chan struct{}),
+	}
+	c.in.nc = nc
+	c.in.login = time.Now().Add(s.cfg.Limits.Login)
+	return c
+}
+
+// serve runs the connection to its end.
+func (c *conn) serve(ctx context.Context) {
+	defer close(c.over)
+	ctx, cancel := context.WithCancel(ctx)
+	c.mu.Lock()
+	c.cancel = cancel
+	c.mu.Unlock()
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { _ = c.nc.Close() })()
+	go c.write(ctx)
+	defer func() {
+		c.finish()
+		<-c.written
+		if c.session != nil {
+			c.session.Close()
+		}
+		c.linger()
+		c.server.cfg.Logger.Debug("stomp: connection ended", "remote", c.remote())
+	}()
+	c.read(ctx)
+}
+
+// finish lets the writer write what is owed and end.
+func (c *conn) finish() {
+	c.mu.Lock()
+	c.finishing = true
+	c.mu.Unlock()
+	c.wakeWriter()
+}
+
+// abandon ends the connection at once. What it is still owed is lost to it.
+func (c *conn) abandon() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cancel != nil {
+		c.cancel()
+	}
+}
+
+// linger lets the client read the last frame before the connection goes away.
+func (c *conn) linger() {
+	if half, ok := c.nc.(interface{ CloseWrite() error }); ok {
+		if half.CloseWrite() != nil {
+			return
+		}
+	}
+	if c.nc.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
+		_, _ = io.CopyN(io.Discard, c.nc, lingerBytes)
+	}
+}
+
+// end is how the broker ends a connection. It may be called from any goroutine.
+func (c *conn) end(err *gateway.Error) {
+	c.mu.Lock()
+	if !c.ended {
+		c.ended = true
+		c.answers.push(answer{err: closing(err), done: true})
+	}
+	c.mu.Unlock()
+	c.wakeWriter()
+}
+
+// survive keeps a panic of the writer from ending the process.
+func (c *conn) survive() {
+	if r := recover(); r != nil {
+		c.server.cfg.Logger.Error("stomp: a connection's writer failed",
+			"remote", c.remote(), "panic", r, "stack", string(debug.Stack()))
+		_ = c.nc.Close()
+	}
+}
+
+func (c *conn) remote() string {
+	if a := c.nc.RemoteAddr(); a != nil {
+		return a.String()
+	}
+	return ""
+}
+
+// sessionID is the session's name for the client.
+func (c *conn) sessionID(clientID string) string {
+	if clientID != "" {
+		return clientID
+	}
+	return c.server.name + ":" + strconv.FormatUint(c.server.number.Add(1), 10)
+}

@@ -1,0 +1,163 @@
+package stomp
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/protocols/stomp/wire"
+)
+
+const (
+	// supportedVersions as the version header of an ERROR lists them.
+	supportedVersions = "1.0,1.1,1.2"
+	// beatShare is the part of the promised period after which the server beats.
+	beatShare = 0.7
+	// minBeat keeps a client from making the server spin.
+	minBeat = 10 * time.Millisecond
+	// maxBeat is the longest period that is looked at; longer is for ever.
+	maxBeat = 10 * 24 * time.Hour
+)
+
+// connect logs the client in.
+func (c *conn) connect(ctx context.Context, f *wire.Frame) error {
+	if c.session != nil {
+		return gateway.Errorf(gateway.Conflict, "Already connected.")
+	}
+	version, err := negotiate(f.Header)
+	if err != nil {
+		return err
+	}
+	theirs, wanted, err := heartBeat(f.Header)
+	if err != nil {
+		return err
+	}
+	session, err := c.login(ctx, f.Header, version)
+	if err != nil {
+		return err
+	}
+	c.session = session
+	c.codec.SetVersion(version)
+	c.codec.SetLimits(wire.AfterLogin(c.server.cfg.Limits.Body))
+	c.mu.Lock()
+	c.version = version
+	if beat := period(wanted); beat > 0 {
+		c.beat = max(time.Duration(float64(beat)*beatShare), minBeat)
+	}
+	c.mu.Unlock()
+	c.in.loggedIn(c.patience(theirs))
+	c.answer(answer{more: &more{frame: c.connected(f.Header, version, theirs, wanted)}})
+	return nil
+}
+
+// login opens the session.
+func (c *conn) login(ctx context.Context, h gateway.Header, version wire.Version) (gateway.Session, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.server.cfg.Limits.Login)
+	defer cancel()
+	user, _ := h.Get("login")
+	passcode, _ := h.Get("passcode")
+	clientID, _ := h.Get("client-id")
+	login := gateway.Login{
+		Credentials: gateway.Credentials{Login: user, Passcode: passcode},
+		ClientID:    clientID,
+		Protocol:    "stomp/" + version.String(),
+		Remote:      c.remote(),
+	}
+	session, err := c.server.cfg.Broker.Open(ctx, login)
+	if gateway.KindOf(err) == gateway.Unauthenticated && strings.Contains(user+passcode, `\`) {
+		// CONNECT is not escaped; some libraries do it all the same.
+		login.Credentials = gateway.Credentials{Login: unescape(user), Passcode: unescape(passcode)}
+		if again, second := c.server.cfg.Broker.Open(ctx, login); second == nil {
+			session, err = again, nil
+		}
+	}
+	if err != nil {
+		c.server.cfg.Logger.Info("stomp: login refused", "remote", login.Remote, "login", user, "error", err)
+		return nil, err
+	}
+	c.server.cfg.Logger.Info("stomp: logged in", "remote", login.Remote,
+		"login", user, "client_id", clientID, "version", version.String())
+	return session, nil
+}
+
+// connected makes the CONNECTED frame, which no version escapes.
+func (c *conn) connected(h gateway.Header, version wire.Version, theirs, wanted int64) []byte {
+	clientID, _ := h.Get("client-id")
+	b := append([]byte(nil), "CONNECTED\n"...)
+	b = wire.AppendFieldRaw(b, "server", c.server.cfg.ServerHeader)
+	b = wire.AppendFieldRaw(b, "heart-beat", strconv.FormatInt(wanted, 10)+","+strconv.FormatInt(theirs, 10))
+	b = wire.AppendFieldRaw(b, "session", c.sessionID(clientID))
+	b = wire.AppendFieldRaw(b, "version", version.String())
+	id, ok := h.Get("request-id")
+	if !ok {
+		id, ok = h.Get("receipt")
+	}
+	if ok {
+		b = wire.AppendFieldRaw(b, "response-id", id)
+		b = wire.AppendFieldRaw(b, "receipt-id", id)
+	}
+	return append(b, '\n', 0, '\n')
+}
+
+// negotiate picks the highest version that both sides know.
+func negotiate(h gateway.Header) (wire.Version, error) {
+	accepted, _ := h.Get("accept-version")
+	if strings.TrimSpace(accepted) == "" {
+		return wire.V10, nil
+	}
+	var best wire.Version
+	for item := range strings.SplitSeq(accepted, ",") {
+		item = strings.TrimSpace(item)
+		for _, v := range [...]wire.Version{wire.V10, wire.V11, wire.V12} {
+			if item == v.String() {
+				best = max(best, v)
+			}
+		}
+	}
+	if best == 0 {
+		return 0, &refusal{
+			err:    invalid("Invalid Protocol version[%s], supported versions are: [1.2, 1.1, 1.0]", quote(accepted)),
+			closes: true, header: gateway.Header{{Name: "version", Value: supportedVersions}},
+		}
+	}
+	return best, nil
+}
+
+// heartBeat reads what the client promises and wants, in milliseconds.
+func heartBeat(h gateway.Header) (theirs, wanted int64, err error) {
+	value, ok := h.Get("heart-beat")
+	if !ok {
+		return 0, 0, nil
+	}
+	first, second, ok := strings.Cut(value, ",")
+	theirs, err1 := strconv.ParseInt(first, 10, 64)
+	wanted, err2 := strconv.ParseInt(second, 10, 64)
+	if !ok || err1 != nil || err2 != nil {
+		return 0, 0, invalid("Invalid heart-beat header:%s", quote(value))
+	}
+	return max(theirs, 0), max(wanted, 0), nil
+}
+
+// period turns milliseconds of a heart-beat into a duration; 0 is for ever.
+func period(ms int64) time.Duration {
+	if ms <= 0 || ms > maxBeat.Milliseconds() {
+		return 0
+	}
+	return time.Duration(ms) * time.Millisecond
+}
+
+// patience is how long a client that promised a beat each ms may be silent; 0 is for ever.
+func (c *conn) patience(ms int64) time.Duration {
+	p := period(ms)
+	if p == 0 {
+		return 0
+	}
+	return time.Duration(float64(p)*c.server.cfg.HeartBeatGrace) + time.Second
+}
+
+// unescape decodes the escapes of STOMP 1.2 and keeps what is none.
+func unescape(s string) string {
+	return strings.NewReplacer(`\\`, `\`, `\n`, "\n", `\c`, ":", `\r`, "\r").Replace(s)
+}

@@ -1,0 +1,80 @@
+package stomp
+
+import (
+	"strconv"
+
+	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/protocols/stomp/wire"
+)
+
+// pull encodes deliveries of the ready subscriptions, a batch of each in turn.
+// A subscription stays ready until it had nothing: only then will it wake us again.
+func (w *writer) pull() {
+	for i, s := range w.ready {
+		if len(w.buf) >= batchBytes {
+			w.again = append(w.again, w.ready[i:]...)
+			break
+		}
+		s.queued.Store(false)
+		if !s.started || s.closed {
+			continue
+		}
+		n := s.source.Next(w.batch[:], batchBytes-len(w.buf))
+		if n == 0 {
+			continue
+		}
+		w.written = append(w.written, handedOver{s, n})
+		w.encode(s, w.batch[:n])
+		clear(w.batch[:n])
+		if s.queued.CompareAndSwap(false, true) {
+			w.again = append(w.again, s)
+		}
+	}
+	clear(w.ready)
+	w.ready, w.again = w.again, w.ready[:0]
+}
+
+// encode appends MESSAGE frames.
+func (w *writer) encode(s *subscription, batch []gateway.Delivery) {
+	first := w.track(s, batch)
+	withAck := s.mode != ackAuto && w.version == wire.V12
+	for i := range batch {
+		m := batch[i].Message
+		w.buf = s.appendHead(w.buf, w.version, m.Destination)
+		if withAck {
+			w.buf = append(w.buf, "ack:"...)
+			w.buf = appendAckID(w.buf, s.number, first+uint64(i))
+			w.buf = append(w.buf, '\n')
+		}
+		if n := batch[i].Redeliveries; n > 0 {
+			w.buf = append(w.buf, "redelivered:true\nJMSXDeliveryCount:"...)
+			w.buf = strconv.AppendUint(w.buf, uint64(n)+1, 10)
+			w.buf = append(w.buf, '\n')
+		}
+		w.buf = appendSharedCached(w.buf, w.version, m, withAck)
+		if len(m.Body) >= directBody {
+			w.out()
+			w.send(m.Body)
+		} else {
+			w.buf = append(w.buf, m.Body...)
+		}
+		w.buf = append(w.buf, 0, '\n')
+	}
+}
+
+// track remembers deliveries that the client will acknowledge, before it can
+// have seen them, and returns the number of the first.
+func (w *writer) track(s *subscription, batch []gateway.Delivery) (first uint64) {
+	if s.mode == ackAuto {
+		return 0
+	}
+	w.c.mu.Lock()
+	defer w.c.mu.Unlock()
+	for i := range batch {
+		n := s.unacked.add(batch[i].Message.ID, batch[i].Tag)
+		if i == 0 {
+			first = n
+		}
+	}
+	return first
+}

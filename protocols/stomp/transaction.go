@@ -1,0 +1,85 @@
+package stomp
+
+import (
+	"slices"
+
+	"github.com/sluice-mq/sluice/gateway"
+)
+
+// transaction is what a client has done since BEGIN.
+type transaction struct {
+	gateway.Transaction
+	bytes int
+	// subs have deliveries that the transaction holds.
+	subs []*subscription
+	// failed says why the transaction can no longer be committed as a whole.
+	failed error
+}
+
+// hold adds acknowledgements.
+func (tx *transaction) hold(s *subscription, tags []uint64, nack bool) {
+	if !slices.Contains(tx.subs, s) {
+		tx.subs = append(tx.subs, s)
+	}
+	if n := len(tx.Acks); n > 0 && tx.Acks[n-1].Subscription == s.source && tx.Acks[n-1].Nack == nack {
+		tx.Acks[n-1].Tags = append(tx.Acks[n-1].Tags, tags...)
+		return
+	}
+	tx.Acks = append(tx.Acks, gateway.TransactionAck{Subscription: s.source, Tags: tags, Nack: nack})
+}
+
+// end releases the held deliveries. conn.mu is held.
+func (tx *transaction) end(committed bool) {
+	for _, s := range tx.subs {
+		s.unacked.release(tx, committed)
+	}
+}
+
+// transactionOf returns the transaction that a frame names, or nil if it names none.
+func (c *conn) transactionOf(h gateway.Header) (*transaction, error) {
+	id, ok := h.Get("transaction")
+	if !ok {
+		return nil, nil
+	}
+	tx := c.transactions[id]
+	if tx == nil {
+		return nil, invalid("Invalid transaction id: %s", quote(id))
+	}
+	return tx, nil
+}
+
+// takeTransaction ends the bookkeeping of the transaction that a COMMIT or ABORT names.
+func (c *conn) takeTransaction(h gateway.Header, doing string) (*transaction, error) {
+	id, ok := h.Get("transaction")
+	if !ok || id == "" {
+		return nil, invalid("Must specify the transaction you are %s", doing)
+	}
+	tx := c.transactions[id]
+	if tx == nil {
+		return nil, invalid("Invalid transaction id: %s", quote(id))
+	}
+	delete(c.transactions, id)
+	c.txBytes -= tx.bytes
+	c.txMessages -= len(tx.Sends)
+	return tx, nil
+}
+
+// windows counts, per subscription, how far a transaction opened its window.
+func (c *conn) windows(tx *transaction) []int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	open := make([]int, len(tx.subs))
+	for i, s := range tx.subs {
+		open[i] = s.unacked.reserved(tx)
+	}
+	return open
+}
+
+// shrink takes the opened windows back.
+func (tx *transaction) shrink(open []int) {
+	for i, s := range tx.subs {
+		if s.gone == nil {
+			s.source.Extend(-open[i])
+		}
+	}
+}

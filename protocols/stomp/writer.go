@@ -1,0 +1,241 @@
+package stomp
+
+import (
+	"context"
+	"time"
+
+	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/protocols/stomp/wire"
+)
+
+const (
+	// batchBytes is how much is written at once when there is much.
+	batchBytes = 64 << 10
+	// directBody is the size from which a body is written from where it is
+	// rather than copied.
+	directBody = 32 << 10
+	// keptBuffer is the largest buffer that is kept for later.
+	keptBuffer = 4 * batchBytes
+)
+
+// scratch is what a writer needs while it has work; idle connections share.
+type scratch struct {
+	buf     []byte
+	answers [64]answer
+	batch   [64]gateway.Delivery
+	ready   []*subscription // to be pulled
+	again   []*subscription // to be pulled once more
+	written []handedOver
+}
+
+// handedOver counts deliveries that go out with the next flush.
+type handedOver struct {
+	sub *subscription
+	n   int
+}
+
+// writer is the state of a connection's writing goroutine.
+type writer struct {
+	c *conn
+	*scratch
+	version   wire.Version
+	beat      time.Duration
+	finishing bool
+	last      time.Time // when something was written
+	timer     *time.Timer
+	err       error // of the socket; nothing is written after it
+}
+
+// work is what the connection has for its writer.
+type work struct {
+	answers int
+	closing []*subscription
+	more    bool // more answers are ripe
+	last    bool // nothing will follow
+}
+
+// write is the writing goroutine.
+func (c *conn) write(ctx context.Context) {
+	defer close(c.written)
+	defer c.survive()
+	w := &writer{c: c, last: time.Now()}
+	for w.turn(ctx) {
+	}
+	if w.timer != nil {
+		w.timer.Stop()
+	}
+	if w.err != nil {
+		c.server.cfg.Logger.Debug("stomp: the client takes nothing more", "remote", c.remote(), "error", w.err)
+		_ = c.nc.Close()
+	}
+	c.in.stop()
+}
+
+// turn does what there is to do, or waits. It reports false at the end.
+func (w *writer) turn(ctx context.Context) bool {
+	w.acquire()
+	todo := w.collect()
+	for _, s := range todo.closing {
+		s.source.Close()
+		s.closed = true
+		close(s.gone)
+	}
+	fatal := w.writeAnswers(todo.answers)
+	if todo.more && !fatal && len(w.buf) < batchBytes {
+		return true // answers go before deliveries
+	}
+	if !fatal && !w.finishing {
+		w.pull()
+	}
+	busy := len(w.buf) > 0 || len(w.ready) > 0 || todo.more || len(todo.closing) > 0
+	w.flush()
+	switch {
+	case fatal || todo.last || w.err != nil:
+		w.release()
+		return false
+	case busy:
+		return true
+	}
+	w.release()
+	w.wait(ctx)
+	return w.err == nil
+}
+
+// acquire and release take and give back the memory that only busy writers need.
+func (w *writer) acquire() {
+	if w.scratch == nil {
+		w.scratch = w.c.server.scratch.Get().(*scratch)
+	}
+}
+
+func (w *writer) release() {
+	clear(w.ready)
+	w.ready, w.written = w.ready[:0], w.written[:0]
+	w.c.server.scratch.Put(w.scratch)
+	w.scratch = nil
+}
+
+// collect takes what is to be done.
+func (w *writer) collect() (todo work) {
+	c := w.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	todo.answers = c.answers.take(w.answers[:])
+	todo.more = c.answers.ripe()
+	todo.closing, c.closing = c.closing, nil
+	w.ready = append(w.ready, c.ready...)
+	clear(c.ready)
+	c.ready = c.ready[:0]
+	if w.finishing = c.finishing; w.finishing {
+		todo.last = c.answers.n == 0
+	}
+	w.version, w.beat = c.version, c.beat
+	if c.waiting && c.hasRoom() {
+		c.tellRoom()
+	}
+	return todo
+}
+
+// writeAnswers encodes n answers and reports whether the connection ends with one of them.
+func (w *writer) writeAnswers(n int) (fatal bool) {
+	defer clear(w.answers[:n])
+	for i := range w.answers[:n] {
+		a := &w.answers[i]
+		switch {
+		case a.err != nil:
+			w.logRefusal(a.err)
+			w.buf = appendError(w.buf, w.version, a.err, a.receipt)
+			if w.c.server.closes(a.err) {
+				return true
+			}
+		case a.more != nil && a.more.frame != nil:
+			w.buf = append(w.buf, a.more.frame...)
+		case a.receipt != "":
+			w.buf = append(w.buf, "RECEIPT\n"...)
+			w.buf = appendField(w.buf, w.version, "receipt-id", a.receipt)
+			w.buf = append(w.buf, '\n', 0, '\n')
+		}
+		if a.more != nil && a.more.starts != nil {
+			w.start(a.more.starts)
+		}
+	}
+	return false
+}
+
+// start lets a subscription deliver.
+func (w *writer) start(s *subscription) {
+	s.started = true
+	if s.queued.CompareAndSwap(false, true) {
+		w.ready = append(w.ready, s)
+	}
+}
+
+// logRefusal logs what only we may know of an error.
+func (w *writer) logRefusal(err error) {
+	if gateway.KindOf(err) == gateway.Internal {
+		w.c.server.cfg.Logger.Error("stomp: a frame failed", "remote", w.c.remote(), "error", err)
+		return
+	}
+	w.c.server.cfg.Logger.Debug("stomp: refused a frame", "remote", w.c.remote(), "error", err)
+}
+
+// flush writes the buffer and tells the subscriptions what went out.
+func (w *writer) flush() {
+	w.out()
+	if w.err == nil {
+		for _, h := range w.written {
+			h.sub.source.Written(h.n)
+		}
+	}
+	clear(w.written)
+	w.written = w.written[:0]
+	if cap(w.buf) > keptBuffer {
+		w.buf = nil
+	}
+}
+
+// out writes the buffer.
+func (w *writer) out() {
+	if len(w.buf) > 0 {
+		w.send(w.buf)
+		w.buf = w.buf[:0]
+	}
+}
+
+// send writes b in pieces, for each of which the client has the time of a stall.
+func (w *writer) send(b []byte) {
+	for len(b) > 0 && w.err == nil {
+		piece := b[:min(len(b), batchBytes)]
+		now := time.Now()
+		if w.err = w.c.nc.SetWriteDeadline(now.Add(w.c.server.cfg.Limits.Stall)); w.err == nil {
+			_, w.err = w.c.nc.Write(piece)
+		}
+		w.last = now
+		b = b[len(piece):]
+	}
+}
+
+// wait returns when there may be work, beating in time where that was promised.
+func (w *writer) wait(ctx context.Context) {
+	if w.beat == 0 {
+		select {
+		case <-w.c.wake:
+		case <-ctx.Done():
+			w.err = ctx.Err()
+		}
+		return
+	}
+	rest := w.beat - time.Since(w.last)
+	if w.timer == nil {
+		w.timer = time.NewTimer(rest)
+	} else {
+		w.timer.Reset(rest)
+	}
+	select {
+	case <-w.c.wake:
+	case <-ctx.Done():
+		w.err = ctx.Err()
+	case <-w.timer.C:
+		w.send([]byte{'\n'})
+	}
+}
