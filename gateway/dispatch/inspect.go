@@ -74,8 +74,7 @@ func (q *Queue) Moved(tag, seq uint64) bool {
 // spilled takes a waiting entry that was only in memory into the window's books:
 // it counts there from now on, or loses its body if there is no room.
 func (q *Queue) spilled(e *Entry) {
-	messages, bytes := q.bounds()
-	if q.window.held < messages && q.window.bytes+int64(e.Size) <= bytes {
+	if q.fits(e) {
 		q.window.held++
 		q.window.bytes += int64(e.Size)
 		return

@@ -26,15 +26,19 @@ type window struct {
 	// one; it means nothing when there is none.
 	ahead int
 	// asked is the one request that is under way, by ascending seq; open of it
-	// are unanswered.
-	asked []request
-	open  int
+	// are unanswered, and openBytes is their size.
+	asked     []request
+	open      int
+	openBytes int64
 	// failed: the last load failed; not tried again until Retry.
 	failed bool
 }
 
 // request is a body that was asked for; tag is 0 once it was answered.
-type request struct{ seq, tag uint64 }
+type request struct {
+	seq, tag uint64
+	size     uint32
+}
 
 // came counts an entry that waits from now on behind so many others; elsewhere
 // says that it went before or between them instead.
@@ -79,9 +83,14 @@ func (q *Queue) bounds() (messages int, bytes int64) {
 // keeps reports whether a new last entry may keep its body: all before it have
 // theirs or will soon, and there is room.
 func (q *Queue) keeps(e *Entry) bool {
+	return q.window.unloaded <= q.window.open && q.fits(e)
+}
+
+// fits reports whether the window has room for one more body, beside those that are under way.
+func (q *Queue) fits(e *Entry) bool {
 	messages, bytes := q.bounds()
-	return q.window.unloaded <= q.window.open &&
-		q.window.held < messages && q.window.bytes+int64(e.Size) <= bytes
+	w := &q.window
+	return w.held+w.open < messages && w.bytes+w.openBytes+int64(e.Size) <= bytes
 }
 
 // trim drops bodies from the end until at most so many and so much are held. For
@@ -178,7 +187,8 @@ func (q *Queue) choose(batch, low int, now int64) {
 			if (room < 0 || bytes < 0) && (seen > 0 || len(w.asked) > 0) {
 				return false
 			}
-			w.asked = append(w.asked, request{seq: e.Seq, tag: e.Tag})
+			w.asked = append(w.asked, request{seq: e.Seq, tag: e.Tag, size: e.Size})
+			w.openBytes += int64(e.Size)
 		}
 		seen++
 		if !found {
@@ -232,6 +242,7 @@ func (w *window) answer(seq uint64) (tag uint64, ok bool) {
 	}
 	tag, w.asked[i].tag = w.asked[i].tag, 0
 	w.open--
+	w.openBytes -= int64(w.asked[i].size)
 	return tag, true
 }
 
