@@ -139,13 +139,11 @@ func (q *Queue) load(want int, now int64, fx *Effects) {
 	}
 	batch := min((min(want, loadMost)+loadStep-1)/loadStep*loadStep, q.cfg.WindowMessages)
 	low := max(batch/2, 1)
-	if w.ahead >= low {
+	next := q.waiting.first().Message == nil
+	if !next && (w.ahead >= low || w.ahead > 0 && !q.roomy(low)) {
 		return
 	}
-	if w.ahead > 0 && !q.roomy(low) {
-		return
-	}
-	if q.waiting.first().Message == nil && !q.roomy(low) {
+	if next && !q.roomy(low) {
 		// What lies further back must not keep the next one out.
 		q.trim(q.cfg.WindowMessages*3/4, int64(q.cfg.WindowBytes)*3/4)
 	}

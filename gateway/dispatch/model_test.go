@@ -1,0 +1,323 @@
+package dispatch
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/sluice-mq/sluice/gateway"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+// place is where the model thinks an entry is.
+type place uint8
+
+const (
+	waiting place = iota + 1
+	flying
+	dying
+	lapsed
+	gone
+)
+
+// item is the model's idea of a message.
+type item struct {
+	tag, seq     uint64
+	expires      int64
+	message      *gateway.Message
+	size         uint32
+	redeliveries uint32
+	place        place
+	holder       SubID
+	cause        Cause
+}
+
+// peer is the model's idea of a subscription.
+type peer struct {
+	id                  SubID
+	client              int
+	prefetch, extension int
+	held                int
+}
+
+func (p *peer) credit() int {
+	if p.prefetch == 0 {
+		return 0
+	}
+	return max(p.prefetch+p.extension-p.held, 0)
+}
+
+// journal is what a new owner finds.
+type journal struct {
+	last    uint64
+	tags    map[uint64]uint64 // of unsettled sequences
+	settled map[uint64]bool
+	marks   map[uint64]uint32
+}
+
+// model drives a queue and knows what it must do.
+type model struct {
+	q   *Queue
+	cfg Config
+	fx  Effects
+	now int64
+
+	items   []*item // live ones by ascending tag
+	lastTag uint64
+	peers   []*peer
+	turns   []SubID // those with credit, in order of turns
+	lastSub SubID
+	closed  []uint64 // tags that were taken by subscriptions that have gone
+	journal journal
+
+	asked  []uint64 // the load under way
+	failed bool
+
+	// what the event that is being applied must cause
+	settle  []uint64
+	mark    []gateway.Mark
+	refused []uint64
+	overdue bool // every expired waiting entry must die in this event
+	returns bool // the event may bring entries back beyond the window
+}
+
+func newModel(t *rapid.T) *model {
+	m := &model{now: 1000, cfg: Config{
+		WindowMessages: rapid.SampledFrom([]int{1, 2, 8, 40, 200}).Draw(t, "window"),
+		WindowBytes:    rapid.SampledFrom([]int{1, 100, 1000, 100000}).Draw(t, "bytes"),
+	}}
+	m.q = NewQueue(m.cfg)
+	m.journal = journal{tags: map[uint64]uint64{}, settled: map[uint64]bool{}, marks: map[uint64]uint32{}}
+	return m
+}
+
+func (m *model) item(tag uint64) *item {
+	i, ok := slices.BinarySearchFunc(m.items, tag, func(e *item, tag uint64) int { return cmp.Compare(e.tag, tag) })
+	if !ok {
+		return nil
+	}
+	return m.items[i]
+}
+
+func (m *model) peer(id SubID) *peer {
+	for _, p := range m.peers {
+		if p.id == id {
+			return p
+		}
+	}
+	return nil
+}
+
+// in returns the live items that are in that place.
+func (m *model) in(where place) []*item {
+	var found []*item
+	for _, e := range m.items {
+		if e.place == where {
+			found = append(found, e)
+		}
+	}
+	return found
+}
+
+// heldBy returns the tags that a subscription has in flight.
+func (m *model) heldBy(id SubID) []uint64 {
+	var tags []uint64
+	for _, e := range m.items {
+		if e.place == flying && e.holder == id {
+			tags = append(tags, e.tag)
+		}
+	}
+	return tags
+}
+
+// recredit keeps the turns.
+func (m *model) recredit(p *peer) {
+	at := slices.Index(m.turns, p.id)
+	switch {
+	case p.credit() > 0 && at < 0:
+		m.turns = append(m.turns, p.id)
+	case p.credit() == 0 && at >= 0:
+		m.turns = slices.Delete(m.turns, at, at+1)
+	}
+}
+
+// bury makes an item gone for good, which the journal must be told.
+func (m *model) bury(e *item) {
+	e.place = gone
+	if e.seq != 0 {
+		m.settle = append(m.settle, e.seq)
+	}
+}
+
+// comeBack makes an item wait again.
+func (m *model) comeBack(e *item, redelivered bool) {
+	e.place, e.holder = waiting, 0
+	m.returns = true
+	if redelivered {
+		e.redeliveries++
+		if e.seq != 0 {
+			m.mark = append(m.mark, gateway.Mark{Seq: e.seq, Redeliveries: e.redeliveries})
+		}
+	}
+}
+
+// event applies one event to the queue and checks all that it caused. What it
+// must cause was noted in the model before.
+func (m *model) event(t *rapid.T, apply func(*Effects)) {
+	before := m.q.Stats().Loaded + m.q.window.open
+	m.fx.Reset()
+	apply(&m.fx)
+
+	require.ElementsMatch(t, m.settle, m.fx.Settle, "settled")
+	for _, seq := range m.fx.Settle {
+		require.False(t, m.journal.settled[seq], "settled twice")
+		require.Contains(t, m.journal.tags, seq, "settled what is not in the journal")
+		m.journal.settled[seq] = true
+		delete(m.journal.tags, seq)
+	}
+	require.ElementsMatch(t, m.mark, m.fx.Mark, "marked")
+	for _, mark := range m.fx.Mark {
+		m.journal.marks[mark.Seq] = mark.Redeliveries
+	}
+	m.items = slices.DeleteFunc(m.items, func(e *item) bool { return e.place == gone })
+	m.absorbDead(t)
+	m.absorbDeliveries(t)
+	m.absorbLoad(t)
+
+	if !m.returns {
+		bound := max(before, m.cfg.WindowMessages) + 1 // the very next one is loaded in any case
+		require.LessOrEqual(t, m.q.Stats().Loaded+m.q.window.open, bound, "the window is overfull")
+	}
+	if len(m.peers) == 0 {
+		require.LessOrEqual(t, m.q.Stats().Loaded, m.cfg.WindowMessages/4, "nobody is subscribed")
+	}
+	m.settle, m.mark, m.refused, m.overdue, m.returns = nil, nil, nil, false, false
+}
+
+func (m *model) absorbDead(t *rapid.T) {
+	var refused []uint64
+	for _, d := range m.fx.Dead {
+		e := m.item(d.Entry.Tag)
+		require.NotNil(t, e, "a dead entry is unknown")
+		m.compare(t, e, &d.Entry)
+		if d.Cause == Refused {
+			refused = append(refused, e.tag)
+		} else {
+			require.Equal(t, Expired, d.Cause)
+			require.True(t, e.place == waiting || e.place == lapsed && m.overdue, "expired from the wrong place")
+			require.True(t, e.expires != 0 && e.expires <= m.now, "expired too early")
+		}
+		e.place, e.cause, e.holder = dying, d.Cause, 0
+	}
+	require.Equal(t, m.refused, refused)
+	if m.overdue {
+		for _, e := range m.items {
+			late := e.expires != 0 && e.expires <= m.now
+			require.False(t, e.place == lapsed || e.place == waiting && late, "an expired entry was overlooked")
+		}
+	}
+}
+
+func (m *model) absorbDeliveries(t *rapid.T) {
+	queue := m.in(waiting)
+	for _, d := range m.fx.Deliver {
+		require.NotEmpty(t, queue)
+		e := queue[0]
+		queue = queue[1:]
+		require.Equal(t, e.tag, d.Entry.Tag, "not the next entry")
+		require.Same(t, e.message, d.Entry.Message)
+		require.True(t, e.expires == 0 || e.expires > m.now, "expired, but delivered")
+		m.compare(t, e, &d.Entry)
+		require.NotEmpty(t, m.turns, "delivered without credit")
+		require.Equal(t, m.turns[0], d.Sub, "not its turn")
+		p := m.peer(d.Sub)
+		require.NotNil(t, p)
+		require.Positive(t, p.credit(), "delivered beyond credit")
+		m.turns = append(m.turns[1:], p.id)
+		p.held++
+		m.recredit(p)
+		e.place, e.holder = flying, p.id
+	}
+}
+
+func (m *model) absorbLoad(t *rapid.T) {
+	if len(m.fx.Load) == 0 {
+		return
+	}
+	require.Empty(t, m.asked, "two loads under way")
+	require.False(t, m.failed, "asked again without being told")
+	require.LessOrEqual(t, len(m.fx.Load), 256)
+	require.True(t, slices.IsSorted(m.fx.Load))
+	require.Len(t, slices.Compact(slices.Clone(m.fx.Load)), len(m.fx.Load))
+	for _, seq := range m.fx.Load {
+		e := m.item(m.journal.tags[seq])
+		require.NotNil(t, e, "asked for an unknown record")
+		require.Equal(t, waiting, e.place)
+	}
+	m.asked = slices.Clone(m.fx.Load)
+}
+
+// compare checks the fields of an entry.
+func (m *model) compare(t *rapid.T, e *item, got *Entry) {
+	require.Equal(t, [...]uint64{e.seq, uint64(e.redeliveries), uint64(e.expires), uint64(e.size)},
+		[...]uint64{got.Seq, uint64(got.Redeliveries), uint64(got.Expires), uint64(got.Size)},
+		"seq, redeliveries, expires, size")
+	if got.Message != nil {
+		require.Same(t, e.message, got.Message)
+	} else {
+		require.NotZero(t, e.seq, "a memory-only message was lost")
+	}
+}
+
+// check compares the whole queue with the model. It holds between events.
+func (m *model) check(t *rapid.T) {
+	places := m.q.audit(t, m.now)
+	require.Len(t, places, len(m.items), "an entry was lost or made up")
+	want := Stats{Subscriptions: len(m.peers), Loaded: m.q.window.held, LoadedBytes: m.q.window.bytes}
+	var seqs []uint64
+	for _, e := range m.items {
+		l := places[e.tag]
+		switch e.place {
+		case waiting:
+			require.Same(t, &m.q.waiting, l)
+			if want.Waiting++; want.OldestWaiting == 0 {
+				want.OldestWaiting = e.tag
+			}
+		case flying:
+			require.Same(t, &m.q.subs[e.holder].inFlight, l)
+			want.InFlight++
+		default:
+			require.NotNil(t, l)
+			require.NotSame(t, &m.q.waiting, l)
+			want.Dying++
+		}
+		if e.seq != 0 {
+			seqs = append(seqs, e.seq)
+			require.Equal(t, e.redeliveries, m.journal.marks[e.seq], "the count would not survive")
+			require.Equal(t, e.tag, m.journal.tags[e.seq])
+		}
+	}
+	require.Equal(t, want, m.q.Stats())
+	require.Equal(t, len(m.items) == 0, m.q.Empty())
+	require.Len(t, m.journal.tags, len(seqs), "the journal keeps what is gone, or has lost what is not")
+
+	slices.Sort(seqs)
+	low, ok := m.q.LowestSeq()
+	require.Equal(t, len(seqs) > 0, ok)
+	if ok {
+		require.Equal(t, seqs[0], low)
+	}
+	n := rapid.IntRange(0, 12).Draw(t, "oldest")
+	require.Equal(t, append([]uint64{}, seqs[:min(n, len(seqs))]...), seqsOf(m.q.Oldest(n)))
+}
+
+// checkNotStuck: with credit, the next entry is on its way. It holds after events
+// that hand out.
+func (m *model) checkNotStuck(t *rapid.T) {
+	next := m.in(waiting)
+	if len(next) == 0 || len(m.turns) == 0 {
+		return
+	}
+	require.NotZero(t, next[0].seq, "stuck: the next entry was only in memory")
+	require.True(t, len(m.asked) > 0 || m.failed, "stuck: nobody asks for the next entry")
+}

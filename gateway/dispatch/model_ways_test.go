@@ -1,0 +1,159 @@
+package dispatch
+
+import (
+	"slices"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+func (m *model) release(t *rapid.T) {
+	p, tags := m.some(t, 3)
+	redelivered := rapid.Bool().Draw(t, "redelivered")
+	for _, tag := range tags {
+		m.comeBack(m.item(tag), redelivered)
+	}
+	p.held -= len(tags)
+	m.recredit(p)
+	m.pumped(t, func(fx *Effects) { require.NoError(t, m.q.Release(p.id, tags, redelivered, m.now, fx)) })
+}
+
+func (m *model) unsubscribe(t *rapid.T) {
+	if p := m.anyone(t); p != nil {
+		m.close(t, p)
+	} else {
+		t.Skip()
+	}
+}
+
+// disconnect ends all subscriptions of a client.
+func (m *model) disconnect(t *rapid.T) {
+	p := m.anyone(t)
+	if p == nil {
+		t.Skip()
+	}
+	for _, other := range slices.Clone(m.peers) {
+		if other.client == p.client {
+			m.close(t, other)
+		}
+	}
+}
+
+func (m *model) close(t *rapid.T, p *peer) {
+	untaken := []uint64{m.lastTag + 7} // one that it never had
+	for _, tag := range m.heldBy(p.id) {
+		taken := rapid.Bool().Draw(t, "taken")
+		if taken {
+			m.closed = append(m.closed, tag)
+		} else {
+			untaken = append(untaken, tag)
+		}
+		m.comeBack(m.item(tag), taken)
+	}
+	m.peers = slices.DeleteFunc(m.peers, func(o *peer) bool { return o == p })
+	m.turns = slices.DeleteFunc(m.turns, func(id SubID) bool { return id == p.id })
+	untaken = rapid.Permutation(untaken).Draw(t, "untaken")
+	m.pumped(t, func(fx *Effects) { m.q.Unsubscribe(p.id, untaken, m.now, fx) })
+}
+
+func (m *model) ackClosed(t *rapid.T) {
+	tags := []uint64{m.lastTag + 1}
+	for _, tag := range m.closed {
+		if !rapid.Bool().Draw(t, "acked") {
+			continue
+		}
+		tags = append(tags, tag)
+		if e := m.item(tag); e != nil && (e.place == waiting || e.place == lapsed) {
+			m.bury(e)
+		}
+	}
+	m.closed = nil
+	m.pumped(t, func(fx *Effects) { m.q.AckClosed(tags, m.now, fx) })
+}
+
+// moved appends up to a few of the oldest, or any message, again.
+func (m *model) moved(t *rapid.T) {
+	if len(m.items) == 0 {
+		t.Skip()
+	}
+	var tags []uint64
+	if rapid.Bool().Draw(t, "oldest") {
+		for _, e := range m.q.Oldest(3) {
+			tags = append(tags, e.Tag)
+		}
+	} else {
+		tags = append(tags, rapid.SampledFrom(m.items).Draw(t, "moved").tag)
+	}
+	for _, tag := range tags {
+		e := m.item(tag)
+		delete(m.journal.tags, e.seq)
+		m.journal.last++
+		e.seq = m.journal.last
+		m.journal.tags[e.seq] = tag
+		m.journal.marks[e.seq] = e.redeliveries
+		m.event(t, func(*Effects) { require.True(t, m.q.Moved(tag, e.seq)) })
+	}
+}
+
+func (m *model) movedGone(t *rapid.T) {
+	m.event(t, func(*Effects) { require.False(t, m.q.Moved(m.lastTag+1, m.journal.last+1)) })
+}
+
+func (m *model) tick(t *rapid.T) {
+	m.failed, m.overdue = false, true
+	m.pumped(t, func(fx *Effects) { m.q.Tick(m.now, fx) })
+}
+
+// newOwner throws the machine away and makes one from the journal. What was only
+// in memory is lost, nothing else is.
+func (m *model) newOwner(t *rapid.T) {
+	old := m.items
+	m.q, m.items = NewQueue(m.cfg), nil
+	m.peers, m.turns, m.asked, m.failed, m.closed = nil, nil, nil, false, nil
+	left := len(m.journal.tags)
+	for _, e := range old {
+		if e.seq == 0 {
+			continue
+		}
+		left--
+		require.False(t, m.journal.settled[e.seq])
+		require.Equal(t, e.tag, m.journal.tags[e.seq], "a persistent message was lost")
+		e.place, e.holder, e.redeliveries = waiting, 0, m.journal.marks[e.seq]
+		m.items = append(m.items, e)
+		m.event(t, func(fx *Effects) { m.q.Stored(m.entry(e, false), m.now, fx) })
+	}
+	require.Zero(t, left, "the journal has messages that nobody knew")
+}
+
+// drain takes everything out; the schedule must end empty.
+func (m *model) drain(t *rapid.T) {
+	m.lastSub++
+	p := &peer{id: m.lastSub, prefetch: 3}
+	m.peers = append(m.peers, p)
+	m.recredit(p)
+	m.pumped(t, func(fx *Effects) { m.q.Subscribe(p.id, p.prefetch, m.now, fx) })
+	for range 10*len(m.items) + 10 {
+		if len(m.asked) > 0 {
+			m.loaded(t, false)
+		}
+		for _, p := range m.peers {
+			m.ack(t, p, m.heldBy(p.id))
+		}
+		m.tick(t)
+		for _, e := range m.in(dying) {
+			m.bury(e)
+			m.event(t, func(fx *Effects) { m.q.Buried(e.tag, fx) })
+		}
+		if len(m.items) == 0 && len(m.asked) == 0 {
+			break
+		}
+	}
+	require.Empty(t, m.items, "stuck")
+	m.check(t)
+	require.Empty(t, m.journal.tags)
+	require.True(t, m.q.Empty())
+	for _, p := range slices.Clone(m.peers) {
+		m.close(t, p)
+	}
+	require.Equal(t, Stats{}, m.q.Stats())
+}
