@@ -1,0 +1,46 @@
+package app
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sluice-mq/sluice/deploy"
+)
+
+func checkConfigCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "check-config FILE",
+		Short: "Check a configuration file",
+		Long: "Checks every key and value of a configuration file and reports all that is wrong, with line\n" +
+			"and column. The environment is left out. The exit code is 1 if anything is wrong.",
+		Example: "  sluice check-config /etc/sluice/sluice.yaml",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			_, warnings, err := Load(Sources{File: args[0]})
+			if err != nil {
+				return err
+			}
+			for _, w := range warnings {
+				fmt.Fprintf(cmd.ErrOrStderr(), "%s: warning: %s\n", args[0], w)
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: ok\n", args[0])
+			return nil
+		},
+	}
+}
+
+func configCommand() *cobra.Command {
+	config := &cobra.Command{Use: "config", Short: "About the configuration"}
+	config.AddCommand(&cobra.Command{
+		Use:     "defaults",
+		Short:   "Print a commented configuration file with every key and its default",
+		Example: "  sluice config defaults > sluice.yaml",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprint(cmd.OutOrStdout(), deploy.Example())
+			return err
+		},
+	})
+	return config
+}

@@ -1,0 +1,120 @@
+package app
+
+import (
+	"fmt"
+	"strings"
+)
+
+// choose returns the word if it is one of the allowed ones.
+func choose[T ~string](word []byte, allowed ...T) (T, error) {
+	names := make([]string, len(allowed))
+	for i, a := range allowed {
+		if string(word) == string(a) {
+			return a, nil
+		}
+		names[i] = string(a)
+	}
+	list := strings.Join(names[:len(names)-1], ", ") + " or " + names[len(names)-1]
+	return "", fmt.Errorf("%q is not %s%s", word, list, didYouMean(string(word), names))
+}
+
+// Durability says what a receipt for a persistent message promises.
+type Durability string
+
+// The durabilities.
+const (
+	// Disk: on disk on one node, on the disks of a majority in a cluster.
+	Disk Durability = "disk"
+	// Quorum: with a majority of the cluster, not yet on disk.
+	Quorum Durability = "quorum"
+	// Relaxed: with one node, not yet on disk.
+	Relaxed Durability = "relaxed"
+)
+
+// UnmarshalText reads one of the words.
+func (d *Durability) UnmarshalText(text []byte) (err error) {
+	*d, err = choose(text, Disk, Quorum, Relaxed)
+	return err
+}
+
+// Protocol is what a listener speaks.
+type Protocol string
+
+// The protocols.
+const (
+	Stomp Protocol = "stomp"
+	Nats  Protocol = "nats"
+	Admin Protocol = "admin"
+)
+
+// UnmarshalText reads one of the words.
+func (p *Protocol) UnmarshalText(text []byte) (err error) {
+	*p, err = choose(text, Stomp, Nats, Admin)
+	return err
+}
+
+// ErrorStyle says what a STOMP listener does with a client's mistake.
+type ErrorStyle string
+
+// The error styles.
+const (
+	// ActiveMQErrors: an ERROR frame, and the connection goes on where ActiveMQ's does.
+	ActiveMQErrors ErrorStyle = "activemq"
+	// StrictErrors: an ERROR frame, and the connection ends, as STOMP demands.
+	StrictErrors ErrorStyle = "strict"
+)
+
+// UnmarshalText reads one of the words.
+func (e *ErrorStyle) UnmarshalText(text []byte) (err error) {
+	*e, err = choose(text, ActiveMQErrors, StrictErrors)
+	return err
+}
+
+// SlowConsumer says what happens to a topic subscriber that does not keep up.
+type SlowConsumer string
+
+// The policies.
+const (
+	DropOldest SlowConsumer = "drop_oldest"
+	Disconnect SlowConsumer = "disconnect"
+)
+
+// UnmarshalText reads one of the words.
+func (s *SlowConsumer) UnmarshalText(text []byte) (err error) {
+	*s, err = choose(text, DropOldest, Disconnect)
+	return err
+}
+
+// LogLevel is the least important kind of line that is written.
+type LogLevel string
+
+// The levels.
+const (
+	Debug LogLevel = "debug"
+	Info  LogLevel = "info"
+	Warn  LogLevel = "warn"
+	Error LogLevel = "error"
+)
+
+// UnmarshalText reads one of the words.
+func (l *LogLevel) UnmarshalText(text []byte) (err error) {
+	*l, err = choose(text, Debug, Info, Warn, Error)
+	return err
+}
+
+// LogFormat is how log lines look.
+type LogFormat string
+
+// The formats.
+const (
+	// AutoFormat: text on a terminal, else JSON.
+	AutoFormat LogFormat = "auto"
+	TextFormat LogFormat = "text"
+	JSONFormat LogFormat = "json"
+)
+
+// UnmarshalText reads one of the words.
+func (f *LogFormat) UnmarshalText(text []byte) (err error) {
+	*f, err = choose(text, AutoFormat, TextFormat, JSONFormat)
+	return err
+}

@@ -1,0 +1,143 @@
+package app
+
+// Config is everything that can be set. It is plain data: how it came together
+// is load.go's business, whether it makes sense is Validate's.
+type Config struct {
+	// Node names the node in its cluster and in logs: letters, digits, '-', '_'.
+	Node string `yaml:"node"`
+	// DataDir holds the store. It belongs to this node alone.
+	DataDir    string     `yaml:"data_dir"`
+	Durability Durability `yaml:"durability"`
+	Listeners  []Listener `yaml:"listeners"`
+	// Cluster is nil on a single node.
+	Cluster *Cluster `yaml:"cluster"`
+	Store   Store    `yaml:"store"`
+	Limits  Limits   `yaml:"limits"`
+	Queues  Queues   `yaml:"queues"`
+	Topics  Topics   `yaml:"topics"`
+	Log     Log      `yaml:"log"`
+	// ShutdownTimeout is how long a stop may take, clients' last words included.
+	ShutdownTimeout Duration `yaml:"shutdown_timeout"`
+}
+
+// Listener is a door. Errors, ServerHeader and HeartBeatGrace are for STOMP.
+type Listener struct {
+	Protocol Protocol   `yaml:"protocol"`
+	Address  Address    `yaml:"address"`
+	Errors   ErrorStyle `yaml:"errors"`
+	// ServerHeader is the server header of CONNECTED; {version} stands for ours.
+	ServerHeader   string `yaml:"server_header"`
+	HeartBeatGrace Grace  `yaml:"heart_beat_grace"`
+}
+
+// Cluster says how this node finds the others.
+type Cluster struct {
+	Name    string    `yaml:"name"`
+	Address Address   `yaml:"address"`
+	Routes  []Address `yaml:"routes"`
+	// Replicas is on how many nodes a message is kept: 1, 3 or 5.
+	Replicas int `yaml:"replicas"`
+}
+
+// Store is about what is on disk.
+type Store struct {
+	// Shards is the number of journals, fixed when the store is made; 0 is the default.
+	Shards int `yaml:"shards"`
+	// Reserve is the free space below which sends are refused.
+	Reserve Reserve `yaml:"reserve"`
+}
+
+// Limits are per client unless they say otherwise.
+type Limits struct {
+	MaxMessageSize ByteSize `yaml:"max_message_size"`
+	// MaxConnections is per listener.
+	MaxConnections int `yaml:"max_connections"`
+	// LoginTimeout and LoginSize bound what a client may do before it is known.
+	LoginTimeout               Duration `yaml:"login_timeout"`
+	LoginSize                  ByteSize `yaml:"login_size"`
+	SubscriptionsPerConnection int      `yaml:"subscriptions_per_connection"`
+	TransactionsPerConnection  int      `yaml:"transactions_per_connection"`
+	TransactionSize            ByteSize `yaml:"transaction_size"`
+	TransactionMessages        int      `yaml:"transaction_messages"`
+}
+
+// Queues is about all queues of the node together.
+type Queues struct {
+	// Memory holds non-persistent messages before they spill to disk.
+	Memory ByteSize `yaml:"memory"`
+}
+
+// Topics is about each topic subscriber.
+type Topics struct {
+	SlowConsumer    SlowConsumer `yaml:"slow_consumer"`
+	PendingMessages int          `yaml:"pending_messages"`
+	PendingBytes    ByteSize     `yaml:"pending_bytes"`
+}
+
+// Log is about the log on standard error.
+type Log struct {
+	Level  LogLevel  `yaml:"level"`
+	Format LogFormat `yaml:"format"`
+}
+
+// DefaultDataDir is where a packaged node keeps its store.
+const DefaultDataDir = "/var/lib/sluice"
+
+// defaultServerHeader begins like ActiveMQ's, since clients look at that.
+const defaultServerHeader = "ActiveMQ/5.18.0 Sluice/{version}"
+
+// Default is the configuration of a node to which nothing was said.
+func Default() Config {
+	return Config{
+		Node:       "n1",
+		DataDir:    DefaultDataDir,
+		Durability: Disk,
+		Listeners: []Listener{
+			defaultListener(Stomp, Address{"127.0.0.1", 61613}),
+			defaultListener(Nats, Address{"127.0.0.1", 4222}),
+			defaultListener(Admin, Address{"127.0.0.1", 8161}),
+		},
+		Limits: Limits{
+			MaxMessageSize:             16 * MiB,
+			MaxConnections:             10_000,
+			LoginTimeout:               seconds(10),
+			LoginSize:                  64 * KiB,
+			SubscriptionsPerConnection: 10_000,
+			TransactionsPerConnection:  1_000,
+			TransactionSize:            64 * MiB,
+			TransactionMessages:        10_000,
+		},
+		Queues:          Queues{Memory: 64 * MiB},
+		Topics:          Topics{SlowConsumer: DropOldest, PendingMessages: 10_000, PendingBytes: 16 * MiB},
+		Log:             Log{Level: Info, Format: AutoFormat},
+		ShutdownTimeout: seconds(10),
+	}
+}
+
+func seconds(n int64) Duration { return Duration(n * 1e9) }
+
+// defaultListener is a listener of which only protocol and address were said.
+func defaultListener(p Protocol, a Address) Listener {
+	l := Listener{Protocol: p, Address: a}
+	l.fill()
+	return l
+}
+
+// fill sets what was not said and means something to the protocol.
+func (l *Listener) fill() {
+	if l.Protocol != Stomp {
+		return
+	}
+	if l.Errors == "" {
+		l.Errors = ActiveMQErrors
+	}
+	if l.ServerHeader == "" {
+		l.ServerHeader = defaultServerHeader
+	}
+	if l.HeartBeatGrace == 0 {
+		l.HeartBeatGrace = 2
+	}
+}
+
+// defaultReplicas is on how many nodes of a cluster a message is kept.
+const defaultReplicas = 3

@@ -1,0 +1,64 @@
+package app
+
+import (
+	"sync"
+
+	"github.com/sluice-mq/sluice/protocols/admin"
+)
+
+// stage is how far a node's life has come. It only grows.
+type stage int
+
+const (
+	starting stage = iota
+	serving
+	draining
+)
+
+// health is what the admin door tells of the node.
+type health struct {
+	mu     sync.Mutex
+	stage  stage
+	probes []probe
+}
+
+// probe is a condition of being in service; reason says in words why it does
+// not hold, or is empty. It must not block and may be called concurrently.
+type probe struct {
+	name   string
+	reason func() string
+}
+
+var _ admin.Health = (*health)(nil)
+
+func (h *health) enter(s stage) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.stage = max(h.stage, s)
+}
+
+// watch adds a probe. Probes are added before the node serves.
+func (h *health) watch(name string, reason func() string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.probes = append(h.probes, probe{name, reason})
+}
+
+// Started reports whether the node has ever served.
+func (h *health) Started() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.stage >= serving
+}
+
+// Checks are the stage of life and the probes.
+func (h *health) Checks() []admin.Check {
+	h.mu.Lock()
+	checks := []admin.Check{{Name: "node", Reason: [...]string{"starting", "", "draining"}[h.stage]}}
+	probes := h.probes
+	h.mu.Unlock()
+	for _, p := range probes {
+		checks = append(checks, admin.Check{Name: p.name, Reason: p.reason()})
+	}
+	return checks
+}

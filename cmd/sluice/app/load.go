@@ -1,0 +1,241 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"reflect"
+	"strings"
+
+	"github.com/go-viper/mapstructure/v2"
+	"github.com/spf13/pflag"
+	"github.com/spf13/viper"
+)
+
+// Sources are where a configuration comes from: flags over SLUICE_*
+// environment over the file over defaults.
+type Sources struct {
+	// File is a path; empty is no file.
+	File string
+	// Dev: data goes to ./data unless something else says otherwise.
+	Dev bool
+	// Flags that were defined by addFlags; nil is none.
+	Flags *pflag.FlagSet
+	// Environ are "NAME=value" pairs; nil is an empty environment.
+	Environ []string
+}
+
+// settingFlags are the flags that stand for one key each.
+func settingFlags() map[string]string {
+	return map[string]string{"data_dir": "data-dir", "log.level": "log-level", "log.format": "log-format"}
+}
+
+// listenFlag changes the list of listeners; see override.
+const listenFlag = "listen"
+
+// loading is a configuration that comes together.
+type loading struct {
+	sources  Sources
+	viper    *viper.Viper
+	doc      *document
+	origins  map[string]string // who outside the file said a key
+	problems Problems
+	listen   []Listener
+}
+
+// Load brings a configuration together. Warnings are things that are odd but
+// possible. If anything is wrong, the error is of type Problems and has all of it;
+// a file that cannot be read is another error.
+func Load(s Sources) (c Config, warnings []string, err error) {
+	l := &loading{sources: s, viper: viper.New(), doc: &document{}, origins: map[string]string{}}
+	l.defaults()
+	if s.File != "" {
+		text, err := os.ReadFile(s.File)
+		if err != nil {
+			return c, nil, fmt.Errorf("read the configuration: %w", err)
+		}
+		l.doc = readDocument(s.File, text)
+		l.problems = l.doc.problems
+		if err := l.viper.MergeConfigMap(l.doc.values); err != nil {
+			return c, nil, fmt.Errorf("read the configuration %s: %w", s.File, err)
+		}
+	}
+	warnings = l.environment()
+	l.flags()
+	if c, err = l.decode(); err != nil {
+		return c, warnings, err
+	}
+	for _, p := range Validate(c) {
+		l.add(p)
+	}
+	if len(l.problems) > 0 {
+		return c, warnings, l.problems.sorted()
+	}
+	return c, append(warnings, Warnings(c)...), nil
+}
+
+func (l *loading) defaults() {
+	d := Default()
+	if l.sources.Dev {
+		d.DataDir = "./data"
+	}
+	for _, leaf := range leaves(reflect.TypeFor[Config](), "") {
+		if v, ok := lookup(reflect.ValueOf(d), leaf.path); ok {
+			l.viper.SetDefault(leaf.path, plain(v))
+		}
+	}
+}
+
+// environment takes the variables that mean something and warns of the others.
+func (l *loading) environment() (warnings []string) {
+	byName := map[string]leaf{}
+	names := []string{configVariable}
+	for _, leaf := range leaves(reflect.TypeFor[Config](), "") {
+		byName[leaf.env()] = leaf
+		names = append(names, leaf.env())
+	}
+	for _, pair := range l.sources.Environ {
+		name, value, _ := strings.Cut(pair, "=")
+		leaf, known := byName[name]
+		switch {
+		case !strings.HasPrefix(name, envPrefix) || name == configVariable || known && value == "":
+		case !known:
+			warnings = append(warnings, fmt.Sprintf("environment variable %s means nothing%s", name, didYouMean(name, names)))
+		default:
+			l.set(leaf, name, value)
+		}
+	}
+	return warnings
+}
+
+// configVariable names the file when no flag does.
+const configVariable = envPrefix + "CONFIG"
+
+func (l *loading) flags() {
+	if l.sources.Flags == nil {
+		return
+	}
+	for _, leaf := range leaves(reflect.TypeFor[Config](), "") {
+		f := l.sources.Flags.Lookup(settingFlags()[leaf.path])
+		if f == nil || !f.Changed {
+			continue
+		}
+		l.set(leaf, "--"+f.Name, f.Value.String())
+	}
+	words, err := l.sources.Flags.GetStringArray(listenFlag)
+	if err != nil {
+		return
+	}
+	for _, w := range words {
+		given, err := parseListener(w)
+		if err != nil {
+			l.problems = append(l.problems, Problem{Origin: "--" + listenFlag, Text: err.Error()})
+			continue
+		}
+		l.origins["listeners"] = "--" + listenFlag
+		l.listen = append(l.listen, given)
+	}
+}
+
+// set takes what a flag or variable says about a key, if it can be understood.
+// It goes over the file, and over what was set before.
+func (l *loading) set(leaf leaf, origin, value string) {
+	if err := checkWord(leaf.typ, value); err != nil {
+		l.problems = append(l.problems, Problem{Origin: origin, Text: err.Error()})
+		return
+	}
+	l.origins[leaf.path] = origin
+	l.viper.Set(leaf.path, value)
+}
+
+// checkWord is checkScalar that knows lists: their members stand between commas.
+func checkWord(t reflect.Type, word string) error {
+	if t.Kind() != reflect.Slice {
+		return checkScalar(t, word)
+	}
+	var all []error
+	for w := range strings.SplitSeq(word, ",") {
+		if t.Elem() == reflect.TypeFor[Listener]() {
+			_, err := parseListener(w)
+			all = append(all, err)
+			continue
+		}
+		all = append(all, checkScalar(t.Elem(), strings.TrimSpace(w)))
+	}
+	return errors.Join(all...)
+}
+
+func (l *loading) decode() (Config, error) {
+	var c Config
+	hook := mapstructure.ComposeDecodeHookFunc(decodeWord, mapstructure.TextUnmarshallerHookFunc())
+	err := l.viper.Unmarshal(&c, viper.DecodeHook(hook), func(dc *mapstructure.DecoderConfig) { dc.TagName = "yaml" })
+	if err != nil {
+		return c, fmt.Errorf("decode the configuration: %w", err)
+	}
+	c.Listeners = override(c.Listeners, l.listen)
+	for i := range c.Listeners {
+		c.Listeners[i].fill()
+	}
+	if c.Cluster != nil && !l.viper.IsSet("cluster.replicas") {
+		c.Cluster.Replicas = defaultReplicas
+	}
+	return c, nil
+}
+
+// decodeWord reads what flags and the environment have instead of structure:
+// members of lists stand between commas, listeners are protocol=address.
+func decodeWord(_, to reflect.Type, value any) (any, error) {
+	word, ok := value.(string)
+	switch {
+	case !ok:
+		return value, nil
+	case to.Kind() == reflect.Slice:
+		return strings.Split(word, ","), nil
+	case to == reflect.TypeFor[Listener]():
+		return parseListener(word)
+	}
+	return strings.TrimSpace(word), nil
+}
+
+// add takes a problem of the whole, unless its cause is known already, and says
+// who brought it about.
+func (l *loading) add(p Problem) {
+	for _, known := range l.problems {
+		if known.Path != "" && strings.HasPrefix(known.Path, p.Path) {
+			return
+		}
+	}
+	for path := p.Path; path != ""; path = path[:max(0, strings.LastIndexAny(path, ".["))] {
+		if origin, ok := l.origins[path]; ok {
+			p.Origin = origin
+			break
+		}
+		if at, ok := l.doc.at[path]; ok {
+			p.Origin, p.at = l.doc.origin(at), at
+			break
+		}
+	}
+	if p.Origin == "" {
+		p.Origin = l.doc.name
+	}
+	l.problems = append(l.problems, p)
+}
+
+// Warnings are things in a sound configuration that its owner should know.
+func Warnings(c Config) []string {
+	var all []string
+	for _, l := range c.Listeners {
+		if l.Address.Loopback() {
+			continue
+		}
+		if l.Protocol == Admin {
+			all = append(all, fmt.Sprintf("the admin listener %v can be reached from other machines and asks nobody who they are", l.Address))
+			continue
+		}
+		all = append(all, fmt.Sprintf("ANONYMOUS ACCESS: the %s listener %v can be reached from other machines, and everybody who connects may read and write everything", l.Protocol, l.Address))
+	}
+	if c.Durability == Relaxed {
+		all = append(all, `durability is "relaxed": a power cut may lose persistent messages whose receipts were sent`)
+	}
+	return all
+}

@@ -1,0 +1,230 @@
+package app
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"github.com/spf13/viper"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-mq/sluice/deploy"
+)
+
+// write makes a configuration file and goes to its directory, so that it has a short name.
+func write(t *testing.T, text string) string {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	require.NoError(t, os.WriteFile("c.yaml", []byte(text), 0o600))
+	return "c.yaml"
+}
+
+func flags(t *testing.T, args ...string) *pflag.FlagSet {
+	t.Helper()
+	cmd := serveCommand(Process{})
+	cmd.RunE = func(*cobra.Command, []string) error { return nil }
+	cmd.SetArgs(args)
+	require.NoError(t, cmd.Execute())
+	return cmd.Flags()
+}
+
+func load(t *testing.T, s Sources) Config {
+	t.Helper()
+	c, _, err := Load(s)
+	require.NoError(t, err)
+	return c
+}
+
+func TestNothingSaidIsTheDefault(t *testing.T) {
+	require.Equal(t, Default(), load(t, Sources{}))
+	require.Equal(t, Default(), load(t, Sources{File: write(t, "")}))
+	require.Equal(t, Default(), load(t, Sources{File: write(t, "# nothing\n---\nlimits:\nstore: {}\n")}))
+	require.Empty(t, Validate(Default()))
+}
+
+func TestDevKeepsItsDataHere(t *testing.T) {
+	want := Default()
+	want.DataDir = "./data"
+	require.Equal(t, want, load(t, Sources{Dev: true, Flags: flags(t, "--dev")}))
+	require.Equal(t, "/x", load(t, Sources{Dev: true, Environ: []string{"SLUICE_DATA_DIR=/x"}}).DataDir)
+	require.Equal(t, "/y", load(t, Sources{Dev: true, Environ: []string{"SLUICE_DATA_DIR=/x"}, Flags: flags(t, "--data-dir", "/y")}).DataDir)
+}
+
+func TestTheLeastFile(t *testing.T) {
+	c := load(t, Sources{File: write(t, `
+node: n7
+data_dir: /srv/sluice
+durability: disk
+listeners:
+  - {protocol: stomp, address: 127.0.0.1:61613}
+  - {protocol: admin, address: 127.0.0.1:8161}
+cluster:
+  name: c1
+  address: 127.0.0.1:6222
+  routes: [127.0.0.1:6223, 127.0.0.1:6224]
+`)})
+	want := Default()
+	want.Node, want.DataDir = "n7", "/srv/sluice"
+	want.Listeners = []Listener{want.Listeners[0], want.Listeners[2]}
+	want.Cluster = &Cluster{
+		Name: "c1", Address: Address{"127.0.0.1", 6222},
+		Routes: []Address{{"127.0.0.1", 6223}, {"127.0.0.1", 6224}}, Replicas: 3,
+	}
+	require.Equal(t, want, c)
+}
+
+// TestPrecedence says every key in the file, in the environment or both, and the
+// keys that have one by flag.
+func TestPrecedence(t *testing.T) {
+	file := write(t, `
+limits: {login_timeout: 1s, login_size: 2KiB, max_connections: 3}
+log: {level: debug, format: json}
+data_dir: /file
+cluster: {name: file, address: "127.0.0.1:1", routes: ["127.0.0.1:2"]}
+`)
+	environ := []string{
+		"SLUICE_LIMITS_LOGIN_TIMEOUT=4s", "SLUICE_LOG_LEVEL=warn", "SLUICE_DATA_DIR=/environment", "SLUICE_LIMITS_LOGIN_SIZE=",
+		"SLUICE_CLUSTER_ROUTES=127.0.0.1:3, 127.0.0.1:4", "SLUICE_CLUSTER_REPLICAS=1", "SLUICE_QUEUES_MEMORY=1MiB",
+		"SLUICE_LISTENERS=stomp=127.0.0.1:5,stomp=127.0.0.1:6", "PATH=/bin", "SLUICE_CONFIG=elsewhere",
+	}
+	c, warnings, err := Load(Sources{File: file, Environ: environ, Flags: flags(t, "--data-dir=/flag")})
+	require.NoError(t, err)
+	require.Empty(t, warnings)
+	require.Equal(t, Duration(4e9), c.Limits.LoginTimeout, "environment over file")
+	require.Equal(t, 2*KiB, c.Limits.LoginSize, "an empty variable says nothing")
+	require.Equal(t, 3, c.Limits.MaxConnections, "file over default")
+	require.Equal(t, Log{Warn, JSONFormat}, c.Log)
+	require.Equal(t, "/flag", c.DataDir, "flag over environment")
+	require.Equal(t, MiB, c.Queues.Memory, "environment over default")
+	require.Equal(t, &Cluster{"file", Address{"127.0.0.1", 1}, []Address{{"127.0.0.1", 3}, {"127.0.0.1", 4}}, 1}, c.Cluster)
+	require.Equal(t, []Listener{
+		defaultListener(Stomp, Address{"127.0.0.1", 5}), defaultListener(Stomp, Address{"127.0.0.1", 6}),
+	}, c.Listeners)
+}
+
+func TestListenFlagOverridesByProtocol(t *testing.T) {
+	file := write(t, `
+listeners:
+  - {protocol: stomp, address: "127.0.0.1:1", errors: strict, heart_beat_grace: 1.5}
+  - {protocol: stomp, address: "127.0.0.1:2"}
+  - {protocol: nats, address: "127.0.0.1:3"}
+`)
+	c := load(t, Sources{File: file, Flags: flags(t, "--listen", "stomp=127.0.0.1:4", "--listen", "admin=127.0.0.1:5")})
+	strict := Listener{Stomp, Address{"127.0.0.1", 4}, StrictErrors, defaultServerHeader, 1.5}
+	require.Equal(t, []Listener{
+		defaultListener(Nats, Address{"127.0.0.1", 3}), strict, defaultListener(Admin, Address{"127.0.0.1", 5}),
+	}, c.Listeners)
+}
+
+func TestEveryKeyCanBeSaidByTheEnvironment(t *testing.T) {
+	samples := map[string]string{
+		"node": "n2", "data_dir": "/d", "durability": "relaxed", "listeners": "nats=127.0.0.1:9", "store.reserve": "1GiB",
+		"cluster.name": "c", "cluster.address": "127.0.0.1:7", "cluster.routes": "127.0.0.1:8", "cluster.replicas": "5",
+		"topics.slow_consumer": "disconnect", "log.level": "error", "log.format": "text",
+	}
+	seen := map[string]string{}
+	for _, l := range leaves(reflect.TypeFor[Config](), "") {
+		require.Empty(t, seen[l.env()], "two keys share a variable")
+		seen[l.env()] = l.path
+		sample, ok := samples[l.path]
+		if !ok {
+			sample = "17"
+			if l.typ == reflect.TypeFor[Duration]() {
+				sample = "17s"
+			}
+		}
+		one := &loading{sources: Sources{Environ: []string{l.env() + "=" + sample}}, doc: &document{}, origins: map[string]string{}}
+		c := decodeOnly(t, one)
+		got, ok := lookup(reflect.ValueOf(c), l.path)
+		require.True(t, ok, l.path)
+		fallback, ok := lookup(reflect.ValueOf(Default()), l.path)
+		if ok {
+			require.NotEqual(t, fallback.Interface(), got.Interface(), l.path)
+		} else {
+			require.False(t, got.IsZero(), l.path)
+		}
+	}
+}
+
+func TestUnknownVariablesAreWarnedOf(t *testing.T) {
+	_, warnings, err := Load(Sources{Environ: []string{"SLUICE_DATADIR=/x", "SLUICE_FAVOURITE_COLOUR=blue", "HOME=/"}})
+	require.NoError(t, err)
+	require.Equal(t, []string{
+		`environment variable SLUICE_DATADIR means nothing, did you mean "SLUICE_DATA_DIR"?`,
+		`environment variable SLUICE_FAVOURITE_COLOUR means nothing`,
+	}, warnings)
+}
+
+func TestWarningsOfOpenDoors(t *testing.T) {
+	_, warnings, err := Load(Sources{File: write(t, `
+durability: relaxed
+listeners:
+  - {protocol: stomp, address: ":61613"}
+  - {protocol: nats, address: "[::1]:4222"}
+  - {protocol: admin, address: "10.0.0.1:8161"}
+`)})
+	require.NoError(t, err)
+	require.Equal(t, []string{
+		"ANONYMOUS ACCESS: the stomp listener :61613 can be reached from other machines, and everybody who connects may read and write everything",
+		"the admin listener 10.0.0.1:8161 can be reached from other machines and asks nobody who they are",
+		`durability is "relaxed": a power cut may lose persistent messages whose receipts were sent`,
+	}, warnings)
+}
+
+func TestTheDeliveredFileIsSoundAndEmpty(t *testing.T) {
+	require.Equal(t, Default(), load(t, Sources{File: write(t, deploy.Example())}))
+}
+
+// TestTheDeliveredFileShowsEveryDefault takes every "#" away: then each key must
+// be said, and what is said must be the default.
+func TestTheDeliveredFileShowsEveryDefault(t *testing.T) {
+	commented := regexp.MustCompile(`(?m)^( *)#(\S.*|  \S.*)$`)
+	text := commented.ReplaceAllStringFunc(deploy.Example(), func(line string) string {
+		return strings.Replace(line, "#", "", 1)
+	})
+	doc := readDocument("sluice.yaml", []byte(text))
+	require.Empty(t, doc.problems)
+	for _, l := range leaves(reflect.TypeFor[Config](), "") {
+		if !strings.HasPrefix(l.path, "cluster.") {
+			require.Contains(t, doc.at, l.path)
+		}
+	}
+	require.Equal(t, Default(), load(t, Sources{File: write(t, text)}))
+}
+
+func TestTheDeliveredClusterIsSound(t *testing.T) {
+	section := regexp.MustCompile(`(?m)^#   (cluster:\n)((?:#     .*\n)+)`).FindStringSubmatch(deploy.Example())
+	require.Len(t, section, 3)
+	c := load(t, Sources{File: write(t, section[1]+strings.ReplaceAll(section[2], "#     ", "  "))})
+	require.Equal(t, &Cluster{
+		Name: "c1", Address: Address{"127.0.0.1", 6222},
+		Routes: []Address{{"127.0.0.1", 6223}, {"127.0.0.1", 6224}}, Replicas: 3,
+	}, c.Cluster)
+	for _, l := range leaves(reflect.TypeFor[Cluster](), "") {
+		require.Contains(t, section[2], l.path+":")
+	}
+}
+
+func TestAFileThatIsNotThere(t *testing.T) {
+	_, _, err := Load(Sources{File: filepath.Join(t.TempDir(), "none.yaml")})
+	require.ErrorIs(t, err, os.ErrNotExist)
+	require.ErrorContains(t, err, "read the configuration: ")
+}
+
+// decodeOnly is Load without the checks.
+func decodeOnly(t *testing.T, l *loading) Config {
+	t.Helper()
+	l.viper = viper.New()
+	l.defaults()
+	require.NoError(t, l.viper.MergeConfigMap(l.doc.values))
+	require.Empty(t, l.environment())
+	require.Empty(t, l.problems)
+	c, err := l.decode()
+	require.NoError(t, err)
+	return c
+}

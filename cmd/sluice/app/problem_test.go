@@ -1,0 +1,143 @@
+package app
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// problems loads a file and returns what was said about it.
+func problems(t *testing.T, text string) string {
+	t.Helper()
+	_, _, err := Load(Sources{File: write(t, text)})
+	require.IsType(t, Problems{}, err)
+	return err.Error()
+}
+
+func TestEveryMistakeHasItsPlaceAndWords(t *testing.T) {
+	for name, c := range map[string]struct{ file, want string }{
+		"unknown key":              {"durabilty: disk\n", `c.yaml:1:1: unknown key "durabilty", did you mean "durability"?`},
+		"unknown key far from any": {"colour: blue\n", `c.yaml:1:1: unknown key "colour"`},
+		"key of another section":   {"node: a\nmax_connections: 7\n", `c.yaml:2:1: unknown key "max_connections", did you mean "limits.max_connections"?`},
+		"unknown key in a section": {"limits:\n  login_timout: 1s\n", `c.yaml:2:3: unknown key "login_timout" in limits, did you mean "login_timeout"?`},
+		"unknown key in a flow": {
+			"listeners:\n  - {protocol: stomp, address: \"127.0.0.1:1\", port: 1}\n",
+			`c.yaml:2:47: unknown key "port" in listeners[0]`,
+		},
+		"key twice":    {"node: a\nnode: b\n", `c.yaml:2:1: node: said twice, first in line 1`},
+		"bad word":     {"durability: disc\n", `c.yaml:1:13: durability: "disc" is not disk, quorum or relaxed, did you mean "disk"?`},
+		"bad size":     {"limits:\n  max_message_size: huge\n", `c.yaml:2:21: limits.max_message_size: "huge" is not a size (a whole number with B, KiB, MiB, GiB, kB, MB, ...)`},
+		"bad duration": {"shutdown_timeout: 10\n", `c.yaml:1:19: shutdown_timeout: "10" is not a duration (such as 500ms, 10s, 1m30s)`},
+		"bad number":   {"limits: {max_connections: many}\n", `c.yaml:1:27: limits.max_connections: "many" is not a whole number`},
+		"odd number":   {"limits: {max_connections: 010}\n", `c.yaml:1:27: limits.max_connections: "010" is not a whole number`},
+		"bad address": {
+			"listeners:\n  - protocol: stomp\n    address: 127.0.0.1\n",
+			`c.yaml:3:14: listeners[0].address: "127.0.0.1" is not an address (want host:port, such as 127.0.0.1:61613)`,
+		},
+		"bad grace": {
+			"listeners:\n- {protocol: stomp, address: \":1\", heart_beat_grace: 0.5}\n",
+			`c.yaml:2:54: listeners[0].heart_beat_grace: "0.5" is not a factor from 1 to 100`,
+		},
+		"no value":            {"node:\n", `c.yaml:1:7: node: has no value`},
+		"section for value":   {"node: {a: b}\n", `c.yaml:1:7: node: want a single value here`},
+		"value for section":   {"limits: 5\n", `c.yaml:1:9: limits: want keys and values here`},
+		"value for list":      {"listeners: 5\n", `c.yaml:1:12: listeners: want a list here`},
+		"list for all":        {"- a\n- b\n", `c.yaml:1:1: want keys and values here`},
+		"alias":               {"node: &x a\ndata_dir: *x\n", `c.yaml:2:11: data_dir: aliases and tags are not possible here`},
+		"second document":     {"node: a\n---\nnode: b\n", `c.yaml:3:1: a second document in the file`},
+		"no listeners":        {"listeners: []\n", `c.yaml:1:12: listeners: at least one is needed`},
+		"listener unknown":    {"listeners:\n  - protocol: stmp\n    address: \":1\"\n", `c.yaml:2:15: listeners[0].protocol: "stmp" is not stomp, nats or admin, did you mean "stomp"?`},
+		"listener without":    {"listeners:\n  - protocol: stomp\n", `c.yaml:2:5: listeners[0]: has no address`},
+		"listener of what":    {"listeners:\n  - address: 127.0.0.1:1\n", `c.yaml:2:5: listeners[0]: has no protocol`},
+		"same address":        {"listeners:\n- {protocol: stomp, address: \":1\"}\n- {protocol: nats, address: \":1\"}\n", `c.yaml:3:29: listeners[1].address: :1 is already that of listeners[0]`},
+		"two of nats":         {"listeners:\n- {protocol: nats, address: \":1\"}\n- {protocol: nats, address: \":2\"}\n", `c.yaml:3:14: listeners[1].protocol: only one nats listener is possible, and listeners[0] is one`},
+		"not a stomp thing":   {"listeners:\n- {protocol: nats, address: \":1\", errors: strict}\n", `c.yaml:2:43: listeners[0].errors: only a stomp listener has it`},
+		"header of lines":     {"listeners:\n- {protocol: stomp, address: \":1\", server_header: \"a\\nb\"}\n", `c.yaml:2:51: listeners[0].server_header: must be one line of at most 256 bytes`},
+		"bad node":            {"node: a.b\n", `c.yaml:1:7: node: "a.b" is not a name of 1 to 64 letters, digits, '-' or '_'`},
+		"empty data_dir":      {"data_dir: \"\"\n", `c.yaml:1:11: data_dir: must not be empty`},
+		"quorum alone":        {"durability: quorum\n", `c.yaml:1:13: durability: "quorum" needs a cluster; a single node has "disk" or "relaxed"`},
+		"message too large":   {"limits: {max_message_size: 32MiB}\n", `c.yaml:1:28: limits.max_message_size: 32MiB is not between 1KiB and 31MiB`},
+		"too many shards":     {"store: {shards: 65}\n", `c.yaml:1:17: store.shards: 65 is not between 0 and 64`},
+		"too small a reserve": {"store: {reserve: 1MiB}\n", `c.yaml:1:18: store.reserve: 1MiB is not between 16MiB and 1TiB`},
+		"no time":             {"limits: {login_timeout: 0s}\n", `c.yaml:1:25: limits.login_timeout: 0s is not between 100ms and 1h`},
+		"replicas": {
+			"cluster: {name: c, address: \"127.0.0.1:1\", routes: [\"127.0.0.1:2\"], replicas: 2}\n",
+			`c.yaml:1:79: cluster.replicas: 2 is not 1, 3 or 5`,
+		},
+		"cluster of nothing": {
+			"cluster: {replicas: 3}\n",
+			"c.yaml:1:10: cluster.name: \"\" is not a name of 1 to 64 letters, digits, '-' or '_'\n" +
+				"c.yaml:1:10: cluster.address: needs a host and a port above 0\n" +
+				"c.yaml:1:10: cluster.routes: at least one other node is needed",
+		},
+		"a route to nowhere": {
+			"cluster: {name: c, address: \"127.0.0.1:1\", routes: [\"127.0.0.1:0\"]}\n",
+			`c.yaml:1:53: cluster.routes[0]: needs a host and a port above 0`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) { require.Equal(t, c.want, problems(t, c.file)) })
+	}
+}
+
+func TestAllMistakesAreReportedInTheOrderOfTheFile(t *testing.T) {
+	require.Equal(t, strings.Join([]string{
+		`c.yaml:1:7: node: "a b" is not a name of 1 to 64 letters, digits, '-' or '_'`,
+		`c.yaml:2:1: unknown key "datadir", did you mean "data_dir"?`,
+		`c.yaml:5:14: listeners[0].address: "here" is not an address (want host:port, such as 127.0.0.1:61613)`,
+		`c.yaml:6:5: listeners[1]: has no address`,
+		`c.yaml:6:23: unknown key "adress" in listeners[1], did you mean "address"?`,
+		`c.yaml:8:18: limits.login_timeout: "fast" is not a duration (such as 500ms, 10s, 1m30s)`,
+		`c.yaml:9:15: limits.login_size: 2MiB is not between 1KiB and 1MiB`,
+	}, "\n"), problems(t, `node: a b
+datadir: /x
+listeners:
+  - protocol: stomp
+    address: here
+  - {protocol: nats,  adress: "127.0.0.1:1"}
+limits:
+  login_timeout: fast
+  login_size: 2MiB
+`))
+}
+
+func TestWhatIsNotYAMLHasAPlace(t *testing.T) {
+	require.Regexp(t, `^c\.yaml:2:\d+: not YAML: `, problems(t, "node: a\n\tdata_dir: x\n"))
+	require.Regexp(t, `^c\.yaml:1:\d+: not YAML: `, problems(t, "node: [a\n"))
+	require.Equal(t, "c.yaml: the file is 1048577 bytes long, the limit is 1048576", problems(t, strings.Repeat("#", 1<<20+1)))
+}
+
+func TestMistakesOutsideTheFileNameTheirSource(t *testing.T) {
+	_, _, err := Load(Sources{
+		File:    write(t, "durability: disc\n"),
+		Environ: []string{"SLUICE_LIMITS_MAX_CONNECTIONS=lots", "SLUICE_NODE=a.b", "SLUICE_CLUSTER_ROUTES=x", "SLUICE_LISTENERS=stomp:1"},
+		Flags:   flags(t, "--log-level=loud", "--listen=stomp", "--listen=stmp=:1"),
+	})
+	require.EqualError(t, err, strings.Join([]string{
+		`c.yaml:1:13: durability: "disc" is not disk, quorum or relaxed, did you mean "disk"?`,
+		`SLUICE_LIMITS_MAX_CONNECTIONS: "lots" is not a whole number`,
+		`SLUICE_CLUSTER_ROUTES: "x" is not an address (want host:port, such as 127.0.0.1:61613)`,
+		`SLUICE_LISTENERS: "stomp:1" is not protocol=address, such as stomp=127.0.0.1:61613`,
+		`--log-level: "loud" is not debug, info, warn or error`,
+		`--listen: "stomp" is not protocol=address, such as stomp=127.0.0.1:61613`,
+		`--listen: "stmp" is not stomp, nats or admin, did you mean "stomp"?`,
+		`SLUICE_NODE: node: "a.b" is not a name of 1 to 64 letters, digits, '-' or '_'`,
+	}, "\n"))
+	_, _, err = Load(Sources{Flags: flags(t, "--listen=nats=:1", "--listen=nats=:2", "--data-dir=")})
+	require.EqualError(t, err, "--data-dir: data_dir: must not be empty\n"+
+		"--listen: listeners[3].protocol: only one nats listener is possible, and listeners[2] is one")
+}
+
+// FuzzDocument: whatever is in a file, reading it ends, and what has no
+// problem decodes.
+func FuzzDocument(f *testing.F) {
+	for _, seed := range []string{"node: a", "listeners:\n- {protocol: stomp}", "&a [*a]", "? {a: b}\n: c", "limits: !!map {}", "<<: {node: a}", "node: |\n  x\n"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if doc := readDocument("f.yaml", text); len(doc.problems) == 0 {
+			l := &loading{doc: doc, origins: map[string]string{}}
+			decodeOnly(t, l)
+		}
+	})
+}

@@ -1,0 +1,161 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sluice-mq/sluice/protocols/admin"
+)
+
+// run is the life of a node: it starts, serves until a signal or until
+// something essential ends, and stops. A second signal calls quit.
+//
+// The admin door is there first and goes last, so that probes are answered
+// while the store recovers and while clients leave.
+func run(cfg Config, log *slog.Logger, notify notifier, signals <-chan os.Signal, quit func()) error {
+	stop, watched := watch(signals, log, quit)
+	defer watched()
+	l := &life{cfg: cfg, log: log, notify: notify, node: &node{}}
+	serve, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	l.group, l.serving = errgroup.WithContext(serve)
+
+	err := l.start(stop)
+	if err == nil {
+		select {
+		case <-stop.Done():
+		case <-l.serving.Done(): // the group has the reason
+		}
+	} else if stop.Err() != nil {
+		log.Info("stopped before the start was over")
+		err = nil
+	}
+	return errors.Join(err, l.end(cancel))
+}
+
+// watch returns a context that ends with the first signal, and what to call
+// when signals are of no interest any more.
+func watch(signals <-chan os.Signal, log *slog.Logger, quit func()) (context.Context, func()) {
+	stop, cancel := context.WithCancel(context.Background())
+	over, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for first := true; ; first = false {
+			select {
+			case s := <-signals:
+				if !first {
+					log.Warn("stopping at once", "signal", s.String())
+					quit()
+					return
+				}
+				log.Info("stopping", "signal", s.String())
+				cancel()
+			case <-over:
+				return
+			}
+		}
+	}()
+	return stop, func() { cancel(); close(over); <-done }
+}
+
+// life is a node between its start and its end.
+type life struct {
+	cfg    Config
+	log    *slog.Logger
+	notify notifier
+	health health
+	// group runs the doors; serving ends when one of them fails.
+	group   *errgroup.Group
+	serving context.Context
+	admin   []listener
+	node    *node
+}
+
+// start brings everything up. Whatever came up is in l, also after an error.
+func (l *life) start(ctx context.Context) error {
+	began := time.Now()
+	for _, c := range l.cfg.Listeners {
+		if c.Protocol != Admin {
+			continue
+		}
+		server, err := admin.Listen(admin.Config{
+			Address: c.Address.String(), MaxConnections: l.cfg.Limits.MaxConnections,
+			Health: &l.health, Collectors: collectorsOf(&l.health), Logger: l.log,
+		})
+		if err != nil {
+			return fmt.Errorf("admin listener: %w", err)
+		}
+		l.admin = append(l.admin, l.open(Admin, server))
+	}
+	if err := l.node.start(ctx, l.cfg, l.log, &l.health); err != nil {
+		return err
+	}
+	for _, d := range l.node.doors {
+		l.open(d.protocol, d.door)
+	}
+	l.health.enter(serving)
+	l.banner(time.Since(began))
+	l.notify.say("READY=1")
+	return nil
+}
+
+// open lets a door serve.
+func (l *life) open(p Protocol, d door) listener {
+	l.group.Go(func() error {
+		if err := d.Serve(l.serving); err != nil && l.serving.Err() == nil {
+			return fmt.Errorf("%s on %v: %w", p, d.Addr(), err)
+		}
+		return nil
+	})
+	return listener{p, d}
+}
+
+// banner says what listens where.
+func (l *life) banner(took time.Duration) {
+	for _, d := range append(l.admin, l.node.doors...) {
+		l.log.Info("listening", "protocol", string(d.protocol), "address", d.Addr().String())
+	}
+	l.log.Info("ready", "node", l.cfg.Node, "version", ReadBuild().Version, "data_dir", l.cfg.DataDir,
+		"durability", string(l.cfg.Durability), "took", took.Round(time.Millisecond).String())
+}
+
+// end stops what start brought up: readiness goes bad first, then clients leave,
+// then the broker and the store close. It returns within the shutdown timeout,
+// even if something hangs; the process ends then and takes it along.
+func (l *life) end(cancel context.CancelFunc) error {
+	l.health.enter(draining)
+	l.notify.say("STOPPING=1")
+	timeout := time.Duration(l.cfg.ShutdownTimeout)
+	// What clients do not finish in four fifths of the time they do not finish;
+	// the rest is for the store.
+	clients, cancelClients := context.WithTimeout(context.Background(), timeout*4/5)
+	defer cancelClients()
+	all, cancelAll := context.WithTimeout(context.Background(), timeout)
+	defer cancelAll()
+
+	done := make(chan error, 1)
+	go func() {
+		if err := drain(clients, l.node.doors); err != nil {
+			l.log.Warn("clients were cut off", "error", err)
+		}
+		err := l.node.close(all)
+		_ = drain(all, l.admin) // scrapes that hang are not worth a word
+		cancel()
+		done <- errors.Join(l.group.Wait(), err)
+	}()
+	select {
+	case err := <-done:
+		if err == nil {
+			l.log.Info("stopped")
+		}
+		return err
+	case <-all.Done():
+		return fmt.Errorf("did not stop within %v", timeout)
+	}
+}
