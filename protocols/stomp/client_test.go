@@ -14,7 +14,7 @@ import (
 )
 
 // wait bounds how long a test waits for what must come.
-const wait = 5 * time.Second
+const wait = 20 * time.Second
 
 // start serves cfg on a free port for the length of the test.
 func start(t testing.TB, b *fakeBroker, change ...func(*Config)) *Server {

@@ -10,9 +10,10 @@ import (
 // pull encodes deliveries of the ready subscriptions, a batch of each in turn.
 // A subscription stays ready until it had nothing: only then will it wake us again.
 func (w *writer) pull() {
+	pulled := len(w.ready)
 	for i, s := range w.ready {
 		if len(w.buf) >= batchBytes {
-			w.again = append(w.again, w.ready[i:]...)
+			pulled = i
 			break
 		}
 		s.queued.Store(false)
@@ -30,8 +31,12 @@ func (w *writer) pull() {
 			w.again = append(w.again, s)
 		}
 	}
-	clear(w.ready)
-	w.ready, w.again = w.again, w.ready[:0]
+	// Those that had no turn come first in the next round.
+	n := copy(w.ready, w.ready[pulled:])
+	clear(w.ready[n:])
+	w.ready = append(w.ready[:n], w.again...)
+	clear(w.again)
+	w.again = w.again[:0]
 }
 
 // encode appends MESSAGE frames.

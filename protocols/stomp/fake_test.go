@@ -300,9 +300,13 @@ func (s *fakeSub) finish(tags []uint64, nack bool, c gateway.Completion, token u
 	s.o.Wake()
 }
 
-func (s *fakeSub) Ack(tags []uint64, c gateway.Completion, token uint64) { s.finish(tags, false, c, token) }
+func (s *fakeSub) Ack(tags []uint64, c gateway.Completion, token uint64) {
+	s.finish(tags, false, c, token)
+}
 
-func (s *fakeSub) Nack(tags []uint64, c gateway.Completion, token uint64) { s.finish(tags, true, c, token) }
+func (s *fakeSub) Nack(tags []uint64, c gateway.Completion, token uint64) {
+	s.finish(tags, true, c, token)
+}
 
 func (s *fakeSub) Extend(n int) {
 	s.s.b.mu.Lock()

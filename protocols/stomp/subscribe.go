@@ -26,6 +26,9 @@ func (c *conn) subscribe(f *wire.Frame) error {
 	if limit := c.server.cfg.Limits.Subscriptions; len(c.subs) >= limit {
 		return gateway.Errorf(gateway.Limit, "The connection has %d subscriptions, the limit", limit)
 	}
+	if s.hasID && c.server.cfg.Errors == Strict && c.subsByID[s.id] != nil {
+		return gateway.Errorf(gateway.Conflict, "The subscription id %s is in use", quote(s.id))
+	}
 	if s.source, err = c.session.Subscribe(options); err != nil {
 		return err
 	}

@@ -127,6 +127,8 @@ func (w *writer) collect() (todo work) {
 	clear(c.ready)
 	c.ready = c.ready[:0]
 	if w.finishing = c.finishing; w.finishing {
+		clear(w.ready)
+		w.ready = w.ready[:0]
 		todo.last = c.answers.n == 0
 	}
 	w.version, w.beat = c.version, c.beat
@@ -155,7 +157,7 @@ func (w *writer) writeAnswers(n int) (fatal bool) {
 			w.buf = appendField(w.buf, w.version, "receipt-id", a.receipt)
 			w.buf = append(w.buf, '\n', 0, '\n')
 		}
-		if a.more != nil && a.more.starts != nil {
+		if a.more != nil && a.more.starts != nil && !w.finishing {
 			w.start(a.more.starts)
 		}
 	}
