@@ -1,0 +1,233 @@
+//go:build linux
+
+package powercut
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/sluice-mq/sluice/jetstream/commit"
+)
+
+// Job is what a writer process does, until it is killed.
+type Job struct {
+	Root    string // the store
+	Events  string // the event file
+	Grave   string // see Disk
+	Seed    uint64
+	FirstID uint64 // ids count from here
+	Real    bool   // sync for real
+	Skip    int    // skip every Skip-th sync
+	Keep    int    // about how many records to leave when purging
+}
+
+// childVariable carries a Job to the process that does it.
+const childVariable = "SLUICE_POWERCUT_JOB"
+
+// BeWriter runs the writer if this process was started to be one, and says so. Call it first in TestMain.
+func BeWriter() bool {
+	text := os.Getenv(childVariable)
+	if text == "" {
+		return false
+	}
+	var job Job
+	err := json.Unmarshal([]byte(text), &job)
+	if err == nil {
+		ctx, cancel := context.WithCancel(context.Background())
+		go func() { // ends with the process
+			_, _ = io.Copy(io.Discard, os.Stdin)
+			cancel()
+		}()
+		err = job.run(ctx)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "writer:", err)
+		os.Exit(1)
+	}
+	return true
+}
+
+// writer is a Source: the journal of the gateway in little.
+type writer struct {
+	job     Job
+	events  *Journal
+	store   *Store
+	log     *commit.Log
+	mu      sync.Mutex
+	stored  [][2]uint64 // acknowledged by the store, not yet in a group
+	sealed  [][2]uint64
+	last    uint64 // newest committed sequence
+	failed  error
+	changed *sync.Cond
+}
+
+func (w *writer) Seal() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sealed, w.stored = w.stored, nil
+}
+
+func (w *writer) Committed(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	defer w.changed.Broadcast()
+	if err == nil && len(w.sealed) > 0 {
+		err = w.events.Note(Event{Kind: Committed, Records: w.sealed})
+		w.last = w.sealed[len(w.sealed)-1][0]
+	}
+	if err != nil {
+		w.failed = err
+		_ = w.events.Note(Event{Kind: Broken})
+	}
+	w.sealed = nil
+}
+
+// run writes until the process is killed; it returns only with an error.
+func (j Job) run(ctx context.Context) error {
+	events, err := OpenJournal(j.Events)
+	if err != nil {
+		return err
+	}
+	store, err := OpenStore(j.Root, false)
+	if err != nil {
+		return err
+	}
+	if err := store.Create(true); err != nil {
+		return err
+	}
+	disk := &Disk{Root: j.Root, Grave: j.Grave, Journal: events, Real: j.Real}
+	c, err := commit.Start(commit.Config{
+		Root: j.Root, Syncer: disk, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+	})
+	if err != nil {
+		return err
+	}
+	w := &writer{job: j, events: events, store: store}
+	w.changed = sync.NewCond(&w.mu)
+	if err := c.SyncAll(); err != nil {
+		return err
+	}
+	if w.log, err = c.Add(MsgsDir(j.Root), w); err != nil {
+		return err
+	}
+	// From Add on everything that can be read is on disk, whatever an earlier process was still owing.
+	found, _, err := store.Records()
+	if err != nil {
+		return err
+	}
+	all := Event{Kind: Committed}
+	for seq, id := range found {
+		all.Records = append(all.Records, [2]uint64{seq, id})
+		w.last = max(w.last, seq)
+	}
+	if err := events.Note(all); err != nil {
+		return err
+	}
+	disk.Skip = j.Skip
+	return w.write(ctx, rand.New(rand.NewPCG(j.Seed, 1)), c)
+}
+
+// write sends bursts. Between some of them it waits for its receipts, or lets go of the front.
+func (w *writer) write(ctx context.Context, rng *rand.Rand, c *commit.Committer) error {
+	acks := make(chan pending, 256) // the window
+	failed := make(chan error, 1)
+	go func() { failed <- w.collect(acks) }()
+	id := w.job.FirstID
+	for ctx.Err() == nil {
+		for range 1 + rng.IntN(60) {
+			f, err := w.store.JS.PublishAsync(subject, Content(id))
+			if err != nil {
+				return err
+			}
+			select {
+			case acks <- pending{id, f}:
+			case err := <-failed:
+				return err
+			}
+			id++
+		}
+		if rng.IntN(3) == 0 {
+			if err := w.drain(id - 1); err != nil {
+				return err
+			}
+		}
+		if rng.IntN(6) == 0 {
+			if err := w.purge(rng); err != nil {
+				return err
+			}
+		}
+		if c.Stats().Renamed > 0 {
+			return errors.New("the store renamed a block")
+		}
+	}
+	return ctx.Err()
+}
+
+type pending struct {
+	id     uint64
+	future nats.PubAckFuture
+}
+
+func (w *writer) collect(acks <-chan pending) error {
+	for p := range acks {
+		select {
+		case ack := <-p.future.Ok():
+			w.mu.Lock()
+			w.stored = append(w.stored, [2]uint64{ack.Sequence, p.id})
+			w.mu.Unlock()
+			w.log.Dirty()
+		case err := <-p.future.Err():
+			return err
+		}
+	}
+	return nil
+}
+
+// drain waits until nothing is outstanding: the next record is a lone one.
+func (w *writer) drain(id uint64) error {
+	<-w.store.JS.PublishAsyncComplete()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for w.failed == nil && (len(w.stored) > 0 || len(w.sealed) > 0) {
+		w.changed.Wait()
+	}
+	return w.failed
+}
+
+// purge lets go of whole blocks of committed records.
+func (w *writer) purge(rng *rand.Rand) error {
+	w.mu.Lock()
+	last := w.last
+	w.mu.Unlock()
+	keep := uint64(1 + rng.IntN(w.job.Keep))
+	if last <= keep {
+		return nil
+	}
+	seq, ok := w.log.Boundary(last - keep)
+	if !ok {
+		return nil
+	}
+	if err := w.events.Note(Event{Kind: Purging, Seq: seq}); err != nil {
+		return err
+	}
+	return w.store.JS.PurgeStream(stream, &nats.StreamPurgeRequest{Sequence: seq})
+}
+
+// Paths are the places of one writer, all on one file system.
+type Paths struct{ Root, Events, Grave string }
+
+// NewPaths makes them under dir.
+func NewPaths(dir string) (Paths, error) {
+	p := Paths{filepath.Join(dir, "store"), filepath.Join(dir, "events"), filepath.Join(dir, "grave")}
+	return p, errors.Join(os.MkdirAll(p.Root, 0o755), os.MkdirAll(p.Grave, 0o755))
+}
