@@ -173,7 +173,9 @@ func TestTricklingBytesDoNotExtendTheLogin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := piped(t, newFakeBroker())
 		begin := time.Now()
+		gone := make(chan struct{})
 		go func() {
+			defer close(gone)
 			for {
 				if _, err := io.WriteString(c.nc, "\n"); err != nil {
 					return
@@ -182,10 +184,12 @@ func TestTricklingBytesDoNotExtendTheLogin(t *testing.T) {
 			}
 		}()
 		r, err := c.next()
+		took := time.Since(begin)
 		c.nc.Close()
+		<-gone
 		require.NoError(t, err)
 		require.Equal(t, "Login timeout: no CONNECT frame arrived in time", r.body)
-		require.Equal(t, 10*time.Second, time.Since(begin))
+		require.Equal(t, 10*time.Second, took)
 	})
 }
 
