@@ -50,7 +50,7 @@ func FuzzReader(f *testing.F) {
 		"ACK\ncontent-length:8511\nid:ID\\c1\n\n\x00",
 		"SEND\ncontent-length:-1\n\n\x00", "SEND\ncontent-length:99999999999\n\nabc", "SEND\ncontent-length:x\n\n\x00",
 		"SEND\ncontent-length:+3\n\nabc\x00", "SEND\ncontent-length:2\n\nabc\x00",
-		"SEND\n:empty\n\n\x00", "SEND\na:b\rc\n\n\x00", "SEND\na:\x00\n\n\x00", "SED \t\r\n\r\n\x00",
+		"SEND\nnocolon\n\n\x00", "SEND\n:empty\n\n\x00", "SEND\na:b\rc\n\n\x00", "SEND\na:\x00\n\n\x00", "SEND\na:\x00\nb", "SED \t\r\n\r\n\x00",
 		"SEND\n\n" + strings.Repeat("x", 40<<10) + "\x00",
 		"MESSAGE\ncontent-length:70000\n\n" + strings.Repeat("\x00", 70000) + "\x00",
 		"SEND\n" + strings.Repeat("name:value\n", 200) + "\n\x00",

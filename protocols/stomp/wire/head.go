@@ -13,7 +13,7 @@ const unexpectedNUL = "Unexpected NUL before the end of the headers"
 // much as it needs and checking every limit on the way. It returns their size with
 // the blank line that ends them, and the number of header lines.
 func (r *Reader) scanHead() (size, lines int, err error) {
-	line, at := 0, 0 // where the current line begins; what was looked at
+	line, at, clean := 0, 0, 0 // where the line begins; what was looked at; what has no NUL
 	limit, tooLong := r.limits.Command, "The maximum command length was exceeded"
 	most := r.limits.frame()
 	for {
@@ -33,10 +33,14 @@ func (r *Reader) scanHead() (size, lines int, err error) {
 		if length > limit {
 			return 0, 0, &Error{tooLong}
 		}
-		if end < 0 {
-			if bytes.IndexByte(part, 0) >= 0 { // do not wait for a line end that will not come
+		if end < 0 || length == 0 {
+			// In few pieces, and before waiting for a line end that will not come.
+			if bytes.IndexByte(r.held()[clean:at], 0) >= 0 {
 				return 0, 0, &Error{unexpectedNUL}
 			}
+			clean = at
+		}
+		if end < 0 {
 			if err := r.fill(); err != nil {
 				return 0, 0, err
 			}
@@ -44,9 +48,6 @@ func (r *Reader) scanHead() (size, lines int, err error) {
 		}
 		at++
 		if length == 0 {
-			if bytes.IndexByte(r.held()[:at], 0) >= 0 {
-				return 0, 0, &Error{unexpectedNUL}
-			}
 			return at, lines - 1, nil
 		}
 		if lines > r.limits.Headers {
@@ -90,6 +91,9 @@ func (r *Reader) parseHead(f *Frame, head []byte, lines int) error {
 		if err := r.parseLine(f, line, escapes); err != nil {
 			return err
 		}
+	}
+	if len(f.Header) == 0 {
+		f.Header = nil
 	}
 	return nil
 }

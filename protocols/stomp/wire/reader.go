@@ -41,7 +41,7 @@ func (r *Reader) SetStrict(strict bool) { r.strict = strict }
 func (r *Reader) Buffered() int { return r.end - r.pos }
 
 // Next reads the next frame into f, of which nothing is kept or reused. An empty
-// body is nil.
+// header and an empty body are nil.
 //
 // It returns io.EOF when the stream ends between frames, io.ErrUnexpectedEOF when
 // it ends inside one, *Error when the peer breaks the protocol or a limit, and

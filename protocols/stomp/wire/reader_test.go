@@ -105,6 +105,7 @@ func TestReaderHeaders(t *testing.T) {
 		{name: "a value may be empty", in: "SEND\na:\n\n\x00", want: []Frame{send(fields("a", ""), "")}},
 		{name: "repeated headers stay in order", in: "SEND\na:1\nb:2\na:3\n\n\x00", want: []Frame{send(fields("a", "1", "b", "2", "a", "3"), "")}},
 		{name: "a line without a colon is ignored", in: "SEND\nnothing\na:b\n\n\x00", want: []Frame{send(fields("a", "b"), "")}},
+		{name: "a frame of such lines only has no headers", in: "SEND\nnothing\n\n\x00", want: []Frame{send(nil, "")}},
 		{name: "values are trimmed in 1.0, names never", versions: []Version{V10}, in: "SEND\n a : \t b c \t \nd:   \n\n\x00", want: []Frame{send(fields(" a ", "b c", "d", ""), "")}},
 		{name: "nothing is trimmed since 1.1", versions: newer, in: "SEND\n a\t: b c \t\n\n\x00", want: []Frame{send(fields(" a\t", " b c \t"), "")}},
 		{name: "1.0 has no escapes", versions: []Version{V10}, in: "SEND\nn\\c:\\n\\c\\\\\\r\n\n\x00", want: []Frame{send(fields(`n\c`, `\n\c\\\r`), "")}},
@@ -213,8 +214,10 @@ func TestReaderStrictTakesWhatTheSpecificationAllows(t *testing.T) {
 
 func TestReaderDoesNotWaitForTheLineEndAfterANUL(t *testing.T) {
 	silent := iotest.ErrReader(errors.New("read on after the NUL"))
-	r := NewReader(io.MultiReader(strings.NewReader("SEND\na:b\x00"), silent), BeforeLogin())
-	require.Equal(t, &Error{unexpectedNUL}, r.Next(new(Frame)))
+	for _, in := range []string{"SEND\x00", "SEND\na:b\x00", "SEND\na:b\x00\nSEND\nc:d"} {
+		r := NewReader(io.MultiReader(strings.NewReader(in), silent), BeforeLogin())
+		require.Equal(t, &Error{unexpectedNUL}, r.Next(new(Frame)), "%q", in)
+	}
 }
 
 func TestReaderEndOfStream(t *testing.T) {
