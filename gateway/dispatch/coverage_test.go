@@ -42,6 +42,9 @@ func TestModel(t *testing.T) {
 				before = event.name
 			}
 		}
+		if rapid.IntRange(0, 7).Draw(t, "backlog of 8") == 7 {
+			m.flood(t)
+		}
 		for range rounds {
 			t.Repeat(actions)
 		}

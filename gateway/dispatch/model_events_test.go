@@ -37,7 +37,7 @@ func (m *model) events() []happening {
 		{"retry", m.retry},
 		{"moved", m.moved},
 		{"moved gone", m.movedGone},
-		{"clock", func(t *rapid.T) { m.now += rapid.Int64Range(1, 40).Draw(t, "ms") }},
+		{"clock", func(t *rapid.T) { m.now += rapid.Int64Range(-20, 40).Draw(t, "ms") }},
 		{"subscribe 0", func(t *rapid.T) { m.subscribe(t, 0) }},
 		{"extend", m.extend},
 		{"ack unknown", m.ackUnknown},
@@ -66,11 +66,19 @@ func cannotFollow(before, after string) bool {
 	return false
 }
 
+// flood lays a backlog of several chunks.
+func (m *model) flood(t *rapid.T) {
+	for i := range rapid.IntRange(chunkFull, 3*chunkFull).Draw(t, "backlog") {
+		e := m.append(true, i%5 == 0, 0)
+		m.event(t, func(fx *Effects) { m.q.Stored(e, m.now, fx) })
+	}
+}
+
 // append adds a message and returns its entry.
-func (m *model) append(t *rapid.T, stored, body bool, expires int64) Entry {
+func (m *model) append(stored, body bool, expires int64) Entry {
 	m.lastTag += uint64(1 + m.lastTag%3)
 	e := &item{tag: m.lastTag, place: waiting, expires: expires, message: &gateway.Message{},
-		size: uint32(rapid.SampledFrom([]int{1, 10, 50}).Draw(t, "size"))}
+		size: []uint32{1, 10, 50}[m.lastTag/2%3]}
 	if stored {
 		m.journal.last++
 		e.seq = m.journal.last
@@ -102,7 +110,7 @@ func (m *model) pumped(t *rapid.T, apply func(*Effects)) {
 }
 
 func (m *model) store(t *rapid.T, stored, body bool) {
-	e := m.append(t, stored, body, m.expiry(t))
+	e := m.append(stored, body, m.expiry(t))
 	m.pumped(t, func(fx *Effects) { m.q.Stored(e, m.now, fx) })
 }
 
@@ -111,7 +119,7 @@ func (m *model) burst(t *rapid.T) {
 	stored := rapid.IntRange(0, 3).Draw(t, "stored of 3")
 	expires := m.expiry(t)
 	for i := range rapid.IntRange(2, 60).Draw(t, "n") {
-		e := m.append(t, i%3 < stored, true, expires)
+		e := m.append(i%3 < stored, true, expires)
 		m.pumped(t, func(fx *Effects) { m.q.Stored(e, m.now, fx) })
 	}
 }

@@ -10,7 +10,8 @@ import (
 // flight with one subscription, dying (refused, expired or lapsed), or gone.
 //
 // It is not safe for concurrent use: its owner calls it under the shard's lock.
-// now is in Unix milliseconds and should not run backwards. Effects are appended
+// now is in Unix milliseconds; should it
+// run backwards, nothing worse happens than that something expires later. Effects are appended
 // to fx, which the caller carries out before the next event of this queue.
 type Queue struct {
 	cfg Config
@@ -246,7 +247,12 @@ func (q *Queue) shrink() {
 
 // pump hands out what can be handed out, in order, and sees that the rest gets loaded.
 func (q *Queue) pump(now int64, fx *Effects) {
-	want := q.credit
+	want := 0
+	if q.credit > 0 {
+		// Not the credit of this moment: who acknowledges one by one has little of
+		// it at a time, but empties a batch as quickly.
+		want = q.credit + q.inFlight
+	}
 	for q.ready != nil && q.waiting.n > 0 {
 		e := q.waiting.first()
 		if dueOf(e) <= now {
@@ -276,7 +282,7 @@ func (q *Queue) deliver(e Entry, fx *Effects) {
 
 // wait puts an entry among the waiting ones and keeps the window's books.
 func (q *Queue) wait(e Entry) {
-	q.window.came(&e, q.waiting.n, q.waiting.n > 0 && e.Tag < q.waiting.last().Tag)
+	q.window.came(&e, q.waiting.n)
 	q.waiting.add(e)
 }
 

@@ -42,17 +42,20 @@ const (
 )
 
 // Effects are what the caller must carry out, in the order Deliver, Load,
-// Settle, Mark, Dead. The caller passes one buffer to every event and resets it in between.
+// Settle, Mark, Dead. The caller passes one buffer to every event and resets it in between;
+// what it keeps of a slice beyond that it must copy.
 type Effects struct {
 	// Deliver hands an entry to a subscription. Its Message is never nil.
 	Deliver []Delivery
-	// Load asks for the messages of these sequences, ascending; answered by Loaded or LoadFailed.
+	// Load asks for the messages of these sequences, ascending; answered by Loaded or
+	// LoadFailed with all of them. No further Load comes before that.
 	Load []uint64
 	// Settle: these records' messages are gone for good.
 	Settle []uint64
 	// Mark: these counts changed and should survive a restart.
 	Mark []gateway.Mark
-	// Dead entries are to be dead-lettered or dropped; answered by Buried or Unburied.
+	// Dead entries are to be dead-lettered or dropped; answered by Buried or Unburied,
+	// not from within the event.
 	// Message may be nil where it expired unloaded; then the caller loads it itself.
 	Dead []Death
 }
@@ -69,8 +72,16 @@ type Death struct {
 	Cause Cause
 }
 
-// Reset empties the buffer and keeps its memory, without pinning messages.
+// resetKeeps is how many deliveries or deaths a buffer keeps the memory of.
+const resetKeeps = 1 << 14
+
+// Reset empties the buffer and keeps its memory, without pinning messages. What
+// an exceptional event took, a million expiries, it gives back.
 func (fx *Effects) Reset() {
+	if cap(fx.Deliver) > resetKeeps || cap(fx.Dead) > resetKeeps || cap(fx.Settle) > resetKeeps || cap(fx.Mark) > resetKeeps {
+		*fx = Effects{}
+		return
+	}
 	clear(fx.Deliver)
 	clear(fx.Dead)
 	fx.Deliver, fx.Load, fx.Settle = fx.Deliver[:0], fx.Load[:0], fx.Settle[:0]

@@ -40,18 +40,16 @@ type request struct {
 	size     uint32
 }
 
-// came counts an entry that waits from now on behind so many others; elsewhere
-// says that it went before or between them instead.
-func (w *window) came(e *Entry, behind int, elsewhere bool) {
+// came counts an entry that waits from now on. One without a body is the last:
+// who comes back brings it along. behind is how many waited before.
+func (w *window) came(e *Entry, behind int) {
 	switch {
 	case e.Seq == 0:
 	case e.Message != nil:
 		w.held++
 		w.bytes += int64(e.Size)
 	default:
-		if elsewhere {
-			w.ahead = 0
-		} else if w.unloaded == 0 {
+		if w.unloaded == 0 {
 			w.ahead = behind
 		}
 		w.unloaded++
@@ -93,11 +91,12 @@ func (q *Queue) fits(e *Entry) bool {
 	return w.held+w.open < messages && w.bytes+w.openBytes+int64(e.Size) <= bytes
 }
 
-// trim drops bodies from the end until at most so many and so much are held. For
-// subscriptions it leaves one in any case.
-func (q *Queue) trim(messages int, bytes int64) {
+// rest, when nobody is subscribed, drops bodies from the end until at most a
+// quarter of the window is held.
+func (q *Queue) rest() {
 	w := &q.window
-	if w.held <= messages && w.bytes <= bytes {
+	messages, bytes := q.bounds()
+	if len(q.subs) > 0 || w.held <= messages && w.bytes <= bytes {
 		return
 	}
 	left, seen, kept, size := w.held, 0, 0, int64(0)
@@ -105,7 +104,7 @@ func (q *Queue) trim(messages int, bytes int64) {
 		if e.Seq != 0 && e.Message != nil {
 			left--
 			size += int64(e.Size)
-			if kept < messages && size <= bytes || kept == 0 && len(q.subs) > 0 {
+			if kept < messages && size <= bytes {
 				kept++
 			} else {
 				if w.unloaded == 0 {
@@ -123,13 +122,6 @@ func (q *Queue) trim(messages int, bytes int64) {
 	})
 }
 
-// rest trims the window if nobody is subscribed.
-func (q *Queue) rest() {
-	if len(q.subs) == 0 {
-		q.trim(q.bounds())
-	}
-}
-
 // load asks for the next unloaded bodies if fewer than half a batch are ahead of
 // them, there is room and no other request is under way.
 func (q *Queue) load(want int, now int64, fx *Effects) {
@@ -139,13 +131,9 @@ func (q *Queue) load(want int, now int64, fx *Effects) {
 	}
 	batch := min((min(want, loadMost)+loadStep-1)/loadStep*loadStep, q.cfg.WindowMessages)
 	low := max(batch/2, 1)
-	next := q.waiting.first().Message == nil
-	if !next && (w.ahead >= low || w.ahead > 0 && !q.roomy(low)) {
+	// ahead is a hint: a clock that runs backwards makes it wrong, and must not stop the queue.
+	if q.waiting.first().Message != nil && (w.ahead >= low || w.ahead > 0 && !q.roomy(low)) {
 		return
-	}
-	if next && !q.roomy(low) {
-		// What lies further back must not keep the next one out.
-		q.trim(q.cfg.WindowMessages*3/4, int64(q.cfg.WindowBytes)*3/4)
 	}
 	q.choose(batch, low, now)
 	if len(w.asked) == 0 {

@@ -1,0 +1,163 @@
+package dispatch
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/sluice-mq/sluice/gateway"
+	"github.com/stretchr/testify/require"
+)
+
+// backlog returns a queue with n messages that only the journal has, tags and seqs from 1.
+func backlog(n, window int) *Queue {
+	q := NewQueue(Config{WindowMessages: window, WindowBytes: 1 << 20})
+	var fx Effects
+	for i := range uint64(n) {
+		q.Stored(Entry{Tag: i + 1, Seq: i + 1, Size: 10}, 1, &fx)
+	}
+	return q
+}
+
+func bodies(n int) []*gateway.Message {
+	msgs := make([]*gateway.Message, n)
+	for i := range msgs {
+		msgs[i] = &gateway.Message{}
+	}
+	return msgs
+}
+
+// A backlog must drain without waiting for the journal after each batch, also for
+// those who acknowledge one by one.
+func TestBacklogIsLoadedAhead(t *testing.T) {
+	const n, latency = 5000, 25 // of the journal, in acknowledgements
+	for _, prefetch := range []int{1, 10, 1000} {
+		q := backlog(n, 1024)
+		var fx Effects
+		q.Subscribe(1, prefetch, 1, &fx)
+		var asked, held []uint64
+		got, askedAt, starved := 0, 0, 0
+		for step := 0; got < n; step++ {
+			if len(fx.Load) > 0 {
+				require.Empty(t, asked, "two loads under way")
+				asked, askedAt = slices.Clone(fx.Load), step
+			}
+			fx.Reset()
+			switch {
+			case len(asked) > 0 && step >= askedAt+latency:
+				q.Loaded(asked, bodies(len(asked)), 1, &fx)
+				asked = nil
+			case len(held) > 0:
+				require.NoError(t, q.Ack(1, held[:1], 1, &fx))
+				held = held[1:]
+			default:
+				starved++
+				require.NotEmpty(t, asked, "nothing to do and nothing under way")
+			}
+			for _, d := range fx.Deliver {
+				held = append(held, d.Entry.Tag)
+				got++
+				require.EqualValues(t, got, d.Entry.Tag)
+			}
+		}
+		require.LessOrEqual(t, starved, latency, "prefetch %d waited for the journal", prefetch)
+	}
+}
+
+// The front of the journal is found among any number of moved and memory-only entries.
+func TestLowestAndOldestAmongMoved(t *testing.T) {
+	const n, memory = 10 * chunkFull, 3 * chunkFull
+	q := NewQueue(Config{WindowMessages: 10, WindowBytes: 1000})
+	var fx Effects
+	for tag := range uint64(memory) {
+		q.Stored(Entry{Tag: tag + 1, Message: &gateway.Message{}}, 1, &fx)
+	}
+	_, ok := q.LowestSeq()
+	require.False(t, ok)
+	require.Empty(t, q.Oldest(5))
+	for i := range uint64(n) {
+		q.Stored(Entry{Tag: memory + i + 1, Seq: i + 1}, 1, &fx)
+	}
+	for next := uint64(1); next < n; next += 50 {
+		low, ok := q.LowestSeq()
+		require.True(t, ok)
+		require.Equal(t, next, low)
+		oldest := q.Oldest(50)
+		require.Len(t, oldest, 50)
+		for i, e := range oldest {
+			require.Equal(t, next+uint64(i), e.Seq)
+			if next+50 < n {
+				require.True(t, q.Moved(e.Tag, n+e.Seq))
+			}
+		}
+	}
+
+	// A new owner meets them in the old order, with the new sequences.
+	owner := NewQueue(Config{WindowMessages: 10, WindowBytes: 1000})
+	q.waiting.all(func(e *Entry) bool {
+		if e.Seq != 0 {
+			owner.Stored(*e, 1, &fx)
+		}
+		return true
+	})
+	want, _ := q.LowestSeq()
+	low, ok := owner.LowestSeq()
+	require.True(t, ok)
+	require.Equal(t, want, low)
+	require.Equal(t, seqsOf(q.Oldest(100)), seqsOf(owner.Oldest(100)))
+}
+
+// An acknowledgement that comes late finds its message also where it expired in
+// between and could not be buried.
+func TestLateAckOfLapsed(t *testing.T) {
+	q := NewQueue(Config{WindowMessages: 10, WindowBytes: 1000})
+	var fx Effects
+	q.Subscribe(1, 1, 1, &fx)
+	q.Stored(Entry{Tag: 1, Seq: 7, Expires: 5, Message: &gateway.Message{}}, 1, &fx)
+	q.Unsubscribe(1, nil, 2, &fx)
+	q.Tick(5, &fx)
+	require.Len(t, fx.Dead, 1)
+	q.Unburied(1, 5, &fx)
+	fx.Reset()
+	q.AckClosed([]uint64{1}, 6, &fx)
+	require.Equal(t, []uint64{7}, fx.Settle)
+	require.True(t, q.Empty())
+}
+
+// Extending a subscription that takes nothing does not make it take something.
+func TestPrefetchZeroGetsNothing(t *testing.T) {
+	q := backlog(3, 10)
+	var fx Effects
+	q.Subscribe(1, 0, 1, &fx)
+	q.Extend(1, 5, 1, &fx)
+	q.Stored(Entry{Tag: 9, Message: &gateway.Message{}}, 1, &fx)
+	require.Empty(t, fx.Load)
+	require.Empty(t, fx.Deliver)
+}
+
+// Numbers that a client chose must not wrap around.
+func TestCreditDoesNotOverflow(t *testing.T) {
+	const most = int(^uint(0) >> 1)
+	q := backlog(3, 10)
+	var fx Effects
+	for id := range SubID(4) {
+		q.Subscribe(id, most, 1, &fx)
+		q.Extend(id, most, 1, &fx)
+		q.Extend(id, most, 1, &fx)
+	}
+	require.Positive(t, q.credit)
+	require.Len(t, fx.Load, 3)
+	q.Extend(0, -most-1, 1, &fx)
+	q.Extend(0, -most-1, 1, &fx)
+	require.Positive(t, q.credit)
+}
+
+// A buffer that once held a million effects does not keep them for ever.
+func TestResetGivesBack(t *testing.T) {
+	fx := Effects{Dead: make([]Death, resetKeeps+1), Deliver: []Delivery{{Entry: Entry{Message: &gateway.Message{}}}}}
+	fx.Reset()
+	require.Zero(t, cap(fx.Dead))
+	fx.Deliver = append(fx.Deliver, Delivery{Entry: Entry{Message: &gateway.Message{}}})
+	fx.Reset()
+	require.Positive(t, cap(fx.Deliver))
+	require.Nil(t, fx.Deliver[:1][0].Entry.Message, "an empty buffer pins a message")
+}
