@@ -65,6 +65,9 @@ type SubscribeOptions struct {
 	AutoAck bool
 	// NoLocal leaves out messages that the same session sent.
 	NoLocal bool
+	// Match, if not nil, leaves out the messages of a topic for which it is false.
+	// It is called by the senders' goroutines: it must be quick and must not block.
+	Match func(*Message) bool
 	// Wake is called when Next may return something after it returned 0. It must
 	// not block nor call into the broker; calls may be spurious and concurrent.
 	Wake func()

@@ -1,6 +1,7 @@
 package embed
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -13,10 +14,24 @@ type natsLogger struct{ *slog.Logger }
 func (l natsLogger) Noticef(format string, v ...any) { l.Debug(line(format, v), "component", "nats") }
 func (l natsLogger) Debugf(format string, v ...any)  { l.Debug(line(format, v), "component", "nats") }
 func (l natsLogger) Tracef(format string, v ...any)  { l.Debug(line(format, v), "component", "nats") }
-func (l natsLogger) Warnf(format string, v ...any)   { l.Warn(line(format, v), "component", "nats") }
 func (l natsLogger) Errorf(format string, v ...any)  { l.Error(line(format, v), "component", "nats") }
 
 // Fatalf logs only: the server then stops, and whoever started it ends in order.
 func (l natsLogger) Fatalf(format string, v ...any) { l.Error(line(format, v), "component", "nats") }
 
 func line(format string, v []any) string { return strings.TrimSpace(fmt.Sprintf(format, v...)) }
+
+// harmless are warnings about choices that are ours: the passwords are made at
+// start and never leave the process, and the payload limit is that of the store's records.
+var harmless = [...]string{"Plaintext passwords detected", "Maximum payloads over"}
+
+// Warnf keeps its rank, but for what we chose.
+func (l natsLogger) Warnf(format string, v ...any) {
+	text, level := line(format, v), slog.LevelWarn
+	for _, h := range harmless {
+		if strings.HasPrefix(text, h) {
+			level = slog.LevelDebug
+		}
+	}
+	l.Log(context.Background(), level, text, "component", "nats")
+}

@@ -6,6 +6,15 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/sluice-mq/sluice/auth"
+	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/core"
+	"github.com/sluice-mq/sluice/jetstream"
+	"github.com/sluice-mq/sluice/jetstream/commit"
+	"github.com/sluice-mq/sluice/jetstream/embed"
 )
 
 // node is what makes a node besides its admin door: the rooms, each made of the
@@ -15,6 +24,12 @@ type node struct {
 	doors []listener
 	// parts are closed in the reverse order of their start, after the doors.
 	parts []part
+
+	server *embed.Server
+	store  *jetstream.Store
+	broker *core.Broker
+
+	figures brokerCollector
 }
 
 // part is something that must be closed.
@@ -26,11 +41,117 @@ type part struct {
 // start opens the store, recovers what is in it, and takes the addresses of the
 // doors. It gives up when ctx is done. After an error, close closes what was opened.
 func (n *node) start(ctx context.Context, cfg Config, log *slog.Logger, h *health) error {
-	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
-		return fmt.Errorf("data directory: %w", err)
+	if err := n.openDir(cfg.DataDir); err != nil {
+		return err
+	}
+	if err := n.openStore(ctx, cfg, log, h); err != nil {
+		return err
+	}
+	if err := n.openBroker(ctx, cfg, log); err != nil {
+		return err
+	}
+	for _, l := range cfg.Listeners {
+		if err := n.openDoor(l, cfg, log); err != nil {
+			return fmt.Errorf("%s listener %s: %w", l.Protocol, l.Address, err)
+		}
 	}
 	return ctx.Err()
 }
+
+// openDir makes the data directory ours alone.
+func (n *node) openDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("data directory: %w", err)
+	}
+	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("data directory: %w", err)
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return errors.Join(fmt.Errorf("data directory %s is in use by another process", dir), lock.Close())
+	}
+	n.parts = append(n.parts, part{"data directory", func(context.Context) error { return lock.Close() }})
+	return nil
+}
+
+// openStore starts the embedded server and the store on it, with the durability asked for.
+func (n *node) openStore(ctx context.Context, cfg Config, log *slog.Logger, h *health) error {
+	serverSyncs, weSync := false, cfg.Durability == Disk
+	if weSync {
+		name, proven, err := commit.Supported(cfg.DataDir)
+		if err != nil {
+			return err
+		}
+		if !proven {
+			log.Warn("group commit is not proven on this file system: every record is synced by itself, which is slower", "file_system", name)
+			serverSyncs, weSync = true, false
+		}
+	} else if cfg.Durability == Quorum {
+		log.Warn("durability quorum means relaxed on a single node: a power cut may lose confirmed messages")
+	}
+	address := ""
+	for _, l := range cfg.Listeners {
+		if l.Protocol == Nats {
+			address = l.Address.String()
+		}
+	}
+	var err error
+	n.server, err = embed.Start(ctx, embed.Config{
+		Name: cfg.Node, Dir: cfg.DataDir, Address: address, MaxPayload: jetstream.MaxRecord,
+		SyncAlways: serverSyncs, MaxConnections: cfg.Limits.MaxConnections, Logger: log,
+	})
+	if err != nil {
+		return err
+	}
+	n.parts = append(n.parts, part{"embedded server", func(context.Context) error { n.server.Stop(); return nil }})
+	var reserve int64
+	if cfg.Store.Reserve.Fixed {
+		reserve = int64(cfg.Store.Reserve.Size)
+	}
+	n.store, err = jetstream.Open(ctx, jetstream.Config{
+		Dir: cfg.DataDir, Server: n.server, Node: cfg.Node, Shards: cfg.Store.Shards,
+		Sync: weSync, Reserve: reserve, Logger: log,
+	})
+	if err != nil {
+		return err
+	}
+	n.parts = append(n.parts, part{"store", n.store.Close})
+	h.watch("store", func() string {
+		if err := n.store.Err(); err != nil {
+			return "the store has failed: " + err.Error()
+		}
+		return ""
+	})
+	h.watch("space", func() string {
+		if s := n.store.Space(); !s.Sends {
+			return fmt.Sprintf("only %d MiB are free: sends are refused", s.Free>>20)
+		}
+		return ""
+	})
+	return nil
+}
+
+func (n *node) openBroker(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
+	slow := core.DropOldest
+	if cfg.Topics.SlowConsumer == Disconnect {
+		slow = core.Disconnect
+	}
+	n.broker, err = core.New(ctx, core.Config{
+		Node: cfg.Node, Store: n.store, Authenticator: auth.Anonymous{}, Authorizer: auth.AllowAll{}, Logger: log,
+		MaxMessage:  int(cfg.Limits.MaxMessageSize) + headerRoom,
+		QueueMemory: int64(cfg.Queues.Memory), TopicMessages: cfg.Topics.PendingMessages, TopicBytes: int(cfg.Topics.PendingBytes),
+		SlowConsumer: slow,
+	})
+	if err != nil {
+		return err
+	}
+	n.parts = append(n.parts, part{"broker", n.broker.Close})
+	n.figures.live.Store(&snapshots{n.broker, n.store})
+	return nil
+}
+
+// headerRoom is what the headers of a message may take beside its body.
+const headerRoom = 512 << 10
 
 // close closes the parts, the last one first, all of them also if one fails.
 func (n *node) close(ctx context.Context) error {
@@ -42,3 +163,5 @@ func (n *node) close(ctx context.Context) error {
 	}
 	return errors.Join(all...)
 }
+
+var _ gateway.Broker = (*core.Broker)(nil)

@@ -86,7 +86,7 @@ func (l *life) start(ctx context.Context) error {
 		}
 		server, err := admin.Listen(admin.Config{
 			Address: c.Address.String(), MaxConnections: l.cfg.Limits.MaxConnections,
-			Health: &l.health, Collectors: collectorsOf(&l.health), Logger: l.log,
+			Health: &l.health, Collectors: append(collectorsOf(&l.health), &l.node.figures), Logger: l.log,
 		})
 		if err != nil {
 			return fmt.Errorf("admin listener: %w", err)

@@ -1,0 +1,89 @@
+package app
+
+import (
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/sluice-mq/sluice/gateway/core"
+	"github.com/sluice-mq/sluice/jetstream"
+)
+
+// brokerCollector shows the broker's and the store's snapshots, once they are
+// there. No label grows with the number of destinations or clients.
+type brokerCollector struct {
+	live atomic.Pointer[snapshots]
+}
+
+// snapshots is where the figures come from.
+type snapshots struct {
+	broker *core.Broker
+	store  *jetstream.Store
+}
+
+var (
+	messagesIn    = prometheus.NewDesc("sluice_messages_received_total", "Messages accepted from clients.", []string{"kind"}, nil)
+	messagesOut   = prometheus.NewDesc("sluice_messages_delivered_total", "Deliveries handed to clients.", []string{"kind"}, nil)
+	spilled       = prometheus.NewDesc("sluice_messages_spilled_total", "Non-persistent messages that went to disk for lack of memory.", nil, nil)
+	deadLettered  = prometheus.NewDesc("sluice_messages_dead_lettered_total", "Messages moved to the dead-letter queue.", nil, nil)
+	discarded     = prometheus.NewDesc("sluice_messages_discarded_total", "Non-persistent messages refused or expired.", nil, nil)
+	slowDropped   = prometheus.NewDesc("sluice_topic_messages_dropped_total", "Messages dropped for slow topic subscribers.", nil, nil)
+	slowEnded     = prometheus.NewDesc("sluice_topic_subscriptions_ended_total", "Subscriptions ended because they were too slow.", nil, nil)
+	loginsRefused = prometheus.NewDesc("sluice_logins_refused_total", "Logins refused.", nil, nil)
+	moved         = prometheus.NewDesc("sluice_messages_moved_total", "Messages appended again to free the space before them.", nil, nil)
+	sessions      = prometheus.NewDesc("sluice_sessions", "Open sessions.", nil, nil)
+	subscriptions = prometheus.NewDesc("sluice_subscriptions", "Open subscriptions.", nil, nil)
+	queues        = prometheus.NewDesc("sluice_queues", "Queues known.", nil, nil)
+	waiting       = prometheus.NewDesc("sluice_queue_messages", "Messages in queues.", []string{"state"}, nil)
+	memoryBytes   = prometheus.NewDesc("sluice_queue_memory_bytes", "Bytes of messages that are only in memory.", nil, nil)
+	storeFree     = prometheus.NewDesc("sluice_store_free_bytes", "Free space of the store's file system.", nil, nil)
+	storeBytes    = prometheus.NewDesc("sluice_store_bytes", "Bytes in the store's journals.", nil, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (b *brokerCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		messagesIn, messagesOut, spilled, deadLettered, discarded, slowDropped, slowEnded, loginsRefused, moved,
+		sessions, subscriptions, queues, waiting, memoryBytes, storeFree, storeBytes,
+	} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (b *brokerCollector) Collect(ch chan<- prometheus.Metric) {
+	c := b.live.Load()
+	if c == nil {
+		return
+	}
+	s := c.broker.Stats()
+	count := func(d *prometheus.Desc, v uint64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+	}
+	gauge := func(d *prometheus.Desc, v int64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(v), labels...)
+	}
+	count(messagesIn, s.QueueIn, "queue")
+	count(messagesIn, s.TopicIn, "topic")
+	count(messagesOut, s.QueueOut, "queue")
+	count(messagesOut, s.TopicOut, "topic")
+	count(spilled, s.Spilled)
+	count(deadLettered, s.DeadLettered)
+	count(discarded, s.Dropped)
+	count(slowDropped, s.SlowDropped)
+	count(slowEnded, s.SlowEnded)
+	count(loginsRefused, s.LoginsRefused)
+	count(moved, s.Moved)
+	gauge(sessions, int64(s.Sessions))
+	gauge(subscriptions, int64(s.Subscriptions))
+	gauge(queues, int64(s.Queues))
+	gauge(waiting, int64(s.Waiting), "waiting")
+	gauge(waiting, int64(s.InFlight), "in_flight")
+	gauge(memoryBytes, s.MemoryBytes)
+	gauge(storeFree, c.store.Space().Free)
+	var bytes uint64
+	for i := range c.store.Shards() {
+		bytes += c.store.Journal(i).State().Bytes
+	}
+	gauge(storeBytes, int64(bytes))
+}

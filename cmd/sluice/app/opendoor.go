@@ -1,0 +1,47 @@
+package app
+
+import (
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/sluice-mq/sluice/protocols/stomp"
+)
+
+// openDoor takes the address of a listener. A new protocol is one case here.
+func (n *node) openDoor(l Listener, cfg Config, log *slog.Logger) error {
+	switch l.Protocol {
+	case Stomp:
+		d, err := stomp.New(stompConfig(l, cfg, n, log))
+		if err != nil {
+			return err
+		}
+		n.doors = append(n.doors, listener{Stomp, d})
+	case Nats, Admin: // the embedded server listens itself; the admin door is there already
+	}
+	return nil
+}
+
+func stompConfig(l Listener, cfg Config, n *node, log *slog.Logger) stomp.Config {
+	errors := stomp.ActiveMQ
+	if l.Errors == StrictErrors {
+		errors = stomp.Strict
+	}
+	return stomp.Config{
+		Address:        l.Address.String(),
+		MaxConnections: cfg.Limits.MaxConnections,
+		Broker:         n.broker,
+		Logger:         log,
+		Errors:         errors,
+		ServerHeader:   strings.ReplaceAll(l.ServerHeader, "{version}", ReadBuild().Version),
+		HeartBeatGrace: float64(l.HeartBeatGrace),
+		Limits: stomp.Limits{
+			Body:                int(cfg.Limits.MaxMessageSize),
+			Login:               time.Duration(cfg.Limits.LoginTimeout),
+			Subscriptions:       cfg.Limits.SubscriptionsPerConnection,
+			Transactions:        cfg.Limits.TransactionsPerConnection,
+			TransactionBytes:    int(cfg.Limits.TransactionSize),
+			TransactionMessages: cfg.Limits.TransactionMessages,
+		},
+	}
+}

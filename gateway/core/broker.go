@@ -1,0 +1,174 @@
+package core
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sluice-mq/sluice/gateway"
+)
+
+// SlowPolicy says what happens to a topic subscriber that does not keep up.
+type SlowPolicy uint8
+
+const (
+	// DropOldest drops its oldest waiting messages.
+	DropOldest SlowPolicy = iota
+	// Disconnect ends its subscription; its door closes the connection with words.
+	Disconnect
+)
+
+// Config says what a broker stands on and how much it allows. Zero limits mean the defaults.
+type Config struct {
+	// Node is the node's name: part of message ids and of some texts.
+	Node          string
+	Store         gateway.Store
+	Authenticator gateway.Authenticator
+	Authorizer    gateway.Authorizer
+	Logger        *slog.Logger
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+
+	// MaxMessage bounds a message in bytes, header included.
+	MaxMessage int
+	// QueueMemory bounds, in bytes over all queues, the messages that are only in
+	// memory; beyond it non-persistent messages go to the store, in order.
+	QueueMemory int64
+	// TopicMessages and TopicBytes bound what may wait for one topic subscription.
+	TopicMessages, TopicBytes int
+	SlowConsumer              SlowPolicy
+	// DeadLetterQueue takes refused and expired persistent messages.
+	DeadLetterQueue string
+}
+
+func (c *Config) defaults() {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	for _, d := range []struct {
+		value    *int
+		fallback int
+	}{{&c.MaxMessage, 16<<20 + 64<<10}, {&c.TopicMessages, 10000}, {&c.TopicBytes, 16 << 20}} {
+		if *d.value == 0 {
+			*d.value = d.fallback
+		}
+	}
+	if c.QueueMemory == 0 {
+		c.QueueMemory = 64 << 20
+	}
+	if c.DeadLetterQueue == "" {
+		c.DeadLetterQueue = "ActiveMQ.DLQ"
+	}
+}
+
+// Broker implements gateway.Broker.
+type Broker struct {
+	cfg    Config
+	ids    string // what the ids of this process begin with
+	shards []*shard
+	topics hub
+	memory atomic.Int64 // bytes of messages that are only in memory
+	counts counters
+
+	mu       sync.Mutex
+	draining bool
+	nextID   uint64 // of sessions
+	sessions map[*session]struct{}
+	clients  map[string]*session // by client-id
+
+	stop       context.CancelFunc
+	background sync.WaitGroup
+}
+
+// New reads the store and opens the broker on it. It returns when every queue is known.
+func New(ctx context.Context, cfg Config) (*Broker, error) {
+	cfg.defaults()
+	now := cfg.Now()
+	b := &Broker{
+		cfg:      cfg,
+		ids:      fmt.Sprintf("ID:%s-%d-%d-0:", cfg.Node, 10000+rand.IntN(50000), now.UnixMilli()),
+		sessions: make(map[*session]struct{}),
+		clients:  make(map[string]*session),
+	}
+	b.topics.init(b)
+	for i := range cfg.Store.Shards() {
+		b.shards = append(b.shards, newShard(b, i))
+	}
+	if err := b.recover(ctx); err != nil {
+		return nil, err
+	}
+	background, stop := context.WithCancel(context.Background())
+	b.stop = stop
+	b.background.Go(func() { b.sweep(background) })
+	return b, nil
+}
+
+// Open implements gateway.Broker.
+func (b *Broker) Open(ctx context.Context, login gateway.Login) (gateway.Session, error) {
+	principal, err := b.cfg.Authenticator.Authenticate(ctx, login.Credentials)
+	if err != nil {
+		b.counts.refused.Add(1)
+		return nil, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.draining {
+		return nil, gateway.Errorf(gateway.Unavailable, "the broker is stopping")
+	}
+	if login.ClientID != "" {
+		if other := b.clients[login.ClientID]; other != nil {
+			return nil, gateway.Errorf(gateway.Conflict, "Broker: %s - Client: %s already connected from tcp://%s", b.cfg.Node, login.ClientID, other.login.Remote)
+		}
+	}
+	b.nextID++
+	s := &session{broker: b, principal: principal, login: login, ids: fmt.Sprintf("%s%d:-1:1:", b.ids, b.nextID)}
+	s.login.Credentials = gateway.Credentials{}
+	s.subscriptions = make(map[closer]struct{})
+	b.sessions[s] = struct{}{}
+	if login.ClientID != "" {
+		b.clients[login.ClientID] = s
+	}
+	return s, nil
+}
+
+func (b *Broker) forget(s *session) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.sessions, s)
+	if b.clients[s.login.ClientID] == s {
+		delete(b.clients, s.login.ClientID)
+	}
+}
+
+// Drain refuses new sessions from now on. Open ones go on.
+func (b *Broker) Drain() {
+	b.mu.Lock()
+	b.draining = true
+	b.mu.Unlock()
+}
+
+// Close ends all sessions, hands unacknowledged messages back and writes down what
+// is only in memory, as far as there is space and until ctx ends. The store stays
+// open; whoever closes it after this has everything on disk that was promised.
+func (b *Broker) Close(ctx context.Context) error {
+	b.Drain()
+	b.mu.Lock()
+	open := make([]*session, 0, len(b.sessions))
+	for s := range b.sessions {
+		open = append(open, s)
+	}
+	b.mu.Unlock()
+	for _, s := range open {
+		s.Close()
+	}
+	b.stop()
+	b.background.Wait()
+	return nil
+}
+
+// nowMillis is the clock in the unit of messages.
+func (b *Broker) nowMillis() int64 { return b.cfg.Now().UnixMilli() }

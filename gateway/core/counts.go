@@ -1,0 +1,57 @@
+package core
+
+import "sync/atomic"
+
+// counters count since the start of the process.
+type counters struct {
+	queueIn, queueOut, topicIn, topicOut atomic.Uint64
+	spilled, deadLettered, dropped       atomic.Uint64
+	slowDropped, slowEnded, refused      atomic.Uint64
+	moved                                atomic.Uint64
+	subscriptions                        atomic.Int64
+}
+
+// Stats is a snapshot of the broker for metrics.
+type Stats struct {
+	// Messages since the start, by destination kind; Out counts deliveries.
+	QueueIn, QueueOut, TopicIn, TopicOut uint64
+	// Spilled non-persistent messages went to the store for lack of memory.
+	Spilled uint64
+	// DeadLettered messages moved to the dead-letter queue; Dropped were refused or expired and not persistent.
+	DeadLettered, Dropped uint64
+	// SlowDropped messages were taken from slow topic subscribers; SlowEnded subscriptions were ended for it.
+	SlowDropped, SlowEnded uint64
+	// LoginsRefused by the authenticator.
+	LoginsRefused uint64
+	// Moved messages were appended again to free space before them.
+	Moved uint64
+	// Now: open sessions and subscriptions, queues known, messages waiting and in
+	// flight in queues, bytes of them that are only in memory.
+	Sessions, Subscriptions, Queues, Waiting, InFlight int
+	MemoryBytes                                        int64
+}
+
+// Stats takes a snapshot. It visits every queue; call it about once a second at most.
+func (b *Broker) Stats() Stats {
+	c := &b.counts
+	st := Stats{
+		QueueIn: c.queueIn.Load(), QueueOut: c.queueOut.Load(), TopicIn: c.topicIn.Load(), TopicOut: c.topicOut.Load(),
+		Spilled: c.spilled.Load(), DeadLettered: c.deadLettered.Load(), Dropped: c.dropped.Load(),
+		SlowDropped: c.slowDropped.Load(), SlowEnded: c.slowEnded.Load(), LoginsRefused: c.refused.Load(),
+		Moved: c.moved.Load(), Subscriptions: int(c.subscriptions.Load()), MemoryBytes: b.memory.Load(),
+	}
+	b.mu.Lock()
+	st.Sessions = len(b.sessions)
+	b.mu.Unlock()
+	for _, s := range b.shards {
+		s.mu.Lock()
+		for _, q := range s.queues {
+			qs := q.Stats()
+			st.Queues++
+			st.Waiting += qs.Waiting
+			st.InFlight += qs.InFlight
+		}
+		s.mu.Unlock()
+	}
+	return st
+}

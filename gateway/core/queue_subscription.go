@@ -1,0 +1,150 @@
+package core
+
+import (
+	"sync/atomic"
+
+	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/dispatch"
+)
+
+// queueSubscription implements gateway.Subscription on a queue.
+type queueSubscription struct {
+	session *session
+	shard   *shard
+	queue   string
+	id      dispatch.SubID
+	options gateway.SubscribeOptions
+	ring    ring
+
+	// taken are the tags that Next returned and Written was not told of, in order;
+	// only with AutoAck. Used by the door's writer alone, as is unreported.
+	taken []uint64
+	// unreported bytes were taken and the queue does not know it yet.
+	unreported int
+	closed     atomic.Bool
+}
+
+// reportBytes is how much is taken before the queue is told that there is room.
+const reportBytes = ringBytes / 4
+
+// ringBytes bounds the deliveries that wait in a ring: a large prefetch must not
+// bring all of a queue's large messages into memory.
+const ringBytes = 1 << 20
+
+func newQueueSubscription(s *session, o gateway.SubscribeOptions) *queueSubscription {
+	sub := &queueSubscription{session: s, shard: s.broker.shardOf(o.Destination.Name), queue: o.Destination.Name, options: o}
+	sub.ring.init(o.Wake)
+	return sub
+}
+
+func (sub *queueSubscription) open() {
+	sub.shard.on(sub.queue, func(q *queue, fx *dispatch.Effects) {
+		sub.id = dispatch.SubID(sub.shard.nextTag())
+		q.subscriptions[sub.id] = sub
+		q.Subscribe(sub.id, sub.options.Prefetch, sub.session.broker.nowMillis(), fx)
+	})
+	sub.session.broker.counts.subscriptions.Add(1)
+}
+
+// push adds a delivery and reports whether the door must be woken.
+func (sub *queueSubscription) push(e *dispatch.Entry) bool {
+	sub.ring.mu.Lock()
+	defer sub.ring.mu.Unlock()
+	return sub.ring.push(gateway.Delivery{Message: e.Message, Tag: e.Tag, Redeliveries: e.Redeliveries})
+}
+
+// Next implements gateway.Subscription.
+func (sub *queueSubscription) Next(dst []gateway.Delivery, maxBytes int) int {
+	sub.ring.mu.Lock()
+	n, bytes := sub.ring.take(dst, maxBytes)
+	sub.ring.mu.Unlock()
+	if n == 0 {
+		return 0
+	}
+	sub.session.broker.counts.queueOut.Add(uint64(n))
+	if sub.options.AutoAck {
+		for i := range n {
+			sub.taken = append(sub.taken, dst[i].Tag)
+		}
+	}
+	if sub.unreported += bytes; sub.unreported >= reportBytes {
+		bytes, sub.unreported = sub.unreported, 0
+		sub.shard.on(sub.queue, func(q *queue, fx *dispatch.Effects) {
+			q.Taken(sub.id, bytes, sub.session.broker.nowMillis(), fx)
+		})
+	}
+	return n
+}
+
+// Written implements gateway.Subscription.
+func (sub *queueSubscription) Written(n int) {
+	if !sub.options.AutoAck {
+		return
+	}
+	n = min(n, len(sub.taken))
+	sub.Ack(sub.taken[:n], nil, 0)
+	sub.taken = sub.taken[:copy(sub.taken, sub.taken[n:])]
+}
+
+// Ack implements gateway.Subscription.
+func (sub *queueSubscription) Ack(tags []uint64, c gateway.Completion, token uint64) {
+	var err error
+	sub.shard.on(sub.queue, func(q *queue, fx *dispatch.Effects) {
+		if err = q.Ack(sub.id, tags, sub.session.broker.nowMillis(), fx); err == nil && c != nil {
+			sub.shard.waiters = append(sub.shard.waiters, waiter{c, token})
+		}
+	})
+	if err != nil {
+		complete(c, token, err)
+	}
+}
+
+// Nack implements gateway.Subscription.
+func (sub *queueSubscription) Nack(tags []uint64, c gateway.Completion, token uint64) {
+	var err error
+	sub.shard.on(sub.queue, func(q *queue, fx *dispatch.Effects) {
+		err = q.Nack(sub.id, tags, sub.session.broker.nowMillis(), fx)
+	})
+	complete(c, token, err)
+}
+
+// Extend implements gateway.Subscription.
+func (sub *queueSubscription) Extend(n int) {
+	sub.shard.on(sub.queue, func(q *queue, fx *dispatch.Effects) {
+		q.Extend(sub.id, n, sub.session.broker.nowMillis(), fx)
+	})
+}
+
+// Close implements gateway.Subscription.
+func (sub *queueSubscription) Close() {
+	if sub.closed.Swap(true) {
+		return
+	}
+	sub.session.ended(sub)
+	sub.session.broker.counts.subscriptions.Add(-1)
+	sub.shard.on(sub.queue, func(q *queue, fx *dispatch.Effects) {
+		delete(q.subscriptions, sub.id)
+		sub.ring.mu.Lock()
+		untaken := make([]uint64, 0, sub.ring.n)
+		for sub.ring.n > 0 {
+			untaken = append(untaken, sub.ring.pop().Tag)
+		}
+		sub.ring.mu.Unlock()
+		q.Unsubscribe(sub.id, untaken, sub.session.broker.nowMillis(), fx)
+	})
+}
+
+// settleNow carries out a committed transaction's acknowledgements.
+func (sub *queueSubscription) settleNow(tags []uint64, nack bool, c gateway.Completion, token uint64) {
+	if nack && !sub.closed.Load() {
+		sub.Nack(tags, c, token)
+		return
+	}
+	sub.shard.on(sub.queue, func(q *queue, fx *dispatch.Effects) {
+		now := sub.session.broker.nowMillis()
+		if sub.closed.Load() || q.Ack(sub.id, tags, now, fx) != nil {
+			q.AckClosed(tags, now, fx)
+		}
+		sub.shard.waiters = append(sub.shard.waiters, waiter{c, token})
+	})
+}

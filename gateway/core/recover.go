@@ -1,0 +1,233 @@
+package core
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/dispatch"
+)
+
+// recover reads every journal once and rebuilds the queues. Nothing is delivered
+// before all of a journal was read, because what settles a message comes after it.
+func (b *Broker) recover(ctx context.Context) error {
+	start := time.Now()
+	found := make([]*replay, len(b.shards))
+	for i, s := range b.shards {
+		found[i] = newReplay()
+		if err := s.journal.Replay(ctx, found[i].record); err != nil {
+			return fmt.Errorf("reading the queues of shard %d: %w", i, err)
+		}
+		found[i].restore(s)
+	}
+	if err := b.repeatTransactions(ctx, found); err != nil {
+		return err
+	}
+	waiting := b.Stats().Waiting
+	if waiting > 0 {
+		b.cfg.Logger.Info("queues read", "messages", waiting, "took", time.Since(start).Round(time.Millisecond))
+	}
+	return nil
+}
+
+// replay collects what a journal says.
+type replay struct {
+	first   uint64
+	dead    []uint64 // a bit for every sequence from first on
+	names   map[string]string
+	entries []replayed
+	marks   map[uint64]uint32
+	// moved leads from a sequence to the one that stands for it now.
+	moved    map[uint64]uint64
+	orders   map[uint64]uint64
+	prepared map[string]preparedAt
+	last     uint64
+}
+
+type replayed struct {
+	queue   string
+	seq     uint64
+	order   uint64
+	expires int64
+	size    uint32
+}
+
+type preparedAt struct {
+	seq      uint64
+	messages []*gateway.Message
+}
+
+func newReplay() *replay {
+	return &replay{
+		names: make(map[string]string), marks: make(map[uint64]uint32), moved: make(map[uint64]uint64),
+		orders: make(map[uint64]uint64), prepared: make(map[string]preparedAt),
+	}
+}
+
+// record takes the next record; bodies may be missing.
+func (r *replay) record(seq uint64, size int, rec *gateway.Record) error {
+	if r.first == 0 {
+		r.first = seq
+	}
+	r.last = seq
+	switch rec.Type {
+	case gateway.RecordMessage:
+		r.message(seq, size, rec)
+	case gateway.RecordSettle:
+		for _, s := range rec.Settled {
+			r.kill(s)
+		}
+	case gateway.RecordMark:
+		for _, m := range rec.Marks {
+			r.marks[r.now(m.Seq)] = m.Redeliveries
+		}
+	case gateway.RecordPrepare:
+		r.prepared[rec.Transaction] = preparedAt{seq, rec.Messages}
+	case gateway.RecordDone:
+		delete(r.prepared, rec.Transaction)
+	}
+	return nil
+}
+
+func (r *replay) message(seq uint64, size int, rec *gateway.Record) {
+	e := replayed{queue: r.name(rec.Message.Destination.Name), seq: seq, order: seq, expires: rec.Message.Expires, size: uint32(size)}
+	if rec.Order != 0 {
+		e.order = rec.Order
+		r.orders[seq] = rec.Order
+		old := rec.Replaces
+		if r.isDead(old) {
+			r.kill(seq) // settled before it was moved
+		}
+		r.moved[old] = seq
+		if n, ok := r.marks[old]; ok {
+			r.marks[seq] = n
+		}
+		r.bury(old)
+	}
+	r.entries = append(r.entries, e)
+}
+
+// name keeps one copy of every queue's name.
+func (r *replay) name(name string) string {
+	if known, ok := r.names[name]; ok {
+		return known
+	}
+	name = strings.Clone(name)
+	r.names[name] = name
+	return name
+}
+
+// now is the sequence that stands for seq at this point of the journal.
+func (r *replay) now(seq uint64) uint64 {
+	for len(r.moved) > 0 {
+		next, ok := r.moved[seq]
+		if !ok {
+			break
+		}
+		seq = next
+	}
+	return seq
+}
+
+func (r *replay) kill(seq uint64) { r.bury(r.now(seq)) }
+
+func (r *replay) bury(seq uint64) {
+	if seq < r.first { // trimmed already
+		return
+	}
+	at := seq - r.first
+	for uint64(len(r.dead)) <= at/64 {
+		r.dead = append(r.dead, 0)
+	}
+	r.dead[at/64] |= 1 << (at % 64)
+}
+
+func (r *replay) isDead(seq uint64) bool {
+	if seq < r.first {
+		return true
+	}
+	at := seq - r.first
+	return at/64 < uint64(len(r.dead)) && r.dead[at/64]&(1<<(at%64)) != 0
+}
+
+// restore puts the live messages into their queues.
+func (r *replay) restore(s *shard) {
+	live := slices.DeleteFunc(r.entries, func(e replayed) bool { return r.isDead(e.seq) })
+	r.entries = nil
+	if len(r.orders) > 0 {
+		slices.SortStableFunc(live, func(a, b replayed) int { return cmp.Compare(a.order, b.order) })
+	}
+	s.mu.Lock()
+	now := s.broker.nowMillis()
+	for _, e := range live {
+		q := s.queue(e.queue)
+		q.Stored(dispatch.Entry{Tag: s.nextTag(), Seq: e.seq, Expires: e.expires, Size: e.size, Redeliveries: r.marks[e.seq]}, now, &s.fx)
+		s.effects(q)
+		if order, ok := r.orders[e.seq]; ok {
+			s.orders[e.seq] = order
+		}
+	}
+	for _, p := range r.prepared {
+		s.prepared[p.seq] = struct{}{}
+	}
+	s.seen = r.last
+	s.release()
+}
+
+// repeatTransactions carries out the transactions that a crash interrupted after
+// their point of no return: what of their messages is not in a journal is appended now.
+func (b *Broker) repeatTransactions(ctx context.Context, found []*replay) error {
+	missing := make(map[string]*gateway.Message)
+	for _, r := range found {
+		for id, p := range r.prepared {
+			for i, m := range p.messages {
+				missing[partName(id, i)] = m
+			}
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	for _, s := range b.shards {
+		err := s.journal.Replay(ctx, func(_ uint64, _ int, rec *gateway.Record) error {
+			delete(missing, rec.Transaction)
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("looking for interrupted transactions in shard %d: %w", s.index, err)
+		}
+	}
+	var parts sync.WaitGroup
+	var mu sync.Mutex
+	var failed error
+	for i, r := range found {
+		for id, p := range r.prepared {
+			for k, m := range p.messages {
+				if missing[partName(id, k)] == nil {
+					continue
+				}
+				parts.Add(1)
+				b.appendPart(id, k, m, func(err error) {
+					mu.Lock()
+					defer mu.Unlock()
+					if err != nil {
+						failed = err
+					}
+					parts.Done()
+				})
+			}
+			parts.Wait()
+			if failed != nil {
+				return fmt.Errorf("carrying out an interrupted transaction: %w", failed)
+			}
+			b.cfg.Logger.Info("an interrupted transaction was carried out", "transaction", id)
+			b.shards[i].finish(id, p.seq)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,67 @@
+package core
+
+import (
+	"sync"
+
+	"github.com/sluice-mq/sluice/gateway"
+)
+
+// ring holds the deliveries of one subscription that its door has not taken yet.
+type ring struct {
+	mu    sync.Mutex
+	items []gateway.Delivery // a ring of a power of two
+	head  int
+	n     int
+	bytes int
+	// hungry: the door found it empty, so it must be woken.
+	hungry bool
+	wake   func()
+}
+
+func (r *ring) init(wake func()) { r.wake, r.hungry = wake, true }
+
+// push adds a delivery and reports whether the door must be woken. The lock is held.
+func (r *ring) push(d gateway.Delivery) (wake bool) {
+	if r.n == len(r.items) {
+		r.grow()
+	}
+	r.items[(r.head+r.n)&(len(r.items)-1)] = d
+	r.n++
+	r.bytes += d.Message.Size()
+	wake, r.hungry = r.hungry, false
+	return wake
+}
+
+func (r *ring) grow() {
+	items := make([]gateway.Delivery, max(8, 2*len(r.items)))
+	for i := range r.n {
+		items[i] = r.items[(r.head+i)&(len(r.items)-1)]
+	}
+	r.items, r.head = items, 0
+}
+
+// pop takes the oldest delivery. The lock is held and there is one.
+func (r *ring) pop() gateway.Delivery {
+	d := r.items[r.head]
+	r.items[r.head] = gateway.Delivery{}
+	r.head = (r.head + 1) & (len(r.items) - 1)
+	r.n--
+	r.bytes -= d.Message.Size()
+	if r.n == 0 && len(r.items) > 256 {
+		r.items, r.head = nil, 0 // a burst has passed
+	}
+	return d
+}
+
+// take moves deliveries to dst within the bounds and returns how many and how
+// big. The lock is held.
+func (r *ring) take(dst []gateway.Delivery, maxBytes int) (n, bytes int) {
+	for n < len(dst) && r.n > 0 && (n == 0 || bytes < maxBytes) {
+		before := r.bytes
+		dst[n] = r.pop()
+		bytes += before - r.bytes
+		n++
+	}
+	r.hungry = r.n == 0
+	return n, bytes
+}

@@ -1,0 +1,129 @@
+package core
+
+import (
+	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/dispatch"
+)
+
+// send takes a message to a queue: a persistent one through the journal, another
+// by memory while there is room.
+func (s *shard) send(m *gateway.Message, c gateway.Completion, token uint64) {
+	if !m.Persistent && s.keep(m) {
+		complete(c, token, nil)
+		return
+	}
+	if !s.broker.cfg.Store.Space().Sends {
+		if !m.Persistent {
+			s.mu.Lock()
+			s.queue(m.Destination.Name).spilling--
+			s.mu.Unlock()
+		}
+		complete(c, token, gateway.Errorf(gateway.NoSpace, "the store has no space left"))
+		return
+	}
+	a := &arrival{shard: s, c: c, token: token, record: gateway.Record{Type: gateway.RecordMessage, Message: m, Relaxed: !m.Persistent}}
+	s.journal.Append(&a.record, a)
+}
+
+// keep puts a message into its queue's memory and reports true, or announces that
+// it goes to the journal. Once one goes there all later ones follow, until none
+// is under way any more: so they keep their order.
+func (s *shard) keep(m *gateway.Message) bool {
+	s.mu.Lock()
+	q := s.queue(m.Destination.Name)
+	if q.spilling > 0 || s.broker.memory.Load()+int64(m.Size()) > s.broker.cfg.QueueMemory {
+		q.spilling++
+		s.mu.Unlock()
+		s.broker.counts.spilled.Add(1)
+		return false
+	}
+	q.Stored(s.entry(m, 0), s.broker.nowMillis(), &s.fx)
+	s.effects(q)
+	s.release()
+	return true
+}
+
+// arrival is a message on its way through the journal to its queue.
+type arrival struct {
+	shard  *shard
+	record gateway.Record
+	c      gateway.Completion
+	token  uint64
+	// then, if not nil, runs instead of the completion.
+	then func(seq uint64, err error)
+}
+
+// Appended implements gateway.Appended: the message is stored and becomes visible.
+func (a *arrival) Appended(seq uint64, err error) {
+	s, m := a.shard, a.record.Message
+	s.mu.Lock()
+	q := s.queue(m.Destination.Name)
+	if a.record.Relaxed {
+		q.spilling--
+	} else {
+		s.saw(seq)
+	}
+	if err == nil {
+		q.Stored(s.entry(m, seq), s.broker.nowMillis(), &s.fx)
+		s.effects(q)
+	}
+	s.release()
+	if a.then != nil {
+		a.then(seq, err)
+		return
+	}
+	complete(a.c, a.token, err)
+}
+
+// bury deals with a message that is refused or expired: a persistent one moves to
+// the dead-letter queue, another is dropped.
+func (s *shard) bury(d pendingDeath) {
+	if d.Entry.Message == nil { // it expired before it was loaded
+		s.journal.Load(d.q.name, []uint64{d.Entry.Seq}, func(m []*gateway.Message, err error) {
+			if err == nil && m[0] == nil {
+				s.buried(d, nil)
+				return
+			}
+			if err != nil {
+				s.buried(d, err)
+				return
+			}
+			d.Entry.Message = m[0]
+			s.bury(d)
+		})
+		return
+	}
+	m := d.Entry.Message
+	if !m.Persistent || m.Destination.Name == s.broker.cfg.DeadLetterQueue {
+		s.broker.counts.dropped.Add(1)
+		s.buried(d, nil)
+		return
+	}
+	s.broker.counts.deadLettered.Add(1)
+	s.broker.deadLetter(m, d.Cause, func(_ uint64, err error) { s.buried(d, err) })
+}
+
+// buried tells the queue how a burial ended.
+func (s *shard) buried(d pendingDeath, err error) {
+	s.mu.Lock()
+	if err == nil {
+		d.q.Buried(d.Entry.Tag, &s.fx)
+	} else {
+		s.broker.cfg.Logger.Error("a message could not be moved to the dead-letter queue", "queue", d.q.name, "message", d.Entry.Message.ID, "error", err)
+		d.q.Unburied(d.Entry.Tag, s.broker.nowMillis(), &s.fx)
+	}
+	s.effects(d.q)
+	s.release()
+}
+
+// deadLetter stores a copy in the dead-letter queue, with ActiveMQ's headers.
+func (b *Broker) deadLetter(m *gateway.Message, cause dispatch.Cause, then func(uint64, error)) {
+	dead := deadCopy(m, b.cfg.DeadLetterQueue, cause)
+	s := b.shardOf(b.cfg.DeadLetterQueue)
+	if !b.cfg.Store.Space().Sends {
+		then(0, gateway.Errorf(gateway.NoSpace, "the store has no space left"))
+		return
+	}
+	a := &arrival{shard: s, then: then, record: gateway.Record{Type: gateway.RecordMessage, Message: dead}}
+	s.journal.Append(&a.record, a)
+}

@@ -1,0 +1,67 @@
+package core
+
+import (
+	"slices"
+
+	"github.com/sluice-mq/sluice/gateway"
+)
+
+// settlement is a record of settlements and marks on its way through the journal.
+// One is under way per shard at a time: while it is, the next one collects.
+type settlement struct {
+	shard   *shard
+	settled []uint64
+	marks   []gateway.Mark
+	waiters []waiter
+}
+
+// write starts the next record if none is under way. The lock is held.
+func (s *shard) write() {
+	if s.writing || s.after.record != nil {
+		return
+	}
+	if len(s.settling)+len(s.marking) == 0 { // what they wait for was only in memory
+		s.after.done, s.waiters = append(s.after.done, s.waiters...), s.waiters[:0]
+		return
+	}
+	s.writing = true
+	n := min(len(s.settling), settleMost)
+	r := &settlement{shard: s, settled: slices.Clone(s.settling[:n])}
+	s.settling = append(s.settling[:0], s.settling[n:]...)
+	if len(s.settling) == 0 { // the waiters came with, or before, the last of them
+		r.waiters, s.waiters = s.waiters, nil
+	}
+	if len(r.settled) == 0 {
+		r.marks, s.marking = s.marking, nil
+	}
+	s.after.record = r
+}
+
+// append hands the record to the journal. Nobody waiting means that a power cut
+// may bring these deliveries back, so the record need not be synced by itself.
+func (r *settlement) append() {
+	rec := &gateway.Record{Type: gateway.RecordSettle, Settled: r.settled, Relaxed: len(r.waiters) == 0}
+	if len(r.settled) == 0 {
+		rec.Type, rec.Marks = gateway.RecordMark, r.marks
+	} else {
+		slices.Sort(r.settled)
+	}
+	r.shard.journal.Append(rec, r)
+}
+
+// Appended implements gateway.Appended.
+func (r *settlement) Appended(seq uint64, err error) {
+	s := r.shard
+	if err != nil {
+		s.broker.cfg.Logger.Error("writing settlements failed: these messages will be delivered again", "count", len(r.settled), "error", err)
+	}
+	s.mu.Lock()
+	if err == nil && len(r.waiters) > 0 {
+		s.saw(seq)
+	}
+	s.writing = false
+	s.release()
+	for _, w := range r.waiters {
+		complete(w.c, w.token, err)
+	}
+}

@@ -1,0 +1,210 @@
+package core
+
+import (
+	"sync"
+
+	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/dispatch"
+)
+
+const (
+	// windowMessages and windowBytes bound the bodies a queue keeps in memory
+	// although the journal has them.
+	windowMessages = 1024
+	windowBytes    = 1 << 20
+	// settleMost bounds the settlements in one record.
+	settleMost = 4096
+)
+
+// shard owns the queues of one journal: it feeds their state machines and carries
+// out what they decide. Everything in it is guarded by mu; what may call
+// back (the journal, doors, other shards) is called after mu was released.
+type shard struct {
+	broker  *Broker
+	index   int
+	journal gateway.Journal
+
+	mu     sync.Mutex
+	queues map[string]*queue
+	tag    uint64
+	fx     dispatch.Effects
+	after  aftermath
+
+	// settling collects settlements while a record of earlier ones is under way.
+	settling []uint64
+	waiters  []waiter
+	marking  []gateway.Mark
+	writing  bool
+
+	// seen is the highest sequence of a durable record that was answered: no
+	// record up to it is still on its way to its queue.
+	seen uint64
+	// prepared transactions that are not done, by the sequence of their record.
+	prepared map[uint64]struct{}
+	// orders holds, for live messages that were moved, the sequence that orders them.
+	orders map[uint64]uint64
+	moving bool
+}
+
+// queue is a state machine and its surroundings.
+type queue struct {
+	name string
+	*dispatch.Queue
+	subscriptions map[dispatch.SubID]*queueSubscription
+	// spilling is how many non-persistent messages are on their way to the
+	// journal; later ones must follow them there.
+	spilling int
+	// journaled and memory are the bytes last seen by account.
+	journaled, memory int64
+	idle              int // sweeps without any use
+}
+
+// waiter is told when the settlements before it are durable.
+type waiter struct {
+	c     gateway.Completion
+	token uint64
+}
+
+// aftermath is what remains to be done once the lock is released.
+type aftermath struct {
+	wake   []*queueSubscription
+	loads  []pendingLoad
+	deaths []pendingDeath
+	record *settlement
+	done   []waiter
+}
+
+type pendingLoad struct {
+	q    *queue
+	seqs []uint64
+}
+
+type pendingDeath struct {
+	q *queue
+	dispatch.Death
+}
+
+func newShard(b *Broker, i int) *shard {
+	return &shard{
+		broker: b, index: i, journal: b.cfg.Store.Journal(i),
+		queues: make(map[string]*queue), prepared: make(map[uint64]struct{}), orders: make(map[uint64]uint64),
+	}
+}
+
+func (b *Broker) shardOf(name string) *shard {
+	return b.shards[gateway.ShardOf(name, len(b.shards))]
+}
+
+// queue returns the queue of that name, making it if need be. The lock is held.
+func (s *shard) queue(name string) *queue {
+	q := s.queues[name]
+	if q == nil {
+		q = &queue{
+			name:          name,
+			Queue:         dispatch.NewQueue(dispatch.Config{WindowMessages: windowMessages, WindowBytes: windowBytes}),
+			subscriptions: make(map[dispatch.SubID]*queueSubscription),
+		}
+		s.queues[name] = q
+	}
+	q.idle = 0
+	return q
+}
+
+func (s *shard) nextTag() uint64 {
+	s.tag++
+	return s.tag
+}
+
+// on runs an event of a queue under the lock and then carries out its effects.
+func (s *shard) on(name string, event func(q *queue, fx *dispatch.Effects)) {
+	s.mu.Lock()
+	q := s.queue(name)
+	event(q, &s.fx)
+	s.effects(q)
+	s.release()
+}
+
+// effects does what the machine decided, as far as it can be done under the lock,
+// and leaves the rest in after.
+func (s *shard) effects(q *queue) {
+	fx := &s.fx
+	for i := range fx.Deliver {
+		d := &fx.Deliver[i]
+		if sub := q.subscriptions[d.Sub]; sub.push(&d.Entry) {
+			s.after.wake = append(s.after.wake, sub)
+		}
+	}
+	if len(fx.Load) > 0 {
+		s.after.loads = append(s.after.loads, pendingLoad{q, append([]uint64(nil), fx.Load...)})
+	}
+	if len(fx.Settle) > 0 {
+		s.settling = append(s.settling, fx.Settle...)
+		if len(s.orders) > 0 {
+			for _, seq := range fx.Settle {
+				delete(s.orders, seq)
+			}
+		}
+	}
+	s.marking = append(s.marking, fx.Mark...)
+	for _, d := range fx.Dead {
+		s.after.deaths = append(s.after.deaths, pendingDeath{q, d})
+	}
+	fx.Reset()
+	s.account(q)
+}
+
+// account keeps the books of bytes in memory.
+func (s *shard) account(q *queue) {
+	journaled, memory := q.Weight()
+	if memory != q.memory {
+		s.broker.memory.Add(memory - q.memory)
+		q.memory = memory
+	}
+	q.journaled = journaled
+}
+
+// release unlocks and carries out what must be done without the lock.
+func (s *shard) release() {
+	s.write()
+	a := s.after
+	s.after = aftermath{}
+	s.mu.Unlock()
+	for _, sub := range a.wake {
+		sub.ring.wake()
+	}
+	for _, l := range a.loads {
+		s.load(l)
+	}
+	for _, d := range a.deaths {
+		s.bury(d)
+	}
+	if a.record != nil {
+		a.record.append()
+	}
+	for _, w := range a.done {
+		complete(w.c, w.token, nil)
+	}
+}
+
+// load reads bodies back and feeds them to the queue.
+func (s *shard) load(l pendingLoad) {
+	s.journal.Load(l.q.name, l.seqs, func(messages []*gateway.Message, err error) {
+		s.mu.Lock()
+		if err != nil {
+			s.broker.cfg.Logger.Error("loading messages failed", "queue", l.q.name, "error", err)
+			l.q.LoadFailed(l.seqs)
+		} else {
+			l.q.Loaded(l.seqs, messages, s.broker.nowMillis(), &s.fx)
+		}
+		s.effects(l.q)
+		s.release()
+	})
+}
+
+// entry makes the place of a message in its queue. The lock is held.
+func (s *shard) entry(m *gateway.Message, seq uint64) dispatch.Entry {
+	return dispatch.Entry{Tag: s.nextTag(), Seq: seq, Expires: m.Expires, Message: m, Size: uint32(m.Size())}
+}
+
+// saw notes that a durable record was answered. The lock is held.
+func (s *shard) saw(seq uint64) { s.seen = max(s.seen, seq) }

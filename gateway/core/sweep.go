@@ -1,0 +1,157 @@
+package core
+
+import (
+	"context"
+	"time"
+
+	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/dispatch"
+)
+
+const (
+	// sweepEvery is the rhythm of expiry, trimming and moving.
+	sweepEvery = 500 * time.Millisecond
+	// idleSweeps is how long an empty queue without subscriptions is remembered.
+	idleSweeps = 120
+	// moveBeyond is how many dead bytes stragglers may pin, if it is also more than what is alive.
+	moveBeyond = 64 << 20
+	// moveMost and moveBytes bound what is moved in one sweep.
+	moveMost  = 4096
+	moveBytes = 8 << 20
+)
+
+// sweep does what time asks for, in all shards.
+func (b *Broker) sweep(ctx context.Context) {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		for _, s := range b.shards {
+			s.sweep()
+		}
+	}
+}
+
+// sweep visits every queue of the shard: it expires, forgets idle queues, and
+// tells the journal what is not needed any more.
+func (s *shard) sweep() {
+	now := s.broker.nowMillis()
+	s.mu.Lock()
+	low := s.seen + 1
+	for seq := range s.prepared {
+		low = min(low, seq)
+	}
+	var oldest *queue
+	var live int64
+	for name, q := range s.queues {
+		q.Tick(now, &s.fx)
+		s.effects(q)
+		live += q.journaled
+		if seq, ok := q.LowestSeq(); ok && seq < low {
+			low, oldest = seq, q
+		}
+		if q.idle++; q.idle > idleSweeps && q.Empty() && len(q.subscriptions) == 0 && q.spilling == 0 {
+			delete(s.queues, name)
+		}
+	}
+	state := s.journal.State()
+	var entries []dispatch.Entry
+	if dead := int64(state.Bytes) - live; oldest != nil && !s.moving && dead > max(moveBeyond, live) && s.broker.cfg.Store.Space().Sends {
+		entries = atMost(oldest.Oldest(moveMost), moveBytes)
+		s.moving = len(entries) > 0
+	}
+	s.release()
+	s.journal.Trim(low)
+	if len(entries) > 0 {
+		s.move(oldest, entries)
+	}
+}
+
+// atMost cuts entries off behind so many bytes; the first always stays.
+func atMost(entries []dispatch.Entry, bytes int64) []dispatch.Entry {
+	for i := range entries {
+		if bytes -= int64(entries[i].Size); bytes <= 0 {
+			return entries[:i+1]
+		}
+	}
+	return entries
+}
+
+// move appends a queue's oldest messages again, so that the space before them can
+// be given back. They keep their place in the queue.
+func (s *shard) move(q *queue, entries []dispatch.Entry) {
+	seqs := make([]uint64, len(entries))
+	for i, e := range entries {
+		seqs[i] = e.Seq
+	}
+	s.journal.Load(q.name, seqs, func(messages []*gateway.Message, err error) {
+		m := &mover{shard: s, q: q, left: 1}
+		if err != nil {
+			s.broker.cfg.Logger.Error("loading messages to move failed", "queue", q.name, "error", err)
+			messages = nil
+		}
+		for i, message := range messages {
+			if message == nil {
+				continue
+			}
+			s.mu.Lock()
+			order, ok := s.orders[seqs[i]]
+			m.left++
+			s.mu.Unlock()
+			if !ok {
+				order = seqs[i]
+			}
+			moved := &move{mover: m, tag: entries[i].Tag, order: order}
+			moved.record = gateway.Record{Type: gateway.RecordMessage, Message: message, Order: order, Replaces: seqs[i]}
+			s.journal.Append(&moved.record, moved)
+		}
+		m.done()
+	})
+}
+
+// mover counts the moves of one round.
+type mover struct {
+	shard *shard
+	q     *queue
+	left  int // guarded by the shard's lock
+}
+
+func (m *mover) done() {
+	m.shard.mu.Lock()
+	m.left--
+	if m.left == 0 {
+		m.shard.moving = false
+	}
+	m.shard.mu.Unlock()
+}
+
+// move is a message on its way to its new place.
+type move struct {
+	*mover
+	record gateway.Record
+	tag    uint64
+	order  uint64
+}
+
+// Appended implements gateway.Appended.
+func (m *move) Appended(seq uint64, err error) {
+	s := m.shard
+	s.mu.Lock()
+	if err == nil {
+		s.saw(seq)
+		if m.q.Moved(m.tag, seq) {
+			delete(s.orders, m.record.Replaces)
+			s.orders[seq] = m.order
+			s.broker.counts.moved.Add(1)
+		} else {
+			s.settling = append(s.settling, seq) // settled meanwhile
+		}
+		s.account(m.q)
+	}
+	s.release()
+	m.done()
+}

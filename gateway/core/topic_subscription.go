@@ -1,0 +1,205 @@
+package core
+
+import (
+	"sync/atomic"
+
+	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/dispatch"
+)
+
+// topicSubscription implements gateway.Subscription on topics. What waits for its
+// door is bounded; beyond it the policy for slow consumers decides.
+type topicSubscription struct {
+	session *session
+	options gateway.SubscribeOptions
+	ring    ring
+	closed  atomic.Bool
+
+	// Guarded by ring.mu.
+	tag       uint64
+	credit    int // deliveries that Next may still return; without AutoAck
+	allowance int // prefetch and extension
+	unacked   map[uint64]*gateway.Message
+	slow      bool // told in the log, until it catches up
+	dropped   uint64
+}
+
+func newTopicSubscription(s *session, o gateway.SubscribeOptions) *topicSubscription {
+	sub := &topicSubscription{session: s, options: o, credit: o.Prefetch, allowance: o.Prefetch}
+	if !o.AutoAck {
+		sub.unacked = make(map[uint64]*gateway.Message)
+	}
+	sub.ring.init(o.Wake)
+	return sub
+}
+
+func (sub *topicSubscription) open() {
+	sub.session.broker.topics.add(sub)
+	sub.session.broker.counts.subscriptions.Add(1)
+}
+
+// offer adds a message, or lets the policy for slow consumers decide.
+func (sub *topicSubscription) offer(m *gateway.Message) {
+	b := sub.session.broker
+	sub.ring.mu.Lock()
+	if sub.closed.Load() || sub.options.Prefetch <= 0 {
+		sub.ring.mu.Unlock()
+		return
+	}
+	if sub.ring.n > 0 && (sub.ring.n >= b.cfg.TopicMessages || sub.ring.bytes+m.Size() > b.cfg.TopicBytes) {
+		if sub.overflow(m) {
+			sub.ring.mu.Unlock()
+			sub.end()
+			return
+		}
+	}
+	sub.tag++
+	wake := sub.ring.push(gateway.Delivery{Message: m, Tag: sub.tag})
+	sub.ring.mu.Unlock()
+	if wake {
+		sub.ring.wake()
+	}
+}
+
+// overflow makes room for m, or reports that the subscription must end. The lock is held.
+func (sub *topicSubscription) overflow(m *gateway.Message) (end bool) {
+	b := sub.session.broker
+	first := !sub.slow
+	sub.slow = true
+	if first {
+		b.cfg.Logger.Warn("slow consumer", "destination", sub.options.Destination.String(), "remote", sub.session.login.Remote,
+			"user", sub.session.principal.Name, "waiting", sub.ring.n, "bytes", sub.ring.bytes, "policy", b.cfg.SlowConsumer.String())
+	}
+	if b.cfg.SlowConsumer == Disconnect {
+		return first
+	}
+	for sub.ring.n > 0 && (sub.ring.n >= b.cfg.TopicMessages || sub.ring.bytes+m.Size() > b.cfg.TopicBytes) {
+		sub.ring.pop()
+		sub.dropped++
+		b.counts.slowDropped.Add(1)
+	}
+	return false
+}
+
+// String returns the policy's name in the configuration.
+func (p SlowPolicy) String() string {
+	if p == Disconnect {
+		return "disconnect"
+	}
+	return "drop_oldest"
+}
+
+// end is the broker's own end of a subscription that is too slow.
+func (sub *topicSubscription) end() {
+	sub.session.broker.counts.slowEnded.Add(1)
+	if sub.options.Ended != nil {
+		sub.options.Ended(gateway.Errorf(gateway.Limit, "slow consumer: more than the allowed messages wait for the subscription to %s", sub.options.Destination))
+	}
+	sub.Close()
+}
+
+// Next implements gateway.Subscription.
+func (sub *topicSubscription) Next(dst []gateway.Delivery, maxBytes int) int {
+	sub.ring.mu.Lock()
+	if !sub.options.AutoAck {
+		dst = dst[:min(len(dst), max(sub.credit, 0))]
+	}
+	n, _ := sub.ring.take(dst, maxBytes)
+	if !sub.options.AutoAck {
+		sub.credit -= n
+		sub.ring.hungry = sub.ring.n == 0 || sub.credit <= 0
+		for _, d := range dst[:n] {
+			sub.unacked[d.Tag] = d.Message
+		}
+	}
+	caught := sub.slow && sub.ring.n < sub.session.broker.cfg.TopicMessages/2
+	dropped := sub.dropped
+	if caught {
+		sub.slow, sub.dropped = false, 0
+	}
+	sub.ring.mu.Unlock()
+	if caught {
+		sub.session.broker.cfg.Logger.Info("slow consumer has caught up", "destination", sub.options.Destination.String(),
+			"remote", sub.session.login.Remote, "dropped", dropped)
+	}
+	sub.session.broker.counts.topicOut.Add(uint64(n))
+	return n
+}
+
+// Written implements gateway.Subscription; a topic keeps nothing.
+func (sub *topicSubscription) Written(int) {}
+
+// settle forgets deliveries and returns their messages; nil if one is unknown.
+func (sub *topicSubscription) settle(tags []uint64) (messages []*gateway.Message, ok bool) {
+	sub.ring.mu.Lock()
+	defer sub.ring.mu.Unlock()
+	for _, tag := range tags {
+		if sub.unacked[tag] == nil {
+			return nil, false
+		}
+	}
+	for _, tag := range tags {
+		messages = append(messages, sub.unacked[tag])
+		delete(sub.unacked, tag)
+	}
+	sub.credit = sub.allowance - len(sub.unacked)
+	return messages, true
+}
+
+// Ack implements gateway.Subscription.
+func (sub *topicSubscription) Ack(tags []uint64, c gateway.Completion, token uint64) {
+	_, ok := sub.settle(tags)
+	sub.answer(ok, c, token)
+}
+
+func (sub *topicSubscription) answer(ok bool, c gateway.Completion, token uint64) {
+	if !ok {
+		complete(c, token, gateway.Errorf(gateway.NotFound, "delivery is unknown or already acknowledged"))
+		return
+	}
+	sub.ring.wake()
+	complete(c, token, nil)
+}
+
+// Nack implements gateway.Subscription.
+func (sub *topicSubscription) Nack(tags []uint64, c gateway.Completion, token uint64) {
+	messages, ok := sub.settle(tags)
+	for _, m := range messages {
+		if m.Persistent {
+			sub.session.broker.deadLetter(m, dispatch.Refused, func(uint64, error) {})
+		}
+	}
+	sub.answer(ok, c, token)
+}
+
+// Extend implements gateway.Subscription.
+func (sub *topicSubscription) Extend(n int) {
+	sub.ring.mu.Lock()
+	sub.allowance += n
+	sub.credit = sub.allowance - len(sub.unacked)
+	sub.ring.mu.Unlock()
+	sub.ring.wake()
+}
+
+// Close implements gateway.Subscription.
+func (sub *topicSubscription) Close() {
+	if sub.closed.Swap(true) {
+		return
+	}
+	sub.session.broker.topics.remove(sub)
+	sub.session.ended(sub)
+	sub.session.broker.counts.subscriptions.Add(-1)
+	sub.ring.mu.Lock()
+	sub.ring.items, sub.ring.head, sub.ring.n, sub.ring.bytes = nil, 0, 0, 0
+	sub.ring.mu.Unlock()
+}
+
+// settleNow carries out a committed transaction's acknowledgements.
+func (sub *topicSubscription) settleNow(tags []uint64, nack bool, c gateway.Completion, token uint64) {
+	if nack {
+		sub.Nack(tags, nil, 0)
+	} else {
+		sub.Ack(tags, nil, 0)
+	}
+	complete(c, token, nil)
+}

@@ -1,0 +1,235 @@
+package core
+
+import (
+	"fmt"
+	"strconv"
+	"sync"
+
+	"github.com/sluice-mq/sluice/gateway"
+)
+
+// maxTransaction bounds the persistent messages of one transaction in bytes: they
+// go into one record first.
+const maxTransaction = 24 << 20
+
+// settler is a subscription that can acknowledge for a transaction.
+type settler interface {
+	settleNow(tags []uint64, nack bool, c gateway.Completion, token uint64)
+}
+
+// commitment is a transaction being carried out: first the point of no return,
+// then everything else. Its point is one durable record: the message itself if
+// there is only one persistent one, else a record of all of them, which is
+// carried out again after a crash.
+type commitment struct {
+	session *session
+	id      string
+	stored  []*gateway.Message // persistent, to queues
+	fleet   []*gateway.Message // the others
+	acks    []gateway.TransactionAck
+	c       gateway.Completion
+	token   uint64
+
+	coordinator *shard
+	record      gateway.Record
+	prepared    uint64 // sequence of the record
+
+	mu      sync.Mutex
+	pending int
+	err     error
+	// journaled counts the messages of the record that are not in their journals yet.
+	journaled int
+}
+
+// Commit implements gateway.Session.
+func (s *session) Commit(tx *gateway.Transaction, c gateway.Completion, token uint64) {
+	t := &commitment{session: s, acks: tx.Acks, c: c, token: token}
+	size := 0
+	for _, m := range tx.Sends {
+		if err := s.admit(m); err != nil {
+			complete(c, token, err)
+			return
+		}
+		if m.Persistent && m.Destination.Kind == gateway.KindQueue {
+			t.stored = append(t.stored, m)
+			size += m.Size()
+		} else {
+			t.fleet = append(t.fleet, m)
+		}
+	}
+	if size > maxTransaction {
+		complete(c, token, gateway.Errorf(gateway.Limit, "the persistent messages of the transaction are %d bytes long, the limit is %d", size, maxTransaction))
+		return
+	}
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		complete(c, token, errSessionClosed)
+		return
+	}
+	if s.committing > 0 || s.flushing {
+		s.held = append(s.held, t.start)
+		s.mu.Unlock()
+		return
+	}
+	s.committing++
+	s.mu.Unlock()
+	t.begin()
+}
+
+// start is begin for a commit that was held back.
+func (t *commitment) start() {
+	t.session.mu.Lock()
+	t.session.committing++
+	t.session.mu.Unlock()
+	t.begin()
+}
+
+// begin goes to the point of no return.
+func (t *commitment) begin() {
+	if len(t.stored) == 0 {
+		t.carryOut(nil)
+		return
+	}
+	b := t.session.broker
+	if !b.cfg.Store.Space().Sends {
+		t.fail(gateway.Errorf(gateway.NoSpace, "the store has no space left"))
+		return
+	}
+	t.coordinator = b.shardOf(t.stored[0].Destination.Name)
+	if len(t.stored) == 1 {
+		m := t.stored[0]
+		a := &arrival{shard: t.coordinator, record: gateway.Record{Type: gateway.RecordMessage, Message: m}}
+		a.then = func(_ uint64, err error) {
+			if err != nil {
+				t.fail(err)
+				return
+			}
+			b.counts.queueIn.Add(1)
+			t.carryOut(nil)
+		}
+		t.coordinator.journal.Append(&a.record, a)
+		return
+	}
+	t.id = t.session.ids + "tx" + strconv.FormatUint(t.session.sent.Add(1), 10)
+	t.record = gateway.Record{Type: gateway.RecordPrepare, Transaction: t.id, Messages: t.stored}
+	t.coordinator.journal.Append(&t.record, t)
+}
+
+// Appended implements gateway.Appended for the record of the transaction.
+func (t *commitment) Appended(seq uint64, err error) {
+	if err != nil {
+		t.fail(err)
+		return
+	}
+	s := t.coordinator
+	s.mu.Lock()
+	s.saw(seq)
+	s.prepared[seq] = struct{}{}
+	s.mu.Unlock()
+	t.prepared = seq
+	t.carryOut(t.stored)
+}
+
+// carryOut does everything that follows the point of no return.
+func (t *commitment) carryOut(stored []*gateway.Message) {
+	b := t.session.broker
+	t.pending = 1 + len(stored) + len(t.acks)
+	t.journaled = len(stored)
+	for i, m := range stored {
+		b.counts.queueIn.Add(1)
+		b.appendPart(t.id, i, m, t.partStored)
+	}
+	for _, m := range t.fleet {
+		t.session.route(m, nil, 0)
+	}
+	for _, a := range t.acks {
+		if sub, ok := a.Subscription.(settler); ok {
+			sub.settleNow(a.Tags, a.Nack, t, 0)
+		} else {
+			t.Complete(0, nil)
+		}
+	}
+	t.session.committed()
+	t.Complete(0, nil)
+}
+
+// appendPart appends message i of a prepared transaction to its queue.
+func (b *Broker) appendPart(id string, i int, m *gateway.Message, then func(error)) {
+	a := &arrival{shard: b.shardOf(m.Destination.Name), record: gateway.Record{Type: gateway.RecordMessage, Message: m, Transaction: partName(id, i)}}
+	a.then = func(_ uint64, err error) { then(err) }
+	a.shard.journal.Append(&a.record, a)
+}
+
+func partName(id string, i int) string { return fmt.Sprintf("%s/%d", id, i) }
+
+// partStored counts the messages of the record into their journals. When all are
+// there, the record has done its duty. If one failed, the record stays and the next start repeats it.
+func (t *commitment) partStored(err error) {
+	t.mu.Lock()
+	if err == nil {
+		t.journaled--
+	}
+	done := t.journaled == 0
+	t.mu.Unlock()
+	if done {
+		t.coordinator.finish(t.id, t.prepared)
+	}
+	t.Complete(0, err)
+}
+
+// finish writes that a prepared transaction was carried out.
+func (s *shard) finish(id string, seq uint64) {
+	s.journal.Append(&gateway.Record{Type: gateway.RecordDone, Transaction: id, Relaxed: true}, finished{s, seq})
+}
+
+type finished struct {
+	shard *shard
+	seq   uint64
+}
+
+// Appended implements gateway.Appended.
+func (f finished) Appended(_ uint64, err error) {
+	if err == nil {
+		f.shard.mu.Lock()
+		delete(f.shard.prepared, f.seq)
+		f.shard.mu.Unlock()
+	}
+}
+
+// Complete implements gateway.Completion for the parts of the transaction.
+func (t *commitment) Complete(_ uint64, err error) {
+	t.mu.Lock()
+	if err != nil && t.err == nil {
+		t.err = err
+	}
+	t.pending--
+	last := t.pending == 0
+	err = t.err
+	t.mu.Unlock()
+	if last {
+		complete(t.c, t.token, err)
+	}
+}
+
+// fail ends a transaction before its point of no return.
+func (t *commitment) fail(err error) {
+	t.session.committed()
+	complete(t.c, t.token, err)
+}
+
+// committed lets what was held back behind a transaction go on, in order.
+func (s *session) committed() {
+	s.mu.Lock()
+	s.committing--
+	s.flushing = true // so that nothing new overtakes what was held
+	for s.committing == 0 && len(s.held) > 0 {
+		next := s.held[0]
+		s.held = s.held[1:]
+		s.mu.Unlock()
+		next()
+		s.mu.Lock()
+	}
+	s.flushing = false
+	s.mu.Unlock()
+}

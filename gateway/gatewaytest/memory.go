@@ -1,0 +1,165 @@
+package gatewaytest
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"github.com/sluice-mq/sluice/gateway"
+)
+
+// Memory is a gateway.Store in memory. Answers come from one goroutine per
+// journal, as from a real store. Disk is what survives: open a new Memory on it.
+type Memory struct {
+	disk  *Disk
+	open  []*MemoryJournal
+	Full  atomic.Bool // refuse sends
+	gate  sync.RWMutex
+	ended sync.WaitGroup
+}
+
+// Disk is the content of a Memory store.
+type Disk struct {
+	mu      sync.Mutex
+	records [][]gateway.Record
+	first   []uint64
+}
+
+// NewDisk makes an empty disk for so many journals.
+func NewDisk(shards int) *Disk {
+	d := &Disk{records: make([][]gateway.Record, shards), first: make([]uint64, shards)}
+	for i := range d.first {
+		d.first[i] = 1
+	}
+	return d
+}
+
+// NewMemory opens a store on a disk.
+func NewMemory(d *Disk) *Memory {
+	m := &Memory{disk: d}
+	for i := range d.records {
+		j := &MemoryJournal{memory: m, index: i, queue: make(chan func(), 1<<16)}
+		m.open = append(m.open, j)
+		m.ended.Go(func() {
+			for f := range j.queue {
+				m.gate.RLock()
+				f()
+				m.gate.RUnlock()
+			}
+		})
+	}
+	return m
+}
+
+// Stop holds all answers back until the returned function is called.
+func (m *Memory) Stop() (goOn func()) {
+	m.gate.Lock()
+	return m.gate.Unlock
+}
+
+// Close answers what is under way and ends the store.
+func (m *Memory) Close() {
+	for _, j := range m.open {
+		close(j.queue)
+	}
+	m.ended.Wait()
+}
+
+// Shards implements gateway.Store.
+func (m *Memory) Shards() int { return len(m.open) }
+
+// Journal implements gateway.Store.
+func (m *Memory) Journal(i int) gateway.Journal { return m.open[i] }
+
+// Space implements gateway.Store.
+func (m *Memory) Space() gateway.Space {
+	return gateway.Space{Sends: !m.Full.Load(), Free: 1 << 40}
+}
+
+// MemoryJournal is one journal of a Memory store.
+type MemoryJournal struct {
+	memory *Memory
+	index  int
+	queue  chan func()
+}
+
+// Append implements gateway.Journal.
+func (j *MemoryJournal) Append(r *gateway.Record, a gateway.Appended) {
+	d := j.memory.disk
+	j.queue <- func() {
+		d.mu.Lock()
+		d.records[j.index] = append(d.records[j.index], *r)
+		seq := d.first[j.index] + uint64(len(d.records[j.index])) - 1
+		d.mu.Unlock()
+		a.Appended(seq, nil)
+	}
+}
+
+// Replay implements gateway.Journal.
+func (j *MemoryJournal) Replay(ctx context.Context, fn func(seq uint64, size int, r *gateway.Record) error) error {
+	d := j.memory.disk
+	d.mu.Lock()
+	records, first := d.records[j.index], d.first[j.index]
+	d.mu.Unlock()
+	for i := range records {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		r := records[i]
+		size := 100
+		if r.Message != nil {
+			size += r.Message.Size()
+		}
+		if err := fn(first+uint64(i), size, &r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Load implements gateway.Journal.
+func (j *MemoryJournal) Load(queue string, seqs []uint64, done func([]*gateway.Message, error)) {
+	d := j.memory.disk
+	j.queue <- func() {
+		messages := make([]*gateway.Message, len(seqs))
+		d.mu.Lock()
+		for i, seq := range seqs {
+			at := int(seq) - int(d.first[j.index])
+			if at < 0 || at >= len(d.records[j.index]) {
+				continue
+			}
+			if m := d.records[j.index][at].Message; m != nil && m.Destination.Name == queue {
+				messages[i] = m
+			}
+		}
+		d.mu.Unlock()
+		go done(messages, nil) // a real store answers loads from other goroutines than appends
+	}
+}
+
+// Trim implements gateway.Journal.
+func (j *MemoryJournal) Trim(seq uint64) {
+	d := j.memory.disk
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	last := d.first[j.index] + uint64(len(d.records[j.index]))
+	if seq = min(seq, last); seq > d.first[j.index] {
+		d.records[j.index] = append([]gateway.Record(nil), d.records[j.index][seq-d.first[j.index]:]...)
+		d.first[j.index] = seq
+	}
+}
+
+// State implements gateway.Journal.
+func (j *MemoryJournal) State() gateway.JournalState {
+	d := j.memory.disk
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n := uint64(len(d.records[j.index]))
+	var bytes uint64
+	for _, r := range d.records[j.index] {
+		if r.Message != nil {
+			bytes += uint64(r.Message.Size())
+		}
+	}
+	return gateway.JournalState{First: d.first[j.index], Last: d.first[j.index] + n - 1, Bytes: bytes}
+}
