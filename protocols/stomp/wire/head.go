@@ -63,7 +63,7 @@ func (r *Reader) scanHead() (size, lines int, err error) {
 func (r *Reader) parseHead(f *Frame, head []byte, lines int) error {
 	cr := bytes.IndexByte(head, '\r') >= 0
 	end := bytes.IndexByte(head, '\n')
-	command := bytes.TrimRight(bytes.TrimSuffix(head[:end], []byte{'\r'}), " \t")
+	command := trimCommand(head[:end])
 	if cr && bytes.IndexByte(command, '\r') >= 0 {
 		return lineError("Unexpected carriage return in command line", string(command))
 	}
@@ -121,6 +121,17 @@ func (r *Reader) parseLine(f *Frame, line string, escapes bool) error {
 	}
 	f.Header = append(f.Header, field)
 	return nil
+}
+
+// trimCommand cuts the carriage return of a CRLF and blanks from the end.
+func trimCommand(line []byte) []byte {
+	if n := len(line); n > 0 && line[n-1] == '\r' {
+		line = line[:n-1]
+	}
+	for n := len(line); n > 0 && (line[n-1] == ' ' || line[n-1] == '\t'); n-- {
+		line = line[:n-1]
+	}
+	return line
 }
 
 // trimBlanks cuts spaces and tabs from both ends.
