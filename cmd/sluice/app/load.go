@@ -89,10 +89,10 @@ func (l *loading) defaults() {
 // environment takes the variables that mean something and warns of the others.
 func (l *loading) environment() (warnings []string) {
 	byName := map[string]leaf{}
-	names := []string{configVariable}
+	names := []string{strings.TrimPrefix(configVariable, envPrefix)}
 	for _, leaf := range leaves(reflect.TypeFor[Config](), "") {
 		byName[leaf.env()] = leaf
-		names = append(names, leaf.env())
+		names = append(names, strings.TrimPrefix(leaf.env(), envPrefix))
 	}
 	for _, pair := range l.sources.Environ {
 		name, value, _ := strings.Cut(pair, "=")
@@ -100,7 +100,11 @@ func (l *loading) environment() (warnings []string) {
 		switch {
 		case !strings.HasPrefix(name, envPrefix) || name == configVariable || known && value == "":
 		case !known:
-			warnings = append(warnings, fmt.Sprintf("environment variable %s means nothing%s", name, didYouMean(name, names)))
+			warning := "environment variable " + name + " means nothing"
+			if meant := nearest(strings.TrimPrefix(name, envPrefix), names); meant != "" {
+				warning += ", did you mean " + envPrefix + meant + "?"
+			}
+			warnings = append(warnings, warning)
 		default:
 			l.set(leaf, name, value)
 		}

@@ -155,7 +155,7 @@ func TestUnknownVariablesAreWarnedOf(t *testing.T) {
 	_, warnings, err := Load(Sources{Environ: []string{"SLUICE_DATADIR=/x", "SLUICE_FAVOURITE_COLOUR=blue", "HOME=/"}})
 	require.NoError(t, err)
 	require.Equal(t, []string{
-		`environment variable SLUICE_DATADIR means nothing, did you mean "SLUICE_DATA_DIR"?`,
+		`environment variable SLUICE_DATADIR means nothing, did you mean SLUICE_DATA_DIR?`,
 		`environment variable SLUICE_FAVOURITE_COLOUR means nothing`,
 	}, warnings)
 }

@@ -2,19 +2,25 @@ package app
 
 import "slices"
 
-// didYouMean returns `, did you mean "x"?` for the known word nearest to the
-// given one, or nothing if none is near enough to be meant.
+// didYouMean returns `, did you mean "x"?` for the known word that was probably
+// meant, or nothing.
 func didYouMean(word string, known []string) string {
+	if k := nearest(word, known); k != "" {
+		return `, did you mean "` + k + `"?`
+	}
+	return ""
+}
+
+// nearest returns the known word nearest to the given one, or "" if none is near
+// enough to be meant.
+func nearest(word string, known []string) string {
 	best, least := "", max(2, len(word)/3)+1
 	for _, k := range known {
 		if d := distance(word, k); d < least && d < len(k) {
 			best, least = k, d
 		}
 	}
-	if best == "" {
-		return ""
-	}
-	return `, did you mean "` + best + `"?`
+	return best
 }
 
 // distance is the number of letters to insert, delete or change to make b of a.

@@ -1,0 +1,49 @@
+# Everything a developer needs; `make help` lists it. Go (see go.mod) is the only
+# thing to install; the race detector wants a C compiler as well.
+
+GO    ?= go
+# How long each fuzz target runs.
+FUZZTIME ?= 3s
+# Further flags for `make run`, such as ARGS="--listen nats=127.0.0.1:14222".
+ARGS  ?=
+
+CC_FOUND := $(shell command -v gcc || command -v clang || command -v cc)
+RACE     := $(if $(CC_FOUND),-race,)
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test check fuzz bench clients race-possible
+
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+build: ## Build bin/sluice
+	$(GO) build -trimpath -o bin/sluice ./cmd/sluice
+
+run: build ## Run one node on loopback: STOMP 61613, NATS 4222, admin 8161, data in ./data
+	@exec ./bin/sluice serve --dev $(ARGS)
+
+check: ## Formatting, vet, the rules of the house, and that everything builds
+	@unformatted=$$(git ls-files -co --exclude-standard '*.go' | xargs -r gofmt -l); \
+	if [ -n "$$unformatted" ]; then echo "gofmt -w these:"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) test ./tests
+	$(GO) build -trimpath -o bin/sluice ./cmd/sluice
+	./bin/sluice check-config deploy/sluice.yaml
+
+test: check clients race-possible fuzz ## Everything: check, fuzz, and all tests with the race detector and real clients
+	$(GO) test $(RACE) -timeout 12m ./...
+
+fuzz: ## Each fuzz target for FUZZTIME (3s)
+	@GO="$(GO)" FUZZTIME="$(FUZZTIME)" .ci/fuzz
+
+bench: ## All Go benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+clients: ## Install the STOMP clients that tests/interop runs, if this can be done
+	@.ci/clients
+
+race-possible:
+	@if [ -z "$(CC_FOUND)" ]; then \
+	  echo "WARNING: no C compiler, so no race detector: install gcc"; \
+	  [ "$$CI" != true ]; \
+	fi
