@@ -17,6 +17,7 @@ type more struct {
 	frame  []byte        // written instead of a RECEIPT
 	starts *subscription // may deliver from here on
 	commit *transaction  // settled or released by the outcome
+	ends   gateway.Session // closed before anything is written
 }
 
 // silent answers put nothing on the wire.

@@ -340,3 +340,36 @@ func (s *fakeSub) end() {
 		}
 	}
 }
+
+// unsettled counts the deliveries of the first subscription that nobody settled.
+func (b *fakeBroker) unsettled() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.subs[0].out)
+}
+
+// extension is by how much the first subscription's window is extended.
+func (b *fakeBroker) extension() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.subs[0].extra
+}
+
+// stored counts the messages that were accepted.
+func (b *fakeBroker) stored() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.seq
+}
+
+func (b *fakeBroker) deadLetters() []*gateway.Message {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.dead)
+}
+
+func (b *fakeBroker) options() gateway.SubscribeOptions {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.subs[0].o
+}

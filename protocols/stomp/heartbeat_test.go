@@ -122,7 +122,7 @@ func TestB1Row09SendAfterMissedBeatIsNotAccepted(t *testing.T) {
 		c.expect("ERROR")
 		_, _ = io.WriteString(c.nc, "SEND\ndestination:/queue/a\n\nlate\x00")
 		c.expectClosed()
-		require.Zero(t, b.seq)
+		require.Zero(t, b.stored())
 	})
 }
 

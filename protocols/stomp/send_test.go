@@ -148,7 +148,7 @@ func TestB3Row86ReceiptsNotReadHoldThePublisher(t *testing.T) {
 		sent <- nil
 	}()
 	// 20 MB of receipts do not fit into the socket's buffers: the publisher must stand.
-	held := func() int { b.mu.Lock(); defer b.mu.Unlock(); return b.seq }
+	held := b.stored
 	last, same := -1, 0
 	eventually(t, "the publisher stands", func() bool {
 		if now := held(); now == last {

@@ -143,6 +143,9 @@ func (w *writer) writeAnswers(n int) (fatal bool) {
 	defer clear(w.answers[:n])
 	for i := range w.answers[:n] {
 		a := &w.answers[i]
+		if a.more != nil && a.more.ends != nil {
+			a.more.ends.Close()
+		}
 		switch {
 		case a.err != nil:
 			w.logRefusal(a.err)
