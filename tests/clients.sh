@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Installs other people's STOMP clients for tests/interop from Debian's packages,
+# if they are missing and this is root. It says what it does. Without the clients their
+# tests are skipped; with CI=true they fail.
+set -euo pipefail
+packages=(python3-stomp libnet-stomp-perl)
+
+missing=()
+for p in "${packages[@]}"; do
+  dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q '^install ok installed$' || missing+=("$p")
+done
+if [ ${#missing[@]} -eq 0 ]; then
+  echo "clients: ${packages[*]} are installed"
+  exit 0
+fi
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+  echo "clients: missing, and only root can install them: apt-get install ${missing[*]}"
+  exit 1
+fi
+echo "clients: installing ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+install=(apt-get -q -y install --no-install-recommends "${missing[@]}")
+"${install[@]}" </dev/null || { apt-get -q update </dev/null && "${install[@]}" </dev/null; }
