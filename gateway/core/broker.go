@@ -52,7 +52,7 @@ func (c *Config) defaults() {
 	for _, d := range []struct {
 		value    *int
 		fallback int
-	}{{&c.MaxMessage, 16<<20 + 64<<10}, {&c.TopicMessages, 10000}, {&c.TopicBytes, 16 << 20}} {
+	}{{&c.MaxMessage, 16<<20 + 64<<10}, {&c.TopicMessages, 100_000}, {&c.TopicBytes, 32 << 20}} {
 		if *d.value == 0 {
 			*d.value = d.fallback
 		}

@@ -82,8 +82,7 @@ func (s *session) route(m *gateway.Message, c gateway.Completion, token uint64) 
 	switch {
 	case m.Destination.Kind == gateway.KindTopic:
 		b.counts.topicIn.Add(1)
-		b.topics.publish(m, s)
-		complete(c, token, nil)
+		b.topics.publish(m, s, waiter{c, token})
 	default:
 		b.counts.queueIn.Add(1)
 		b.shardOf(m.Destination.Name).send(m, c, token)

@@ -10,9 +10,9 @@ import (
 
 const (
 	// sweepEvery is the rhythm of expiry, trimming and moving.
-	sweepEvery = 500 * time.Millisecond
+	sweepEvery = 250 * time.Millisecond
 	// idleSweeps is how long an empty queue without subscriptions is remembered.
-	idleSweeps = 120
+	idleSweeps = 240
 	// moveBeyond is how many dead bytes stragglers may pin, if it is also more than what is alive.
 	moveBeyond = 64 << 20
 	// moveMost and moveBytes bound what is moved in one sweep.
@@ -30,6 +30,7 @@ func (b *Broker) sweep(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
+		b.topics.sweep(b.nowMillis())
 		for _, s := range b.shards {
 			s.sweep()
 		}

@@ -20,9 +20,20 @@ type topicSubscription struct {
 	credit    int // deliveries that Next may still return; without AutoAck
 	allowance int // prefetch and extension
 	unacked   map[uint64]*gateway.Message
-	slow      bool // told in the log, until it catches up
+	slow      bool // its grace is used up, until it catches up
 	dropped   uint64
+	// held are the senders that wait for it, since heldSince (Unix milliseconds).
+	held      []waiter
+	heldSince int64
 }
+
+const (
+	// graceMillis is how long a subscription that is behind may slow its senders
+	// down before it counts as slow.
+	graceMillis = 1000
+	// softShare of what may wait is where senders begin to be slowed down.
+	softShare = 4
+)
 
 func newTopicSubscription(s *session, o gateway.SubscribeOptions) *topicSubscription {
 	sub := &topicSubscription{session: s, options: o, credit: o.Prefetch, allowance: o.Prefetch}
@@ -38,40 +49,88 @@ func (sub *topicSubscription) open() {
 	sub.session.broker.counts.subscriptions.Add(1)
 }
 
-// offer adds a message, or lets the policy for slow consumers decide.
-func (sub *topicSubscription) offer(m *gateway.Message) {
+// offer adds a message, or lets the policy for slow consumers decide. If the
+// subscription is behind, it keeps the sender's completion until it has caught
+// up or its grace is over, and reports true: so a flood runs at the pace of a
+// subscriber that works, and a stuck one hinders nobody for long.
+func (sub *topicSubscription) offer(m *gateway.Message, w waiter) (held bool) {
 	b := sub.session.broker
 	sub.ring.mu.Lock()
 	if sub.closed.Load() || sub.options.Prefetch <= 0 {
 		sub.ring.mu.Unlock()
-		return
+		return false
 	}
 	if sub.ring.n > 0 && (sub.ring.n >= b.cfg.TopicMessages || sub.ring.bytes+m.Size() > b.cfg.TopicBytes) {
 		if sub.overflow(m) {
 			sub.ring.mu.Unlock()
 			sub.end()
-			return
+			return false
 		}
 	}
 	sub.tag++
 	wake := sub.ring.push(gateway.Delivery{Message: m, Tag: sub.tag})
+	first := false
+	if !sub.slow && w.c != nil && sub.behind(1) {
+		first, held = len(sub.held) == 0, true
+		if first {
+			sub.heldSince = b.nowMillis()
+		}
+		sub.held = append(sub.held, w)
+	}
 	sub.ring.mu.Unlock()
+	if first {
+		b.topics.watch(sub)
+	}
 	if wake {
 		sub.ring.wake()
 	}
+	return held
+}
+
+// behind reports whether more than an nth of the soft bound waits. The lock is held.
+func (sub *topicSubscription) behind(n int) bool {
+	cfg := &sub.session.broker.cfg
+	return sub.ring.n*n > cfg.TopicMessages/softShare || sub.ring.bytes*n > cfg.TopicBytes/softShare
+}
+
+// letGo completes the senders that waited, if the subscription has caught up or
+// its grace is over, and reports whether nobody waits any more.
+func (sub *topicSubscription) letGo(now int64) bool {
+	sub.ring.mu.Lock()
+	over := now-sub.heldSince > graceMillis
+	if len(sub.held) > 0 && !over && !sub.closed.Load() && sub.behind(2) {
+		sub.ring.mu.Unlock()
+		return false
+	}
+	held := sub.held
+	sub.held = nil
+	if len(held) > 0 && over && sub.behind(2) {
+		sub.tellSlow()
+	}
+	sub.ring.mu.Unlock()
+	for _, w := range held {
+		complete(w.c, w.token, nil)
+	}
+	return true
+}
+
+// tellSlow logs once per episode that the subscription does not keep up. The lock is held.
+func (sub *topicSubscription) tellSlow() {
+	if sub.slow {
+		return
+	}
+	sub.slow = true
+	b := sub.session.broker
+	b.cfg.Logger.Warn("slow consumer", "destination", sub.options.Destination.String(), "remote", sub.session.login.Remote,
+		"user", sub.session.principal.Name, "waiting", sub.ring.n, "bytes", sub.ring.bytes, "policy", b.cfg.SlowConsumer.String())
 }
 
 // overflow makes room for m, or reports that the subscription must end. The lock is held.
 func (sub *topicSubscription) overflow(m *gateway.Message) (end bool) {
 	b := sub.session.broker
-	first := !sub.slow
-	sub.slow = true
-	if first {
-		b.cfg.Logger.Warn("slow consumer", "destination", sub.options.Destination.String(), "remote", sub.session.login.Remote,
-			"user", sub.session.principal.Name, "waiting", sub.ring.n, "bytes", sub.ring.bytes, "policy", b.cfg.SlowConsumer.String())
-	}
+	sub.tellSlow()
 	if b.cfg.SlowConsumer == Disconnect {
-		return first
+		return true
 	}
 	for sub.ring.n > 0 && (sub.ring.n >= b.cfg.TopicMessages || sub.ring.bytes+m.Size() > b.cfg.TopicBytes) {
 		sub.ring.pop()
@@ -112,7 +171,8 @@ func (sub *topicSubscription) Next(dst []gateway.Delivery, maxBytes int) int {
 			sub.unacked[d.Tag] = d.Message
 		}
 	}
-	caught := sub.slow && sub.ring.n < sub.session.broker.cfg.TopicMessages/2
+	caught := sub.slow && !sub.behind(2)
+	release := len(sub.held) > 0 && !sub.behind(2)
 	dropped := sub.dropped
 	if caught {
 		sub.slow, sub.dropped = false, 0
@@ -121,6 +181,9 @@ func (sub *topicSubscription) Next(dst []gateway.Delivery, maxBytes int) int {
 	if caught {
 		sub.session.broker.cfg.Logger.Info("slow consumer has caught up", "destination", sub.options.Destination.String(),
 			"remote", sub.session.login.Remote, "dropped", dropped)
+	}
+	if release {
+		sub.letGo(sub.session.broker.nowMillis())
 	}
 	sub.session.broker.counts.topicOut.Add(uint64(n))
 	return n
@@ -192,6 +255,7 @@ func (sub *topicSubscription) Close() {
 	sub.ring.mu.Lock()
 	sub.ring.items, sub.ring.head, sub.ring.n, sub.ring.bytes = nil, 0, 0, 0
 	sub.ring.mu.Unlock()
+	sub.letGo(sub.session.broker.nowMillis())
 }
 
 // settleNow carries out a committed transaction's acknowledgements.

@@ -17,6 +17,8 @@ type hub struct {
 	// matches remembers who gets the messages of a topic. The lists are never
 	// changed, only replaced.
 	matches map[string][]*topicSubscription
+	// watched subscriptions keep senders waiting.
+	watched map[*topicSubscription]struct{}
 }
 
 // matchesMost bounds the remembered topics.
@@ -26,10 +28,12 @@ func (h *hub) init(b *Broker) {
 	h.broker = b
 	h.exact = make(map[string][]*topicSubscription)
 	h.matches = make(map[string][]*topicSubscription)
+	h.watched = make(map[*topicSubscription]struct{})
 }
 
-// publish hands a message to every current subscriber.
-func (h *hub) publish(m *gateway.Message, from *session) {
+// publish hands a message to every current subscriber. The sender is told when
+// none of them is far behind any more, at the latest when their grace is over.
+func (h *hub) publish(m *gateway.Message, from *session, w waiter) {
 	for _, sub := range h.subscribers(m.Destination.Name) {
 		if sub.options.NoLocal && sub.session == from {
 			continue
@@ -37,7 +41,43 @@ func (h *hub) publish(m *gateway.Message, from *session) {
 		if sub.options.Match != nil && !sub.options.Match(m) {
 			continue
 		}
-		sub.offer(m)
+		if sub.offer(m, w) {
+			w = waiter{} // one of those behind is enough: the next message asks again
+		}
+	}
+	complete(w.c, w.token, nil)
+}
+
+// watch has the sweep look after a subscription that keeps senders waiting.
+func (h *hub) watch(sub *topicSubscription) {
+	h.mu.Lock()
+	h.watched[sub] = struct{}{}
+	h.mu.Unlock()
+}
+
+// sweep ends the grace of those that had it long enough.
+func (h *hub) sweep(now int64) {
+	h.mu.RLock()
+	watched := make([]*topicSubscription, 0, len(h.watched))
+	for sub := range h.watched {
+		watched = append(watched, sub)
+	}
+	h.mu.RUnlock()
+	for _, sub := range watched {
+		if sub.letGo(now) {
+			h.unwatch(sub)
+		}
+	}
+}
+
+// unwatch forgets a subscription that keeps nobody waiting, if that is still so.
+func (h *hub) unwatch(sub *topicSubscription) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	sub.ring.mu.Lock()
+	defer sub.ring.mu.Unlock()
+	if len(sub.held) == 0 {
+		delete(h.watched, sub)
 	}
 }
 
