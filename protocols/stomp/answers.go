@@ -14,9 +14,9 @@ type answer struct {
 
 // more is the rare part of an answer.
 type more struct {
-	frame  []byte        // written instead of a RECEIPT
-	starts *subscription // may deliver from here on
-	commit *transaction  // settled or released by the outcome
+	frame  []byte          // written instead of a RECEIPT
+	starts *subscription   // may deliver from here on
+	commit *transaction    // settled or released by the outcome
 	ends   gateway.Session // closed before anything is written
 }
 

@@ -16,7 +16,9 @@ func (c *conn) commit(f *wire.Frame) error {
 	open := c.windows(tx)
 	receipt, _ := f.Header.Get("receipt")
 	token := c.owe(answer{receipt: receipt, size: tx.bytes, more: &more{commit: tx}})
-	c.session.Commit(&tx.Transaction, c, token)
+	// The windows close first: settled by the commit and still extended, they
+	// would let more out than the client asked for.
 	tx.shrink(open)
+	c.session.Commit(&tx.Transaction, c, token)
 	return nil
 }
