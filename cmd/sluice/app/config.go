@@ -52,9 +52,8 @@ type Limits struct {
 	MaxMessageSize ByteSize `yaml:"max_message_size"`
 	// MaxConnections is per listener.
 	MaxConnections int `yaml:"max_connections"`
-	// LoginTimeout and LoginSize bound what a client may do before it is known.
+	// LoginTimeout is how long a client may take until it is known.
 	LoginTimeout               Duration `yaml:"login_timeout"`
-	LoginSize                  ByteSize `yaml:"login_size"`
 	SubscriptionsPerConnection int      `yaml:"subscriptions_per_connection"`
 	TransactionsPerConnection  int      `yaml:"transactions_per_connection"`
 	TransactionSize            ByteSize `yaml:"transaction_size"`
@@ -101,7 +100,6 @@ func Default() Config {
 			MaxMessageSize:             16 * MiB,
 			MaxConnections:             10_000,
 			LoginTimeout:               seconds(10),
-			LoginSize:                  64 * KiB,
 			SubscriptionsPerConnection: 10_000,
 			TransactionsPerConnection:  1_000,
 			TransactionSize:            64 * MiB,

@@ -82,13 +82,13 @@ cluster:
 // keys that have one by flag.
 func TestPrecedence(t *testing.T) {
 	file := write(t, `
-limits: {login_timeout: 1s, login_size: 2KiB, max_connections: 3}
+limits: {login_timeout: 1s, transaction_size: 2KiB, max_connections: 3}
 log: {level: debug, format: json}
 data_dir: /file
 cluster: {name: file, address: "127.0.0.1:1", routes: ["127.0.0.1:2"]}
 `)
 	environ := []string{
-		"SLUICE_LIMITS_LOGIN_TIMEOUT=4s", "SLUICE_LOG_LEVEL=warn", "SLUICE_DATA_DIR=/environment", "SLUICE_LIMITS_LOGIN_SIZE=",
+		"SLUICE_LIMITS_LOGIN_TIMEOUT=4s", "SLUICE_LOG_LEVEL=warn", "SLUICE_DATA_DIR=/environment", "SLUICE_LIMITS_TRANSACTION_SIZE=",
 		"SLUICE_CLUSTER_ROUTES=127.0.0.1:3, 127.0.0.1:4", "SLUICE_CLUSTER_REPLICAS=1", "SLUICE_QUEUES_MEMORY=1MiB",
 		"SLUICE_LISTENERS=stomp=127.0.0.1:5,stomp=127.0.0.1:6", "PATH=/bin", "SLUICE_CONFIG=elsewhere",
 	}
@@ -96,7 +96,7 @@ cluster: {name: file, address: "127.0.0.1:1", routes: ["127.0.0.1:2"]}
 	require.NoError(t, err)
 	require.Empty(t, warnings)
 	require.Equal(t, Duration(4e9), c.Limits.LoginTimeout, "environment over file")
-	require.Equal(t, 2*KiB, c.Limits.LoginSize, "an empty variable says nothing")
+	require.Equal(t, 2*KiB, c.Limits.TransactionSize, "an empty variable says nothing")
 	require.Equal(t, 3, c.Limits.MaxConnections, "file over default")
 	require.Equal(t, Log{Warn, JSONFormat}, c.Log)
 	require.Equal(t, "/flag", c.DataDir, "flag over environment")
@@ -136,6 +136,9 @@ func TestEveryKeyCanBeSaidByTheEnvironment(t *testing.T) {
 			sample = "17"
 			if l.typ == reflect.TypeFor[Duration]() {
 				sample = "17s"
+			}
+			if l.typ == reflect.TypeFor[ByteSize]() {
+				sample = "17KiB"
 			}
 		}
 		one := &loading{sources: Sources{Environ: []string{l.env() + "=" + sample}}, doc: &document{}, origins: map[string]string{}}

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"github.com/sluice-mq/sluice/auth"
@@ -86,8 +88,6 @@ func (n *node) openStore(ctx context.Context, cfg Config, log *slog.Logger, h *h
 			log.Warn("group commit is not proven on this file system: every record is synced by itself, which is slower", "file_system", name)
 			serverSyncs, weSync = true, false
 		}
-	} else if cfg.Durability == Quorum {
-		log.Warn("durability quorum means relaxed on a single node: a power cut may lose confirmed messages")
 	}
 	address := ""
 	for _, l := range cfg.Listeners {
@@ -148,6 +148,14 @@ func (n *node) openBroker(ctx context.Context, cfg Config, log *slog.Logger) (er
 	n.parts = append(n.parts, part{"broker", n.broker.Close})
 	n.figures.live.Store(&snapshots{n.broker, n.store})
 	return nil
+}
+
+// native is where the embedded server listens for NATS clients, or nil.
+func (n *node) native(cfg Config) net.Addr {
+	if !slices.ContainsFunc(cfg.Listeners, func(l Listener) bool { return l.Protocol == Nats }) {
+		return nil
+	}
+	return n.server.Addr()
 }
 
 // headerRoom is what the headers of a message may take beside its body.

@@ -88,7 +88,7 @@ func TestAllMistakesAreReportedInTheOrderOfTheFile(t *testing.T) {
 		`c.yaml:6:5: listeners[1]: has no address`,
 		`c.yaml:6:23: unknown key "adress" in listeners[1], did you mean "address"?`,
 		`c.yaml:8:18: limits.login_timeout: "fast" is not a duration (such as 500ms, 10s, 1m30s)`,
-		`c.yaml:9:15: limits.login_size: 2MiB is not between 1KiB and 1MiB`,
+		`c.yaml:9:21: limits.max_message_size: 2GiB is not between 1KiB and 31MiB`,
 	}, "\n"), problems(t, `node: a b
 datadir: /x
 listeners:
@@ -97,7 +97,7 @@ listeners:
   - {protocol: nats,  adress: "127.0.0.1:1"}
 limits:
   login_timeout: fast
-  login_size: 2MiB
+  max_message_size: 2GiB
 `))
 }
 

@@ -219,6 +219,67 @@ func TestServeRefusesAClusterInWords(t *testing.T) {
 	require.NoDirExists(t, "here")
 }
 
+// ask sends STOMP frames over a connection of its own and reads until the answer
+// holds the wanted text.
+func (p *program) ask(want string, frames ...string) {
+	p.t.Helper()
+	c, err := net.DialTimeout("tcp", p.addr["stomp"], soon)
+	require.NoError(p.t, err)
+	defer c.Close()
+	require.NoError(p.t, c.SetDeadline(time.Now().Add(soon)))
+	_, err = io.WriteString(c, "CONNECT\naccept-version:1.2\nhost:x\n\n\x00"+strings.Join(frames, ""))
+	require.NoError(p.t, err)
+	var got []byte
+	for b := make([]byte, 4096); !bytes.Contains(got, []byte(want)); {
+		n, err := c.Read(b)
+		require.NoError(p.t, err, "%q", got)
+		got = append(got, b[:n]...)
+	}
+}
+
+// TestWhatHasAReceiptSurvives stops the node in the given ways, and looks whether
+// the next one on the same data hands out what the first one took.
+func TestWhatHasAReceiptSurvives(t *testing.T) {
+	for name, signal := range map[string]syscall.Signal{"stop": syscall.SIGTERM, "kill": syscall.SIGKILL} {
+		t.Run(name, func(t *testing.T) {
+			t.Chdir(t.TempDir())
+			p := launch(t, free("serve", "--dev")...)
+			p.await("ready")
+			p.ask("receipt-id:r1", "SEND\ndestination:/queue/a\npersistent:true\nreceipt:r1\n\nsaved "+name+"\x00")
+			require.NoError(t, p.cmd.Process.Signal(signal))
+			p.exit()
+
+			p = launch(t, free("serve", "--dev")...)
+			p.await("ready")
+			p.ask("saved "+name, "SUBSCRIBE\nid:1\ndestination:/queue/a\nack:auto\n\n\x00")
+			require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
+			require.Equal(t, 0, p.exit(), p.rest.String())
+		})
+	}
+}
+
+func TestNATSClientsAreGreeted(t *testing.T) {
+	t.Chdir(t.TempDir())
+	p := launch(t, free("serve", "--dev")...)
+	p.await("ready")
+	c, err := net.DialTimeout("tcp", p.addr["nats"], soon)
+	require.NoError(t, err)
+	defer c.Close()
+	require.NoError(t, c.SetDeadline(time.Now().Add(soon)))
+	line, err := bufio.NewReader(c).ReadString('\n')
+	require.NoError(t, err)
+	require.Regexp(t, `^INFO \{.*"server_name":"n1"`, line)
+}
+
+func TestTwoNodesDoNotShareTheirData(t *testing.T) {
+	t.Chdir(t.TempDir())
+	p := launch(t, free("serve", "--dev")...)
+	p.await("ready")
+	other := launch(t, free("serve", "--dev")...)
+	require.Equal(t, 1, other.exit())
+	require.Equal(t, "sluice: serve: data directory ./data is in use by another process\n", other.rest.String())
+}
+
 // command runs Main in this process.
 func command(environ []string, args ...string) (code int, stdout, stderr string) {
 	var out, err bytes.Buffer

@@ -13,7 +13,6 @@ const (
 	maxMessageSize  = 31 * MiB
 	maxConnections  = 1_000_000
 	maxCount        = 1_000_000
-	maxLoginSize    = MiB
 	maxMemory       = TiB
 	// minReserve leaves room for settlements after sends are refused.
 	minReserve = 16 * MiB
@@ -40,7 +39,7 @@ func Validate(c Config) Problems {
 		count(&v, "store.reserve", c.Store.Reserve.Size, minReserve, maxMemory)
 	}
 	v.limits(c.Limits)
-	count(&v, "queues.memory", c.Queues.Memory, 0, maxMemory)
+	count(&v, "queues.memory", c.Queues.Memory, KiB, maxMemory)
 	count(&v, "topics.pending_messages", c.Topics.PendingMessages, 1, maxCount)
 	count(&v, "topics.pending_bytes", c.Topics.PendingBytes, KiB, maxMemory)
 	count(&v, "shutdown_timeout", c.ShutdownTimeout, Duration(1e8), maxTimeout)
@@ -141,7 +140,6 @@ func (v *validator) limits(l Limits) {
 	count(v, "limits.max_message_size", l.MaxMessageSize, KiB, maxMessageSize)
 	count(v, "limits.max_connections", l.MaxConnections, 1, maxConnections)
 	count(v, "limits.login_timeout", l.LoginTimeout, Duration(1e8), maxTimeout)
-	count(v, "limits.login_size", l.LoginSize, KiB, maxLoginSize)
 	count(v, "limits.subscriptions_per_connection", l.SubscriptionsPerConnection, 1, maxCount)
 	count(v, "limits.transactions_per_connection", l.TransactionsPerConnection, 1, maxCount)
 	count(v, "limits.transaction_size", l.TransactionSize, KiB, maxMemory)
