@@ -11,9 +11,7 @@ func (q *Queue) audit(t require.TestingT, now int64) map[uint64]*line {
 	q.lines(func(l *line) bool {
 		l.audit(t)
 		l.all(func(e *Entry) bool {
-			if places[e.Tag] != nil {
-				require.Fail(t, "an entry is in two places")
-			}
+			ensure(t, places[e.Tag] == nil, "an entry is in two places")
 			places[e.Tag] = l
 			return true
 		})
@@ -26,7 +24,7 @@ func (q *Queue) audit(t require.TestingT, now int64) map[uint64]*line {
 	q.waiting.all(func(e *Entry) bool {
 		switch {
 		case e.Seq == 0:
-			require.NotNil(t, e.Message, "a memory-only message lost its body")
+			ensure(t, e.Message != nil, "a memory-only message lost its body")
 		case e.Message != nil:
 			held++
 			bytes += int64(e.Size)
@@ -82,14 +80,11 @@ func (l *line) audit(t require.TestingT) {
 		for i := range c.buf {
 			e := &c.buf[i]
 			if i < c.off || i >= c.off+c.n {
-				if *e != (Entry{}) {
-					require.Fail(t, "a free slot pins a message")
-				}
+				ensure(t, *e == (Entry{}), "a free slot pins a message")
 				continue
 			}
-			if e.Tag <= last || dueOf(e) < c.due {
-				require.Fail(t, "tags must ascend and due must be a lower bound")
-			}
+			ensure(t, e.Tag > last, "tags must ascend")
+			ensure(t, dueOf(e) >= c.due, "due must be a lower bound")
 			last = e.Tag
 			if e.Seq != 0 && (low == 0 || e.Seq < low) {
 				low = e.Seq
@@ -104,9 +99,7 @@ func (l *line) audit(t require.TestingT) {
 	if l.spare != nil {
 		require.Zero(t, l.spare.n)
 		for i := range l.spare.buf {
-			if l.spare.buf[i] != (Entry{}) {
-				require.Fail(t, "a spare slot pins a message")
-			}
+			ensure(t, l.spare.buf[i] == (Entry{}), "a spare slot pins a message")
 		}
 	}
 }

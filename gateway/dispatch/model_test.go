@@ -216,7 +216,7 @@ func (m *model) absorbDead(t *rapid.T) {
 	if m.overdue {
 		for _, e := range m.items {
 			late := e.expires != 0 && e.expires <= m.now
-			require.False(t, e.place == lapsed || e.place == waiting && late, "an expired entry was overlooked")
+			ensure(t, e.place != lapsed && (e.place != waiting || !late), "an expired entry was overlooked")
 		}
 	}
 }
@@ -276,34 +276,33 @@ func (m *model) compare(t *rapid.T, e *item, got *Entry) {
 // check compares the whole queue with the model. It holds between events.
 func (m *model) check(t *rapid.T) {
 	places := m.q.audit(t, m.latest)
-	require.Len(t, places, len(m.items), "an entry was lost or made up")
+	require.Equal(t, len(m.items), len(places), "an entry was lost or made up")
 	want := Stats{Subscriptions: len(m.peers), Loaded: m.q.window.held, LoadedBytes: m.q.window.bytes}
 	var seqs []uint64
 	for _, e := range m.items {
 		l := places[e.tag]
 		switch e.place {
 		case waiting:
-			require.Same(t, &m.q.waiting, l)
+			ensure(t, l == &m.q.waiting, "it should wait")
 			if want.Waiting++; want.OldestWaiting == 0 {
 				want.OldestWaiting = e.tag
 			}
 		case flying:
-			require.Same(t, &m.q.subs[e.holder].inFlight, l)
+			ensure(t, l == &m.q.subs[e.holder].inFlight, "it should be in flight")
 			want.InFlight++
 		default:
-			require.NotNil(t, l)
-			require.NotSame(t, &m.q.waiting, l)
+			ensure(t, l != nil && l != &m.q.waiting, "it should be dying")
 			want.Dying++
 		}
 		if e.seq != 0 {
 			seqs = append(seqs, e.seq)
-			require.Equal(t, e.redeliveries, m.journal.marks[e.seq], "the count would not survive")
-			require.Equal(t, e.tag, m.journal.tags[e.seq])
+			ensure(t, e.redeliveries == m.journal.marks[e.seq], "the count would not survive")
+			ensure(t, e.tag == m.journal.tags[e.seq], "the journal has another message there")
 		}
 	}
 	require.Equal(t, want, m.q.Stats())
 	require.Equal(t, len(m.items) == 0, m.q.Empty())
-	require.Len(t, m.journal.tags, len(seqs), "the journal keeps what is gone, or has lost what is not")
+	require.Equal(t, len(seqs), len(m.journal.tags), "the journal keeps what is gone, or has lost what is not")
 
 	slices.Sort(seqs)
 	low, ok := m.q.LowestSeq()
@@ -313,6 +312,13 @@ func (m *model) check(t *rapid.T) {
 	}
 	n := rapid.IntRange(0, 12).Draw(t, "oldest")
 	require.Equal(t, append([]uint64{}, seqs[:min(n, len(seqs))]...), seqsOf(m.q.Oldest(n)))
+}
+
+// ensure is require.True without its price, for what is asked very often.
+func ensure(t require.TestingT, ok bool, text string) {
+	if !ok {
+		require.Fail(t, text)
+	}
 }
 
 // checkNotStuck: with credit, the next entry is on its way. It holds after events

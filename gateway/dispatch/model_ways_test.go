@@ -116,8 +116,8 @@ func (m *model) newOwner(t *rapid.T) {
 			continue
 		}
 		left--
-		require.False(t, m.journal.settled[e.seq])
-		require.Equal(t, e.tag, m.journal.tags[e.seq], "a persistent message was lost")
+		ensure(t, !m.journal.settled[e.seq], "a settled message came back")
+		ensure(t, e.tag == m.journal.tags[e.seq], "a persistent message was lost")
 		e.place, e.holder, e.redeliveries = waiting, 0, m.journal.marks[e.seq]
 		m.items = append(m.items, e)
 		m.event(t, func(fx *Effects) { m.q.Stored(m.entry(e, false), m.now, fx) })
