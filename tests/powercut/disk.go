@@ -22,15 +22,19 @@ type Disk struct {
 	Grave   string
 	Journal *Journal
 	Real    bool // sync for real too
-	Skip    int  // every Skip-th sync is not done, and reported as done; 0: all are
-	calls   atomic.Int64
+
+	// Lies, for the negative controls: what is skipped is reported as done.
+	Skip     atomic.Int64 // every Skip-th sync; 0: none
+	SkipDirs atomic.Bool  // all syncs of single directories
+	calls    atomic.Int64
 }
 
 var _ commit.Syncer = (*Disk)(nil)
 
 func (d *Disk) skipped() bool {
 	n := d.calls.Add(1)
-	return d.Skip > 0 && n%int64(d.Skip) == 0
+	skip := d.Skip.Load()
+	return skip > 0 && n%skip == 0
 }
 
 // Data syncs a file.
@@ -65,7 +69,7 @@ func (d *Disk) data(f *os.File, sync bool) error {
 
 // Dir syncs a directory.
 func (d *Disk) Dir(f *os.File) error {
-	if d.skipped() {
+	if d.SkipDirs.Load() || d.skipped() {
 		return nil
 	}
 	return d.dir(f, d.Real)

@@ -13,6 +13,7 @@ import (
 // but for a purge, which is announced.
 type Event struct {
 	Kind    string            `json:"k"`
+	Stream  int               `json:"t,omitempty"`
 	Inode   uint64            `json:"i,omitempty"`
 	Size    int64             `json:"s,omitempty"`
 	Names   map[string]uint64 `json:"n,omitempty"`
@@ -22,12 +23,11 @@ type Event struct {
 
 // The kinds of events.
 const (
-	DataSynced = "data"    // the first Size bytes of Inode are on disk
-	DirSynced  = "dir"     // Names are the entries on disk of the directory Inode
-	Committed  = "commit"  // Records were promised
-	Purging    = "purge"   // records before Seq are dead
-	Broken     = "broken"  // commits failed: no promise follows
-	Finished   = "written" // the writer has sent all it was to send
+	DataSynced = "data"   // the first Size bytes of Inode are on disk
+	DirSynced  = "dir"    // Names are the entries on disk of the directory Inode
+	Committed  = "commit" // Records were promised
+	Purging    = "purge"  // records before Seq are dead
+	Broken     = "broken" // commits failed: no promise follows
 )
 
 // Journal is the writer's end of the event file. It is safe for concurrent use: a line is one write.

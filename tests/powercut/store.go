@@ -15,12 +15,15 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-const (
-	stream  = "JOURNAL"
-	subject = "journal"
-	// patience bounds every wait for the server.
-	patience = 30 * time.Second
-)
+// Streams is how many streams a store has.
+const Streams = 4
+
+// patience bounds every wait for the server.
+const patience = 30 * time.Second
+
+func streamName(i int) string { return fmt.Sprintf("JOURNAL_%d", i) }
+
+func subjectOf(i int) string { return fmt.Sprintf("journal.%d", i) }
 
 // Store is an embedded server as the gateway runs it on one node.
 type Store struct {
@@ -58,36 +61,40 @@ func OpenStore(dir string, always bool) (*Store, error) {
 // the size whatever becomes of the limit, which otherwise would refuse records beyond it.
 const smallBlocks = 64 << 10
 
-func (s *Store) config(maxBytes int64) *nats.StreamConfig {
+func config(i int, maxBytes int64) *nats.StreamConfig {
 	return &nats.StreamConfig{
-		Name: stream, Subjects: []string{subject}, Storage: nats.FileStorage, Discard: nats.DiscardNew,
+		Name: streamName(i), Subjects: []string{subjectOf(i)}, Storage: nats.FileStorage, Discard: nats.DiscardNew,
 		MaxBytes: maxBytes, AllowDirect: true, Duplicates: 100 * time.Millisecond,
 	}
 }
 
-// Create makes the journal stream if it is not there, and lifts its limit.
+// Create makes the streams if they are not there, and lifts their limits.
 func (s *Store) Create(small bool) error {
-	_, err := s.JS.StreamInfo(stream)
-	if errors.Is(err, nats.ErrStreamNotFound) {
-		limit := int64(-1)
-		if small {
-			limit = smallBlocks
+	for i := range Streams {
+		_, err := s.JS.StreamInfo(streamName(i))
+		if errors.Is(err, nats.ErrStreamNotFound) {
+			limit := int64(-1)
+			if small {
+				limit = smallBlocks
+			}
+			_, err = s.JS.AddStream(config(i, limit))
 		}
-		_, err = s.JS.AddStream(s.config(limit))
-	}
-	if err != nil {
-		return fmt.Errorf("create stream: %w", err)
-	}
-	if _, err := s.JS.UpdateStream(s.config(-1)); err != nil {
-		return fmt.Errorf("lift the limit: %w", err)
+		if err != nil {
+			return fmt.Errorf("create stream: %w", err)
+		}
+		if _, err := s.JS.UpdateStream(config(i, -1)); err != nil {
+			return fmt.Errorf("lift the limit: %w", err)
+		}
 	}
 	return nil
 }
 
 // Shrink makes the next start of the server use small blocks again.
 func (s *Store) Shrink() error {
-	if _, err := s.JS.UpdateStream(s.config(smallBlocks)); err != nil {
-		return fmt.Errorf("set the limit: %w", err)
+	for i := range Streams {
+		if _, err := s.JS.UpdateStream(config(i, smallBlocks)); err != nil {
+			return fmt.Errorf("set the limit: %w", err)
+		}
 	}
 	return nil
 }
@@ -101,9 +108,9 @@ func (s *Store) Close() {
 	s.Server.WaitForShutdown()
 }
 
-// MsgsDir is where the stream's blocks are.
-func MsgsDir(root string) string {
-	return filepath.Join(root, "jetstream", "$G", "streams", stream, "msgs")
+// MsgsDir is where a stream's blocks are.
+func MsgsDir(root string, i int) string {
+	return filepath.Join(root, "jetstream", "$G", "streams", streamName(i), "msgs")
 }
 
 // Content is the body of the record with this id: anybody can make it again, so nothing else can be taken for it.

@@ -21,14 +21,16 @@ import (
 
 // Job is what a writer process does, until it is killed.
 type Job struct {
-	Root    string // the store
-	Events  string // the event file
-	Grave   string // see Disk
-	Seed    uint64
-	FirstID uint64 // ids count from here
-	Real    bool   // sync for real
-	Skip    int    // skip every Skip-th sync
-	Keep    int    // about how many records to leave when purging
+	Busy     int    // how many of the streams are written to
+	Root     string // the store
+	Events   string // the event file
+	Grave    string // see Disk
+	Seed     uint64
+	FirstID  uint64 // ids count from here; the next 1<<28 of each stream follow those of the one before
+	Real     bool   // sync for real
+	Skip     int    // skip every Skip-th sync
+	SkipDirs bool   // skip all syncs of directories
+	Keep     int    // about how many records to leave when purging
 }
 
 // childVariable carries a Job to the process that does it.
@@ -57,33 +59,37 @@ func BeWriter() bool {
 	return true
 }
 
-// writer is a Source: the journal of the gateway in little.
+// writer is the Source of one stream: the journal of the gateway in little.
 type writer struct {
-	job     Job
-	events  *Journal
-	store   *Store
-	log     *commit.Log
+	job    Job
+	stream int
+	events *Journal
+	store  *Store
+	log    *commit.Log
+
 	mu      sync.Mutex
+	changed sync.Cond
 	stored  [][2]uint64 // acknowledged by the store, not yet in a group
 	sealed  [][2]uint64
-	last    uint64 // newest committed sequence
+	last    [2]uint64 // newest committed sequence and its id
 	failed  error
-	changed *sync.Cond
 }
 
+// Seal implements commit.Source.
 func (w *writer) Seal() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.sealed, w.stored = w.stored, nil
 }
 
+// Committed implements commit.Source.
 func (w *writer) Committed(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	defer w.changed.Broadcast()
 	if err == nil && len(w.sealed) > 0 {
-		err = w.events.Note(Event{Kind: Committed, Records: w.sealed})
-		w.last = w.sealed[len(w.sealed)-1][0]
+		err = w.events.Note(Event{Kind: Committed, Stream: w.stream, Records: w.sealed})
+		w.last = w.sealed[len(w.sealed)-1]
 	}
 	if err != nil {
 		w.failed = err
@@ -112,52 +118,67 @@ func (j Job) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w := &writer{job: j, events: events, store: store}
-	w.changed = sync.NewCond(&w.mu)
 	if err := c.SyncAll(); err != nil {
 		return err
 	}
-	if w.log, err = c.Add(MsgsDir(j.Root), w); err != nil {
+	var writers []*writer
+	for i := range Streams {
+		w := &writer{job: j, stream: i, events: events, store: store}
+		w.changed.L = &w.mu
+		if err := w.open(c); err != nil {
+			return err
+		}
+		writers = append(writers, w)
+	}
+	disk.Skip.Store(int64(j.Skip))
+	disk.SkipDirs.Store(j.SkipDirs)
+	failed := make(chan error, 2*Streams)
+	for _, w := range writers[:j.Busy] {
+		acks := make(chan pending, 256) // the window
+		go func() { failed <- w.collect(acks) }()
+		go func() { failed <- w.write(ctx, rand.New(rand.NewPCG(j.Seed, uint64(w.stream))), acks) }()
+	}
+	err = <-failed // the process ends with the first of them
+	if c.Stats().Renamed > 0 {
+		err = errors.Join(err, errors.New("the store renamed a block"))
+	}
+	return err
+}
+
+// open adds the stream to the committer. From then on everything that can be read is on disk, whatever an earlier process
+// was still owing.
+func (w *writer) open(c *commit.Committer) (err error) {
+	if w.log, err = c.Add(MsgsDir(w.job.Root, w.stream), w); err != nil {
 		return err
 	}
-	// From Add on everything that can be read is on disk, whatever an earlier process was still owing.
-	found, _, err := store.Records()
+	found, _, err := w.store.Records(w.stream)
 	if err != nil {
 		return err
 	}
-	all := Event{Kind: Committed}
+	all := Event{Kind: Committed, Stream: w.stream}
 	for seq, id := range found {
 		all.Records = append(all.Records, [2]uint64{seq, id})
-		w.last = max(w.last, seq)
+		if seq > w.last[0] {
+			w.last = [2]uint64{seq, id}
+		}
 	}
-	if err := events.Note(all); err != nil {
-		return err
-	}
-	disk.Skip = j.Skip
-	return w.write(ctx, rand.New(rand.NewPCG(j.Seed, 1)), c)
+	return w.events.Note(all)
 }
 
 // write sends bursts. Between some of them it waits for its receipts, or lets go of the front.
-func (w *writer) write(ctx context.Context, rng *rand.Rand, c *commit.Committer) error {
-	acks := make(chan pending, 256) // the window
-	failed := make(chan error, 1)
-	go func() { failed <- w.collect(acks) }()
-	id := w.job.FirstID
+func (w *writer) write(ctx context.Context, rng *rand.Rand, acks chan<- pending) error {
+	id := w.job.FirstID + uint64(w.stream)<<28
 	for ctx.Err() == nil {
 		for range 1 + rng.IntN(60) {
-			f, err := w.store.JS.PublishAsync(subject, Content(id))
+			id++
+			f, err := w.store.JS.PublishAsync(subjectOf(w.stream), Content(id))
 			if err != nil {
 				return err
 			}
-			select {
-			case acks <- pending{id, f}:
-			case err := <-failed:
-				return err
-			}
-			id++
+			acks <- pending{id, f}
 		}
 		if rng.IntN(3) == 0 {
-			if err := w.drain(id - 1); err != nil {
+			if err := w.drain(id); err != nil {
 				return err
 			}
 		}
@@ -165,9 +186,6 @@ func (w *writer) write(ctx context.Context, rng *rand.Rand, c *commit.Committer)
 			if err := w.purge(rng); err != nil {
 				return err
 			}
-		}
-		if c.Stats().Renamed > 0 {
-			return errors.New("the store renamed a block")
 		}
 	}
 	return ctx.Err()
@@ -195,10 +213,9 @@ func (w *writer) collect(acks <-chan pending) error {
 
 // drain waits until nothing is outstanding: the next record is a lone one.
 func (w *writer) drain(id uint64) error {
-	<-w.store.JS.PublishAsyncComplete()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for w.failed == nil && (len(w.stored) > 0 || len(w.sealed) > 0) {
+	for w.failed == nil && w.last[1] != id {
 		w.changed.Wait()
 	}
 	return w.failed
@@ -207,7 +224,7 @@ func (w *writer) drain(id uint64) error {
 // purge lets go of whole blocks of committed records.
 func (w *writer) purge(rng *rand.Rand) error {
 	w.mu.Lock()
-	last := w.last
+	last := w.last[0]
 	w.mu.Unlock()
 	keep := uint64(1 + rng.IntN(w.job.Keep))
 	if last <= keep {
@@ -217,10 +234,10 @@ func (w *writer) purge(rng *rand.Rand) error {
 	if !ok {
 		return nil
 	}
-	if err := w.events.Note(Event{Kind: Purging, Seq: seq}); err != nil {
+	if err := w.events.Note(Event{Kind: Purging, Stream: w.stream, Seq: seq}); err != nil {
 		return err
 	}
-	return w.store.JS.PurgeStream(stream, &nats.StreamPurgeRequest{Sequence: seq})
+	return w.store.JS.PurgeStream(streamName(w.stream), &nats.StreamPurgeRequest{Sequence: seq})
 }
 
 // Paths are the places of one writer, all on one file system.
