@@ -40,7 +40,10 @@ bench: ## All Go benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 clients: ## Install the STOMP clients that tests/interop runs, if this can be done
-	@.ci/clients
+	@tests/clients.sh || { \
+	  echo "WARNING: tests with the missing clients are skipped"; \
+	  [ "$$CI" != true ]; \
+	}
 
 race-possible:
 	@if [ -z "$(CC_FOUND)" ]; then \
