@@ -1,0 +1,83 @@
+package interop
+
+import (
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	stomp "github.com/go-stomp/stomp/v3"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-mq/sluice/tests/node"
+)
+
+// soon is the deadline of what ought to happen at once on an idle machine.
+const soon = 30 * time.Second
+
+func TestMain(m *testing.M) { os.Exit(node.Run(m)) }
+
+// needs skips when a client is not installed; where CI runs, that is a failure.
+func needs(t *testing.T, pkg, program string, args ...string) {
+	t.Helper()
+	out, err := exec.Command(program, args...).CombinedOutput()
+	if err == nil {
+		return
+	}
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("%s is missing (tests/clients.sh installs it): %v\n%s", pkg, err, out)
+	}
+	t.Skipf("SKIPPED: %s is missing; tests/clients.sh installs it: %v\n%s", pkg, err, out)
+}
+
+// dial connects go-stomp's client.
+func dial(t *testing.T, n *node.Node, options ...func(*stomp.Conn) error) *stomp.Conn {
+	t.Helper()
+	c, err := stomp.Dial("tcp", n.Addr("stomp"), options...)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = c.MustDisconnect() })
+	return c
+}
+
+// receive takes the next message of a subscription.
+func receive(t *testing.T, s *stomp.Subscription) *stomp.Message {
+	t.Helper()
+	select {
+	case m, ok := <-s.C:
+		require.True(t, ok, "the subscription was closed")
+		require.NoError(t, m.Err)
+		return m
+	case <-time.After(soon):
+		require.FailNow(t, "no message came", s.Destination())
+		return nil
+	}
+}
+
+// sentinel is a body that tells that nothing else was on a queue.
+const sentinel = "the last one"
+
+// drained reads a queue until the sentinel, which it sends itself, and returns what was before it.
+func drained(t *testing.T, n *node.Node, destination string) (rest []*stomp.Message) {
+	t.Helper()
+	c := dial(t, n)
+	require.NoError(t, c.Send(destination, "text/plain", []byte(sentinel), stomp.SendOpt.Receipt))
+	s, err := c.Subscribe(destination, stomp.AckAuto)
+	require.NoError(t, err)
+	for {
+		m := receive(t, s)
+		if string(m.Body) == sentinel {
+			require.NoError(t, c.Disconnect())
+			return rest
+		}
+		rest = append(rest, m)
+	}
+}
+
+// bodies are the bodies of messages.
+func bodies(messages []*stomp.Message) []string {
+	all := []string{}
+	for _, m := range messages {
+		all = append(all, string(m.Body))
+	}
+	return all
+}
