@@ -101,7 +101,7 @@ type Journal interface {
 	Append(r *Record, a Appended)
 	// Replay calls fn for every record from the first to the last, in order. It
 	// fails if a sequence is missing or a record cannot be read. Message bodies
-	// may be left out; size is what the record takes on disk. Called once, before the first Append.
+	// may be left out; size is Message.Size() of a message and 0 of other records.
 	Replay(ctx context.Context, fn func(seq uint64, size int, r *Record) error) error
 	// Load reads messages of a queue by ascending sequence and calls done from a
 	// goroutine of the journal with one entry per sequence (nil where it is gone).

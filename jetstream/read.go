@@ -99,11 +99,16 @@ func (j *journal) Replay(ctx context.Context, fn func(seq uint64, size int, r *g
 				}
 			}
 			at = seq + 1
-			r, err := decodeRecord(b, false)
+			r, err := decodeRecord(b, true)
 			if err != nil {
 				return &DamageError{Stream: j.stream, What: fmt.Sprintf("record %d is %v", seq, err)}
 			}
-			return fn(seq, len(b)+64, r)
+			size := 0
+			if r.Message != nil {
+				size = r.Message.Size()
+				r.Message.Body = nil
+			}
+			return fn(seq, size, r)
 		})
 		if errors.Is(err, errEnd) {
 			return &DamageError{Stream: j.stream, What: fmt.Sprintf("records %d to %d are missing", at, state.Last)}

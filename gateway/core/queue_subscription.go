@@ -70,7 +70,7 @@ func (sub *queueSubscription) Next(dst []gateway.Delivery, maxBytes int) int {
 	if sub.unreported += bytes; sub.unreported >= reportBytes {
 		bytes, sub.unreported = sub.unreported, 0
 		sub.shard.on(sub.queue, func(q *queue, fx *dispatch.Effects) {
-			q.Taken(sub.id, bytes, sub.session.broker.nowMillis(), fx)
+			q.Taken(sub.id, int64(bytes), sub.session.broker.nowMillis(), fx)
 		})
 	}
 	return n

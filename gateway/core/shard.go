@@ -101,7 +101,7 @@ func (s *shard) queue(name string) *queue {
 	if q == nil {
 		q = &queue{
 			name:          name,
-			Queue:         dispatch.NewQueue(dispatch.Config{WindowMessages: windowMessages, WindowBytes: windowBytes}),
+			Queue:         dispatch.NewQueue(dispatch.Config{WindowMessages: windowMessages, WindowBytes: windowBytes, SubscriptionBytes: ringBytes}),
 			subscriptions: make(map[dispatch.SubID]*queueSubscription),
 		}
 		s.queues[name] = q

@@ -60,7 +60,9 @@ func (q *Queue) Moved(tag, seq uint64) bool {
 		if l == &q.waiting && e.Seq == 0 {
 			q.spilled(e)
 		}
+		q.weigh(e, -1)
 		l.setSeq(i, pos, seq)
+		q.weigh(e, 1)
 		moved = true
 		return false
 	})

@@ -34,6 +34,8 @@ type Queue struct {
 	disordered bool
 	// lastSeq is the highest Seq that was stored.
 	lastSeq uint64
+	// journaled and memory are the bytes of all entries that are not gone.
+	journaled, memory int64
 }
 
 // NewQueue returns an empty queue without subscriptions. Bounds below 1 count as 1.
@@ -46,6 +48,7 @@ func NewQueue(cfg Config) *Queue {
 // Stored tells that a message became deliverable. Its tag must be above all
 // earlier ones. Its Message may be nil if Seq is not 0: then only the journal has it.
 func (q *Queue) Stored(e Entry, now int64, fx *Effects) {
+	q.weigh(&e, 1)
 	if e.Seq != 0 {
 		if q.Empty() {
 			q.disordered = false
@@ -74,7 +77,7 @@ func (q *Queue) Subscribe(id SubID, prefetch int, now int64, fx *Effects) {
 	}
 	s := q.subs[id]
 	if s == nil {
-		s = &subscription{id: id, inFlight: newLine()}
+		s = &subscription{id: id, inFlight: newLine(), unsentMost: q.cfg.SubscriptionBytes}
 		q.subs[id] = s
 	}
 	s.prefetch = clampCredit(prefetch)
@@ -103,7 +106,7 @@ func (q *Queue) Ack(id SubID, tags []uint64, now int64, fx *Effects) error {
 	}
 	for _, tag := range tags {
 		e := q.takeBack(s, tag)
-		settle(&e, fx)
+		q.settle(&e, fx)
 	}
 	q.recredit(s)
 	q.pump(now, fx)
@@ -171,10 +174,10 @@ func (q *Queue) AckClosed(tags []uint64, now int64, fx *Effects) {
 	for _, tag := range tags {
 		if i, pos, ok := q.waiting.find(tag); ok {
 			e := q.takeWaiting(i, pos)
-			settle(&e, fx)
+			q.settle(&e, fx)
 		} else if i, pos, ok := q.lapsed.find(tag); ok {
 			e := q.lapsed.removeAt(i, pos)
-			settle(&e, fx)
+			q.settle(&e, fx)
 		}
 	}
 	q.pump(now, fx)
@@ -186,7 +189,7 @@ func (q *Queue) Buried(tag uint64, fx *Effects) {
 	for _, l := range [...]*line{&q.refused, &q.expired, &q.lapsed} {
 		if i, pos, ok := l.find(tag); ok {
 			e := l.removeAt(i, pos)
-			settle(&e, fx)
+			q.settle(&e, fx)
 			return
 		}
 	}
@@ -273,16 +276,20 @@ func (q *Queue) pump(now int64, fx *Effects) {
 // There must be one.
 func (q *Queue) deliver(e Entry, fx *Effects) {
 	s := q.ready
+	fx.Deliver = append(fx.Deliver, Delivery{Sub: s.id, Entry: e})
+	if e.Seq != 0 { // the journal has it too, should it come back
+		e.Message = nil
+	}
 	s.inFlight.add(e)
+	s.unsent += int64(e.Size)
 	q.inFlight++
 	q.ready = s.next
 	q.recredit(s)
-	fx.Deliver = append(fx.Deliver, Delivery{Sub: s.id, Entry: e})
 }
 
 // wait puts an entry among the waiting ones and keeps the window's books.
 func (q *Queue) wait(e Entry) {
-	q.window.came(&e, q.waiting.n)
+	q.window.came(&e, q.waiting.n, q.waiting.n > 0 && e.Tag < q.waiting.last().Tag)
 	q.waiting.add(e)
 }
 
@@ -311,7 +318,8 @@ func (q *Queue) comeBack(e Entry, redelivered bool, fx *Effects) {
 }
 
 // settle tells the journal that an entry is gone for good.
-func settle(e *Entry, fx *Effects) {
+func (q *Queue) settle(e *Entry, fx *Effects) {
+	q.weigh(e, -1)
 	if e.Seq != 0 {
 		fx.Settle = append(fx.Settle, e.Seq)
 	}

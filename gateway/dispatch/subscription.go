@@ -16,6 +16,9 @@ type subscription struct {
 	id                  SubID
 	prefetch, extension int
 	inFlight            line
+	// unsent bytes were delivered and not taken yet; at unsentMost, if that is not
+	// 0, it gets no more.
+	unsent, unsentMost int64
 	// counted is its share of Queue.credit.
 	counted int
 	// next and prev link it into the ring of those with credit; nil outside of it.
@@ -24,7 +27,7 @@ type subscription struct {
 
 // allowance is how many more deliveries it may get now.
 func (s *subscription) allowance() int {
-	if s.prefetch <= 0 {
+	if s.prefetch <= 0 || s.unsentMost > 0 && s.unsent >= s.unsentMost {
 		return 0
 	}
 	return max(s.prefetch+s.extension-s.inFlight.n, 0)

@@ -29,6 +29,9 @@ type Config struct {
 	// and loaded again when their turn comes.
 	WindowMessages int
 	WindowBytes    int
+	// SubscriptionBytes bounds what was delivered to a subscription and not Taken
+	// yet: beyond it the next entry waits. 0 is no bound.
+	SubscriptionBytes int64
 }
 
 // Cause says why a message is dead.

@@ -40,16 +40,18 @@ type request struct {
 	size     uint32
 }
 
-// came counts an entry that waits from now on. One without a body is the last:
-// who comes back brings it along. behind is how many waited before.
-func (w *window) came(e *Entry, behind int) {
+// came counts an entry that waits from now on, behind so many others; elsewhere
+// says that it came back before or between them instead.
+func (w *window) came(e *Entry, behind int, elsewhere bool) {
 	switch {
 	case e.Seq == 0:
 	case e.Message != nil:
 		w.held++
 		w.bytes += int64(e.Size)
 	default:
-		if w.unloaded == 0 {
+		if elsewhere {
+			w.ahead = 0
+		} else if w.unloaded == 0 {
 			w.ahead = behind
 		}
 		w.unloaded++
@@ -215,7 +217,8 @@ func (q *Queue) loaded(seq, tag uint64, m *gateway.Message) {
 		q.window.held++
 		q.window.bytes += int64(e.Size)
 	case e.Seq == seq:
-		q.takeWaiting(i, pos)
+		gone := q.takeWaiting(i, pos)
+		q.weigh(&gone, -1)
 	}
 	// A moved entry whose old record is gone is asked for again under its new one.
 }

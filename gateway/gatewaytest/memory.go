@@ -106,9 +106,9 @@ func (j *MemoryJournal) Replay(ctx context.Context, fn func(seq uint64, size int
 			return err
 		}
 		r := records[i]
-		size := 100
+		size := 0
 		if r.Message != nil {
-			size += r.Message.Size()
+			size = r.Message.Size()
 		}
 		if err := fn(first+uint64(i), size, &r); err != nil {
 			return err
