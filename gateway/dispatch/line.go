@@ -20,6 +20,12 @@ func newLine() line { return line{due: never} }
 // first returns the entry with the smallest tag. The line must not be empty.
 func (l *line) first() *Entry { return l.chunks[0].at(0) }
 
+// last returns the entry with the greatest tag. The line must not be empty.
+func (l *line) last() *Entry {
+	c := l.chunks[len(l.chunks)-1]
+	return c.at(c.n - 1)
+}
+
 // find returns where the entry with that tag is.
 func (l *line) find(tag uint64) (i, pos int, ok bool) {
 	if l.n == 0 {

@@ -27,6 +27,7 @@ func (m *model) events() []happening {
 		{"loaded", func(t *rapid.T) { m.loaded(t, false) }},
 		{"loaded gone", func(t *rapid.T) { m.loaded(t, true) }},
 		{"load failed", m.loadFailed},
+		{"taken", m.taken},
 		{"unburied", m.unburied},
 		{"buried", m.buried},
 		{"store", func(t *rapid.T) { m.store(t, true, true) }},
@@ -52,7 +53,7 @@ func (m *model) events() []happening {
 // cannotFollow says which events can never come right after another.
 func cannotFollow(before, after string) bool {
 	needsSub := map[string]bool{"ack one": true, "ack many": true, "ack stranger": true, "ack twice": true, "nack": true,
-		"release": true, "unsubscribe": true, "disconnect": true}
+		"release": true, "taken": true, "unsubscribe": true, "disconnect": true}
 	needsDying := map[string]bool{"buried": true, "unburied": true}
 	needsLoad := map[string]bool{"loaded": true, "loaded gone": true, "load failed": true}
 	switch before {
@@ -176,7 +177,8 @@ func (m *model) subscribe(t *rapid.T, prefetch int) {
 		t.Skip()
 	}
 	m.lastSub++
-	p := &peer{id: m.lastSub, client: rapid.IntRange(1, 3).Draw(t, "client"), prefetch: prefetch}
+	p := &peer{id: m.lastSub, client: rapid.IntRange(1, 3).Draw(t, "client"), prefetch: prefetch,
+		most: m.cfg.SubscriptionBytes}
 	m.peers = append(m.peers, p)
 	m.recredit(p)
 	m.pumped(t, func(fx *Effects) { m.q.Subscribe(p.id, prefetch, m.now, fx) })
@@ -190,6 +192,22 @@ func (m *model) extend(t *rapid.T) {
 		m.recredit(p)
 	}
 	m.pumped(t, func(fx *Effects) { m.q.Extend(id, n, m.now, fx) })
+}
+
+// taken reports some or all bytes of a subscription as sent on.
+func (m *model) taken(t *rapid.T) {
+	behind := slices.DeleteFunc(slices.Clone(m.peers), func(p *peer) bool { return p.untaken == 0 })
+	if len(behind) == 0 {
+		t.Skip()
+	}
+	p := rapid.SampledFrom(behind).Draw(t, "subscription")
+	m.take(t, p, rapid.Int64Range(1, p.untaken).Draw(t, "bytes"))
+}
+
+func (m *model) take(t *rapid.T, p *peer, bytes int64) {
+	p.untaken -= bytes
+	m.recredit(p)
+	m.pumped(t, func(fx *Effects) { m.q.Taken(p.id, bytes, m.now, fx) })
 }
 
 // anyone draws a subscription, or nil if there is none.

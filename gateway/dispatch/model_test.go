@@ -38,10 +38,11 @@ type peer struct {
 	client              int
 	prefetch, extension int
 	held                int
+	untaken, most       int64 // bytes, and their bound or 0
 }
 
 func (p *peer) credit() int {
-	if p.prefetch == 0 {
+	if p.prefetch == 0 || p.most > 0 && p.untaken >= p.most {
 		return 0
 	}
 	return max(p.prefetch+p.extension-p.held, 0)
@@ -87,6 +88,8 @@ func newModel(t *rapid.T) *model {
 	m := &model{now: 1000, cfg: Config{
 		WindowMessages: rapid.SampledFrom([]int{1, 2, 8, 40, 200}).Draw(t, "window"),
 		WindowBytes:    rapid.SampledFrom([]int{1, 100, 1000, 100000}).Draw(t, "bytes"),
+
+		SubscriptionBytes: rapid.SampledFrom([]int64{0, 100, 10, 1}).Draw(t, "subscription bytes"),
 	}}
 	m.q = NewQueue(m.cfg)
 	m.journal = journal{tags: map[uint64]uint64{}, settled: map[uint64]bool{}, marks: map[uint64]uint32{}}
@@ -238,6 +241,7 @@ func (m *model) absorbDeliveries(t *rapid.T) {
 		require.Positive(t, p.credit(), "delivered beyond credit")
 		m.turns = append(m.turns[1:], p.id)
 		p.held++
+		p.untaken += int64(e.size)
 		m.recredit(p)
 		e.place, e.holder = flying, p.id
 	}
@@ -312,6 +316,31 @@ func (m *model) check(t *rapid.T) {
 	}
 	n := rapid.IntRange(0, 12).Draw(t, "oldest")
 	require.Equal(t, append([]uint64{}, seqs[:min(n, len(seqs))]...), seqsOf(m.q.Oldest(n)))
+	m.checkBytes(t)
+}
+
+// checkBytes checks the weights and what a planned hand-over must take along.
+func (m *model) checkBytes(t *rapid.T) {
+	var journaled, memory int64
+	var want, got [][2]uint64 // tags and the next record
+	next := uint64(0)
+	for _, e := range slices.Backward(m.items) {
+		if e.seq != 0 {
+			journaled += int64(e.size)
+			next = e.seq
+		} else {
+			memory += int64(e.size)
+			want = append(want, [2]uint64{e.tag, next})
+		}
+	}
+	j, o := m.q.Weight()
+	require.Equal(t, [...]int64{journaled, memory}, [...]int64{j, o}, "weight in the journal and in memory only")
+	m.q.Memory(func(e Entry, before uint64) {
+		ensure(t, e.Message != nil, "a memory-only message lost its body")
+		got = append(got, [2]uint64{e.Tag, before})
+	})
+	slices.Reverse(want)
+	require.Equal(t, want, got, "what is only in memory")
 }
 
 // ensure is require.True without its price, for what is asked very often.

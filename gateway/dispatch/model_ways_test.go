@@ -128,7 +128,7 @@ func (m *model) newOwner(t *rapid.T) {
 // drain takes everything out; the schedule must end empty.
 func (m *model) drain(t *rapid.T) {
 	m.lastSub++
-	p := &peer{id: m.lastSub, prefetch: 3}
+	p := &peer{id: m.lastSub, prefetch: 3, most: m.cfg.SubscriptionBytes}
 	m.peers = append(m.peers, p)
 	m.recredit(p)
 	m.pumped(t, func(fx *Effects) { m.q.Subscribe(p.id, p.prefetch, m.now, fx) })
@@ -138,6 +138,7 @@ func (m *model) drain(t *rapid.T) {
 		}
 		for _, p := range m.peers {
 			m.ack(t, p, m.heldBy(p.id))
+			m.take(t, p, p.untaken)
 		}
 		m.tick(t)
 		for _, e := range m.in(dying) {
