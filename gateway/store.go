@@ -57,9 +57,10 @@ type Mark struct {
 // Record is one entry of a journal.
 type Record struct {
 	Type RecordType
-	// Message and, if the message had another place before, Order (the sequence
-	// that orders it within its queue) and Replaces (the record it stands for,
-	// which is dead from here on). RecordMessage.
+	// Message and, if its sequence does not tell its place in the queue, Order:
+	// messages are ordered by it, and it is twice the sequence where it is 0, so that an odd one
+	// comes just before a sequence. Replaces, if not 0, is the record that this
+	// one stands for; it is dead from here on. RecordMessage.
 	Message  *Message
 	Order    uint64
 	Replaces uint64

@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -72,7 +73,9 @@ type Broker struct {
 	shards []*shard
 	topics hub
 	memory atomic.Int64 // bytes of messages that are only in memory
-	counts counters
+	// arriving counts messages on their way through the journals.
+	arriving atomic.Int64
+	counts   counters
 
 	mu       sync.Mutex
 	draining bool
@@ -151,9 +154,9 @@ func (b *Broker) Drain() {
 	b.mu.Unlock()
 }
 
-// Close ends all sessions, hands unacknowledged messages back and writes down what
-// is only in memory, as far as there is space and until ctx ends. The store stays
-// open; whoever closes it after this has everything on disk that was promised.
+// Close ends all sessions, hands unacknowledged messages back, writes down what
+// is only in memory, and waits until all of it is stored or ctx ends. The store
+// stays open; whoever closes it after this has everything on disk that was promised.
 func (b *Broker) Close(ctx context.Context) error {
 	b.Drain()
 	b.mu.Lock()
@@ -167,7 +170,37 @@ func (b *Broker) Close(ctx context.Context) error {
 	}
 	b.stop()
 	b.background.Wait()
+	err := b.settled(ctx)
+	for _, s := range b.shards {
+		s.writeDown()
+	}
+	return errors.Join(err, b.settled(ctx))
+}
+
+// settled waits until nothing is on its way to the journals.
+func (b *Broker) settled(ctx context.Context) error {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for b.busy() {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("storing what was under way: %w", ctx.Err())
+		case <-tick.C:
+		}
+	}
 	return nil
+}
+
+func (b *Broker) busy() bool {
+	for _, s := range b.shards {
+		s.mu.Lock()
+		busy := s.journal.State().Err == nil && (s.writing || s.moving || s.dying > 0 || len(s.settling)+len(s.waiters)+len(s.marking) > 0)
+		s.mu.Unlock()
+		if busy {
+			return true
+		}
+	}
+	return b.arriving.Load() > 0
 }
 
 // nowMillis is the clock in the unit of messages.

@@ -95,19 +95,20 @@ func (r *replay) record(seq uint64, size int, rec *gateway.Record) error {
 }
 
 func (r *replay) message(seq uint64, size int, rec *gateway.Record) {
-	e := replayed{queue: r.name(rec.Message.Destination.Name), seq: seq, order: seq, expires: rec.Message.Expires, size: uint32(size)}
+	e := replayed{queue: r.name(rec.Message.Destination.Name), seq: seq, order: 2 * seq, expires: rec.Message.Expires, size: uint32(size)}
 	if rec.Order != 0 {
 		e.order = rec.Order
 		r.orders[seq] = rec.Order
-		old := rec.Replaces
-		if r.isDead(old) {
-			r.kill(seq) // settled before it was moved
+		if old := rec.Replaces; old != 0 {
+			if r.isDead(old) {
+				r.kill(seq) // settled before it was moved
+			}
+			r.moved[old] = seq
+			if n, ok := r.marks[old]; ok {
+				r.marks[seq] = n
+			}
+			r.bury(old)
 		}
-		r.moved[old] = seq
-		if n, ok := r.marks[old]; ok {
-			r.marks[seq] = n
-		}
-		r.bury(old)
 	}
 	r.entries = append(r.entries, e)
 }

@@ -22,7 +22,7 @@ func (s *shard) send(m *gateway.Message, c gateway.Completion, token uint64) {
 		return
 	}
 	a := &arrival{shard: s, c: c, token: token, record: gateway.Record{Type: gateway.RecordMessage, Message: m, Relaxed: !m.Persistent}}
-	s.journal.Append(&a.record, a)
+	a.append()
 }
 
 // keep puts a message into its queue's memory and reports true, or announces that
@@ -51,6 +51,13 @@ type arrival struct {
 	token  uint64
 	// then, if not nil, runs instead of the completion.
 	then func(seq uint64, err error)
+	// memory, if not 0, is the tag of the entry that is written down.
+	memory uint64
+}
+
+func (a *arrival) append() {
+	a.shard.broker.arriving.Add(1)
+	a.shard.journal.Append(&a.record, a)
 }
 
 // Appended implements gateway.Appended: the message is stored and becomes visible.
@@ -63,11 +70,16 @@ func (a *arrival) Appended(seq uint64, err error) {
 	} else {
 		s.saw(seq)
 	}
-	if err == nil {
+	if err == nil && a.memory != 0 {
+		q.Moved(a.memory, seq)
+		s.setOrder(seq, a.record.Order)
+		s.account(q)
+	} else if err == nil {
 		q.Stored(s.entry(m, seq), s.broker.nowMillis(), &s.fx)
 		s.effects(q)
 	}
 	s.release()
+	defer s.broker.arriving.Add(-1)
 	if a.then != nil {
 		a.then(seq, err)
 		return
@@ -106,6 +118,7 @@ func (s *shard) bury(d pendingDeath) {
 // buried tells the queue how a burial ended.
 func (s *shard) buried(d pendingDeath, err error) {
 	s.mu.Lock()
+	s.dying--
 	if err == nil {
 		d.q.Buried(d.Entry.Tag, &s.fx)
 	} else {
@@ -125,5 +138,28 @@ func (b *Broker) deadLetter(m *gateway.Message, cause dispatch.Cause, then func(
 		return
 	}
 	a := &arrival{shard: s, then: then, record: gateway.Record{Type: gateway.RecordMessage, Message: dead}}
-	s.journal.Append(&a.record, a)
+	a.append()
+}
+
+// writeDown appends the messages that are only in memory, so that a stop in order
+// loses none of them. On the next start they have their places in the queue again.
+func (s *shard) writeDown() {
+	var all []*arrival
+	s.mu.Lock()
+	for _, q := range s.queues {
+		q.Memory(func(e dispatch.Entry, before uint64) {
+			a := &arrival{shard: s, memory: e.Tag, record: gateway.Record{Type: gateway.RecordMessage, Message: e.Message, Relaxed: true}}
+			if before != 0 { // just before the next message that the journal has
+				a.record.Order = s.order(before) - 1
+			}
+			q.spilling++
+			all = append(all, a)
+		})
+	}
+	s.mu.Unlock()
+	for _, a := range all {
+		if s.broker.cfg.Store.Space().Sends {
+			a.append()
+		}
+	}
 }

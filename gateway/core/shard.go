@@ -41,9 +41,10 @@ type shard struct {
 	seen uint64
 	// prepared transactions that are not done, by the sequence of their record.
 	prepared map[uint64]struct{}
-	// orders holds, for live messages that were moved, the sequence that orders them.
+	// orders holds the Order of live records where their sequence does not tell it.
 	orders map[uint64]uint64
 	moving bool
+	dying  int // burials under way
 }
 
 // queue is a state machine and its surroundings.
@@ -147,6 +148,7 @@ func (s *shard) effects(q *queue) {
 	}
 	s.marking = append(s.marking, fx.Mark...)
 	for _, d := range fx.Dead {
+		s.dying++
 		s.after.deaths = append(s.after.deaths, pendingDeath{q, d})
 	}
 	fx.Reset()
@@ -208,3 +210,18 @@ func (s *shard) entry(m *gateway.Message, seq uint64) dispatch.Entry {
 
 // saw notes that a durable record was answered. The lock is held.
 func (s *shard) saw(seq uint64) { s.seen = max(s.seen, seq) }
+
+// order is what orders a live record within its queue. The lock is held.
+func (s *shard) order(seq uint64) uint64 {
+	if order, ok := s.orders[seq]; ok {
+		return order
+	}
+	return 2 * seq
+}
+
+// setOrder notes the Order that a record has, if any. The lock is held.
+func (s *shard) setOrder(seq, order uint64) {
+	if order != 0 {
+		s.orders[seq] = order
+	}
+}

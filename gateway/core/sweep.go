@@ -100,12 +100,9 @@ func (s *shard) move(q *queue, entries []dispatch.Entry) {
 				continue
 			}
 			s.mu.Lock()
-			order, ok := s.orders[seqs[i]]
+			order := s.order(seqs[i])
 			m.left++
 			s.mu.Unlock()
-			if !ok {
-				order = seqs[i]
-			}
 			moved := &move{mover: m, tag: entries[i].Tag, order: order}
 			moved.record = gateway.Record{Type: gateway.RecordMessage, Message: message, Order: order, Replaces: seqs[i]}
 			s.journal.Append(&moved.record, moved)
@@ -146,7 +143,7 @@ func (m *move) Appended(seq uint64, err error) {
 		s.saw(seq)
 		if m.q.Moved(m.tag, seq) {
 			delete(s.orders, m.record.Replaces)
-			s.orders[seq] = m.order
+			s.setOrder(seq, m.order)
 			s.broker.counts.moved.Add(1)
 		} else {
 			s.settling = append(s.settling, seq) // settled meanwhile

@@ -108,16 +108,18 @@ func (t *commitment) begin() {
 			b.counts.queueIn.Add(1)
 			t.carryOut(nil)
 		}
-		t.coordinator.journal.Append(&a.record, a)
+		a.append()
 		return
 	}
 	t.id = t.session.ids + "tx" + strconv.FormatUint(t.session.sent.Add(1), 10)
 	t.record = gateway.Record{Type: gateway.RecordPrepare, Transaction: t.id, Messages: t.stored}
+	b.arriving.Add(1)
 	t.coordinator.journal.Append(&t.record, t)
 }
 
 // Appended implements gateway.Appended for the record of the transaction.
 func (t *commitment) Appended(seq uint64, err error) {
+	defer t.session.broker.arriving.Add(-1)
 	if err != nil {
 		t.fail(err)
 		return
@@ -158,7 +160,7 @@ func (t *commitment) carryOut(stored []*gateway.Message) {
 func (b *Broker) appendPart(id string, i int, m *gateway.Message, then func(error)) {
 	a := &arrival{shard: b.shardOf(m.Destination.Name), record: gateway.Record{Type: gateway.RecordMessage, Message: m, Transaction: partName(id, i)}}
 	a.then = func(_ uint64, err error) { then(err) }
-	a.shard.journal.Append(&a.record, a)
+	a.append()
 }
 
 func partName(id string, i int) string { return fmt.Sprintf("%s/%d", id, i) }
@@ -180,6 +182,7 @@ func (t *commitment) partStored(err error) {
 
 // finish writes that a prepared transaction was carried out.
 func (s *shard) finish(id string, seq uint64) {
+	s.broker.arriving.Add(1)
 	s.journal.Append(&gateway.Record{Type: gateway.RecordDone, Transaction: id, Relaxed: true}, finished{s, seq})
 }
 
@@ -190,6 +193,7 @@ type finished struct {
 
 // Appended implements gateway.Appended.
 func (f finished) Appended(_ uint64, err error) {
+	defer f.shard.broker.arriving.Add(-1)
 	if err == nil {
 		f.shard.mu.Lock()
 		delete(f.shard.prepared, f.seq)

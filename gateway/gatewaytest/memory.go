@@ -23,11 +23,12 @@ type Disk struct {
 	mu      sync.Mutex
 	records [][]gateway.Record
 	first   []uint64
+	bytes   []uint64
 }
 
 // NewDisk makes an empty disk for so many journals.
 func NewDisk(shards int) *Disk {
-	d := &Disk{records: make([][]gateway.Record, shards), first: make([]uint64, shards)}
+	d := &Disk{records: make([][]gateway.Record, shards), first: make([]uint64, shards), bytes: make([]uint64, shards)}
 	for i := range d.first {
 		d.first[i] = 1
 	}
@@ -89,6 +90,7 @@ func (j *MemoryJournal) Append(r *gateway.Record, a gateway.Appended) {
 	j.queue <- func() {
 		d.mu.Lock()
 		d.records[j.index] = append(d.records[j.index], *r)
+		d.bytes[j.index] += recordBytes(r)
 		seq := d.first[j.index] + uint64(len(d.records[j.index])) - 1
 		d.mu.Unlock()
 		a.Appended(seq, nil)
@@ -144,7 +146,10 @@ func (j *MemoryJournal) Trim(seq uint64) {
 	defer d.mu.Unlock()
 	last := d.first[j.index] + uint64(len(d.records[j.index]))
 	if seq = min(seq, last); seq > d.first[j.index] {
-		d.records[j.index] = append([]gateway.Record(nil), d.records[j.index][seq-d.first[j.index]:]...)
+		for i := range d.records[j.index][:seq-d.first[j.index]] {
+			d.bytes[j.index] -= recordBytes(&d.records[j.index][i])
+		}
+		d.records[j.index] = d.records[j.index][seq-d.first[j.index]:]
 		d.first[j.index] = seq
 	}
 }
@@ -155,11 +160,12 @@ func (j *MemoryJournal) State() gateway.JournalState {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	n := uint64(len(d.records[j.index]))
-	var bytes uint64
-	for _, r := range d.records[j.index] {
-		if r.Message != nil {
-			bytes += uint64(r.Message.Size())
-		}
+	return gateway.JournalState{First: d.first[j.index], Last: d.first[j.index] + n - 1, Bytes: d.bytes[j.index]}
+}
+
+func recordBytes(r *gateway.Record) uint64 {
+	if r.Message != nil {
+		return uint64(r.Message.Size())
 	}
-	return gateway.JournalState{First: d.first[j.index], Last: d.first[j.index] + n - 1, Bytes: bytes}
+	return 0
 }
