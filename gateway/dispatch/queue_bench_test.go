@@ -106,7 +106,10 @@ func TestIdleQueueIsSmall(t *testing.T) {
 			}
 		}
 		q.Unsubscribe(1, nil, 1, &fx)
+		fx.Reset()
 		q.Subscribe(2, 10, 1, &fx)
+		load := append([]uint64(nil), fx.Load...)
+		q.Loaded(load, bodies(len(load)), 1, &fx)
 		for tag := range uint64(9) {
 			require.NoError(t, q.Ack(2, []uint64{992 + tag}, 1, &fx))
 		}

@@ -63,6 +63,46 @@ func TestBacklogIsLoadedAhead(t *testing.T) {
 	}
 }
 
+// What comes back without bodies, in front of a full window, is loaded by the
+// batch and not one by one.
+func TestReturnsAreLoadedByTheBatch(t *testing.T) {
+	const prefetch, window = 1000, 512
+	q := NewQueue(Config{WindowMessages: window, WindowBytes: 1 << 20})
+	var fx Effects
+	q.Subscribe(1, prefetch, 1, &fx)
+	for i, m := range bodies(prefetch + 2*window) {
+		q.Stored(Entry{Tag: uint64(i + 1), Seq: uint64(i + 1), Size: 10, Message: m}, 1, &fx)
+	}
+	require.Len(t, fx.Deliver, prefetch)
+	require.Equal(t, window, q.Stats().Loaded)
+	q.Unsubscribe(1, nil, 1, &fx)
+	fx.Reset()
+	q.Subscribe(2, 10*prefetch, 1, &fx)
+	got, loads := len(fx.Deliver), 0
+	for ; len(fx.Load) > 0; loads++ {
+		load := slices.Clone(fx.Load)
+		fx.Reset()
+		q.Loaded(load, bodies(len(load)), 1, &fx)
+		got += len(fx.Deliver)
+	}
+	require.Equal(t, prefetch+2*window, got)
+	require.LessOrEqual(t, loads, 2+got/(window/4))
+
+	// The same while another subscription keeps the window full.
+	q = NewQueue(Config{WindowMessages: window, WindowBytes: 1 << 20})
+	fx.Reset()
+	q.Subscribe(1, prefetch, 1, &fx)
+	q.Subscribe(2, 1, 1, &fx)
+	for i, m := range bodies(prefetch + 1 + 2*window) {
+		q.Stored(Entry{Tag: uint64(i + 1), Seq: uint64(i + 1), Size: 10, Message: m}, 1, &fx)
+	}
+	q.Unsubscribe(1, nil, 1, &fx)
+	require.Equal(t, window, q.Stats().Loaded)
+	fx.Reset()
+	q.Subscribe(3, prefetch, 1, &fx)
+	require.GreaterOrEqual(t, len(fx.Load), window/8)
+}
+
 // The front of the journal is found among any number of moved and memory-only entries.
 func TestLowestAndOldestAmongMoved(t *testing.T) {
 	const n, memory = 10 * chunkFull, 3 * chunkFull

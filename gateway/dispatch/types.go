@@ -59,7 +59,7 @@ type Effects struct {
 	Mark []gateway.Mark
 	// Dead entries are to be dead-lettered or dropped; answered by Buried or Unburied,
 	// not from within the event.
-	// Message may be nil where it expired unloaded; then the caller loads it itself.
+	// Message may be nil unless it is only in memory; then the caller loads it itself.
 	Dead []Death
 }
 

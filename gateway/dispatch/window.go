@@ -23,7 +23,8 @@ type window struct {
 	// unloaded waiting entries have no body here.
 	unloaded int
 	// ahead is at most the number of waiting entries before the first unloaded
-	// one; it means nothing when there is none.
+	// one; it means nothing when there is none. It is a hint: where the clock ran
+	// backwards it is too high, which makes loads late but never stops them.
 	ahead int
 	// asked is the one request that is under way, by ascending seq; open of it
 	// are unanswered, and openBytes is their size.
@@ -93,12 +94,17 @@ func (q *Queue) fits(e *Entry) bool {
 	return w.held+w.open < messages && w.bytes+w.openBytes+int64(e.Size) <= bytes
 }
 
-// rest, when nobody is subscribed, drops bodies from the end until at most a
-// quarter of the window is held.
+// rest keeps only a quarter of the window when nobody is subscribed.
 func (q *Queue) rest() {
+	if len(q.subs) == 0 {
+		q.trim(q.bounds())
+	}
+}
+
+// trim drops bodies from the end until at most so many and so much are held.
+func (q *Queue) trim(messages int, bytes int64) {
 	w := &q.window
-	messages, bytes := q.bounds()
-	if len(q.subs) > 0 || w.held <= messages && w.bytes <= bytes {
+	if w.held <= messages && w.bytes <= bytes {
 		return
 	}
 	left, seen, kept, size := w.held, 0, 0, int64(0)
@@ -133,9 +139,13 @@ func (q *Queue) load(want int, now int64, fx *Effects) {
 	}
 	batch := min((min(want, loadMost)+loadStep-1)/loadStep*loadStep, q.cfg.WindowMessages)
 	low := max(batch/2, 1)
-	// ahead is a hint: a clock that runs backwards makes it wrong, and must not stop the queue.
-	if q.waiting.first().Message != nil && (w.ahead >= low || w.ahead > 0 && !q.roomy(low)) {
-		return
+	if q.waiting.first().Message != nil {
+		if w.ahead >= low || w.ahead > 0 && !q.roomy(low) {
+			return
+		}
+	} else if !q.roomy(low) {
+		// Those that came back must not wait for what lies behind them.
+		q.trim(q.cfg.WindowMessages*3/4, int64(q.cfg.WindowBytes)*3/4)
 	}
 	q.choose(batch, low, now)
 	if len(w.asked) == 0 {
