@@ -23,7 +23,7 @@ run: build ## Run one node on loopback: STOMP 61613, NATS 4222, admin 8161, data
 	@exec ./bin/sluice serve --dev $(ARGS)
 
 check: ## Formatting, vet, the rules of the house, and that everything builds
-	@unformatted=$$(git ls-files -co --exclude-standard '*.go' | xargs -r gofmt -l); \
+	@unformatted=$$($(GO) list -f '{{.Dir}}' ./... | xargs gofmt -l); \
 	if [ -n "$$unformatted" ]; then echo "gofmt -w these:"; echo "$$unformatted"; exit 1; fi
 	$(GO) vet ./...
 	$(GO) test ./tests

@@ -79,8 +79,13 @@ func (h *house) parse(rel string, text []byte) error {
 	if err != nil {
 		return err
 	}
-	h.all = append(h.all, source{rel, path.Dir(rel), strings.HasSuffix(rel, "_test.go") || under(rel, "tests"), f, text})
+	h.all = append(h.all, source{rel, path.Dir(rel), isTest(rel), f, text})
 	return nil
+}
+
+// isTest reports whether a file is there for tests alone.
+func isTest(rel string) bool {
+	return strings.HasSuffix(rel, "_test.go") || under(rel, "tests") || under(rel, "gateway/gatewaytest")
 }
 
 // offence is a place where a rule is broken.

@@ -147,6 +147,20 @@ func TestTheFirstSignalStopsAndTheSecondQuits(t *testing.T) {
 	done()
 }
 
+func TestASignalDuringTheStartIsAGoodEnd(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	cfg := Default()
+	cfg.DataDir = t.TempDir()
+	for i := range cfg.Listeners {
+		cfg.Listeners[i].Address.Port = 0
+	}
+	signals := make(chan os.Signal, 1)
+	signals <- syscall.SIGTERM
+	require.NoError(t, run(cfg, slog.New(slog.DiscardHandler), notifier{}, signals, func() { t.Error("quit") }))
+	signals <- syscall.SIGTERM
+	require.NoError(t, run(cfg, slog.New(slog.DiscardHandler), notifier{}, signals, func() { t.Error("quit") }), "everything was given back")
+}
+
 func TestHealthTellsWhatIsWrong(t *testing.T) {
 	var h health
 	space := ""
