@@ -196,3 +196,19 @@ func TestFileSystemsWeCanProve(t *testing.T) {
 	_, _, err = Supported(filepath.Join(t.TempDir(), "nowhere"))
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
+
+func TestMountOptionsThatUndoASync(t *testing.T) {
+	const mounts = `22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
+30 22 8:1 / /data rw,relatime shared:2 - ext4 /dev/sda1 rw,nobarrier
+31 22 8:2 / /data/safe rw,relatime - xfs /dev/sdb1 rw
+32 22 8:3 / /with\040space rw - ext4 /dev/sdc rw,barrier=0
+33 22 8:4 / /twice rw - ext4 /dev/sdd rw,nobarrier
+34 22 8:5 / /twice rw - ext4 /dev/sde rw
+`
+	for path, want := range map[string]string{
+		"/": "", "/var/lib": "", "/data": "nobarrier", "/data/x": "nobarrier", "/data/safe/x": "", "/database": "",
+		"/with space/x": "barrier=0", "/twice/x": "",
+	} {
+		require.Equal(t, want, unsafeOption(mounts, path), path)
+	}
+}

@@ -2,6 +2,9 @@ package commit
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,7 +18,52 @@ func Supported(root string) (fsName string, proven bool, err error) {
 		return "", false, fmt.Errorf("commit: examine file system of %s: %w", root, err)
 	}
 	name, proven := fileSystem(uint32(s.Type))
-	return name, proven, nil
+	if !proven {
+		return name, false, nil
+	}
+	path, err := filepath.Abs(root)
+	if err == nil {
+		path, err = filepath.EvalSymlinks(path)
+	}
+	if err != nil {
+		return "", false, fmt.Errorf("commit: examine file system of %s: %w", root, err)
+	}
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return name + " (its mount options cannot be read)", false, nil
+	}
+	if option := unsafeOption(string(mounts), path); option != "" {
+		return name + " (mounted with " + option + ": a sync does not reach the disk)", false, nil
+	}
+	return name, true, nil
+}
+
+// unsafeOption finds the mount that path lies on, in the form of /proc/self/mountinfo, and returns its first option that
+// makes syncs stop at the drive's cache.
+func unsafeOption(mountinfo, path string) string {
+	longest, option := 0, ""
+	for line := range strings.Lines(mountinfo) {
+		f := strings.Fields(line)
+		if len(f) < 7 {
+			continue
+		}
+		point := unescape(f[4])
+		if path != point && !strings.HasPrefix(path, strings.TrimSuffix(point, "/")+"/") || len(point) < longest {
+			continue
+		}
+		longest, option = len(point), "" // of equal ones the later covers the earlier
+		for _, o := range strings.Split(f[5]+","+f[len(f)-1], ",") {
+			if o == "nobarrier" || o == "barrier=0" {
+				option = o
+			}
+		}
+	}
+	return option
+}
+
+// unescape undoes the octal escapes of mountinfo.
+func unescape(s string) string {
+	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(s)
 }
 
 func fileSystem(magic uint32) (string, bool) {
