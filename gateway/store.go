@@ -42,7 +42,7 @@ const (
 	RecordSettle RecordType = 2
 	// RecordMark: redelivery counts changed.
 	RecordMark RecordType = 3
-	// RecordPrepare: a transaction's sends and acks, to be carried out even after a crash.
+	// RecordPrepare: a transaction's sends, to be carried out even after a crash.
 	RecordPrepare RecordType = 4
 	// RecordDone: a prepared transaction was carried out.
 	RecordDone RecordType = 5
@@ -52,6 +52,14 @@ const (
 type Mark struct {
 	Seq          uint64
 	Redeliveries uint32
+}
+
+// Handed says that a queue's messages up to a sequence may have been handed out:
+// those that are still there after a crash count as redelivered. Queue "" takes
+// back all that was said before; an orderly stop ends with it.
+type Handed struct {
+	Queue string
+	Seq   uint64
 }
 
 // Record is one entry of a journal.
@@ -68,21 +76,16 @@ type Record struct {
 	Settled []uint64
 	// Marks of this journal. RecordMark.
 	Marks []Mark
+	// Handed out queues. RecordSettle and RecordMark.
+	Handed []Handed
 	// Transaction names a prepared transaction. RecordPrepare, RecordDone; on a
 	// RecordMessage the transaction it came from, or empty.
 	Transaction string
-	// Messages and, per journal, settled sequences of a transaction. RecordPrepare.
+	// Messages of a transaction. RecordPrepare.
 	Messages []*Message
-	Acks     []ShardSeqs
 	// Relaxed records complete when stored; others when they are as durable as
 	// the store promises.
 	Relaxed bool
-}
-
-// ShardSeqs are sequences of one journal.
-type ShardSeqs struct {
-	Shard int
-	Seqs  []uint64
 }
 
 // Appended is told what became of an Append.

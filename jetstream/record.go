@@ -41,14 +41,14 @@ func appendRecord(dst []byte, r *gateway.Record) []byte {
 	case gateway.RecordMessage:
 		return appendMessage(dst, r.Message, r.Order, r.Replaces, r.Transaction)
 	case gateway.RecordSettle:
-		return appendSeqs(dst, r.Settled)
+		return appendHanded(appendSeqs(dst, r.Settled), r.Handed)
 	case gateway.RecordMark:
 		dst = binary.AppendUvarint(dst, uint64(len(r.Marks)))
 		for _, m := range r.Marks {
 			dst = binary.AppendUvarint(dst, m.Seq)
 			dst = binary.AppendUvarint(dst, uint64(m.Redeliveries))
 		}
-		return dst
+		return appendHanded(dst, r.Handed)
 	case gateway.RecordPrepare:
 		dst = appendString(dst, r.Transaction)
 		dst = binary.AppendUvarint(dst, uint64(len(r.Messages)))
@@ -57,11 +57,6 @@ func appendRecord(dst []byte, r *gateway.Record) []byte {
 			start := len(dst)
 			dst = appendMessage(dst, m, 0, 0, "")
 			binary.BigEndian.PutUint32(dst[start-4:], uint32(len(dst)-start))
-		}
-		dst = binary.AppendUvarint(dst, uint64(len(r.Acks)))
-		for _, a := range r.Acks {
-			dst = binary.AppendUvarint(dst, uint64(a.Shard))
-			dst = appendSeqs(dst, a.Seqs)
 		}
 		return dst
 	case gateway.RecordDone:
@@ -119,6 +114,15 @@ func appendSeqs(dst []byte, seqs []uint64) []byte {
 	return dst
 }
 
+func appendHanded(dst []byte, handed []gateway.Handed) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(handed)))
+	for _, h := range handed {
+		dst = appendString(dst, h.Queue)
+		dst = binary.AppendUvarint(dst, h.Seq)
+	}
+	return dst
+}
+
 // decodeRecord reads a record. The result shares no memory with b, except that a
 // message's body is b's tail when withBody is set: then b belongs to the message.
 func decodeRecord(b []byte, withBody bool) (*gateway.Record, error) {
@@ -132,17 +136,16 @@ func decodeRecord(b []byte, withBody bool) (*gateway.Record, error) {
 		r.Message, r.Order, r.Replaces, r.Transaction = d.message(withBody)
 	case gateway.RecordSettle:
 		r.Settled = d.seqs()
+		r.Handed = d.handed()
 	case gateway.RecordMark:
 		for range d.count(2) {
 			r.Marks = append(r.Marks, gateway.Mark{Seq: d.uvarint(), Redeliveries: uint32(d.uvarint())})
 		}
+		r.Handed = d.handed()
 	case gateway.RecordPrepare:
 		r.Transaction = string(d.bytes(d.uvarint()))
 		for range d.count(8) {
 			r.Messages = append(r.Messages, d.nested())
-		}
-		for range d.count(2) {
-			r.Acks = append(r.Acks, gateway.ShardSeqs{Shard: int(d.uvarint()), Seqs: d.seqs()})
 		}
 	case gateway.RecordDone:
 		r.Transaction = string(d.bytes(d.uvarint()))
@@ -213,6 +216,13 @@ func (d *decoder) seqs() []uint64 {
 		seqs = append(seqs, previous)
 	}
 	return seqs
+}
+
+func (d *decoder) handed() (handed []gateway.Handed) {
+	for range d.count(2) {
+		handed = append(handed, gateway.Handed{Queue: string(d.bytes(d.uvarint())), Seq: d.uvarint()})
+	}
+	return handed
 }
 
 func (d *decoder) nested() *gateway.Message {

@@ -39,6 +39,9 @@ func drawRecord(t *rapid.T) *gateway.Record {
 		return r
 	case gateway.RecordSettle:
 		r.Settled = seqs.Draw(t, "settled")
+		for range rapid.IntRange(0, 3).Draw(t, "handed") {
+			r.Handed = append(r.Handed, gateway.Handed{Queue: rapid.String().Draw(t, "queue"), Seq: rapid.Uint64().Draw(t, "seq")})
+		}
 		return r
 	case gateway.RecordMark:
 		for range rapid.IntRange(0, 4).Draw(t, "marks") {
@@ -49,9 +52,6 @@ func drawRecord(t *rapid.T) *gateway.Record {
 		r.Transaction = rapid.String().Draw(t, "tx")
 		for range rapid.IntRange(0, 3).Draw(t, "messages") {
 			r.Messages = append(r.Messages, drawMessage(t))
-		}
-		for range rapid.IntRange(0, 3).Draw(t, "acks") {
-			r.Acks = append(r.Acks, gateway.ShardSeqs{Shard: rapid.IntRange(0, 99).Draw(t, "shard"), Seqs: seqs.Draw(t, "seqs")})
 		}
 		return r
 	default:
@@ -80,7 +80,7 @@ func TestRecordsComeBackAsTheyWere(t *testing.T) {
 // allocate more than they can hold.
 func FuzzDecodeRecord(f *testing.F) {
 	f.Add([]byte{1, 1, 0, 4, 0, 0, 1, 'x', 1, 'q', 1, 1, 'a', 1, 'b', 'c'})
-	f.Add([]byte{1, 2, 2, 2, 2})
+	f.Add([]byte{1, 2, 2, 2, 2, 1, 1, 'q', 9})
 	f.Add([]byte{1, 4, 1, 't', 0xff, 0xff, 0xff, 0xff, 0x0f})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, err := decodeRecord(b, true)

@@ -173,9 +173,17 @@ func (b *Broker) Close(ctx context.Context) error {
 	err := b.settled(ctx)
 	for _, s := range b.shards {
 		s.writeDown()
+		b.arriving.Add(1)
+		s.journal.Append(&gateway.Record{Type: gateway.RecordMark, Handed: []gateway.Handed{{}}, Relaxed: true}, farewell{b})
 	}
 	return errors.Join(err, b.settled(ctx))
 }
+
+// farewell is the record that an orderly stop ends with.
+type farewell struct{ *Broker }
+
+// Appended implements gateway.Appended.
+func (f farewell) Appended(uint64, error) { f.arriving.Add(-1) }
 
 // settled waits until nothing is on its way to the journals.
 func (b *Broker) settled(ctx context.Context) error {

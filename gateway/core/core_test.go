@@ -220,6 +220,40 @@ func TestPersistentMessagesAndRedeliveryCountsSurviveARestart(t *testing.T) {
 	require.Equal(t, got[1].Message.ID, again[0].Message.ID)
 }
 
+func TestAfterACrashWhatWasHandedOutIsMarkedRedelivered(t *testing.T) {
+	w := newWorld(t)
+	s := w.session()
+	w.send(s, queue("q"), true, numbers(0, 10)...)
+	c := w.subscribe(s, queue("q"), 5, false)
+	got := c.next(5)
+	c.ack(got[0])
+	c.next(1) // the sixth, handed out after the settlement: the sweep notes it
+	written := func() bool {
+		handed := false
+		require.NoError(t, w.store.Journal(gateway.ShardOf("q", 3)).Replay(context.Background(), func(_ uint64, _ int, r *gateway.Record) error {
+			for _, h := range r.Handed {
+				handed = handed || h.Seq >= 6
+			}
+			return nil
+		}))
+		return handed
+	}
+	gatewaytest.Eventually(t, written, "the note of what was handed out")
+	w.store.Crash()
+	old := w.broker
+	w.start()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		_ = old.Close(ctx) // the killed process: only its goroutines have to end
+	})
+	again := w.subscribe(w.session(), queue("q"), 100, false).next(9)
+	require.Equal(t, numbers(1, 10), bodies(again))
+	for i, d := range again {
+		require.Equal(t, i < 5, d.Redeliveries > 0, "message %s", d.Message.Body)
+	}
+}
+
 func TestNonPersistentMessagesAreWrittenDownByAStopInOrder(t *testing.T) {
 	w := newWorld(t)
 	s := w.session()

@@ -42,6 +42,7 @@ type replay struct {
 	names   map[string]string
 	entries []replayed
 	marks   map[uint64]uint32
+	handed  map[string]uint64
 	// moved leads from a sequence to the one that stands for it now.
 	moved    map[uint64]uint64
 	orders   map[uint64]uint64
@@ -64,7 +65,7 @@ type preparedAt struct {
 
 func newReplay() *replay {
 	return &replay{
-		names: make(map[string]string), marks: make(map[uint64]uint32), moved: make(map[uint64]uint64),
+		names: make(map[string]string), marks: make(map[uint64]uint32), handed: make(map[string]uint64), moved: make(map[uint64]uint64),
 		orders: make(map[uint64]uint64), prepared: make(map[string]preparedAt),
 	}
 }
@@ -75,6 +76,13 @@ func (r *replay) record(seq uint64, size int, rec *gateway.Record) error {
 		r.first = seq
 	}
 	r.last = seq
+	for _, h := range rec.Handed {
+		if h.Queue == "" {
+			clear(r.handed)
+		} else {
+			r.handed[r.name(h.Queue)] = h.Seq
+		}
+	}
 	switch rec.Type {
 	case gateway.RecordMessage:
 		r.message(seq, size, rec)
@@ -106,6 +114,8 @@ func (r *replay) message(seq uint64, size int, rec *gateway.Record) {
 			r.moved[old] = seq
 			if n, ok := r.marks[old]; ok {
 				r.marks[seq] = n
+			} else if old <= r.handed[e.queue] {
+				r.marks[seq] = 1
 			}
 			r.bury(old)
 		}
@@ -167,7 +177,11 @@ func (r *replay) restore(s *shard) {
 	now := s.broker.nowMillis()
 	for _, e := range live {
 		q := s.queue(e.queue)
-		q.Stored(dispatch.Entry{Tag: s.nextTag(), Seq: e.seq, Expires: e.expires, Size: e.size, Redeliveries: r.marks[e.seq]}, now, &s.fx)
+		n := r.marks[e.seq]
+		if e.seq <= r.handed[e.queue] {
+			n = max(n, 1) // by a process that did not live to tell
+		}
+		q.Stored(dispatch.Entry{Tag: s.nextTag(), Seq: e.seq, Expires: e.expires, Size: e.size, Redeliveries: n}, now, &s.fx)
 		s.effects(q)
 		if order, ok := r.orders[e.seq]; ok {
 			s.orders[e.seq] = order

@@ -12,6 +12,7 @@ type settlement struct {
 	shard   *shard
 	settled []uint64
 	marks   []gateway.Mark
+	handed  []gateway.Handed
 	waiters []waiter
 }
 
@@ -20,7 +21,7 @@ func (s *shard) write() {
 	if s.writing || s.after.record != nil {
 		return
 	}
-	if len(s.settling)+len(s.marking) == 0 { // what they wait for was only in memory
+	if len(s.settling)+len(s.marking) == 0 && !(s.hand && len(s.handing) > 0) { // what they wait for was only in memory
 		s.after.done, s.waiters = append(s.after.done, s.waiters...), s.waiters[:0]
 		return
 	}
@@ -34,13 +35,29 @@ func (s *shard) write() {
 	if len(r.settled) == 0 {
 		r.marks, s.marking = s.marking, nil
 	}
+	r.handed = s.handOver()
 	s.after.record = r
+}
+
+// handMost bounds the queues named in one record.
+const handMost = 1024
+
+// handOver takes what was handed out since the last record. The lock is held.
+func (s *shard) handOver() (handed []gateway.Handed) {
+	n := min(len(s.handing), handMost)
+	for _, q := range s.handing[:n] {
+		q.listed = false
+		handed = append(handed, gateway.Handed{Queue: q.name, Seq: q.handed})
+	}
+	s.handing = append(s.handing[:0], s.handing[n:]...)
+	s.hand = s.hand && len(s.handing) > 0
+	return handed
 }
 
 // append hands the record to the journal. Nobody waiting means that a power cut
 // may bring these deliveries back, so the record need not be synced by itself.
 func (r *settlement) append() {
-	rec := &gateway.Record{Type: gateway.RecordSettle, Settled: r.settled, Relaxed: len(r.waiters) == 0}
+	rec := &gateway.Record{Type: gateway.RecordSettle, Settled: r.settled, Handed: r.handed, Relaxed: len(r.waiters) == 0}
 	if len(r.settled) == 0 {
 		rec.Type, rec.Marks = gateway.RecordMark, r.marks
 	} else {

@@ -34,7 +34,11 @@ type shard struct {
 	settling []uint64
 	waiters  []waiter
 	marking  []gateway.Mark
-	writing  bool
+	// handing are the queues whose handed has changed since it was written; it
+	// travels with other records, or alone when the sweep says so.
+	handing []*queue
+	hand    bool
+	writing bool
 
 	// seen is the highest sequence of a durable record that was answered: no
 	// record up to it is still on its way to its queue.
@@ -58,6 +62,9 @@ type queue struct {
 	// journaled and memory are the bytes last seen by account.
 	journaled, memory int64
 	idle              int // sweeps without any use
+	// handed is the highest sequence that was handed out, listed whether the queue is in handing.
+	handed uint64
+	listed bool
 }
 
 // waiter is told when the settlements before it are durable.
@@ -133,6 +140,13 @@ func (s *shard) effects(q *queue) {
 		d := &fx.Deliver[i]
 		if sub := q.subscriptions[d.Sub]; sub.push(&d.Entry) {
 			s.after.wake = append(s.after.wake, sub)
+		}
+		if d.Entry.Seq > q.handed {
+			q.handed = d.Entry.Seq
+			if !q.listed {
+				q.listed = true
+				s.handing = append(s.handing, q)
+			}
 		}
 	}
 	if len(fx.Load) > 0 {

@@ -59,6 +59,7 @@ func (s *shard) sweep() {
 			delete(s.queues, name)
 		}
 	}
+	s.hand = true
 	state := s.journal.State()
 	var entries []dispatch.Entry
 	if dead := int64(state.Bytes) - live; oldest != nil && !s.moving && dead > max(moveBeyond, live) && s.broker.cfg.Store.Space().Sends {

@@ -16,6 +16,9 @@ type Memory struct {
 	Full  atomic.Bool // refuse sends
 	gate  sync.RWMutex
 	ended sync.WaitGroup
+
+	mu   sync.RWMutex
+	gone bool
 }
 
 // Disk is the content of a Memory store.
@@ -60,10 +63,28 @@ func (m *Memory) Stop() (goOn func()) {
 
 // Close answers what is under way and ends the store.
 func (m *Memory) Close() {
+	m.Crash()
 	for _, j := range m.open {
 		close(j.queue)
 	}
 	m.ended.Wait()
+}
+
+// Crash makes the store forget whatever is appended from now on, without an answer:
+// so ends a process that is killed. The disk keeps what was appended before.
+func (m *Memory) Crash() {
+	m.mu.Lock()
+	m.gone = true
+	m.mu.Unlock()
+}
+
+// do runs f on the journal's goroutine, unless the store is gone.
+func (j *MemoryJournal) do(f func()) {
+	j.memory.mu.RLock()
+	defer j.memory.mu.RUnlock()
+	if !j.memory.gone {
+		j.queue <- f
+	}
 }
 
 // Shards implements gateway.Store.
@@ -87,14 +108,14 @@ type MemoryJournal struct {
 // Append implements gateway.Journal.
 func (j *MemoryJournal) Append(r *gateway.Record, a gateway.Appended) {
 	d := j.memory.disk
-	j.queue <- func() {
+	j.do(func() {
 		d.mu.Lock()
 		d.records[j.index] = append(d.records[j.index], *r)
 		d.bytes[j.index] += recordBytes(r)
 		seq := d.first[j.index] + uint64(len(d.records[j.index])) - 1
 		d.mu.Unlock()
 		a.Appended(seq, nil)
-	}
+	})
 }
 
 // Replay implements gateway.Journal.
@@ -122,7 +143,7 @@ func (j *MemoryJournal) Replay(ctx context.Context, fn func(seq uint64, size int
 // Load implements gateway.Journal.
 func (j *MemoryJournal) Load(queue string, seqs []uint64, done func([]*gateway.Message, error)) {
 	d := j.memory.disk
-	j.queue <- func() {
+	j.do(func() {
 		messages := make([]*gateway.Message, len(seqs))
 		d.mu.Lock()
 		for i, seq := range seqs {
@@ -136,7 +157,7 @@ func (j *MemoryJournal) Load(queue string, seqs []uint64, done func([]*gateway.M
 		}
 		d.mu.Unlock()
 		go done(messages, nil) // a real store answers loads from other goroutines than appends
-	}
+	})
 }
 
 // Trim implements gateway.Journal.
