@@ -39,6 +39,9 @@ func (c *conn) settle(f *wire.Frame, command string, nack bool) error {
 		return c.receipt(f)
 	case nack:
 		s.source.Nack(tags, c, c.owe(answer{receipt: receipt}))
+	case receipt == "":
+		// Nobody waits for it, so the broker need not make it durable by itself.
+		s.source.Ack(tags, nil, 0)
 	default:
 		s.source.Ack(tags, c, c.owe(answer{receipt: receipt}))
 	}

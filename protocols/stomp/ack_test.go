@@ -164,3 +164,22 @@ func TestB4Row122AckIDsAreUniquePerSubscription(t *testing.T) {
 		c.settle("ACK\nid:" + m.get("ack") + "\nreceipt:settled\n\n^")
 	}
 }
+
+// An acknowledgement that nobody waits for must not make the broker sync its store.
+func TestOnlyAcksWithReceiptAreWaitedFor(t *testing.T) {
+	b := newFakeBroker()
+	s := start(t, b)
+	fill(t, s, 2)
+	c := subscribed(t, s, "1.2", "ack:client-individual\n")
+	_, ms := c.bodies(2)
+	b.mu.Lock()
+	b.hold = true
+	b.mu.Unlock()
+	c.send("ACK\nid:" + ms[0].get("ack") + "\n\n^")
+	c.expectAlive()
+	require.Zero(t, b.holding())
+	c.send("ACK\nid:" + ms[1].get("ack") + "\nreceipt:r\n\n^")
+	eventually(t, "the broker is asked", func() bool { return b.holding() == 1 })
+	b.release(nil, false)
+	c.expectReceipt("r")
+}
