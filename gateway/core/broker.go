@@ -73,6 +73,7 @@ type Broker struct {
 	shards []*shard
 	topics hub
 	memory atomic.Int64 // bytes of messages that are only in memory
+	loaded atomic.Int64 // bytes of waiting messages that are in memory too
 	// arriving counts messages on their way through the journals.
 	arriving atomic.Int64
 	counts   counters

@@ -75,8 +75,7 @@ func (a *arrival) Appended(seq uint64, err error) {
 		s.setOrder(seq, a.record.Order)
 		s.account(q)
 	} else if err == nil {
-		q.Stored(s.entry(m, seq), s.broker.nowMillis(), &s.fx)
-		s.effects(q)
+		s.store(q, m, seq)
 	}
 	s.release()
 	defer s.broker.arriving.Add(-1)

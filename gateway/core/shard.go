@@ -9,9 +9,11 @@ import (
 
 const (
 	// windowMessages and windowBytes bound the bodies a queue keeps in memory
-	// although the journal has them.
-	windowMessages = 1024
-	windowBytes    = 1 << 20
+	// although the journal has them; allWindows bounds them over all queues, as far
+	// as they are not needed at once.
+	windowMessages = 4096
+	windowBytes    = 4 << 20
+	allWindows     = 32 << 20
 	// settleMost bounds the settlements in one record.
 	settleMost = 4096
 )
@@ -59,8 +61,8 @@ type queue struct {
 	// spilling is how many non-persistent messages are on their way to the
 	// journal; later ones must follow them there.
 	spilling int
-	// journaled and memory are the bytes last seen by account.
-	journaled, memory int64
+	// journaled, memory and loaded are the bytes last seen by account.
+	journaled, memory, loaded int64
 	idle              int // sweeps without any use
 	// handed is the highest sequence that was handed out, listed whether the queue is in handing.
 	handed uint64
@@ -177,6 +179,10 @@ func (s *shard) account(q *queue) {
 		q.memory = memory
 	}
 	q.journaled = journaled
+	if loaded := q.Stats().LoadedBytes; loaded != q.loaded {
+		s.broker.loaded.Add(loaded - q.loaded)
+		q.loaded = loaded
+	}
 }
 
 // release unlocks and carries out what must be done without the lock.
@@ -220,6 +226,17 @@ func (s *shard) load(l pendingLoad) {
 // entry makes the place of a message in its queue. The lock is held.
 func (s *shard) entry(m *gateway.Message, seq uint64) dispatch.Entry {
 	return dispatch.Entry{Tag: s.nextTag(), Seq: seq, Expires: m.Expires, Message: m, Size: uint32(m.Size())}
+}
+
+// store puts a message that the journal has into its queue. Behind others it
+// comes without its body when memory for bodies is short. The lock is held.
+func (s *shard) store(q *queue, m *gateway.Message, seq uint64) {
+	e := s.entry(m, seq)
+	if s.broker.loaded.Load() > allWindows && q.Stats().Waiting > 0 {
+		e.Message = nil
+	}
+	q.Stored(e, s.broker.nowMillis(), &s.fx)
+	s.effects(q)
 }
 
 // saw notes that a durable record was answered. The lock is held.
