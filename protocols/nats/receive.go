@@ -1,0 +1,82 @@
+package nats
+
+import (
+	"strings"
+
+	natsgo "github.com/nats-io/nats.go"
+
+	"github.com/sluice-mq/sluice/gateway"
+)
+
+// entryOverhead is what a message counts beside its bytes.
+const entryOverhead = 256
+
+// receive hands a native message to the broker. It is the callback of a
+// subscription: messages come one after another, and while the window is full they wait.
+func (d *Door) receive(in *natsgo.Msg) {
+	d.counts.received.Add(1)
+	e := entry{stream: topicStream, size: in.Size() + entryOverhead}
+	to, _ := destinationOf(in.Subject)
+	if to.Kind == gateway.KindQueue {
+		e.stream = queueStream
+	}
+	m, err := d.accept(in, to, &e)
+	token, ok := d.window.enter(e)
+	switch {
+	case !ok: // cut off; who waits for an answer asks again
+		d.counts.unanswered.Add(1)
+	case err != nil:
+		d.window.Complete(token, err)
+	default:
+		d.session.Send(m, &d.window, token)
+	}
+}
+
+// accept translates a message and finds out who awaits which answer.
+func (d *Door) accept(in *natsgo.Msg, to gateway.Destination, e *entry) (*gateway.Message, error) {
+	publish := to.Kind == gateway.KindQueue || marked(in.Header)
+	replyTo := ""
+	switch {
+	case in.Reply == "":
+	case publish && mayAnswer(in.Reply):
+		e.reply = in.Reply
+	default:
+		replyTo = d.inboxes.replyTo(in.Reply)
+	}
+	// The client library passes messages whose header it could not read without it.
+	if in.Header == nil && in.Size() > len(in.Subject)+len(in.Reply)+len(in.Data) {
+		return nil, gateway.Errorf(gateway.Invalid, "the header cannot be read")
+	}
+	if publish {
+		if err := unsupported(in.Header, e.stream); err != nil {
+			return nil, err
+		}
+	}
+	m, err := messageOf(to, in.Header, in.Data, d.cfg.Limits.HeaderFields)
+	if err != nil {
+		return nil, err
+	}
+	d.setReplyTo(m, replyTo)
+	return m, nil
+}
+
+// setReplyTo gives a message a reply-to, unless its header has one. An inbox in
+// the header becomes what STOMP clients can send to: so a publisher whose reply subject takes
+// the PubAck can get an answer as well.
+func (d *Door) setReplyTo(m *gateway.Message, replyTo string) {
+	for i := range m.Header {
+		f := &m.Header[i]
+		if f.Name != "reply-to" {
+			continue
+		}
+		if strings.HasPrefix(f.Value, inboxPrefix) {
+			if v := d.inboxes.replyTo(f.Value); v != "" {
+				f.Value = v
+			}
+		}
+		return
+	}
+	if replyTo != "" {
+		m.Header = append(m.Header, gateway.Field{Name: "reply-to", Value: replyTo})
+	}
+}

@@ -1,0 +1,143 @@
+package nats
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/binary"
+	"strings"
+	"sync/atomic"
+
+	"github.com/sluice-mq/sluice/gateway"
+)
+
+const (
+	// inboxPrefix begins the subjects on which native clients await answers. No
+	// others can be reached through a reply topic.
+	inboxPrefix = "_INBOX."
+	// maxInbox keeps the names of reply topics within gateway.MaxNameLength.
+	maxInbox = 512
+	// replyTopic begins the names of the topics that stand for inboxes.
+	replyTopic = "_reply."
+)
+
+// inboxes turns a native client's inbox into a topic that STOMP clients can send
+// to, and back. The topic's name is the inbox itself, sealed with a key of this process: there is no
+// table to fill, and no name can be guessed. Safe for concurrent use.
+type inboxes struct {
+	seal  cipher.AEAD
+	nonce atomic.Uint64
+}
+
+func newInboxes() (*inboxes, error) {
+	key := make([]byte, 32)
+	if _, err := rand.Read(key); err != nil {
+		return nil, err
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	seal, err := cipher.NewGCM(block)
+	if err != nil {
+		return nil, err
+	}
+	return &inboxes{seal: seal}, nil
+}
+
+// topic returns the topic that stands for an inbox, and whether it is one that may.
+func (b *inboxes) topic(inbox string) (gateway.Destination, bool) {
+	if !isInbox(inbox) {
+		return gateway.Destination{}, false
+	}
+	nonce := make([]byte, b.seal.NonceSize(), b.seal.NonceSize()+len(inbox)+b.seal.Overhead())
+	binary.BigEndian.PutUint64(nonce, b.nonce.Add(1)) // never twice with one key
+	sealed := b.seal.Seal(nonce, nonce, []byte(inbox), nil)
+	return gateway.Destination{Kind: gateway.KindTopic, Name: replyTopic + encode(sealed)}, true
+}
+
+// inbox returns what a topic made by topic stands for; ok is false for all other names.
+func (b *inboxes) inbox(name string) (inbox string, ok bool) {
+	token, ok := strings.CutPrefix(name, replyTopic)
+	if !ok {
+		return "", false
+	}
+	sealed, err := base64.RawURLEncoding.DecodeString(token)
+	if err != nil || len(sealed) < b.seal.NonceSize() {
+		return "", false
+	}
+	nonce, sealed := sealed[:b.seal.NonceSize()], sealed[b.seal.NonceSize():]
+	text, err := b.seal.Open(nil, nonce, sealed, nil)
+	if err != nil || !isInbox(string(text)) {
+		return "", false
+	}
+	return string(text), true
+}
+
+// isInbox reports whether a subject is an inbox that an answer may be sent to.
+func isInbox(subject string) bool {
+	return strings.HasPrefix(subject, inboxPrefix) && len(subject) <= maxInbox && isLiteral(subject)
+}
+
+// isLiteral reports whether a subject can be published to: no wildcards, no empty
+// tokens, no blanks or control characters.
+func isLiteral(subject string) bool {
+	for i := range len(subject) {
+		if c := subject[i]; c <= ' ' || c == 0x7f {
+			return false
+		}
+	}
+	for token := range strings.SplitSeq(subject, ".") {
+		if token == "" || token == "*" || token == ">" {
+			return false
+		}
+	}
+	return true
+}
+
+// mayAnswer reports whether a PubAck may be sent to a subject that a client
+// chose: not to the broker's own destinations and not to the server's services.
+func mayAnswer(reply string) bool {
+	_, ours := destinationOf(reply)
+	return !ours && len(reply) <= maxInbox && reply[0] != '$' && isLiteral(reply)
+}
+
+// replyTo returns what STOMP receivers read in reply-to for a native reply
+// subject, or "" if they cannot answer to it.
+func (b *inboxes) replyTo(subject string) string {
+	d, ok := destinationOf(subject)
+	if !ok {
+		d, ok = b.topic(subject)
+	}
+	if !ok || d.Validate() != nil || d.IsPattern() {
+		return ""
+	}
+	return "/" + d.Kind.String() + "/" + d.Name
+}
+
+// subject returns the native reply subject of a reply-to header, or "" if native
+// responders cannot answer to it: temporary destinations, patterns.
+func (b *inboxes) subject(replyTo string) string {
+	replyTo, _, _ = strings.Cut(strings.TrimSpace(replyTo), "?")
+	for _, k := range [...]gateway.Kind{gateway.KindQueue, gateway.KindTopic} {
+		name, ok := strings.CutPrefix(replyTo, "/"+k.String()+"/")
+		if !ok {
+			name, ok = strings.CutPrefix(replyTo, k.String()+"://")
+		}
+		if !ok {
+			continue
+		}
+		d := gateway.Destination{Kind: k, Name: name}
+		if d.Validate() != nil || d.IsPattern() {
+			return ""
+		}
+		if inbox, ok := b.inbox(name); ok && k == gateway.KindTopic {
+			return inbox
+		}
+		return subjectOf(d)
+	}
+	return ""
+}
+
+func encode(token []byte) string { return base64.RawURLEncoding.EncodeToString(token) }
