@@ -78,7 +78,11 @@ func (c *conn) serve(ctx context.Context) {
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { _ = c.nc.Close() })()
 	go c.write(ctx)
+	orderly := false
 	defer func() {
+		if !orderly { // a panic: nobody knows what is still to come
+			c.abandon()
+		}
 		c.finish()
 		<-c.written
 		if c.session != nil {
@@ -88,6 +92,7 @@ func (c *conn) serve(ctx context.Context) {
 		c.server.cfg.Logger.Debug("stomp: connection ended", "remote", c.remote())
 	}()
 	c.read(ctx)
+	orderly = true
 }
 
 // finish lets the writer write what is owed and end.

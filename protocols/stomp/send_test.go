@@ -308,3 +308,59 @@ func TestDrainGivesUpInTime(t *testing.T) {
 	eventually(t, "session ends", func() bool { return b.sessions() == 0 })
 	b.release(nil, false) // a late outcome hurts nobody
 }
+
+func TestPublisherStandsWhileTheStoreDoes(t *testing.T) {
+	b := newFakeBroker()
+	b.hold = true
+	for _, limit := range []func(*Limits){
+		func(l *Limits) { l.OutstandingFrames = 4 },
+		func(l *Limits) { l.OutstandingBytes = 4000 },
+	} {
+		c := login(t, start(t, b, func(cfg *Config) { limit(&cfg.Limits) }), "1.1")
+		body := strings.Repeat("x", 900)
+		c.send(strings.Repeat("SEND\ndestination:/queue/a\n\n"+body+"^", 12) + "DISCONNECT\nreceipt:bye\n\n^")
+		for range 3 {
+			eventually(t, "the limit is reached", func() bool { return b.holding() == 4 })
+			b.release(nil, true)
+		}
+		c.expectReceipt("bye")
+		c.expectClosed()
+	}
+}
+
+// brokenBroker breaks where it is told to.
+type brokenBroker struct{ *fakeBroker }
+
+type brokenSession struct{ gateway.Session }
+
+type brokenSubscription struct{ gateway.Subscription }
+
+func (b brokenBroker) Open(ctx context.Context, l gateway.Login) (gateway.Session, error) {
+	s, err := b.fakeBroker.Open(ctx, l)
+	return brokenSession{s}, err
+}
+
+func (brokenSession) Send(*gateway.Message, gateway.Completion, uint64) { panic("broken send") }
+
+func (s brokenSession) Subscribe(o gateway.SubscribeOptions) (gateway.Subscription, error) {
+	sub, err := s.Session.Subscribe(o)
+	return brokenSubscription{sub}, err
+}
+
+func (brokenSubscription) Next([]gateway.Delivery, int) int { panic("broken subscription") }
+
+func TestPanicEndsOneConnectionAlone(t *testing.T) {
+	b := newFakeBroker()
+	s := start(t, b, func(cfg *Config) { cfg.Broker = brokenBroker{b} })
+	other := login(t, s, "1.1")
+	for _, frame := range []string{
+		"SEND\ndestination:/queue/a\n\nx^", "SUBSCRIBE\nid:1\ndestination:/queue/a\n\n^",
+	} {
+		c := login(t, s, "1.1")
+		c.send(frame)
+		_, err := c.next()
+		require.Error(t, err)
+		eventually(t, "session ends", func() bool { return b.sessions() == 1 })
+	}
+	other.expectAlive()
+}

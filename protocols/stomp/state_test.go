@@ -135,7 +135,9 @@ func TestUnackedAgainstModel(t *testing.T) {
 			"": func(t *rapid.T) {
 				for n, h := range model {
 					if i := u.byNumber(uint64(n)); i >= 0 {
-						require.Equal(t, h, u.open()[i])
+						if u.open()[i] != h {
+							t.Fatalf("delivery %d is %+v, want %+v", n, u.open()[i], h)
+						}
 					} else if !h.settled {
 						t.Fatalf("delivery %d is lost", n)
 					}
