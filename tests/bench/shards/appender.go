@@ -31,7 +31,7 @@ type appender struct {
 	msg     nats.Msg
 	fence   bool
 	last    uint64 // fence: sequence that the next append must follow
-	flight  int    // bytes
+	oldest  uint64 // fence: first number without an answer
 }
 
 func newAppender(nc *nats.Conn, acked func(pending, uint64, error)) (*appender, error) {
@@ -62,15 +62,28 @@ func (a *appender) ack(m *nats.Msg) {
 	if err != nil {
 		return
 	}
+	seq, err := parseAck(m.Data)
 	a.mu.Lock()
 	p, ok := a.waiting[token]
 	delete(a.waiting, token)
-	a.mu.Unlock()
-	if !ok {
-		return
+	var implied []pending
+	if a.fence && err == nil {
+		// The server took this one behind its predecessors: they are stored too,
+		// although their PubAcks died with the leader that stored them.
+		for ; a.oldest < token; a.oldest++ {
+			if w, ok := a.waiting[a.oldest]; ok {
+				implied = append(implied, w)
+				delete(a.waiting, a.oldest)
+			}
+		}
 	}
-	seq, err := parseAck(m.Data)
-	a.acked(p, seq, err)
+	a.mu.Unlock()
+	for i, w := range implied {
+		a.acked(w, seq-uint64(len(implied)-i), nil)
+	}
+	if ok {
+		a.acked(p, seq, err)
+	}
 }
 
 // parseAck reads the sequence of {"stream":"X","seq":N,...} without decoding the rest.

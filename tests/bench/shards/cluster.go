@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -21,6 +23,14 @@ type cluster struct {
 
 func startCluster(c *cell) (*cluster, error) {
 	cl := &cluster{}
+	ports, err := freePorts(c.Replicas)
+	if err != nil {
+		return nil, err
+	}
+	routes := ""
+	for _, p := range ports {
+		routes += fmt.Sprintf("nats://127.0.0.1:%d,", p)
+	}
 	for i := range c.Replicas {
 		o := &server.Options{
 			ServerName: fmt.Sprintf("n%d", i), StoreDir: filepath.Join(c.Dir, fmt.Sprintf("n%d", i)),
@@ -30,40 +40,39 @@ func startCluster(c *cell) (*cluster, error) {
 		}
 		if c.Replicas > 1 {
 			o.DontListen, o.Host, o.Port = false, "127.0.0.1", server.RANDOM_PORT
-			o.Cluster = server.ClusterOpts{Name: "bench", Host: "127.0.0.1", Port: server.RANDOM_PORT}
-			if i > 0 {
-				o.Routes = server.RoutesFromStr("nats://" + cl.servers[0].ClusterAddr().String())
-			}
+			o.Cluster = server.ClusterOpts{Name: "bench", Host: "127.0.0.1", Port: ports[i], PoolSize: 3}
+			o.Routes = server.RoutesFromStr(strings.TrimSuffix(routes, ","))
 		}
-		cl.options = append(cl.options, o)
-		s, err := cl.start(o)
+		s, err := server.NewServer(o)
 		if err != nil {
 			return nil, err
 		}
+		s.Start()
+		cl.options = append(cl.options, o)
 		cl.servers = append(cl.servers, s)
 	}
 	return cl, cl.awaitReady()
 }
 
-func (cl *cluster) start(o *server.Options) (*server.Server, error) {
-	s, err := server.NewServer(o)
-	if err != nil {
-		return nil, err
+// freePorts finds ports that nobody uses: servers of a cluster must know each
+// other's before they start.
+func freePorts(n int) ([]int, error) {
+	var ports []int
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer l.Close()
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
 	}
-	s.Start()
-	if !s.ReadyForConnections(30 * time.Second) {
-		return nil, fmt.Errorf("server %s is not ready", o.ServerName)
-	}
-	return s, nil
+	return ports, nil
 }
 
 func (cl *cluster) awaitReady() error {
 	return poll(30*time.Second, "JetStream", func() bool {
 		for _, s := range cl.servers {
-			if len(cl.servers) > 1 && !s.JetStreamIsCurrent() {
-				return false
-			}
-			if !s.JetStreamEnabled() {
+			if !s.JetStreamEnabled() || !s.ReadyForConnections(time.Second) || len(cl.servers) > 1 && !s.JetStreamIsCurrent() {
 				return false
 			}
 		}

@@ -13,10 +13,12 @@ import (
 )
 
 const (
-	settleMax  = 512     // sequences in one settlement record
-	trimBytes  = 8 << 20 // dead bytes at the front before it is cut
-	windowMax  = 1000    // messages of a queue whose bodies stay in memory
-	recordOver = 30      // bytes the store adds to a record, without its subject
+	settleMax  = 4096      // sequences in one settlement record
+	settleMark = 1<<32 - 1 // first word of a settlement; a message's is its queue's number
+	epochMark  = 1<<32 - 2 // first word of an owner's first record
+	trimBytes  = 8 << 20   // dead bytes at the front before it is cut
+	windowMax  = 1000      // messages of a queue whose bodies stay in memory
+	recordOver = 30        // bytes the store adds to a record, without its subject
 )
 
 // journals is model J: limits streams with one writer each and no consumer.
@@ -30,13 +32,18 @@ type journals struct {
 
 // journal is one shard: its owner's index and the settlements on their way.
 type journal struct {
-	name    string
-	dir     string // blocks of the leader's store
-	trim    string
-	app     *appender
-	control *nats.Conn
-	window  window
-	com     *committer
+	name       string
+	dir        string // blocks of the leader's store
+	trim       string
+	oneSubject bool
+	app        *appender
+	control    *nats.Conn
+	window     window
+	com        *committer
+	read       *reader
+	failed     func(error)     // take-over: an append was refused
+	receipt    func(p pending) // take-over: the producer's receipt
+	stopped    atomic.Bool     // take-over: another owner may be at work
 
 	mu       sync.Mutex
 	base     uint64   // sequence of sizes[0]
@@ -55,9 +62,8 @@ type journal struct {
 // backlog is a queue's messages that nobody reads: sequences, and bodies while
 // the window has room.
 type backlog struct {
-	unread bool
 	seqs   []uint64
-	bodies [][]byte
+	bodies [][]byte // of the first of seqs
 }
 
 const alive = 1 << 31
@@ -69,7 +75,7 @@ func (m *journals) prepare() error {
 		name := journalName(i)
 		err := m.cl.createStream(jetstream.StreamConfig{
 			Name: name, Subjects: []string{name + ".>"}, Retention: jetstream.LimitsPolicy, Storage: jetstream.FileStorage,
-			Replicas: m.c.Replicas, AllowDirect: true, AllowAtomicPublish: m.c.Append == "atomic", MaxConsumers: -1,
+			Replicas: m.c.Replicas, AllowDirect: true, MaxConsumers: -1,
 		})
 		if err != nil {
 			return err
@@ -98,13 +104,18 @@ func openJournal(cl *cluster, c *cell, name string, com *committer, w window) (*
 		return nil, err
 	}
 	j := &journal{
-		name: name, control: control, com: com, window: w, base: 1, cut: 1, trim: c.Trim, index: map[*queue]*backlog{},
+		name: name, control: control, com: com, window: w, base: 1, cut: 1, trim: c.Trim, oneSubject: c.OneSubject, index: map[*queue]*backlog{},
 		dir: fmt.Sprintf("%s/n%d/jetstream/$G/streams/%s/msgs", c.Dir, at, name),
 	}
-	j.app, err = newAppender(nc, j.acked)
-	if err == nil {
-		j.app.fence = c.Fence
+	if j.app, err = newAppender(nc, j.acked); err != nil {
+		return nil, err
 	}
+	j.app.fence = c.Fence
+	reading, err := cl.connect(at) // its own: a batch is read on the connection's loop
+	if err != nil {
+		return nil, err
+	}
+	j.read, err = newReader(reading, name)
 	return j, err
 }
 
@@ -125,22 +136,80 @@ func (m *journals) clear(qs []*queue) error {
 	return poll(waitLimit, "first messages", func() bool { return m.gone() == int64(len(qs)) })
 }
 
+func (m *journals) leave(q *queue) error {
+	j := m.shards[q.shard]
+	j.mu.Lock()
+	j.index[q] = &backlog{}
+	j.mu.Unlock()
+	return nil
+}
+
+func (m *journals) drain(q *queue) error { return m.shards[q.shard].drain(q) }
+
+// drain delivers a backlog: first what is in memory, then chunks read back. The
+// next chunk is on its way while one is delivered.
+func (j *journal) drain(q *queue) error {
+	j.mu.Lock()
+	b := j.index[q]
+	bodies := b.bodies
+	j.mu.Unlock()
+	for i, body := range bodies {
+		q.sink(body, false)
+		j.settle(b.seqs[i])
+	}
+	for done := len(bodies); ; {
+		j.mu.Lock()
+		seqs := b.seqs[done:min(done+readChunk, len(b.seqs))]
+		if len(seqs) == 0 {
+			delete(j.index, q)
+			j.mu.Unlock()
+			return nil
+		}
+		j.mu.Unlock()
+		bodies, err := j.read.load(seqs)
+		if err != nil {
+			return err
+		}
+		for _, body := range bodies {
+			q.sink(body, false)
+		}
+		j.settle(seqs...)
+		done += len(seqs)
+	}
+}
+
 func (j *journal) send(q *queue, body []byte) error {
 	subject := j.name + ".m." + q.name
+	if j.oneSubject {
+		subject = j.name + ".r"
+	}
 	return j.app.append(subject, body, pending{q: q, body: body, size: recordOver + len(subject) + len(body)})
 }
 
 // acked is the appender's callback: after the group commit the record counts.
 func (j *journal) acked(p pending, seq uint64, err error) {
 	if err != nil {
-		fmt.Fprintln(os.Stderr, j.name, err)
-		os.Exit(1)
+		j.refuse(err)
+		return
 	}
 	j.com.add(committed{stream: j.name, done: j.stored, p: p, seq: seq})
 }
 
+// refuse is told of a failed append: the owner must not go on.
+func (j *journal) refuse(err error) {
+	if j.failed != nil {
+		j.failed(err)
+		return
+	}
+	fmt.Fprintln(os.Stderr, j.name, err)
+	os.Exit(1)
+}
+
 // stored makes a message visible, or its settlement final.
 func (j *journal) stored(p pending, seq uint64) {
+	if j.stopped.Load() {
+		return
+	}
 	if p.q == nil {
 		j.settledStored(p, seq)
 		return
@@ -149,7 +218,7 @@ func (j *journal) stored(p pending, seq uint64) {
 	j.note(seq, uint32(p.size)|alive)
 	j.live++
 	b := j.index[p.q]
-	if b != nil && b.unread {
+	if b != nil {
 		b.seqs = append(b.seqs, seq)
 		if len(b.bodies) < windowMax && len(b.bodies) == len(b.seqs)-1 {
 			b.bodies = append(b.bodies, p.body)
@@ -159,7 +228,10 @@ func (j *journal) stored(p pending, seq uint64) {
 	if j.window != nil {
 		<-j.window
 	}
-	if b == nil || !b.unread {
+	if j.receipt != nil {
+		j.receipt(p)
+	}
+	if b == nil {
 		p.q.sink(p.body, false)
 		j.settle(seq)
 	}
@@ -190,7 +262,7 @@ func (j *journal) flush() {
 	n := min(len(j.settling), settleMax)
 	batch := slices.Clone(j.settling[:n])
 	j.settling = append(j.settling[:0], j.settling[n:]...)
-	body := make([]byte, 0, 8*n)
+	body := binary.LittleEndian.AppendUint32(make([]byte, 0, 4+8*n), settleMark)
 	for _, s := range batch {
 		body = binary.LittleEndian.AppendUint64(body, s)
 	}
@@ -247,7 +319,7 @@ func (j *journal) purge(seq uint64) {
 	if err == nil && seq > j.cut {
 		err = api(j.control, "STREAM.PURGE."+j.name, map[string]any{"seq": seq}, nil)
 	}
-	if err != nil {
+	if err != nil && !j.control.IsClosed() {
 		fmt.Fprintln(os.Stderr, "purge:", err)
 	}
 	j.mu.Lock()

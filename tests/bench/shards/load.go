@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +18,8 @@ type queue struct {
 	shard int
 	sent  uint64 // numbers given out; owned by the producer
 
+	timed bool // the sink keeps latencies
+
 	mu     sync.Mutex
 	next   uint64 // number the sink expects
 	counts *counts
@@ -25,6 +28,22 @@ type queue struct {
 // counts is what all sinks saw.
 type counts struct {
 	sunk, doubled, flagged, reordered atomic.Int64
+
+	mu        sync.Mutex
+	latencies []time.Duration // of queues that are timed
+}
+
+// takeLatencies returns the median and the 99th percentile in ms, and forgets them.
+func (c *counts) takeLatencies() (p50, p99 float64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l := c.latencies
+	c.latencies = nil
+	if len(l) == 0 {
+		return 0, 0
+	}
+	slices.Sort(l)
+	return l[len(l)/2].Seconds() * 1e3, l[len(l)*99/100].Seconds() * 1e3
 }
 
 // newQueues makes n queues; the first are the busy ones.
@@ -41,16 +60,20 @@ func newQueues(n, shards int, c *counts) []*queue {
 
 // body is the next message of the queue's producer.
 func (q *queue) body(size int) []byte {
-	b := make([]byte, max(size, 12))
+	b := make([]byte, max(size, 20))
 	binary.LittleEndian.PutUint32(b, q.id)
 	binary.LittleEndian.PutUint64(b[4:], q.sent)
+	binary.LittleEndian.PutUint64(b[12:], uint64(time.Now().UnixNano()))
 	q.sent++
 	return b
 }
 
+// number is a message's place among its producer's.
+func number(body []byte) uint64 { return binary.LittleEndian.Uint64(body[4:]) }
+
 // sink takes a delivery. Redelivered says that the owner flagged it.
 func (q *queue) sink(body []byte, redelivered bool) {
-	n := binary.LittleEndian.Uint64(body[4:])
+	n := number(body)
 	q.mu.Lock()
 	switch {
 	case n == q.next:
@@ -66,6 +89,11 @@ func (q *queue) sink(body []byte, redelivered bool) {
 		q.next = n + 1
 	}
 	q.mu.Unlock()
+	if q.timed {
+		q.counts.mu.Lock()
+		q.counts.latencies = append(q.counts.latencies, time.Since(time.Unix(0, int64(binary.LittleEndian.Uint64(body[12:])))))
+		q.counts.mu.Unlock()
+	}
 }
 
 // model is one way to keep queues in streams.
@@ -80,6 +108,10 @@ type model interface {
 	gone() int64
 	// empty reports whether the streams hold nothing alive.
 	empty() bool
+	// leave says that nobody reads the queue until drain.
+	leave(q *queue) error
+	// drain reads the queue's backlog from here on.
+	drain(q *queue) error
 	// clear forgets what the existing queues held.
 	clear(qs []*queue) error
 }

@@ -29,7 +29,7 @@ type cell struct {
 	Commit     string        // "", "syncfs" or "fdatasync": group commit after PubAcks (R1)
 	Fence      bool          // J: every append expects the last sequence
 	Trim       string        // J: "block" or "any": where the front may be cut
-	Append     string        // J: "plain", "fast" (ingest) or "atomic" (batches of 100)
+	OneSubject bool          // J: all records of a shard have one subject
 	Size       int           // message bytes
 	Window     int           // sends without a receipt, over all shards
 	Backlog    int           // messages of the unread queue or of the replayed journal
@@ -162,10 +162,16 @@ func (c *cell) label() string {
 	if c.SyncAlways {
 		parts = append(parts, "sync")
 	}
-	for _, s := range []string{c.Commit, c.Append, c.Event, c.Trim} {
+	for _, s := range []string{c.Commit, c.Event, c.Trim} {
 		if s != "" {
 			parts = append(parts, s)
 		}
+	}
+	if c.OneSubject {
+		parts = append(parts, "1subj")
+	}
+	if c.Existing != 6000 {
+		parts = append(parts, "existing="+strconv.Itoa(c.Existing))
 	}
 	if c.Fence {
 		parts = append(parts, "fence")

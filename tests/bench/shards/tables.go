@@ -27,8 +27,82 @@ type tableFunc func() []cell
 func tables() map[string]tableFunc {
 	return map[string]tableFunc{
 		"first": func() []cell { return grid([]int{1, 1000}, []int{4}) },
-		"rate":  func() []cell { return grid([]int{1, 10, 100, 1000}, []int{1, 4, 8}) },
+		"backlog": func() []cell {
+			var cells []cell
+			for _, m := range []string{"S", "D", "J"} {
+				c := base(m, 4, 10)
+				c.Test, c.Backlog, c.Size = "backlog", 1_000_000, 256
+				cells = append(cells, c)
+			}
+			return cells
+		},
+		"fence": func() []cell { return []cell{probe("fence", 1, 1, 0, 1), probe("fence", 3, 1, 0, 1)} },
+		"read":  func() []cell { return []cell{probe("read", 1, 1, 200_000, 1024), probe("read", 1, 125, 200_000, 1024)} },
+		"trim": func() []cell {
+			a, b := probe("trim", 1, 10, 1_000_000, 256), probe("trim", 1, 10, 1_000_000, 256)
+			b.Trim = "block"
+			return []cell{a, b}
+		},
+		"replay": func() []cell {
+			return []cell{probe("replay", 1, 1000, 1_000_000, 256), probe("replay", 1, 1000, 1_000_000, 1024)}
+		},
+		"takeover": func() []cell {
+			var cells []cell
+			for _, event := range []string{"stepdown", "shutdown"} {
+				for _, sync := range []bool{false, true} {
+					c := probe("takeover", 3, 10, 0, 1024)
+					c.Event, c.SyncAlways, c.Fence = event, sync, true
+					cells = append(cells, c)
+				}
+			}
+			return cells
+		},
+		"r3": func() []cell {
+			var cells []cell
+			for _, sync := range []bool{false, true} {
+				for _, c := range grid([]int{1, 1000}, []int{1, 4}) {
+					if c.Shards == 32 {
+						continue
+					}
+					c.Replicas, c.SyncAlways = 3, sync
+					cells = append(cells, c)
+				}
+			}
+			return cells
+		},
+		"commit": func() []cell {
+			var cells []cell
+			for _, mode := range []string{"", "fdatasync", "syncfs"} {
+				for _, n := range []int{1, 4, 8, 16} {
+					c := base("J", n, 1000)
+					c.Commit = mode
+					cells = append(cells, c)
+				}
+				c := base("D", 4, 1000)
+				c.Commit = mode
+				cells = append(cells, c)
+			}
+			return cells
+		},
+		"variants": func() []cell {
+			plain := base("J", 4, 1000)
+			fence, one, block, many := plain, plain, plain, plain
+			fence.Fence, one.OneSubject, block.Trim, many.Existing = true, true, "block", 100_000
+			manyOne := many
+			manyOne.OneSubject = true
+			r3, r3fence := base("J", 1, 10), base("J", 1, 10)
+			r3.Replicas, r3fence.Replicas, r3fence.Fence = 3, 3, true
+			return []cell{plain, fence, one, block, many, manyOne, r3, r3fence}
+		},
+		"rate": func() []cell { return grid([]int{1, 10, 100, 1000}, []int{1, 4, 8}) },
 	}
+}
+
+// probe is a cell of one journal.
+func probe(test string, replicas, queues, backlog, size int) cell {
+	c := base("J", 1, queues)
+	c.Test, c.Replicas, c.Backlog, c.Size = test, replicas, backlog, size
+	return c
 }
 
 // grid is every model at every count of queues and shards; S also with 32 shards.

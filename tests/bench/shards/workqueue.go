@@ -42,6 +42,7 @@ type workShard struct {
 	mu      sync.Mutex
 	pullers []*puller
 	parked  *park
+	unread  *queue // D: parked until drained
 }
 
 // puller asks for the messages of one durable and asks again when half is used up.
@@ -144,8 +145,10 @@ func (p *puller) deliver(msg *nats.Msg) {
 	q := p.q
 	if q == nil {
 		q = p.ws.queue(msg.Subject)
-		if p.ws.parked != nil && p.ws.parked.takes(q) {
-			p.ws.parked.park(q, msg)
+		if p.ws.parks(q) {
+			if err := p.ws.parked.add(q, msg); err != nil {
+				fmt.Fprintln(os.Stderr, "park:", err)
+			}
 			return
 		}
 	}
@@ -191,6 +194,42 @@ func (ws *workShard) acked(p pending, seq uint64, err error) {
 		os.Exit(1)
 	}
 	ws.m.com.add(committed{stream: ws.name, p: p, seq: seq, done: func(pending, uint64) { <-ws.window }})
+}
+
+// leave: S has no durable for the queue, D parks what comes.
+func (m *workQueues) leave(q *queue) error {
+	if m.c.Model == "S" {
+		return nil
+	}
+	ws := m.shards[q.shard]
+	k, err := newPark(m.cl, m.c, ws)
+	if err != nil {
+		return err
+	}
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	ws.parked, ws.unread = k, q
+	return nil
+}
+
+func (ws *workShard) parks(q *queue) bool {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	return ws.unread == q
+}
+
+func (m *workQueues) drain(q *queue) error {
+	ws := m.shards[q.shard]
+	if m.c.Model == "S" {
+		return ws.durable(fmt.Sprintf("q%d", q.id), ws.name+".m."+q.name, q, 2000)
+	}
+	if err := ws.parked.drain(q); err != nil {
+		return err
+	}
+	ws.mu.Lock()
+	ws.unread = nil
+	ws.mu.Unlock()
+	return nil
 }
 
 func (m *workQueues) gone() int64 { return m.goneN.Load() }
