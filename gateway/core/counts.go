@@ -55,3 +55,17 @@ func (b *Broker) Stats() Stats {
 	}
 	return st
 }
+
+// Depth is how many messages a queue holds, waiting, in flight or on their way to
+// the dead-letter queue.
+func (b *Broker) Depth(name string) int {
+	s := b.shardOf(name)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	q := s.queues[name]
+	if q == nil {
+		return 0
+	}
+	st := q.Stats()
+	return st.Waiting + st.InFlight + st.Dying
+}

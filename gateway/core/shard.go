@@ -63,7 +63,7 @@ type queue struct {
 	spilling int
 	// journaled, memory and loaded are the bytes last seen by account.
 	journaled, memory, loaded int64
-	idle              int // sweeps without any use
+	idle                      int // sweeps without any use
 	// handed is the highest sequence that was handed out, listed whether the queue is in handing.
 	handed uint64
 	listed bool
