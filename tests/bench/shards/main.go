@@ -19,7 +19,7 @@ import (
 
 // cell is one point of a table.
 type cell struct {
-	Test       string        // rate, backlog, replay, takeover, fence, read, trim
+	Test       string        // rate, backlog, replay, takeover, fence, read, trim or cut
 	Model      string        // S, D or J
 	Shards     int           // streams
 	Queues     int           // busy queues
@@ -102,6 +102,8 @@ func (c *cell) run() (result, error) {
 		return runFence(c)
 	case "read":
 		return runRead(c)
+	case "cut":
+		return runCut(c)
 	case "trim":
 		return runTrim(c)
 	}

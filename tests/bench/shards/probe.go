@@ -284,3 +284,52 @@ func diskUse(dir string) (blocks int, mb float64) {
 	}
 	return len(list), mb
 }
+
+// runCut plays a power cut that kept the stream's index but not the newest
+// block's tail: the server remembers the last sequence and goes on behind it.
+func runCut(c *cell) (result, error) {
+	cl, m, err := lone(c)
+	if err != nil {
+		return result{}, err
+	}
+	if _, err := fill(c, m, c.Backlog); err != nil {
+		return result{}, err
+	}
+	j := m.shards[0]
+	cl.close() // writes index.db
+	blocks, err := blockFiles(j.dir)
+	if err != nil {
+		return result{}, err
+	}
+	newest := fmt.Sprintf("%s/%d.blk", j.dir, blocks[len(blocks)-1])
+	st, err := os.Stat(newest)
+	if err != nil {
+		return result{}, err
+	}
+	if err := os.Truncate(newest, st.Size()-int64(10*c.Size)); err != nil {
+		return result{}, err
+	}
+	if _, err := restart(cl, j); err != nil {
+		return result{}, err
+	}
+	defer cl.close()
+	nc, err := cl.connect(0)
+	if err != nil {
+		return result{}, err
+	}
+	answer, err := nc.Request(j.name+".m.after", []byte("after the cut"), readTimeout)
+	if err != nil {
+		return result{}, err
+	}
+	next, err := parseAck(answer.Data)
+	if err != nil {
+		return result{}, err
+	}
+	im := newImage()
+	if _, err := replay(nc, j.name, 1, next, im.record); err != nil {
+		return result{}, err
+	}
+	return result{Extra: map[string]float64{
+		"stored": float64(c.Backlog), "readable": float64(len(im.live) - 1), "next_seq": float64(next), "holes": float64(im.holes),
+	}}, nil
+}

@@ -36,6 +36,7 @@ func tables() map[string]tableFunc {
 			}
 			return cells
 		},
+		"cut":   func() []cell { return []cell{probe("cut", 1, 1, 10_000, 256)} },
 		"fence": func() []cell { return []cell{probe("fence", 1, 1, 0, 1), probe("fence", 3, 1, 0, 1)} },
 		"read":  func() []cell { return []cell{probe("read", 1, 1, 200_000, 1024), probe("read", 1, 125, 200_000, 1024)} },
 		"trim": func() []cell {
