@@ -12,6 +12,7 @@ func (q *Queue) audit(t require.TestingT, now int64) map[uint64]*line {
 		l.audit(t)
 		l.all(func(e *Entry) bool {
 			ensure(t, places[e.Tag] == nil, "an entry is in two places")
+			ensure(t, e.Seq != 0 || e.Message != nil, "a memory-only message lost its body")
 			places[e.Tag] = l
 			return true
 		})
@@ -24,7 +25,6 @@ func (q *Queue) audit(t require.TestingT, now int64) map[uint64]*line {
 	q.waiting.all(func(e *Entry) bool {
 		switch {
 		case e.Seq == 0:
-			ensure(t, e.Message != nil, "a memory-only message lost its body")
 		case e.Message != nil:
 			held++
 			bytes += int64(e.Size)

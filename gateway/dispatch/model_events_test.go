@@ -18,11 +18,11 @@ type happening struct {
 // last, so those that are seldom possible come first, and last what makes them possible.
 func (m *model) events() []happening {
 	return []happening{
+		{"ack stranger", m.ackStranger},
+		{"ack twice", m.ackTwice},
 		{"nack", m.nack},
 		{"release", m.release},
 		{"ack one", func(t *rapid.T) { m.ackSome(t, 1) }},
-		{"ack stranger", m.ackStranger},
-		{"ack twice", m.ackTwice},
 		{"ack many", func(t *rapid.T) { m.ackSome(t, 9) }},
 		{"loaded", func(t *rapid.T) { m.loaded(t, false) }},
 		{"loaded gone", func(t *rapid.T) { m.loaded(t, true) }},
@@ -143,7 +143,7 @@ func (m *model) loaded(t *rapid.T, withGone bool) {
 		if withGone && rapid.Bool().Draw(t, "gone") {
 			delete(m.journal.tags, seq)
 			if e.place == waiting {
-				e.place = gone
+				e.place, m.left = gone, true
 			} else { // it died meanwhile; then its record matters no more
 				m.journal.tags[seq] = e.tag
 			}

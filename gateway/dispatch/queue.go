@@ -131,7 +131,8 @@ func (q *Queue) Nack(id SubID, tags []uint64, now int64, fx *Effects) error {
 
 // Release puts single deliveries back in their places while the subscription
 // lives; redelivered says that they count as handed out. Errors as for Ack. The
-// subscription may get them again at once.
+// subscription may get them again at once. Those that were not taken yet must be
+// reported by Taken all the same.
 func (q *Queue) Release(id SubID, tags []uint64, redelivered bool, now int64, fx *Effects) error {
 	s, err := q.holder(id, tags)
 	if err != nil {

@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"math/rand/v2"
 	"runtime"
 	"testing"
 	"unsafe"
@@ -38,6 +39,50 @@ func BenchmarkStoredDeliverAck(b *testing.B) {
 				tags = append(tags[:0], tags[bench.batch:]...)
 			}
 		})
+	}
+}
+
+// BenchmarkAckAnyOrder acknowledges at random among ten thousand in flight.
+func BenchmarkAckAnyOrder(b *testing.B) {
+	const depth = 10_000
+	q := NewQueue(Config{WindowMessages: 1024, WindowBytes: 8 << 20})
+	var fx Effects
+	q.Subscribe(1, depth, 0, &fx)
+	m := &gateway.Message{Persistent: true}
+	next := uint64(0)
+	store := func() uint64 {
+		next++
+		q.Stored(Entry{Tag: next, Seq: next, Message: m, Size: 164}, 1, &fx)
+		return next
+	}
+	held := make([]uint64, depth)
+	for i := range held {
+		held[i] = store()
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	b.ReportAllocs()
+	for b.Loop() {
+		fx.Reset()
+		i := random.IntN(depth)
+		if err := q.Ack(1, held[i:i+1], 1, &fx); err != nil {
+			b.Fatal(err)
+		}
+		held[i] = store()
+	}
+}
+
+// BenchmarkTickBacklog is the sweep of a million waiting messages without expiry.
+func BenchmarkTickBacklog(b *testing.B) {
+	q := NewQueue(Config{WindowMessages: 1024, WindowBytes: 8 << 20})
+	var fx Effects
+	for i := range uint64(1_000_000) {
+		q.Stored(Entry{Tag: i + 1, Seq: i + 1, Size: 164}, 1, &fx)
+	}
+	for b.Loop() {
+		q.Tick(2, &fx)
+		if low, ok := q.LowestSeq(); !ok || low != 1 {
+			b.Fatal("lost the front")
+		}
 	}
 }
 
@@ -91,7 +136,7 @@ func heap() int64 {
 // Six thousand queues exist; most are empty.
 func TestIdleQueueIsSmall(t *testing.T) {
 	require.LessOrEqual(t, int(unsafe.Sizeof(Entry{})), 40)
-	const queues = 1000
+	const queues = 100
 	all := make([]*Queue, queues)
 	before := heap()
 	var fx Effects

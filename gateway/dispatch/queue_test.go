@@ -75,6 +75,10 @@ func TestReturnsAreLoadedByTheBatch(t *testing.T) {
 	}
 	require.Len(t, fx.Deliver, prefetch)
 	require.Equal(t, window, q.Stats().Loaded)
+	q.subs[1].inFlight.all(func(e *Entry) bool {
+		require.Nil(t, e.Message, "in flight no body is kept that the journal has")
+		return true
+	})
 	q.Unsubscribe(1, nil, 1, &fx)
 	fx.Reset()
 	q.Subscribe(2, 10*prefetch, 1, &fx)
