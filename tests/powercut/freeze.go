@@ -19,6 +19,7 @@ import (
 type Process struct {
 	cmd   *exec.Cmd
 	stdin io.Closer
+	ended chan struct{} // closed when it has ended and was waited for
 }
 
 // StartWriter starts this test binary again as a writer.
@@ -46,7 +47,22 @@ func Run(cmd *exec.Cmd) (*Process, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	return &Process{cmd, stdin}, nil
+	p := &Process{cmd, stdin, make(chan struct{})}
+	go func() { // ends with the process, which Kill waits for
+		_ = cmd.Wait()
+		close(p.ended)
+	}()
+	return p, nil
+}
+
+// AwaitEnd waits until the process has ended by itself, and says whether it did in time.
+func (p *Process) AwaitEnd(within time.Duration) bool {
+	select {
+	case <-p.ended:
+		return true
+	case <-time.After(within):
+		return false
+	}
 }
 
 // Freeze stops every thread of the process and returns when all stand still. A system call under way is ended first.
@@ -89,5 +105,5 @@ func (p *Process) Thaw() error { return p.cmd.Process.Signal(syscall.SIGCONT) }
 func (p *Process) Kill() {
 	_ = p.cmd.Process.Kill()
 	_ = p.stdin.Close()
-	_ = p.cmd.Wait()
+	<-p.ended
 }

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -191,6 +192,9 @@ func (w *writer) write(ctx context.Context, rng *rand.Rand, acks chan<- pending)
 	return ctx.Err()
 }
 
+// silence is how long a server may owe an answer; with a failed disk it gives none. It must bear being frozen and thawed.
+const silence = 10 * time.Second
+
 type pending struct {
 	id     uint64
 	future nats.PubAckFuture
@@ -206,6 +210,8 @@ func (w *writer) collect(acks <-chan pending) error {
 			w.log.Dirty()
 		case err := <-p.future.Err():
 			return err
+		case <-time.After(silence):
+			return errors.New("the server does not answer any more")
 		}
 	}
 	return nil
