@@ -264,6 +264,19 @@ func TestNonPersistentMessagesAreWrittenDownByAStopInOrder(t *testing.T) {
 	require.Equal(t, append(numbers(0, 20), "persistent"), bodies(c.next(21)))
 }
 
+func TestNonPersistentMessagesKeepTheirRedeliveryCountsOverAStopInOrder(t *testing.T) {
+	w := newWorld(t)
+	s := w.session()
+	w.send(s, queue("q"), false, numbers(0, 4)...)
+	w.subscribe(s, queue("q"), 2, false).next(2)
+	w.restart()
+	again := w.subscribe(w.session(), queue("q"), 100, false).next(4)
+	require.Equal(t, numbers(0, 4), bodies(again))
+	for i, d := range again {
+		require.Equal(t, i < 2, d.Redeliveries > 0, "message %d", i)
+	}
+}
+
 func TestNonPersistentMessagesSpillInOrder(t *testing.T) {
 	w := newWorld(t, func(c *core.Config) { c.QueueMemory = 2000 })
 	s := w.session()

@@ -220,29 +220,48 @@ func (b *Broker) repeatTransactions(ctx context.Context, found []*replay) error 
 	var parts sync.WaitGroup
 	var mu sync.Mutex
 	var failed error
-	for i, r := range found {
-		for id, p := range r.prepared {
-			for k, m := range p.messages {
-				if missing[partName(id, k)] == nil {
-					continue
+	for _, t := range inOrder(found) {
+		for k, m := range t.messages {
+			if missing[partName(t.id, k)] == nil {
+				continue
+			}
+			parts.Add(1)
+			b.appendPart(t.id, k, m, func(err error) {
+				mu.Lock()
+				defer mu.Unlock()
+				if err != nil {
+					failed = err
 				}
-				parts.Add(1)
-				b.appendPart(id, k, m, func(err error) {
-					mu.Lock()
-					defer mu.Unlock()
-					if err != nil {
-						failed = err
-					}
-					parts.Done()
-				})
-			}
-			parts.Wait()
-			if failed != nil {
-				return fmt.Errorf("carrying out an interrupted transaction: %w", failed)
-			}
-			b.cfg.Logger.Info("an interrupted transaction was carried out", "transaction", id)
-			b.shards[i].finish(id, p.seq)
+				parts.Done()
+			})
 		}
+		parts.Wait()
+		if failed != nil {
+			return fmt.Errorf("carrying out an interrupted transaction: %w", failed)
+		}
+		b.cfg.Logger.Info("an interrupted transaction was carried out", "transaction", t.id)
+		b.shards[t.shard].finish(t.id, t.seq)
 	}
 	return nil
+}
+
+// interrupted is a transaction that is to be carried out again.
+type interrupted struct {
+	preparedAt
+	id    string
+	shard int
+}
+
+// inOrder lists interrupted transactions, those of one session as it committed
+// them: each may have been prepared in another journal, so that only the number in the id tells.
+func inOrder(found []*replay) (all []interrupted) {
+	for i, r := range found {
+		for id, p := range r.prepared {
+			all = append(all, interrupted{p, id, i})
+		}
+	}
+	slices.SortFunc(all, func(a, b interrupted) int {
+		return cmp.Or(cmp.Compare(transactionNumber(a.id), transactionNumber(b.id)), cmp.Compare(a.id, b.id))
+	})
+	return all
 }

@@ -51,8 +51,10 @@ type arrival struct {
 	token  uint64
 	// then, if not nil, runs instead of the completion.
 	then func(seq uint64, err error)
-	// memory, if not 0, is the tag of the entry that is written down.
-	memory uint64
+	// memory, if not 0, is the tag of the entry that is written down, and
+	// redeliveries what its message cannot say.
+	memory       uint64
+	redeliveries uint32
 }
 
 func (a *arrival) append() {
@@ -73,6 +75,9 @@ func (a *arrival) Appended(seq uint64, err error) {
 	if err == nil && a.memory != 0 {
 		q.Moved(a.memory, seq)
 		s.setOrder(seq, a.record.Order)
+		if a.redeliveries > 0 {
+			s.marking = append(s.marking, gateway.Mark{Seq: seq, Redeliveries: a.redeliveries})
+		}
 		s.account(q)
 	} else if err == nil {
 		s.store(q, m, seq)
@@ -147,7 +152,7 @@ func (s *shard) writeDown() {
 	s.mu.Lock()
 	for _, q := range s.queues {
 		q.Memory(func(e dispatch.Entry, before uint64) {
-			a := &arrival{shard: s, memory: e.Tag, record: gateway.Record{Type: gateway.RecordMessage, Message: e.Message, Relaxed: true}}
+			a := &arrival{shard: s, memory: e.Tag, redeliveries: e.Redeliveries, record: gateway.Record{Type: gateway.RecordMessage, Message: e.Message, Relaxed: true}}
 			if before != 0 { // just before the next message that the journal has
 				a.record.Order = s.order(before) - 1
 			}

@@ -3,6 +3,7 @@ package core
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/sluice-mq/sluice/gateway"
@@ -111,7 +112,7 @@ func (t *commitment) begin() {
 		a.append()
 		return
 	}
-	t.id = t.session.ids + "tx" + strconv.FormatUint(t.session.sent.Add(1), 10)
+	t.id = t.session.ids + transactionMark + strconv.FormatUint(t.session.sent.Add(1), 10)
 	t.record = gateway.Record{Type: gateway.RecordPrepare, Transaction: t.id, Messages: t.stored}
 	b.arriving.Add(1)
 	t.coordinator.journal.Append(&t.record, t)
@@ -161,6 +162,19 @@ func (b *Broker) appendPart(id string, i int, m *gateway.Message, then func(erro
 	a := &arrival{shard: b.shardOf(m.Destination.Name), record: gateway.Record{Type: gateway.RecordMessage, Message: m, Transaction: partName(id, i)}}
 	a.then = func(_ uint64, err error) { then(err) }
 	a.append()
+}
+
+// transactionMark stands between the session's id and the number of a transaction in its id.
+const transactionMark = "tx"
+
+// transactionNumber is the number in a transaction's id; it grows within a session.
+func transactionNumber(id string) uint64 {
+	i := strings.LastIndex(id, transactionMark)
+	if i < 0 {
+		return 0
+	}
+	n, _ := strconv.ParseUint(id[i+len(transactionMark):], 10, 64)
+	return n
 }
 
 func partName(id string, i int) string { return fmt.Sprintf("%s/%d", id, i) }

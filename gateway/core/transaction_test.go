@@ -1,6 +1,7 @@
 package core_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -103,4 +104,28 @@ func TestInterruptedTransactionIsCarriedOutByTheNextStart(t *testing.T) {
 			w.stop()
 		}
 	}
+}
+
+// Transactions of one session may be prepared in different journals: what a crash
+// left of them is carried out in the order of the session.
+func TestInterruptedTransactionsAreCarriedOutInTheirOrder(t *testing.T) {
+	const count = 24
+	disk := gatewaytest.NewDisk(3)
+	store := gatewaytest.NewMemory(disk)
+	var got gatewaytest.Answer
+	var want []string
+	for i := range count {
+		want = append(want, fmt.Sprint(i))
+		m := message(queue("q"), fmt.Sprint(i), true)
+		m.ID = fmt.Sprintf("ID:n1-1-1-0:1:-1:1:%d", i)
+		store.Journal(2-i%3).Append(&gateway.Record{
+			Type: gateway.RecordPrepare, Transaction: fmt.Sprintf("ID:n1-1-1-0:1:-1:1:tx%d", i), Messages: []*gateway.Message{m},
+		}, &got)
+	}
+	got.Await(t, count)
+	store.Close()
+	w := &world{T: t, disk: disk}
+	w.start()
+	t.Cleanup(w.stop)
+	require.Equal(t, want, bodies(w.subscribe(w.session(), queue("q"), 100, false).next(count)))
 }
