@@ -1,0 +1,112 @@
+package faults
+
+import (
+	"encoding/json"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-mq/sluice/tests/node"
+)
+
+func TestMain(m *testing.M) { os.Exit(node.Run(m)) }
+
+// soon is how long anything may take before a test fails.
+const soon = 30 * time.Second
+
+// rounds is how often a fault is made: fallback, or what SLUICE_FAULT_ROUNDS says.
+func rounds(t *testing.T, fallback int) int {
+	text := os.Getenv("SLUICE_FAULT_ROUNDS")
+	if text == "" {
+		return fallback
+	}
+	n, err := strconv.Atoi(text)
+	require.NoError(t, err, "SLUICE_FAULT_ROUNDS")
+	return n
+}
+
+// chance makes a test's random numbers, the same again with SLUICE_FAULT_SEED.
+func chance(t *testing.T) *rand.Rand {
+	seed := uint64(time.Now().UnixNano())
+	if text := os.Getenv("SLUICE_FAULT_SEED"); text != "" {
+		var err error
+		seed, err = strconv.ParseUint(text, 10, 64)
+		require.NoError(t, err, "SLUICE_FAULT_SEED")
+	}
+	t.Logf("SLUICE_FAULT_SEED=%d", seed)
+	return rand.New(rand.NewPCG(seed, 0))
+}
+
+// await polls until something holds.
+func await(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(soon)
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		if time.Now().After(deadline) {
+			t.Fatalf("this did not come to pass within %v: %s", soon, what)
+		}
+		<-tick.C
+	}
+}
+
+// dataDir is where a node that was ready once keeps its store.
+func dataDir(t *testing.T, n *node.Node) string {
+	t.Helper()
+	for line := range strings.Lines(n.Log()) {
+		var ready struct {
+			Msg     string
+			DataDir string `json:"data_dir"`
+		}
+		if json.Unmarshal([]byte(line), &ready) == nil && ready.Msg == "ready" {
+			return ready.DataDir
+		}
+	}
+	t.Fatalf("no ready line in %s", n.Log())
+	return ""
+}
+
+// mark is what marks.json says of one journal.
+type mark struct{ Low, Last uint64 }
+
+func marks(t *testing.T, dir string) (all []mark) {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(dir, "marks.json"))
+	if os.IsNotExist(err) {
+		return nil
+	}
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(b, &all))
+	return all
+}
+
+// used is how many bytes the files below a directory take on disk.
+func used(t *testing.T, dir string) (bytes int64) {
+	t.Helper()
+	require.NoError(t, filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return ignoreGone(err)
+		}
+		info, err := d.Info()
+		if err == nil {
+			bytes += info.Size()
+		}
+		return ignoreGone(err)
+	}))
+	return bytes
+}
+
+// ignoreGone forgives files that went while one looked.
+func ignoreGone(err error) error {
+	if os.IsNotExist(err) {
+		return nil
+	}
+	return err
+}
