@@ -60,7 +60,7 @@ func (c *conn) acknowledged(h gateway.Header, command string, tx *transaction, n
 	if c.version == wire.V12 {
 		id, ok := h.Get("id")
 		if !ok {
-			return "null", nil, nil, nil
+			return "", nil, nil, invalid("%s", withoutAckID(nack))
 		}
 		name = id
 		s, index = c.byAckID(id)
@@ -84,6 +84,14 @@ func (c *conn) acknowledged(h gateway.Header, command string, tx *transaction, n
 		return name, nil, nil, nil
 	}
 	return name, s, tags, nil
+}
+
+// withoutAckID are ActiveMQ's words.
+func withoutAckID(nack bool) string {
+	if nack {
+		return "NACK received without an ack header to acknowledge!"
+	}
+	return "ACK received without a ack id for acknowledge!"
 }
 
 // namedBefore12 reads the headers of STOMP 1.0 and 1.1: the message-id and the

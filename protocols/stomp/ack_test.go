@@ -67,7 +67,9 @@ func TestB4Row98Ack12NeedsID(t *testing.T) {
 	c := subscribed(t, s, "1.2", "ack:client\n")
 	m := c.expect("MESSAGE")
 	c.send("ACK\nsubscription:0\nmessage-id:" + m.get("message-id") + "\n\n^")
-	c.expectError("Unexpected ACK received for message-id [null]")
+	c.expectError("ACK received without a ack id for acknowledge!")
+	c.send("NACK\nsubscription:0\nmessage-id:" + m.get("message-id") + "\n\n^")
+	c.expectError("NACK received without an ack header to acknowledge!")
 	c.settle("ACK\nid:" + m.get("ack") + "\nreceipt:settled\n\n^")
 	for _, id := range []string{m.get("ack"), "1-99", "9-0", "x", "", "1-x", "18446744073709551616-0"} {
 		c.send("ACK\nid:" + id + "\n\n^")

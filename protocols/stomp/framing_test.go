@@ -137,7 +137,7 @@ func TestA1BytesOrText(t *testing.T) {
 	}
 	c := login(t, start(t, newFakeBroker()), "1.1")
 	c.send("SEND\ndestination:/queue/a\namq-msg-type:map\nreceipt:r\n\nhi^")
-	require.Equal(t, "r", c.expectError("Invalid value for the amq-msg-type header: map").get("receipt-id"))
+	require.Equal(t, "r", c.expectError("Unsupported message type 'map'").get("receipt-id"))
 	c.expectAlive()
 }
 

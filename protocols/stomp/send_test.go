@@ -195,7 +195,7 @@ func TestB3Rows90And91BadDestinations(t *testing.T) {
 		}
 	}
 	c.send("SUBSCRIBE\nid:1\n\n^")
-	c.expectError("SUBSCRIBE received without a Destination specified!")
+	c.expectError("Invalid empty or 'null' Destination header")
 	c.expectAlive()
 }
 

@@ -45,10 +45,7 @@ func (c *conn) wanted(f *wire.Frame) (*subscription, gateway.SubscribeOptions, e
 	if !hasID && c.version != wire.V10 {
 		return nil, none, invalid("SUBSCRIBE received without a subscription id!")
 	}
-	to, ok := f.Header.Get("destination")
-	if !ok {
-		return nil, none, invalid("SUBSCRIBE received without a Destination specified!")
-	}
+	to, _ := f.Header.Get("destination")
 	d, extra, err := parseDestination(to)
 	if err == nil {
 		err = supported(f.Header)

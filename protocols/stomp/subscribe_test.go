@@ -175,7 +175,7 @@ func TestB4Rows118And124Unsubscribe(t *testing.T) {
 		c.send("UNSUBSCRIBE\n" + unsubscribe + "receipt:r\n\n^")
 		require.Equal(t, "r", c.expectError("No subscription matched.").get("receipt-id"))
 		c.send("UNSUBSCRIBE\n\n^")
-		c.expectError("Must specify the subscription id or the destination you are unsubscribing from")
+		c.expectError("Must specify the subscriptionId or the destination you are unsubscribing from")
 		c.expectAlive()
 	}
 }

@@ -35,7 +35,7 @@ func messageOf(f *wire.Frame, d gateway.Destination) (*gateway.Message, error) {
 	case strings.EqualFold(kind, "bytes"):
 		m.Text = false
 	default:
-		return nil, invalid("Invalid value for the amq-msg-type header: %s", quote(kind))
+		return nil, invalid("Unsupported message type '%s'", quote(kind))
 	}
 	m.Header = userHeader(f.Header)
 	return m, nil

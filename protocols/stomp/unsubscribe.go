@@ -39,7 +39,7 @@ func (c *conn) unsubscribed(f *wire.Frame) (func(*subscription) bool, error) {
 	case c.version != wire.V10:
 		return nil, invalid("UNSUBSCRIBE received without a subscription id!")
 	case !ok:
-		return nil, invalid("Must specify the subscription id or the destination you are unsubscribing from")
+		return nil, invalid("Must specify the subscriptionId or the destination you are unsubscribing from")
 	}
 	d, _, err := parseDestination(to)
 	if err != nil {
