@@ -4,6 +4,7 @@ package powercut
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -29,8 +30,8 @@ var ways = []way{
 	{"none", false, commit.None},
 }
 
-// load is how many producers keep how many records of 1 KiB outstanding each.
-type load struct{ producers, window int }
+// load is how many producers keep how many records of 1 KiB outstanding each, on how many streams.
+type load struct{ streams, producers, window int }
 
 const (
 	measured = time.Second
@@ -39,9 +40,10 @@ const (
 
 // sender publishes over one connection, as the gateway does, and is the Source that gives the receipts.
 type sender struct {
-	nc    *nats.Conn
-	inbox string
-	log   *commit.Log
+	nc      *nats.Conn
+	subject string
+	inbox   string
+	log     *commit.Log
 
 	publish sync.Mutex // held over noting and publishing: answers come in the order of the notes
 
@@ -100,7 +102,7 @@ func (s *sender) produce(window int, until time.Time) error {
 		s.mu.Lock()
 		s.flight = append(s.flight, note{time.Now(), back})
 		s.mu.Unlock()
-		err := s.nc.PublishRequest(subjectOf(0), s.inbox, body)
+		err := s.nc.PublishRequest(s.subject, s.inbox, body)
 		s.publish.Unlock()
 		if err != nil {
 			return err
@@ -126,29 +128,35 @@ func measure(b *testing.B, w way, l load) figures {
 	require.NoError(b, store.Create(false))
 	c, err := commit.Start(commit.Config{Root: dir, Mode: w.mode})
 	require.NoError(b, err)
-	s := &sender{nc: store.Conn, inbox: store.Conn.NewInbox()}
-	s.log, err = c.Add(MsgsDir(dir, 0), s)
-	require.NoError(b, err)
-	sub, err := store.Conn.Subscribe(s.inbox, s.answered)
-	require.NoError(b, err)
-	require.NoError(b, sub.SetPendingLimits(-1, -1))
+	var senders []*sender
+	for i := range l.streams {
+		s := &sender{nc: store.Conn, subject: subjectOf(i), inbox: store.Conn.NewInbox()}
+		s.log, err = c.Add(MsgsDir(dir, i), s)
+		require.NoError(b, err)
+		sub, err := store.Conn.Subscribe(s.inbox, s.answered)
+		require.NoError(b, err)
+		require.NoError(b, sub.SetPendingLimits(-1, -1))
+		senders = append(senders, s)
+	}
 
 	begin := time.Now()
-	errs := make([]error, l.producers)
+	errs := make([]error, l.producers*l.streams)
 	var wg sync.WaitGroup
-	for i := range l.producers {
-		wg.Go(func() { errs[i] = s.produce(l.window, begin.Add(measured)) })
+	for i := range errs {
+		wg.Go(func() { errs[i] = senders[i%l.streams].produce(l.window, begin.Add(measured)) })
 	}
 	wg.Wait()
 	took := time.Since(begin)
 	require.NoError(b, c.Close())
-	for _, err := range errs {
-		require.NoError(b, err)
+	require.NoError(b, errors.Join(errs...))
+	var spent []time.Duration
+	for _, s := range senders {
+		require.NoError(b, s.failed)
+		spent = append(spent, s.spent...)
 	}
-	require.NoError(b, s.failed)
-	slices.Sort(s.spent)
-	n := len(s.spent)
-	return figures{float64(n) / took.Seconds(), s.spent[n/2], s.spent[n*99/100]}
+	slices.Sort(spent)
+	n := len(spent)
+	return figures{float64(n) / took.Seconds(), spent[n/2], spent[n*99/100]}
 }
 
 // BenchmarkReceipts compares the ways to a receipt, in turns. Run it with -benchtime=3x; the median of the turns is told.
@@ -156,8 +164,8 @@ func BenchmarkReceipts(b *testing.B) {
 	name, proven, err := commit.Supported(b.TempDir())
 	require.NoError(b, err)
 	b.Logf("file system %s, proven %v", name, proven)
-	for _, l := range []load{{1, 1}, {10, 1}, {1, 256}, {1, 4096}} {
-		b.Run(fmt.Sprintf("%dx%d", l.producers, l.window), func(b *testing.B) {
+	for _, l := range []load{{1, 1, 1}, {1, 10, 1}, {1, 1, 256}, {1, 1, 4096}, {2, 1, 256}, {4, 5, 1}, {4, 1, 256}} {
+		b.Run(fmt.Sprintf("%d-streams/%dx%d", l.streams, l.producers, l.window), func(b *testing.B) {
 			turns := map[string][]figures{}
 			for b.Loop() {
 				for _, w := range ways {

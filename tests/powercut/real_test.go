@@ -108,10 +108,14 @@ func TestRealCutsLoseNothing(t *testing.T) {
 	}
 }
 
-// TestRealDiskSeesSkippedSyncs is the negative control on a real file system.
+// TestRealDiskSeesSkippedSyncs is the negative control on real file systems.
 func TestRealDiskSeesSkippedSyncs(t *testing.T) {
-	needsImages(t, "ext4")
-	total, done := realCuts(t, "ext4", 100, 3, func(r Report) bool { return len(r.Lost) > 0 })
-	t.Logf("loss seen at cut %d: %s", done, total)
-	require.NotEmpty(t, total.Lost)
+	for _, kind := range []string{"ext4", "xfs", "btrfs"} {
+		t.Run(kind, func(t *testing.T) {
+			needsImages(t, kind)
+			total, done := realCuts(t, kind, 100, 3, func(r Report) bool { return len(r.Lost) > 0 })
+			t.Logf("%s: loss seen at cut %d: %s", kind, done, total)
+			require.NotEmpty(t, total.Lost)
+		})
+	}
 }
