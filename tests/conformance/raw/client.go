@@ -207,3 +207,6 @@ func (c *Client) Conn() net.Conn { return c.nc }
 // Beats is how many line feeds stood before the last frame, the one that belongs to the frame
 // before it not counted.
 func (c *Client) Beats() int { return c.eol }
+
+// Byte reads one byte.
+func (c *Client) Byte() (byte, error) { return c.in.ReadByte() }
