@@ -31,7 +31,9 @@ type appender struct {
 	msg     nats.Msg
 	fence   bool
 	last    uint64 // fence: sequence that the next append must follow
-	oldest  uint64 // fence: first number without an answer
+	oldest  uint64 // fence and fast: first number without an answer
+	fast    fastBatch
+	subject string // fast: of the last append
 }
 
 func newAppender(nc *nats.Conn, acked func(pending, uint64, error)) (*appender, error) {
@@ -48,7 +50,13 @@ func (a *appender) append(subject string, body []byte, p pending) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.waiting[a.next] = p
-	a.msg = nats.Msg{Subject: subject, Reply: a.prefix + strconv.FormatUint(a.next, 10), Data: body}
+	a.msg = nats.Msg{Subject: subject, Data: body}
+	switch {
+	case a.fast.on:
+		a.msg.Reply, a.subject = a.fastReply(fastAppend), subject
+	default:
+		a.msg.Reply = a.prefix + strconv.FormatUint(a.next, 10)
+	}
 	if a.fence {
 		a.msg.Header = nats.Header{"Nats-Expected-Last-Sequence": {strconv.FormatUint(a.last, 10)}}
 		a.last++

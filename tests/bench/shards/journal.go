@@ -75,7 +75,7 @@ func (m *journals) prepare() error {
 		name := journalName(i)
 		err := m.cl.createStream(jetstream.StreamConfig{
 			Name: name, Subjects: []string{name + ".>"}, Retention: jetstream.LimitsPolicy, Storage: jetstream.FileStorage,
-			Replicas: m.c.Replicas, AllowDirect: true, MaxConsumers: -1,
+			Replicas: m.c.Replicas, AllowDirect: true, AllowBatchPublish: m.c.Fast, MaxConsumers: -1,
 		})
 		if err != nil {
 			return err
@@ -111,6 +111,11 @@ func openJournal(cl *cluster, c *cell, name string, com *committer, w window) (*
 		return nil, err
 	}
 	j.app.fence = c.Fence
+	if c.Fast {
+		if err := j.app.startFast(); err != nil {
+			return nil, err
+		}
+	}
 	reading, err := cl.connect(at) // its own: a batch is read on the connection's loop
 	if err != nil {
 		return nil, err

@@ -29,6 +29,7 @@ type cell struct {
 	Commit     string        // "", "syncfs" or "fdatasync": group commit after PubAcks (R1)
 	Fence      bool          // J: every append expects the last sequence
 	Trim       string        // J: "block" or "any": where the front may be cut
+	Fast       bool          // J: appends by fast-ingest publishing
 	OneSubject bool          // J: all records of a shard have one subject
 	Size       int           // message bytes
 	Window     int           // sends without a receipt, over all shards
@@ -168,6 +169,9 @@ func (c *cell) label() string {
 		if s != "" {
 			parts = append(parts, s)
 		}
+	}
+	if c.Fast {
+		parts = append(parts, "fast")
 	}
 	if c.OneSubject {
 		parts = append(parts, "1subj")

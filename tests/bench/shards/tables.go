@@ -56,7 +56,9 @@ func tables() map[string]tableFunc {
 					cells = append(cells, c)
 				}
 			}
-			return cells
+			c := probe("takeover", 1, 10, 0, 1024)
+			c.Event, c.Fence = "restart", true
+			return append(cells, c)
 		},
 		"r3": func() []cell {
 			var cells []cell
@@ -87,13 +89,13 @@ func tables() map[string]tableFunc {
 		},
 		"variants": func() []cell {
 			plain := base("J", 4, 1000)
-			fence, one, block, many := plain, plain, plain, plain
-			fence.Fence, one.OneSubject, block.Trim, many.Existing = true, true, "block", 100_000
+			fence, one, block, many, fast := plain, plain, plain, plain, plain
+			fence.Fence, one.OneSubject, block.Trim, many.Existing, fast.Fast = true, true, "block", 100_000, true
 			manyOne := many
 			manyOne.OneSubject = true
-			r3, r3fence := base("J", 1, 10), base("J", 1, 10)
-			r3.Replicas, r3fence.Replicas, r3fence.Fence = 3, 3, true
-			return []cell{plain, fence, one, block, many, manyOne, r3, r3fence}
+			r3, r3fence, r3fast := base("J", 1, 10), base("J", 1, 10), base("J", 1, 10)
+			r3.Replicas, r3fence.Replicas, r3fast.Replicas, r3fence.Fence, r3fast.Fast = 3, 3, 3, true, true
+			return []cell{plain, fence, one, block, fast, many, manyOne, r3, r3fence, r3fast}
 		},
 		"rate": func() []cell { return grid([]int{1, 10, 100, 1000}, []int{1, 4, 8}) },
 	}

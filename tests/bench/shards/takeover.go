@@ -125,9 +125,17 @@ func (t *takeover) move(times map[string]float64) error {
 	begin := time.Now()
 	since := func() float64 { return time.Since(begin).Seconds() * 1e3 }
 	gone := func(i int) bool { return i == t.node }
-	if t.c.Event == "shutdown" {
+	switch t.c.Event {
+	case "restart": // one node: the owner dies with its server
+		gone = nil
+		old.stopped.Store(true)
+		if err := t.restart(); err != nil {
+			return err
+		}
+		times["0server_ms"] = since()
+	case "shutdown":
 		go t.cl.servers[t.node].Shutdown()
-	} else {
+	default:
 		go api(old.control, "STREAM.LEADER.STEPDOWN."+stream, struct{}{}, nil)
 	}
 	go t.retire(old, t.cl.servers[t.node])
@@ -163,6 +171,19 @@ func (t *takeover) move(times map[string]float64) error {
 	old.stopped.Store(true)
 	times["records"] = float64(im.last - im.first + 1)
 	return t.resume(next, im, times, since)
+}
+
+// restart stops the only server and starts it again on the same files.
+func (t *takeover) restart() error {
+	t.cl.servers[0].Shutdown()
+	t.cl.servers[0].WaitForShutdown()
+	s, err := server.NewServer(t.cl.options[0])
+	if err != nil {
+		return err
+	}
+	s.Start()
+	t.cl.servers[0] = s
+	return t.cl.awaitReady()
 }
 
 // retire stops an owner's deliveries when its own node no longer leads the stream.
