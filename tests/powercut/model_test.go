@@ -35,6 +35,9 @@ func cutsWanted(t *testing.T) int {
 	return n
 }
 
+// long says whether more than the normal run is wanted.
+func long() bool { return os.Getenv("SLUICE_POWERCUT_CUTS") != "" }
+
 // seed is new every time and printed, so that a failure can be tried again.
 func seed(t *testing.T) uint64 {
 	t.Helper()
