@@ -15,7 +15,7 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Account is one of the two name spaces of the embedded server.
+// Account is one of the name spaces of the embedded server.
 type Account string
 
 const (
@@ -23,6 +23,12 @@ const (
 	Store Account = "SLUICE"
 	// Users is where native clients live. It has no way into Store.
 	Users Account = "USERS"
+	// Inbound hears what native clients publish to queue.> and topic.>.
+	Inbound Account = "INBOUND"
+	// Outbound is heard by native clients: what is published there on topic.>
+	// reaches their subscriptions, but not Inbound, so that nothing can go round in
+	// a loop. Its interest is that of native clients alone.
+	Outbound Account = "OUTBOUND"
 )
 
 // Config says how the embedded server runs.
@@ -84,11 +90,23 @@ func (s *Server) options() (*server.Options, error) {
 	opts := &server.Options{}
 	text := fmt.Sprintf(`
 accounts {
-  %[1]s { jetstream: enabled, users: [ { user: %[1]s, password: %[3]q } ] }
-  %[2]s { users: [ { user: %[2]s, password: %[3]q }, { user: anonymous, password: %[3]q } ] }
+  %[1]s { jetstream: enabled, users: [ { user: %[1]s, password: %[5]q } ] }
+  %[2]s {
+    users: [ { user: %[2]s, password: %[5]q }, { user: anonymous, password: %[5]q } ]
+    exports: [ { stream: "queue.>", accounts: [ %[3]s ] }, { stream: "topic.>", accounts: [ %[3]s ] } ]
+    imports: [ { stream: { account: %[4]s, subject: "topic.>" } } ]
+  }
+  %[3]s {
+    users: [ { user: %[3]s, password: %[5]q } ]
+    imports: [ { stream: { account: %[2]s, subject: "queue.>" } }, { stream: { account: %[2]s, subject: "topic.>" } } ]
+  }
+  %[4]s {
+    users: [ { user: %[4]s, password: %[5]q } ]
+    exports: [ { stream: "topic.>", accounts: [ %[2]s ] } ]
+  }
 }
 no_auth_user: anonymous
-`, Store, Users, s.secret)
+`, Store, Users, Inbound, Outbound, s.secret)
 	if err := opts.ProcessConfigString(text); err != nil {
 		return nil, fmt.Errorf("configuring the embedded nats-server: %w", err)
 	}
@@ -162,6 +180,13 @@ func (s *Server) Connect(account Account, name string, opts ...nats.Option) (*na
 		return nil, fmt.Errorf("connecting in process to account %s: %w", account, err)
 	}
 	return nc, nil
+}
+
+// Interest reports whether anybody would get what is published on a subject in an
+// account. It takes well under a microsecond and never blocks.
+func (s *Server) Interest(account Account, subject string) bool {
+	a, err := s.ns.LookupAccount(string(account))
+	return err == nil && a.SubscriptionInterest(subject)
 }
 
 // Revive stops JetStream and starts it again on the same files: after a write

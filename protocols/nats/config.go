@@ -13,16 +13,22 @@ import (
 
 // Config says where the door stands and whom it asks.
 type Config struct {
-	// Conn is a connection to the account of native clients, made with NoEcho: what
-	// the door publishes must not come back to it. The door takes it over and closes it.
-	Conn *natsgo.Conn
+	// The connections, which the door takes over and closes. Three accounts of the
+	// server keep the ways apart, so that what the door publishes never comes back to it.
+	//
+	// Inbound gets what native clients publish to queue.> and topic.>, and nothing else.
+	Inbound *natsgo.Conn
+	// Outbound publishes to topic.> what native clients shall hear.
+	Outbound *natsgo.Conn
+	// Answers is in the native clients' own account: it reaches their inboxes.
+	Answers *natsgo.Conn
 	// Addr is where native clients connect.
 	Addr   net.Addr
 	Broker gateway.Broker
-	// Interest returns how many subscriptions in the account match a subject, the
-	// door's own included. It is asked for every topic message, by its sender's
-	// goroutine: it must be quick and must not block.
-	Interest func(subject string) int
+	// Interest reports whether a native client hears what Outbound publishes on a
+	// subject. It is asked for every topic message, by its sender's goroutine: it must
+	// be quick and must not block.
+	Interest func(subject string) bool
 	// Logger gets what goes wrong; nil is silence.
 	Logger *slog.Logger
 	// Clock is nil for time.Now. It is asked once.
@@ -58,13 +64,15 @@ func (l *Limits) defaults() {
 	}
 }
 
+// connections lists the three.
+func (c *Config) connections() [3]*natsgo.Conn {
+	return [...]*natsgo.Conn{c.Inbound, c.Answers, c.Outbound}
+}
+
 // complete checks a configuration and fills in what was left out.
 func (c Config) complete() (Config, error) {
-	switch {
-	case c.Conn == nil || c.Addr == nil || c.Broker == nil || c.Interest == nil:
-		return c, errors.New("nats: Conn, Addr, Broker and Interest are needed")
-	case !c.Conn.Opts.NoEcho:
-		return c, errors.New("nats: the connection echoes; it must be made with NoEcho")
+	if c.Inbound == nil || c.Outbound == nil || c.Answers == nil || c.Addr == nil || c.Broker == nil || c.Interest == nil {
+		return c, errors.New("nats: three connections, Addr, Broker and Interest are needed")
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

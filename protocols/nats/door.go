@@ -21,15 +21,13 @@ type Door struct {
 	window  window
 	relay   relay
 	counts  counts
-	// own is how many of the door's own subscriptions match every topic's subject.
-	own     atomic.Int64
 	intakes []*intake
 
 	// context ends when everything must end at once.
 	context context.Context
 	cut     context.CancelFunc
 	leaving atomic.Bool
-	lost    chan struct{} // closed when the connection is
+	lost    chan struct{} // gets something when a connection is
 	// answered is closed when no PubAck comes any more, over when nothing runs any more.
 	answered, over chan struct{}
 }
@@ -42,23 +40,23 @@ type intake struct {
 }
 
 // New opens the door: what native clients publish from here on is taken. It takes
-// cfg.Conn over, also when it fails. Whatever becomes of the door, Drain it.
+// cfg's connections over, also when it fails. Whatever becomes of the door, Drain it.
 func New(cfg Config) (*Door, error) {
 	cfg, err := cfg.complete()
 	if err != nil {
+		for _, nc := range cfg.connections() {
+			nc.Close() // which a nil one allows
+		}
 		return nil, err
 	}
-	d := &Door{cfg: cfg, lost: make(chan struct{}), answered: make(chan struct{}), over: make(chan struct{})}
+	d := &Door{cfg: cfg, lost: make(chan struct{}, 1), answered: make(chan struct{}), over: make(chan struct{})}
 	d.context, d.cut = context.WithCancel(context.Background())
 	d.window.init(cfg.Limits)
 	d.relay.init()
 	if err := d.open(); err != nil {
 		d.cut()
 		d.window.close()
-		cfg.Conn.Close()
-		for _, in := range d.intakes {
-			<-in.done
-		}
+		d.disconnect()
 		if d.session != nil {
 			d.session.Close()
 		}
@@ -68,7 +66,6 @@ func New(cfg Config) (*Door, error) {
 }
 
 func (d *Door) open() (err error) {
-	nc := d.cfg.Conn
 	if d.inboxes, err = newInboxes(); err != nil {
 		return fmt.Errorf("making a key: %w", err)
 	}
@@ -80,9 +77,13 @@ func (d *Door) open() (err error) {
 	if err != nil {
 		return fmt.Errorf("subscribing to all topics: %w", err)
 	}
-	nc.SetErrorHandler(d.complain)
-	nc.SetClosedHandler(func(*natsgo.Conn) { close(d.lost) })
-	d.own.Store(1)
+	for _, nc := range d.cfg.connections() {
+		nc.SetErrorHandler(d.complain)
+		nc.SetClosedHandler(func(*natsgo.Conn) { tell(d.lost) })
+		if nc.IsClosed() {
+			return natsgo.ErrConnectionClosed
+		}
+	}
 	for _, root := range []string{queueRoot, topicRoot} {
 		in, err := d.listen(root)
 		if err != nil {
@@ -90,7 +91,7 @@ func (d *Door) open() (err error) {
 		}
 		d.intakes = append(d.intakes, in)
 	}
-	if err := nc.FlushTimeout(flushWithin); err != nil {
+	if err := d.cfg.Inbound.FlushTimeout(flushWithin); err != nil {
 		return fmt.Errorf("waiting for the server: %w", err)
 	}
 	go d.answer()
@@ -102,7 +103,7 @@ func (d *Door) open() (err error) {
 const flushWithin = 10 * time.Second
 
 func (d *Door) listen(root string) (*intake, error) {
-	sub, err := d.cfg.Conn.Subscribe(root+">", d.receive)
+	sub, err := d.cfg.Inbound.Subscribe(root+">", d.receive)
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +123,7 @@ func (d *Door) complain(_ *natsgo.Conn, sub *natsgo.Subscription, err error) {
 		d.cfg.Logger.Warn("native messages are dropped: they come faster than the broker takes them", "subject", sub.Subject, "dropped", dropped)
 	case errors.Is(err, natsgo.ErrBadHeaderMsg): // refused by itself
 	default:
-		d.cfg.Logger.Warn("the native clients' connection reports an error", "error", err)
+		d.cfg.Logger.Warn("a connection for native clients reports an error", "error", err)
 	}
 }
 
@@ -184,7 +185,6 @@ func (d *Door) finish(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
-	d.own.Store(0) // the topics' subscription goes; what is left is others' interest
 	for _, in := range d.intakes {
 		d.keepDropped(in)
 		if err := in.Drain(); err != nil {
@@ -206,17 +206,24 @@ func (d *Door) finish(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, flushWithin)
 	defer cancel()
-	return d.cfg.Conn.FlushWithContext(ctx)
+	return errors.Join(d.cfg.Answers.FlushWithContext(ctx), d.cfg.Outbound.FlushWithContext(ctx))
+}
+
+// disconnect closes the connections and waits for the last callback.
+func (d *Door) disconnect() {
+	for _, nc := range d.cfg.connections() {
+		nc.Close()
+	}
+	for _, in := range d.intakes {
+		<-in.done
+	}
 }
 
 // close ends what finish has not and waits for every goroutine.
 func (d *Door) close() {
 	d.cut()
 	d.window.close()
-	d.cfg.Conn.Close()
-	for _, in := range d.intakes {
-		<-in.done
-	}
+	d.disconnect()
 	select {
 	case <-d.relay.stop:
 	default:

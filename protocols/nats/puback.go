@@ -138,7 +138,7 @@ func (d *Door) answer() {
 			if o.reply == "" {
 				continue
 			}
-			if err := d.cfg.Conn.Publish(o.reply, buf); err != nil {
+			if err := d.cfg.Answers.Publish(o.reply, buf); err != nil {
 				d.counts.unanswered.Add(1)
 			}
 		}

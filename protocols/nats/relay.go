@@ -53,8 +53,7 @@ func tell(ch chan<- struct{}) {
 
 // wanted reports whether a native client gets the message.
 func (d *Door) wanted(m *gateway.Message) bool {
-	return strings.HasPrefix(m.Destination.Name, replyTopic) ||
-		d.cfg.Interest(topicRoot+gateway.EscapeName(m.Destination.Name)) > int(d.own.Load())
+	return strings.HasPrefix(m.Destination.Name, replyTopic) || d.cfg.Interest(subjectOf(m.Destination))
 }
 
 // carry relays until stop is closed.
@@ -93,7 +92,7 @@ func (d *Door) carry(sub gateway.Subscription) {
 
 // publish sends one message to native subscribers, or to the inbox it answers.
 func (d *Door) publish(m *gateway.Message) {
-	out := natsgo.Msg{Subject: subjectOf(m.Destination), Header: headerOf(m), Data: m.Body}
+	to, out := d.cfg.Outbound, natsgo.Msg{Subject: subjectOf(m.Destination), Header: headerOf(m), Data: m.Body}
 	if strings.HasPrefix(m.Destination.Name, replyTopic) {
 		inbox, ok := d.inboxes.inbox(m.Destination.Name)
 		if !ok {
@@ -101,12 +100,12 @@ func (d *Door) publish(m *gateway.Message) {
 			d.cfg.Logger.Debug("an answer leads to no inbox", "topic", m.Destination.Name)
 			return
 		}
-		out.Subject = inbox
+		to, out.Subject = d.cfg.Answers, inbox
 	}
 	if v, ok := m.Header.Get("reply-to"); ok {
 		out.Reply = d.inboxes.subject(v)
 	}
-	if err := d.cfg.Conn.PublishMsg(&out); err != nil {
+	if err := to.PublishMsg(&out); err != nil {
 		d.counts.unrelayed.Add(1)
 		if !errors.Is(err, natsgo.ErrConnectionClosed) {
 			d.cfg.Logger.Warn("a topic message could not be relayed to native clients", "topic", m.Destination.Name, "error", err)

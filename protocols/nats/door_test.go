@@ -1,0 +1,272 @@
+package nats_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	natsgo "github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/core"
+	"github.com/sluice-mq/sluice/gateway/gatewaytest"
+	"github.com/sluice-mq/sluice/protocols/nats"
+)
+
+const patience = 20 * time.Second
+
+// rules is an Authorizer made of a function.
+type rules func(gateway.Principal, gateway.Action, gateway.Destination) error
+
+func (r rules) Authorize(p gateway.Principal, a gateway.Action, d gateway.Destination) error {
+	return r(p, a, d)
+}
+
+type everybody struct{}
+
+func (everybody) Authenticate(context.Context, gateway.Credentials) (gateway.Principal, error) {
+	return gateway.Principal{}, nil
+}
+
+// house is a NATS server, a broker on a store in memory and the door between them.
+type house struct {
+	t      testing.TB
+	server *server.Server
+	store  *gatewaytest.Memory
+	broker *core.Broker
+	door   *nats.Door
+	served chan error
+	cutOff func() // ends the context of Serve
+	log    *journal
+}
+
+// journal is a log that tests read.
+type journal struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (j *journal) Write(b []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(b)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.String()
+}
+
+// options change what newHouse builds.
+type options struct {
+	limits nats.Limits
+	core   core.Config
+	deny   rules
+}
+
+// accounts are laid out as those of the embedded server.
+const accounts = `
+accounts {
+  USERS {
+    users: [ { user: users, password: x } ]
+    exports: [ { stream: "queue.>", accounts: [ INBOUND ] }, { stream: "topic.>", accounts: [ INBOUND ] } ]
+    imports: [ { stream: { account: OUTBOUND, subject: "topic.>" } } ]
+  }
+  INBOUND {
+    users: [ { user: inbound, password: x } ]
+    imports: [ { stream: { account: USERS, subject: "queue.>" } }, { stream: { account: USERS, subject: "topic.>" } } ]
+  }
+  OUTBOUND { users: [ { user: outbound, password: x } ], exports: [ { stream: "topic.>", accounts: [ USERS ] } ] }
+}
+no_auth_user: users
+`
+
+func newServer(t testing.TB) *server.Server {
+	o := &server.Options{DontListen: true, NoSigs: true, NoLog: true, MaxPayload: 31 << 20, MaxPending: 512 << 20, NoFastProducerStall: true}
+	require.NoError(t, o.ProcessConfigString(accounts))
+	s, err := server.NewServer(o)
+	require.NoError(t, err)
+	s.Start()
+	require.True(t, s.ReadyForConnections(patience))
+	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+	return s
+}
+
+func newHouse(t testing.TB, o options) *house {
+	if _, benchmark := t.(*testing.B); !benchmark {
+		t.Cleanup(func() { goleak.VerifyNone(t, goleak.IgnoreCurrent()) })
+	}
+	h := &house{t: t, server: newServer(t), store: gatewaytest.NewMemory(gatewaytest.NewDisk(2)), log: &journal{}, served: make(chan error, 1)}
+	t.Cleanup(h.store.Close)
+	cfg := o.core
+	cfg.Node, cfg.Store, cfg.Authenticator, cfg.Logger = "n1", h.store, everybody{}, slog.New(slog.NewTextHandler(h.log, nil))
+	if cfg.Authorizer = o.deny; o.deny == nil {
+		cfg.Authorizer = rules(func(gateway.Principal, gateway.Action, gateway.Destination) error { return nil })
+	}
+	var err error
+	h.broker, err = core.New(t.Context(), cfg)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, h.broker.Close(context.Background())) })
+	door := h.config()
+	door.Logger, door.Limits = cfg.Logger, o.limits
+	h.door, err = nats.New(door)
+	require.NoError(t, err)
+	serving, cancel := context.WithCancel(context.Background())
+	h.cutOff = cancel
+	t.Cleanup(cancel)
+	go func() { h.served <- h.door.Serve(serving) }()
+	t.Cleanup(func() { _ = h.door.Drain(context.Background()) })
+	return h
+}
+
+// config has all that a door needs.
+func (h *house) config() nats.Config {
+	as := func(user string) *natsgo.Conn { return h.connect(natsgo.UserInfo(user, "x"), natsgo.NoReconnect()) }
+	return nats.Config{
+		Inbound: as("inbound"), Outbound: as("outbound"), Answers: as("users"),
+		Addr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 4222}, Broker: h.broker, Interest: h.interest,
+	}
+}
+
+// interest reports whether a native client would hear a subject from the door.
+func (h *house) interest(subject string) bool { return interested(h.t, h.server, "OUTBOUND", subject) }
+
+// taken reports whether the door listens for what native clients publish.
+func (h *house) taken(subject string) bool { return interested(h.t, h.server, "USERS", subject) }
+
+func interested(t testing.TB, s *server.Server, account, subject string) bool {
+	a, err := s.LookupAccount(account)
+	require.NoError(t, err)
+	return a.SubscriptionInterest(subject)
+}
+
+// count waits until the door has counted what a test knows to have happened.
+func (h *house) count(want nats.Stats) {
+	h.t.Helper()
+	if !assert.Eventually(h.t, func() bool { return h.door.Stats() == want }, patience, time.Millisecond) {
+		require.Equal(h.t, want, h.door.Stats())
+	}
+}
+
+// connect opens a native client's connection.
+func (h *house) connect(opts ...natsgo.Option) *natsgo.Conn {
+	nc, err := natsgo.Connect("nats://in-process", append([]natsgo.Option{natsgo.InProcessServer(h.server)}, opts...)...)
+	require.NoError(h.t, err)
+	h.t.Cleanup(nc.Close)
+	return nc
+}
+
+func (h *house) jetStream(opts ...jetstream.JetStreamOpt) jetstream.JetStream {
+	js, err := jetstream.New(h.connect(), opts...)
+	require.NoError(h.t, err)
+	return js
+}
+
+func (h *house) session() gateway.Session {
+	s, err := h.broker.Open(context.Background(), gateway.Login{Protocol: "test"})
+	require.NoError(h.t, err)
+	return s
+}
+
+func queue(name string) gateway.Destination {
+	return gateway.Destination{Kind: gateway.KindQueue, Name: name}
+}
+
+func topic(name string) gateway.Destination {
+	return gateway.Destination{Kind: gateway.KindTopic, Name: name}
+}
+
+// reader stands for a STOMP client that subscribes.
+type reader struct {
+	t    testing.TB
+	sub  gateway.Subscription
+	wake chan struct{}
+}
+
+func (h *house) subscribe(s gateway.Session, d gateway.Destination) *reader {
+	r := &reader{t: h.t, wake: make(chan struct{}, 1)}
+	var err error
+	r.sub, err = s.Subscribe(gateway.SubscribeOptions{Destination: d, Prefetch: 1000, AutoAck: true, Wake: func() {
+		select {
+		case r.wake <- struct{}{}:
+		default:
+		}
+	}})
+	require.NoError(h.t, err)
+	return r
+}
+
+// next waits for n messages.
+func (r *reader) next(n int) []*gateway.Message {
+	r.t.Helper()
+	var all []*gateway.Message
+	deadline := time.After(patience)
+	batch := make([]gateway.Delivery, 100)
+	for len(all) < n {
+		got := r.sub.Next(batch[:min(len(batch), n-len(all))], 1<<20)
+		for _, d := range batch[:got] {
+			all = append(all, d.Message)
+		}
+		r.sub.Written(got)
+		if got > 0 {
+			continue
+		}
+		select {
+		case <-r.wake:
+		case <-deadline:
+			require.FailNow(r.t, "messages are missing", "%d of %d came", len(all), n)
+		}
+	}
+	return all
+}
+
+// send sends as a STOMP client does and waits for the outcome.
+func (h *house) send(s gateway.Session, m *gateway.Message) error {
+	done := make(outcome, 1)
+	if m.Priority == 0 {
+		m.Priority = gateway.DefaultPriority
+	}
+	s.Send(m, done, 0)
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(patience):
+		return fmt.Errorf("no outcome")
+	}
+}
+
+type outcome chan error
+
+func (o outcome) Complete(_ uint64, err error) { o <- err }
+
+func ctx(t testing.TB) context.Context {
+	c, cancel := context.WithTimeout(context.Background(), patience)
+	t.Cleanup(cancel)
+	return c
+}
+
+// listen subscribes natively and is known to the server when it returns.
+func listen(t testing.TB, nc *natsgo.Conn, subject string) *natsgo.Subscription {
+	sub, err := nc.SubscribeSync(subject)
+	require.NoError(t, err)
+	require.NoError(t, nc.Flush())
+	return sub
+}
+
+func hear(t testing.TB, sub *natsgo.Subscription) *natsgo.Msg {
+	t.Helper()
+	m, err := sub.NextMsg(patience)
+	require.NoError(t, err)
+	return m
+}
