@@ -6,10 +6,11 @@ import (
 )
 
 const (
-	// fewLogs is up to how many logs are synced file by file; above it one sync of the whole file system is cheaper.
-	fewLogs = 2
+	// fewLogs is up to how many logs are synced file by file, in parallel; above it one sync of the whole file system is
+	// cheaper, though it also waits for the dirty pages of neighbours on that file system.
+	fewLogs = 4
 	// fewFiles is the same for single files, reached when blocks rolled over faster than groups ended.
-	fewFiles = 8
+	fewFiles = 12
 	// syncsAtOnce bounds the goroutines of one group.
 	syncsAtOnce = 8
 )

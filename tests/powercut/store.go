@@ -15,8 +15,8 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Streams is how many streams a store has.
-const Streams = 4
+// Streams is how many streams a store has: enough for the committer to sync the whole file system at times.
+const Streams = 6
 
 // patience bounds every wait for the server.
 const patience = 30 * time.Second
