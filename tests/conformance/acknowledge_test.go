@@ -112,7 +112,7 @@ func acknowledgeRows() []row {
 			for _, verb := range []string{"ACK", "NACK"} {
 				c.Send(verb, "", "message-id:"+m.Get("message-id"), "subscription:wrong", "receipt:r")
 				p.refused(c, "receipt-id:r")
-				c.Send(verb, "", "message-id:wrong", "subscription:1", "receipt:r")
+				c.Send(verb, "", `message-id:ID\cnowhere-1-1-0\c1\c-1\c1\c1`, "subscription:1", "receipt:r")
 				p.refused(c, "receipt-id:r")
 			}
 			p.leave(c)

@@ -85,7 +85,8 @@ func framingRows() []row {
 			p.holds(p.echo("1.0", "1.0", p.sent("a")+"\x00"), "MESSAGE", "=a")
 		}},
 		{name: "B2.63 a header line without a colon", ask: func(p *play) {
-			p.holds(p.echo("1.1", "1.1", p.sent("x", "nonsense", "a:b")), "MESSAGE", "!nonsense", "a:b")
+			m := p.echo("1.1", "1.1", p.sent("x", "nonsense", "a:b"))
+			p.holds(m, "MESSAGE", "a:b", differs(p, "!nonsense", "nonsense:", "what is no header should not become one"))
 		}},
 		{name: "B2.46 a header without a name", ask: func(p *play) {
 			c := p.written("1.1", p.sent("x", ":value"))
@@ -103,7 +104,7 @@ func framingRows() []row {
 		{name: "B2.45 the first of a repeated header", ask: func(p *play) {
 			m := p.echo("1.2", "1.2", p.sent("x", "a:1", "a:2", "destination:/queue/elsewhere"))
 			p.holds(m, "MESSAGE", "a:1", "destination:"+p.queue)
-			require.Equal(p.t, 1, strings.Count(strings.Join(m.Lines, "\n"), "\na:"))
+			require.Equal(p.t, 1, strings.Count("\n"+strings.Join(m.Lines, "\n"), "\na:"))
 		}},
 		{name: "B2.55 a line feed before SEND", ask: func(p *play) {
 			p.holds(p.echo("1.0", "1.0", "\n"+p.sent("a")), "MESSAGE", "=a")
@@ -156,9 +157,7 @@ func escapeRows() []row {
 			p.holds(m, "MESSAGE", `a:\\value\c`)
 		}},
 		{name: "B2.43 escapes in names", ask: func(p *play) {
-			m := p.echo("1.2", "1.2", p.sent("x", `a\cb:1`))
-			name := differs(p, `a\cb:1`, `a:b:1`, "a name with a raw colon is read as another name")
-			require.Contains(p.t, m.Lines, name)
+			p.holds(p.echo("1.2", "1.2", p.sent("x", `a\cb:1`)), "MESSAGE", `a\cb:1`)
 		}},
 		{name: "A1 receipt-ids are escaped", ask: func(p *play) {
 			c := p.login("1.1")
@@ -194,7 +193,8 @@ func bodyRows() []row {
 			p.holds(p.echo("1.2", "1.2", p.sent("text", "content-length:4")), "MESSAGE", "content-length:4", "=text")
 		}},
 		{name: "A1 amq-msg-type", ask: func(p *play) {
-			p.holds(p.echo("1.2", "1.2", p.sent("text", "content-length:4", "amq-msg-type:text")), "MESSAGE", "!content-length", "=text")
+			p.holds(p.echo("1.2", "1.2", p.sent("text", "content-length:4", "amq-msg-type:text")), "MESSAGE", "=text",
+				differs(p, "!content-length", "content-length:4", "clients take what has a length for bytes, and the sender says text"))
 			p.holds(p.echo("1.2", "1.2", p.sent("text", "amq-msg-type:bytes")), "MESSAGE", "content-length:4", "=text")
 			c := p.written("1.2", p.sent("x", "amq-msg-type:wrong"))
 			p.want(c, "ERROR", "message")
@@ -209,7 +209,12 @@ func bodyRows() []row {
 			p.left()
 		}},
 		{name: "B2.50 negative content-length", ask: func(p *play) {
-			p.fatal(p.written("1.0", p.sent("x", "content-length:-1")))
+			c := p.written("1.0", p.sent("x", "content-length:-1"))
+			if p.ours {
+				p.fatal(c, "message~content-length may not be negative")
+			} else { // ActiveMQ 5 drops the connection without a word, 6 does as we do
+				c.Closed()
+			}
 		}},
 		{name: "A1 content-length that is no number", ask: func(p *play) {
 			p.fatal(p.written("1.1", p.sent("x", "content-length:ten")), "message~content-length")

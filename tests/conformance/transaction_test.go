@@ -190,17 +190,31 @@ func transactionAckRows() []row {
 					messages := p.wantMessages(c, many(3)...)
 					begin(c, "tx")
 					for _, m := range messages {
-						ackIn(c, verb, "tx", m)
+						ackIn(c, "ACK", "tx", m)
 					}
 					end(c, "ABORT", "tx")
-					begin(c, "tx")
 					for _, m := range messages {
-						ackIn(c, verb, "tx", m)
+						c.Ask(verb, "", ackLines("1.2", m)...)
 					}
-					end(c, "COMMIT", "tx")
 					p.leave(c)
 					p.left()
 				}
+			}
+		}},
+		{name: "A4 NACK in a transaction", ask: func(p *play) {
+			p.sendAll("a")
+			c := p.login("1.2")
+			p.subscribe(c, "id:1", "ack:client-individual")
+			m := p.want(c, "MESSAGE", "=a")
+			begin(c, "tx")
+			c.Send("NACK", "", append(ackLines("1.2", m), "transaction:tx", "receipt:r")...)
+			want := differs(p, "RECEIPT", "ERROR", "the specification allows it, and it costs nothing")
+			p.want(c, want, "receipt-id:r")
+			if p.ours {
+				end(c, "ABORT", "tx")
+				c.Ask("ACK", "", ackLines("1.2", m)...)
+				p.leave(c)
+				p.left()
 			}
 		}},
 		{name: "B5.131 five times ten", ask: func(p *play) {
@@ -227,7 +241,9 @@ func transactionAckRows() []row {
 			c.Ask("UNSUBSCRIBE", "", "id:1")
 			end(c, "COMMIT", "tx")
 			p.leave(c)
-			p.left("b")
+			if p.ours { // ActiveMQ 5.17 delivers "a" again
+				p.left("b")
+			}
 		}},
 		{name: "B5.136 ABORT delivers nothing again", ask: func(p *play) {
 			p.sendAll("a")

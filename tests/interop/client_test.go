@@ -56,21 +56,24 @@ func receive(t *testing.T, s *stomp.Subscription) *stomp.Message {
 // sentinel is a body that tells that nothing else was on a queue.
 const sentinel = "the last one"
 
-// drained reads a queue until the sentinel, which it sends itself, and returns what was before it.
+// drained reads a queue up to sentinels that it sends itself, and returns what else was there.
+// There are two, since messages of one delivery mode may overtake those of the other.
 func drained(t *testing.T, n *node.Node, destination string) (rest []*stomp.Message) {
 	t.Helper()
 	c := dial(t, n)
 	require.NoError(t, c.Send(destination, "text/plain", []byte(sentinel), stomp.SendOpt.Receipt))
+	require.NoError(t, c.Send(destination, "text/plain", []byte(sentinel), stomp.SendOpt.Receipt, stomp.SendOpt.Header("persistent", "true")))
 	s, err := c.Subscribe(destination, stomp.AckAuto)
 	require.NoError(t, err)
-	for {
-		m := receive(t, s)
-		if string(m.Body) == sentinel {
-			require.NoError(t, c.Disconnect())
-			return rest
+	for last := 0; last < 2; {
+		if m := receive(t, s); string(m.Body) == sentinel {
+			last++
+		} else {
+			rest = append(rest, m)
 		}
-		rest = append(rest, m)
 	}
+	require.NoError(t, c.Disconnect())
+	return rest
 }
 
 // bodies are the bodies of messages.
