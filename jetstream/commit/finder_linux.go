@@ -30,14 +30,23 @@ func newFinder(c *Committer) (finder, error) {
 	return &watcher{c: c, fd: fd, logs: map[int]*Log{}}, nil
 }
 
+// noWatch is no watch descriptor; those of the kernel are positive.
+const noWatch = -1
+
 func (w *watcher) close() { _ = unix.Close(w.fd) }
 
 func (w *watcher) add(l *Log) error {
-	if err := w.follow(l); err != nil {
+	err := w.follow(l)
+	if errors.Is(err, unix.ENOSPC) {
+		w.c.cfg.Logger.Warn("fs.inotify.max_user_watches is used up, reading this directory at every commit instead", "dir", l.dir)
+		l.watch, l.listed = noWatch, true
+		err = nil
+	}
+	if err != nil {
 		return err
 	}
 	// After the watch: what comes between is seen twice, never missed.
-	err := l.openDir()
+	err = l.openDir()
 	if err == nil {
 		err = l.list(math.MaxUint64)
 	}
@@ -114,7 +123,7 @@ func (w *watcher) event(l *Log, mask uint32, name string) error {
 	case mask&(unix.IN_MOVE_SELF|unix.IN_DELETE_SELF|unix.IN_IGNORED) != 0:
 		l.lost = true
 		w.remove(l)
-		l.watch = -1
+		l.watch = noWatch
 	case mask&unix.IN_MOVED_TO != 0:
 		if _, ok := blockIndex(name); ok {
 			w.renamed(l, name)
@@ -159,15 +168,23 @@ func (w *watcher) rescan() error {
 	return nil
 }
 
-// recover finds the directories of dirty logs that were replaced.
+// recover finds the directories of dirty logs that were replaced, and looks into those that cannot be watched.
 func (w *watcher) recover(dirty []*Log) error {
 	for _, l := range dirty {
+		if l.listed {
+			if err := (lister{w.c}).find([]*Log{l}); err != nil {
+				return err
+			}
+			continue
+		}
 		if !l.lost {
 			continue
 		}
 		w.c.rescans.Add(1)
 		w.remove(l)
-		if err := w.follow(l); err != nil && !errors.Is(err, unix.ENOENT) {
+		err := w.follow(l)
+		l.listed = errors.Is(err, unix.ENOSPC)
+		if err != nil && !l.listed && !errors.Is(err, unix.ENOENT) {
 			return err
 		}
 		if err := l.restart(); err != nil {

@@ -129,6 +129,26 @@ func TestReplacedDirectoryIsFollowed(t *testing.T) {
 	})
 }
 
+// A directory that cannot be watched is read at every commit.
+func TestUnwatchedDirectoryIsListed(t *testing.T) {
+	root, dir := store(t, 1)
+	s := &fakeSyncer{}
+	c := start(t, root, s)
+	r := newRecorder(s)
+	l, err := c.Add(dir, r)
+	require.NoError(t, err)
+	require.NoError(t, c.ask(func() error { // as if there had been no watch left
+		c.finder.remove(l)
+		l.watch, l.listed = noWatch, true
+		return nil
+	}))
+	s.take()
+	create(t, dir, 2)
+	l.Dirty()
+	require.NoError(t, r.wait(t))
+	require.Equal(t, []string{"seal", "data 1.blk", "data 2.blk", "dir msgs", "committed"}, s.take())
+}
+
 func TestFallsBackToListingWithoutInotify(t *testing.T) {
 	root, dir := store(t, 1)
 	s := &fakeSyncer{}

@@ -27,6 +27,7 @@ type Log struct {
 	lost   bool     // the directory is not the one we hold: look again
 	moved  bool     // the directory was replaced since the last sync: its parents need one too
 	watch  int      // the finder's own
+	listed bool     // the finder's own: this directory could not be watched
 
 	firstsMu sync.Mutex
 	firsts   map[uint64]uint64 // block index to first sequence, for Boundary
