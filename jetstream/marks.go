@@ -32,10 +32,11 @@ type mark struct {
 
 const marksFile = "marks.json"
 
-func (m *marks) open(dir string) error {
+// open reads the marks. A store that is used has some.
+func (m *marks) open(dir string, used bool) error {
 	m.path = filepath.Join(dir, marksFile)
 	b, err := os.ReadFile(m.path)
-	if errors.Is(err, fs.ErrNotExist) {
+	if !used && (err == nil || errors.Is(err, fs.ErrNotExist)) {
 		return nil
 	}
 	if err == nil {
@@ -48,10 +49,23 @@ func (m *marks) open(dir string) error {
 	return nil
 }
 
-func (m *marks) sized(shards int) {
-	for len(m.now) < shards {
-		m.now = append(m.now, mark{})
+// create makes the file of a new store.
+func (m *marks) create(shards int) error {
+	m.now = make([]mark, shards)
+	m.old = slices.Clone(m.now)
+	b, err := json.Marshal(m.now)
+	if err != nil {
+		return err
 	}
+	return replaceFile(m.path, b)
+}
+
+// sized checks that there is a mark for each journal.
+func (m *marks) sized(shards int) error {
+	if len(m.now) != shards {
+		return &DamageError{Stream: marksFile, What: fmt.Sprintf("it speaks of %d shards, %s of %d", len(m.now), manifestFile, shards)}
+	}
+	return nil
 }
 
 // check compares a journal with what it must hold.
@@ -64,6 +78,16 @@ func (m *marks) check(j *journal, shard int, synced bool) error {
 		return &DamageError{Stream: j.stream, What: fmt.Sprintf("it ends at record %d, but record %d was on disk", j.next-1, want.Last)}
 	}
 	return nil
+}
+
+// low is the lowest sequence of a journal that was needed when the file was last written.
+func (m *marks) low(shard int) uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if shard < len(m.old) {
+		return m.old[shard].Low
+	}
+	return 0
 }
 
 // gap decides what a hole in a journal is: a torn tail if nothing in it was ever promised.

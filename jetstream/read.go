@@ -82,10 +82,12 @@ func (r reader) batch(stream string, q getRequest, fn func(seq uint64, record []
 	}
 }
 
-// Replay implements gateway.Journal.
+// Replay implements gateway.Journal. It begins at the lowest record that was
+// needed when the marks were last written: a power cut may bring back blocks that
+// had been given up, without the records that settled what is in them.
 func (j *journal) Replay(ctx context.Context, fn func(seq uint64, size int, r *gateway.Record) error) error {
 	state := j.State()
-	for at := state.First; at <= state.Last; {
+	for at := max(state.First, j.store.marks.low(j.shard)); at <= state.Last; {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -99,25 +101,32 @@ func (j *journal) Replay(ctx context.Context, fn func(seq uint64, size int, r *g
 				}
 			}
 			at = seq + 1
-			r, err := decodeRecord(b, true)
-			if err != nil {
-				return &DamageError{Stream: j.stream, What: fmt.Sprintf("record %d is %v", seq, err)}
-			}
-			size := 0
-			if r.Message != nil {
-				size = r.Message.Size()
-				r.Message.Body = nil
-			}
-			return fn(seq, size, r)
+			return replayed(j.stream, seq, b, fn)
 		})
-		if errors.Is(err, errEnd) {
-			return &DamageError{Stream: j.stream, What: fmt.Sprintf("records %d to %d are missing", at, state.Last)}
+		if errors.Is(err, errEnd) { // the server may remember sequences whose records a power cut took
+			if err := j.store.gap(j, at, state.Last); err != nil {
+				return err
+			}
+			return nil
 		}
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func replayed(stream string, seq uint64, b []byte, fn func(uint64, int, *gateway.Record) error) error {
+	r, err := decodeRecord(b, true)
+	if err != nil {
+		return &DamageError{Stream: stream, What: fmt.Sprintf("record %d is %v", seq, err)}
+	}
+	size := 0
+	if r.Message != nil {
+		size = r.Message.Size()
+		r.Message.Body = nil
+	}
+	return fn(seq, size, r)
 }
 
 // load is a request for messages of one queue.

@@ -111,13 +111,15 @@ func (s *Store) open(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("starting the group commit: %w", err)
 	}
-	if err := s.marks.open(s.cfg.Dir); err != nil {
+	if err := s.marks.open(s.cfg.Dir, manifest != nil); err != nil {
 		return err
 	}
 	if manifest, err = s.streams(ctx, manifest); err != nil {
 		return err
 	}
-	s.marks.sized(manifest.Shards)
+	if err := s.marks.sized(manifest.Shards); err != nil {
+		return err
+	}
 	for i := range manifest.Shards {
 		if err := s.openJournal(ctx, i); err != nil {
 			return err
@@ -161,7 +163,13 @@ func (s *Store) streams(ctx context.Context, m *manifest) (*manifest, error) {
 				return nil, fmt.Errorf("looking at the store: %w", err)
 			}
 		}
+		if _, err := js.Stream(ctx, newJournal(s, m.Shards).stream); err == nil {
+			return nil, &DamageError{Stream: manifestFile, What: fmt.Sprintf("it speaks of %d shards, but there are more", m.Shards)}
+		}
 		return m, nil
+	}
+	if err := s.unused(ctx, js); err != nil {
+		return nil, err
 	}
 	m = &manifest{Format: 1, Node: s.cfg.Node, Shards: s.cfg.Shards, Created: s.cfg.Now().UTC()}
 	if m.Shards == 0 {
@@ -179,7 +187,28 @@ func (s *Store) streams(ctx context.Context, m *manifest) (*manifest, error) {
 	if err := s.committer.SyncAll(); err != nil {
 		return nil, fmt.Errorf("syncing the new store: %w", err)
 	}
+	if err := s.marks.create(m.Shards); err != nil {
+		return nil, err
+	}
 	return m, m.write(s.cfg.Dir)
+}
+
+// unused checks that a directory without a manifest holds nothing of value. A first
+// start that was cut short may have left empty streams.
+func (s *Store) unused(ctx context.Context, js jetstream.JetStream) error {
+	for i := range MaxShards {
+		stream, err := js.Stream(ctx, newJournal(s, i).stream)
+		if errors.Is(err, jetstream.ErrStreamNotFound) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("looking for streams: %w", err)
+		}
+		if stream.CachedInfo().State.LastSeq > 0 {
+			return &DamageError{Stream: manifestFile, What: "it is gone, but there are messages"}
+		}
+	}
+	return nil
 }
 
 func streamConfig(j *journal) jetstream.StreamConfig {
@@ -208,11 +237,13 @@ func (s *Store) openJournal(ctx context.Context, shard int) error {
 	}
 	state := stream.CachedInfo().State
 	j.first, j.next, j.stored = max(state.FirstSeq, 1), state.LastSeq+1, state.Bytes
-	j.trimTo = j.first
-	j.committed = state.LastSeq
+	j.trimTo = max(j.first, s.marks.low(shard))
 	if err := s.marks.check(j, shard, s.cfg.Sync); err != nil {
 		return err
 	}
+	// Not the last record: what lies between was not promised, so that the marks must
+	// not speak of it before it was read without a gap.
+	j.committed = s.marks.now[shard].Last
 	dir := filepath.Join(s.cfg.Dir, "jetstream", string(embed.Store), "streams", j.stream, "msgs")
 	if j.log, err = s.committer.Add(dir, j); err != nil {
 		return fmt.Errorf("watching %s: %w", dir, err)
