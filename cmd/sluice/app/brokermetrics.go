@@ -7,12 +7,15 @@ import (
 
 	"github.com/sluice-mq/sluice/gateway/core"
 	"github.com/sluice-mq/sluice/jetstream"
+	"github.com/sluice-mq/sluice/protocols/nats"
 )
 
 // brokerCollector shows the broker's and the store's snapshots, once they are
 // there. No label grows with the number of destinations or clients.
 type brokerCollector struct {
 	live atomic.Pointer[snapshots]
+	// nats stays nil without a listener for native clients.
+	nats atomic.Pointer[nats.Door]
 }
 
 // snapshots is where the figures come from.
@@ -42,16 +45,19 @@ var (
 
 // Describe implements prometheus.Collector.
 func (b *brokerCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{
+	for _, d := range append(natsFigures(),
 		messagesIn, messagesOut, spilled, deadLettered, discarded, slowDropped, slowEnded, loginsRefused, moved,
 		sessions, subscriptions, queues, waiting, memoryBytes, storeFree, storeBytes,
-	} {
+	) {
 		ch <- d
 	}
 }
 
 // Collect implements prometheus.Collector.
 func (b *brokerCollector) Collect(ch chan<- prometheus.Metric) {
+	if d := b.nats.Load(); d != nil {
+		collectNats(d, ch)
+	}
 	c := b.live.Load()
 	if c == nil {
 		return

@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"syscall"
 
 	"github.com/sluice-mq/sluice/auth"
@@ -148,14 +146,6 @@ func (n *node) openBroker(ctx context.Context, cfg Config, log *slog.Logger) (er
 	n.parts = append(n.parts, part{"broker", n.broker.Close})
 	n.figures.live.Store(&snapshots{n.broker, n.store})
 	return nil
-}
-
-// native is where the embedded server listens for NATS clients, or nil.
-func (n *node) native(cfg Config) net.Addr {
-	if !slices.ContainsFunc(cfg.Listeners, func(l Listener) bool { return l.Protocol == Nats }) {
-		return nil
-	}
-	return n.server.Addr()
 }
 
 // headerRoom is what the headers of a message may take beside its body.

@@ -17,7 +17,9 @@ func (n *node) openDoor(l Listener, cfg Config, log *slog.Logger) error {
 			return err
 		}
 		n.doors = append(n.doors, listener{Stomp, d})
-	case Nats, Admin: // the embedded server listens itself; the admin door is there already
+	case Nats:
+		return n.openNats(log)
+	case Admin: // it is there already
 	}
 	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"time"
 
@@ -119,12 +118,8 @@ func (l *life) open(p Protocol, d door) listener {
 
 // banner says what listens where.
 func (l *life) banner(took time.Duration) {
-	said := func(p Protocol, a net.Addr) { l.log.Info("listening", "protocol", string(p), "address", a.String()) }
 	for _, d := range append(l.admin, l.node.doors...) {
-		said(d.protocol, d.Addr())
-	}
-	if a := l.node.native(l.cfg); a != nil {
-		said(Nats, a)
+		l.log.Info("listening", "protocol", string(d.protocol), "address", d.Addr().String())
 	}
 	l.log.Info("ready", "node", l.cfg.Node, "version", ReadBuild().Version, "data_dir", l.cfg.DataDir,
 		"durability", string(l.cfg.Durability), "took", took.Round(time.Millisecond).String())
