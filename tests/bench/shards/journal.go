@@ -274,8 +274,7 @@ func (j *journal) flush() {
 	j.inFlight = true
 	subject := j.name + ".s"
 	if err := j.app.append(subject, body, pending{settled: batch, size: recordOver + len(subject) + len(body)}); err != nil {
-		fmt.Fprintln(os.Stderr, "settle:", err)
-		os.Exit(1)
+		j.refuse(fmt.Errorf("settle: %w", err))
 	}
 }
 

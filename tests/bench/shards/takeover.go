@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -28,7 +29,7 @@ type takeover struct {
 	owner     *journal
 	producers map[*queue]*producer
 	byID      map[uint32]*queue
-	refused   chan struct{}
+	eager     atomic.Bool // producers run far ahead of their receipts
 }
 
 // runTakeover moves the leader while producers send, and counts what the sinks saw.
@@ -79,14 +80,8 @@ func runTakeover(c *cell) (result, error) {
 
 // watch connects an owner to the producers.
 func (t *takeover) watch(j *journal) {
-	refused := make(chan struct{})
-	var once sync.Once
-	t.refused = refused
 	j.window = nil
-	j.failed = func(error) {
-		j.stopped.Store(true)
-		once.Do(func() { close(refused) })
-	}
+	j.failed = func(error) { j.stopped.Store(true) }
 	j.receipt = func(p pending) {
 		pr := t.producers[p.q]
 		pr.mu.Lock()
@@ -103,12 +98,15 @@ func (t *takeover) produce(qs []*queue, d time.Duration) error {
 			p := t.producers[q]
 			p.mu.Lock()
 			full := len(p.open) >= max(t.c.Window/len(qs), 1)
+			if t.eager.Load() {
+				full = len(p.open) >= 10*t.c.Window/len(qs)
+			}
 			if !full {
 				body := q.body(t.c.Size)
 				p.open = append(p.open, body)
 				p.mu.Unlock()
 				if err := t.owner.send(q, body); err != nil {
-					return err
+					return fmt.Errorf("send: %w", err)
 				}
 				continue
 			}
@@ -144,6 +142,7 @@ func (t *takeover) move(times map[string]float64) error {
 	for q := range t.producers {
 		qs = append(qs, q)
 	}
+	t.eager.Store(true)
 	stop := make(chan struct{})
 	stale := make(chan error, 1)
 	go func() {
@@ -168,6 +167,7 @@ func (t *takeover) move(times map[string]float64) error {
 	if err := errors.Join(err, <-stale); err != nil {
 		return err
 	}
+	t.eager.Store(false)
 	old.stopped.Store(true)
 	times["records"] = float64(im.last - im.first + 1)
 	return t.resume(next, im, times, since)

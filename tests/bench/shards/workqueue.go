@@ -128,10 +128,12 @@ func (p *puller) pull(n int) error {
 // deliver takes one message of the pull, in the subscription's goroutine.
 func (p *puller) deliver(msg *nats.Msg) {
 	if len(msg.Reply) == 0 {
-		fmt.Fprintln(os.Stderr, p.subject, "status", msg.Header.Get("Status"), msg.Header.Get("Description"))
-		if err := p.pull(p.left); err != nil {
-			fmt.Fprintln(os.Stderr, "pull:", err)
-		}
+		// 503: the consumer's leader is not there yet.
+		time.AfterFunc(50*time.Millisecond, func() {
+			if err := p.pull(p.batch); err != nil && !p.ws.nc.IsClosed() {
+				fmt.Fprintln(os.Stderr, "pull:", err)
+			}
+		})
 		return
 	}
 	p.left--
