@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -168,6 +169,34 @@ func packageComments(h *house) (bad []offence) {
 	}
 	slices.SortFunc(bad, func(a, b offence) int { return strings.Compare(a.at.Filename, b.at.Filename) })
 	return bad
+}
+
+// link is a link to a file of ours in a page.
+var link = regexp.MustCompile(`\]\(([^)#:\s]+)(?:#[^)]*)?\)`)
+
+func TestLinksInPagesLeadSomewhere(t *testing.T) {
+	pages := 0
+	err := filepath.WalkDir("..", func(p string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || filepath.Ext(p) != ".md" {
+			return err
+		}
+		pages++
+		text, err := os.ReadFile(p)
+		if err != nil {
+			return err
+		}
+		for i, line := range strings.Split(string(text), "\n") {
+			for _, m := range link.FindAllStringSubmatch(line, -1) {
+				if _, err := os.Stat(filepath.Join(filepath.Dir(p), m[1])); err != nil {
+					t.Errorf("%s:%d: %s is not there", strings.TrimPrefix(filepath.ToSlash(p), "../"), i+1, m[1])
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil || pages < 3 {
+		t.Fatal(pages, err)
+	}
 }
 
 // TestTheRulesCatchWhoBreaksThem gives each rule a file that breaks it, and
