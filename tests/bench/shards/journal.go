@@ -202,9 +202,12 @@ func (j *journal) acked(p pending, seq uint64, err error) {
 
 // refuse is told of a failed append: the owner must not go on.
 func (j *journal) refuse(err error) {
-	if j.failed != nil {
+	switch {
+	case j.failed != nil:
 		j.failed(err)
 		return
+	case j.control.IsClosed():
+		return // the cell has ended
 	}
 	fmt.Fprintln(os.Stderr, j.name, err)
 	os.Exit(1)
