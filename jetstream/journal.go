@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
-	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -42,14 +41,17 @@ type journal struct {
 	trimTo    uint64 // nothing below is needed
 	committed uint64 // everything up to here is as durable as promised
 	stored    uint64 // bytes, roughly
-	progress  time.Time
-	held      bool // the appender must not publish: no space, or the stream is being revived
+	answers   uint64 // counts what the stream answered
+	watched   uint64 // answers at the last look of stalled
+	still     int    // looks without an answer that was due
+	held      bool   // the appender must not publish: no space, or the stream is being revived
 	closed    bool
 	failure   error
 
 	generation int // of answers: those of an older one are ignored
-	answers    *nats.Subscription
+	listening  *nats.Subscription
 	reply      string
+	publishing bool // the appender has a batch in its hands
 	done       chan struct{}
 }
 
@@ -130,6 +132,7 @@ func (j *journal) run() {
 		var reply string
 		batch, reply = j.take(batch[:0])
 		if batch == nil {
+			j.giveUp()
 			return
 		}
 		for i := range batch {
@@ -151,6 +154,7 @@ func (j *journal) run() {
 func (j *journal) take(batch []request) ([]request, string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	j.publishing = false
 	for {
 		switch {
 		case j.closed && len(j.waiting) == 0, j.failure != nil:
@@ -160,9 +164,6 @@ func (j *journal) take(batch []request) ([]request, string) {
 			continue
 		}
 		break
-	}
-	if j.flight.len() == 0 {
-		j.progress = j.store.cfg.Now()
 	}
 	n := 0
 	for n < len(j.waiting) && j.flight.len() < windowRecords && j.bytes < windowBytes {
@@ -175,6 +176,7 @@ func (j *journal) take(batch []request) ([]request, string) {
 	rest := copy(j.waiting, j.waiting[n:])
 	clear(j.waiting[rest:])
 	j.waiting = j.waiting[:rest]
+	j.publishing = true
 	return batch, j.reply
 }
 
@@ -207,7 +209,7 @@ func (j *journal) listen() error {
 	j.generation++
 	generation := j.generation
 	j.reply = "_r." + j.prefix + strconv.Itoa(generation)
-	old := j.answers
+	old := j.listening
 	j.mu.Unlock()
 	if old != nil {
 		_ = old.Unsubscribe() // a generation that nobody answers any more
@@ -220,7 +222,7 @@ func (j *journal) listen() error {
 		return fmt.Errorf("listening to %s: %w", j.stream, err)
 	}
 	j.mu.Lock()
-	j.answers = sub
+	j.listening = sub
 	j.mu.Unlock()
 	return j.store.publish.Flush()
 }
@@ -236,7 +238,7 @@ func (j *journal) answered(generation int, ack []byte) {
 	full := j.flight.len() >= windowRecords || j.bytes >= windowBytes
 	r := j.flight.pop()
 	j.bytes -= recordSize(r.record)
-	j.progress = j.store.cfg.Now()
+	j.answers++
 	if full {
 		j.work.Signal()
 	}
@@ -298,6 +300,29 @@ func (j *journal) failLocked(cause error) error {
 		j.store.failed(cause)
 	}
 	return j.failure
+}
+
+// fail ends the journal.
+func (j *journal) fail(cause error) {
+	j.mu.Lock()
+	_ = j.failLocked(cause)
+	j.mu.Unlock()
+}
+
+// giveUp answers what a failed journal will not store, so that nobody waits for ever.
+func (j *journal) giveUp() {
+	j.mu.Lock()
+	err := j.failure
+	var rest []request
+	if err != nil {
+		rest = append(rest, j.flight.items[j.flight.head:]...)
+		rest = append(rest, j.waiting...)
+		j.flight, j.bytes, j.waiting = fifo{}, 0, nil
+	}
+	j.mu.Unlock()
+	for _, r := range rest {
+		r.to.Appended(0, err)
+	}
 }
 
 // State implements gateway.Journal.

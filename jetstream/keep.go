@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/sluice-mq/sluice/gateway"
@@ -17,9 +18,12 @@ const (
 	keepEvery = 50 * time.Millisecond
 	// marksEvery is how far behind the marks may be.
 	marksEvery = time.Second
-	// stalledAfter is how long the stream may owe an answer before it is taken for
-	// broken. A store that syncs by itself on a slow disk stays well below.
-	stalledAfter = 3 * time.Second
+	// stalledAfter is how many looks, keepEvery apart, the stream may owe an answer before
+	// it is asked whether it is broken. It counts looks, not time, because the process may
+	// have been stopped for a while.
+	stalledAfter = 20
+	// brokenAfter is how many looks make it broken whatever it says.
+	brokenAfter = 20 * stalledAfter
 )
 
 // keep is the store's housekeeping: free space, marks, trimming, and mending a
@@ -37,7 +41,7 @@ func (s *Store) keep(ctx context.Context) {
 		s.space.look()
 		for _, j := range s.journals {
 			j.hold(!s.space.usable())
-			if j.stalled(s.cfg.Now()) {
+			if still := j.stalled(); still > brokenAfter || still > stalledAfter && j.broken(ctx) {
 				s.mend(ctx)
 			}
 		}
@@ -67,8 +71,9 @@ func (s *Store) trim(ctx context.Context) {
 // purge lets go of whole blocks below trimTo. Trimming inside a block would
 // rewrite it, and a rewrite can lose data in a power cut.
 func (j *journal) purge(ctx context.Context) error {
+	below := j.store.marks.low(j.shard) // on disk: the next start will not look below it
 	j.mu.Lock()
-	below, first := j.trimTo, j.first
+	first := j.first
 	j.mu.Unlock()
 	if below <= first {
 		return nil
@@ -126,11 +131,40 @@ func (j *journal) hold(held bool) {
 	j.mu.Unlock()
 }
 
-// stalled reports whether the stream owes answers for too long.
-func (j *journal) stalled(now time.Time) bool {
+// stalled returns for how many looks the stream has owed an answer.
+func (j *journal) stalled() int {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.failure == nil && j.flight.len() > 0 && now.Sub(j.progress) > stalledAfter
+	if j.failure != nil || j.flight.len() == 0 || j.answers != j.watched {
+		j.watched, j.still = j.answers, 0
+	} else {
+		j.still++
+	}
+	return j.still
+}
+
+// absent is a sequence that no stream reaches.
+const absent = 1 << 53
+
+// broken asks whether the stream has stopped for good: after a write error it answers
+// publishes no more, and every deletion with that error. A stream that is only slow says that there is
+// no such record, or nothing.
+func (j *journal) broken(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	m, err := j.store.publish.RequestWithContext(ctx, "$JS.API.STREAM.MSG.DELETE."+j.stream, fmt.Appendf(nil, `{"seq":%d}`, uint64(absent)))
+	if err != nil {
+		return errors.Is(err, nats.ErrNoResponders)
+	}
+	var answer struct {
+		Error struct {
+			Description string `json:"description"`
+		} `json:"error"`
+	}
+	if err := json.Unmarshal(m.Data, &answer); err != nil {
+		return true
+	}
+	return answer.Error.Description != "stream store EOF" && answer.Error.Description != "no message found"
 }
 
 // busy reports whether anything is under way.
@@ -167,17 +201,56 @@ func (s *Store) mend(ctx context.Context) {
 			s.space.look()
 		}
 	}
-	if err := s.cfg.Server.Revive(); err != nil {
-		s.failed(fmt.Errorf("reviving the store: %w", err))
+	if err := s.revive(ctx); err != nil && ctx.Err() != nil {
+		return // the store closes
+	} else if err != nil {
+		for _, j := range s.journals {
+			j.fail(err)
+		}
 		return
+	}
+	s.cfg.Logger.Info("the store takes messages again")
+}
+
+func (s *Store) revive(ctx context.Context) error {
+	if err := s.quiet(ctx); err != nil {
+		return err
+	}
+	if err := s.cfg.Server.Revive(); err != nil {
+		return fmt.Errorf("reviving the store: %w", err)
 	}
 	for _, j := range s.journals {
 		if err := j.resume(ctx); err != nil {
-			s.failed(fmt.Errorf("reviving %s: %w", j.stream, err))
-			return
+			return fmt.Errorf("reviving %s: %w", j.stream, err)
 		}
 	}
-	s.cfg.Logger.Info("the store takes messages again")
+	return nil
+}
+
+// quiet waits until the server has taken, or dropped, all that the appenders published:
+// what came later would be stored behind our back. The appenders are held.
+func (s *Store) quiet(ctx context.Context) error {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for _, j := range s.journals {
+		for j.inHand() {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-tick.C:
+			}
+		}
+	}
+	if err := s.publish.FlushTimeout(readTimeout); err != nil {
+		return fmt.Errorf("flushing what was published: %w", err)
+	}
+	return nil
+}
+
+func (j *journal) inHand() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.publishing
 }
 
 // refuse answers the messages that wait, so that no client waits in silence. Settlements keep waiting.

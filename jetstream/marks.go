@@ -36,7 +36,7 @@ const marksFile = "marks.json"
 func (m *marks) open(dir string, used bool) error {
 	m.path = filepath.Join(dir, marksFile)
 	b, err := os.ReadFile(m.path)
-	if !used && (err == nil || errors.Is(err, fs.ErrNotExist)) {
+	if !used && errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err == nil {
@@ -44,6 +44,9 @@ func (m *marks) open(dir string, used bool) error {
 	}
 	if err != nil {
 		return &DamageError{Stream: marksFile, What: "it cannot be read: " + err.Error()}
+	}
+	if !used && slices.ContainsFunc(m.old, func(m mark) bool { return m.Last > 0 }) {
+		return &DamageError{Stream: manifestFile, What: "it is gone, but " + marksFile + " speaks of messages"}
 	}
 	m.now = slices.Clone(m.old)
 	return nil

@@ -107,12 +107,15 @@ func (j *journal) Replay(ctx context.Context, fn func(seq uint64, size int, r *g
 			if err := j.store.gap(j, at, state.Last); err != nil {
 				return err
 			}
-			return nil
+			break
 		}
 		if err != nil {
 			return err
 		}
 	}
+	j.mu.Lock()
+	j.committed = max(j.committed, state.Last) // it is all there, and was synced at the start
+	j.mu.Unlock()
 	return nil
 }
 

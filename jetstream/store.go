@@ -57,7 +57,7 @@ type DamageError struct {
 }
 
 func (e *DamageError) Error() string {
-	return fmt.Sprintf("the store is damaged: stream %s: %s. Nothing was changed. Restore the data directory from a backup or another node", e.Stream, e.What)
+	return fmt.Sprintf("the store is damaged: %s: %s. No queue is served. Restore the data directory from a backup or another node", e.Stream, e.What)
 }
 
 // Store implements gateway.Store. One process has one.
