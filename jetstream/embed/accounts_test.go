@@ -1,0 +1,119 @@
+package embed_test
+
+import (
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-mq/sluice/jetstream/embed"
+)
+
+const patience = 20 * time.Second
+
+func startServer(t *testing.T) *embed.Server {
+	s, err := embed.Start(t.Context(), embed.Config{
+		Name: "n1", Dir: t.TempDir(), Address: "127.0.0.1:0", MaxPayload: 1 << 20, Logger: slog.New(slog.DiscardHandler),
+	})
+	require.NoError(t, err)
+	t.Cleanup(s.Stop)
+	return s
+}
+
+func connect(t *testing.T, s *embed.Server, a embed.Account) *nats.Conn {
+	nc, err := s.Connect(a, "test")
+	require.NoError(t, err)
+	t.Cleanup(nc.Close)
+	return nc
+}
+
+// everything is a subscription to all that an account hears.
+func everything(t *testing.T, nc *nats.Conn) *nats.Subscription {
+	sub, err := nc.SubscribeSync(">")
+	require.NoError(t, err)
+	require.NoError(t, nc.Flush())
+	return sub
+}
+
+// next is the subject and the reply subject of the next message.
+func next(t *testing.T, sub *nats.Subscription) [2]string {
+	t.Helper()
+	m, err := sub.NextMsg(patience)
+	require.NoError(t, err)
+	return [2]string{m.Subject, m.Reply}
+}
+
+// What goes from which account to which others, and what never does.
+func TestAccountsKeepTheWaysApart(t *testing.T) {
+	s := startServer(t)
+	native, err := nats.Connect("nats://" + s.Addr().String())
+	require.NoError(t, err)
+	t.Cleanup(native.Close)
+	inbound, outbound, store := connect(t, s, embed.Inbound), connect(t, s, embed.Outbound), connect(t, s, embed.Store)
+	atNative, atInbound := everything(t, native), everything(t, inbound)
+	atOutbound, atStore := everything(t, outbound), everything(t, store)
+
+	for _, nc := range []*nats.Conn{native, inbound, outbound, store} {
+		for _, subject := range []string{"queue.a", "topic.a", "_INBOX.a", "other"} {
+			require.NoError(t, nc.PublishRequest(subject, "_INBOX.reply", nil))
+		}
+		require.NoError(t, nc.Flush())
+	}
+	all := [][2]string{{"queue.a", "_INBOX.reply"}, {"topic.a", "_INBOX.reply"}, {"_INBOX.a", "_INBOX.reply"}, {"other", "_INBOX.reply"}}
+	for _, c := range []struct {
+		of   *nats.Conn
+		at   *nats.Subscription
+		want [][2]string
+	}{
+		{native, atNative, append(all[:4:4], all[1])},   // and a topic from Outbound
+		{inbound, atInbound, append(all[:2:2], all...)}, // queue and topic of native clients
+		{outbound, atOutbound, all},
+		{store, atStore, all},
+	} {
+		var got [][2]string
+		for range c.want {
+			got = append(got, next(t, c.at))
+		}
+		require.Equal(t, c.want, got)
+		require.NoError(t, c.of.Publish("end", nil)) // which comes after all that was routed before
+		require.Equal(t, [2]string{"end", ""}, next(t, c.at))
+	}
+}
+
+func TestInterestIsThatOfNativeClientsAlone(t *testing.T) {
+	s := startServer(t)
+	everything(t, connect(t, s, embed.Inbound))
+	require.False(t, s.Interest(embed.Outbound, "topic.a"))
+	native := connect(t, s, embed.Users)
+	require.False(t, s.Interest(embed.Outbound, "topic.a"))
+	for subscribed, subjects := range map[string]map[string]bool{
+		"topic.a":   {"topic.a": true, "topic.a.b": false, "topic.b": false},
+		"topic.*.b": {"topic.a.b": true, "topic.a": false},
+		"*.a":       {"topic.a": true, "topic.b": false},
+		">":         {"topic.a": true},
+		"queue.a":   {"topic.a": false},
+	} {
+		sub, err := native.QueueSubscribeSync(subscribed, "group")
+		require.NoError(t, err)
+		require.NoError(t, native.Flush())
+		for subject, want := range subjects {
+			require.Equal(t, want, s.Interest(embed.Outbound, subject), "%s for %s", subscribed, subject)
+		}
+		require.NoError(t, sub.Unsubscribe())
+		require.NoError(t, native.Flush())
+		require.False(t, s.Interest(embed.Outbound, "topic.a"))
+	}
+}
+
+// Native clients cannot log in to any account but theirs.
+func TestTheOtherAccountsAreClosed(t *testing.T) {
+	s := startServer(t)
+	for _, a := range []embed.Account{embed.Store, embed.Users, embed.Inbound, embed.Outbound} {
+		for _, password := range []string{"", string(a), "x"} {
+			_, err := nats.Connect("nats://"+s.Addr().String(), nats.UserInfo(string(a), password))
+			require.ErrorIs(t, err, nats.ErrAuthorization, a)
+		}
+	}
+}
