@@ -132,8 +132,8 @@ func connectRows() []row {
 				c.Send(command, "")
 				if p.ours {
 					p.fatal(c)
-				} else { // ActiveMQ 5 leaves it open, 6 does as we do
-					p.refused(c)
+				} else { // ActiveMQ 5 leaves some of them open, 6 does as we do
+					p.want(c, "ERROR", "message")
 				}
 			}
 		}},

@@ -153,7 +153,9 @@ func (p *play) refused(c *raw.Client, conditions ...string) {
 func (p *play) fatal(c *raw.Client, conditions ...string) {
 	p.t.Helper()
 	p.want(c, "ERROR", append(conditions, "message")...)
-	require.Empty(p.t, c.Closed())
+	if more := c.Closed(); p.ours { // ActiveMQ may go on to complain about what is in the middle of the bad frame
+		require.Empty(p.t, more)
+	}
 }
 
 // send sends a message by a connection of its own and waits for its receipt.

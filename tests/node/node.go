@@ -233,24 +233,23 @@ func (n *Node) Status(path string) int {
 	return res.StatusCode
 }
 
-// Resident is how much memory the process has resident, in bytes.
-func (n *Node) Resident() int64 {
+// Resident is how much memory the process has resident now, and how much it had at most, in bytes.
+func (n *Node) Resident() (now, most int64) {
 	n.t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", n.PID()))
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	for line := range strings.Lines(string(status)) {
-		if value, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			kib, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
-			if err != nil {
-				n.t.Fatal(err)
-			}
-			return kib << 10
+	size := func(key string) int64 {
+		_, rest, _ := strings.Cut(string(status), key)
+		value, _, _ := strings.Cut(rest, " kB")
+		kib, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64)
+		if err != nil {
+			n.t.Fatalf("no %s: %v\n%s", key, err, status)
 		}
+		return kib << 10
 	}
-	n.t.Fatalf("no VmRSS:\n%s", status)
-	return 0
+	return size("VmRSS:"), size("VmHWM:")
 }
 
 // end releases the process and looks at its last words.
