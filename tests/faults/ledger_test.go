@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/sluice-mq/sluice/tests/conformance/raw"
 )
 
 // message is what the ledger knows of one message.
@@ -17,6 +19,7 @@ type message struct {
 	receipted   bool
 	deliveries  int
 	ackSent     bool
+	refused     bool
 	acked       bool // the ACK was receipted
 }
 
@@ -35,6 +38,7 @@ type ledger struct {
 	wrong        []string
 	// progress counts receipts of all kinds.
 	progress            int
+	refusals            int
 	duplicates, flagged int
 	// unflagged are duplicates that came without being marked redelivered.
 	unflagged []string
@@ -96,6 +100,8 @@ func (l *ledger) delivered(name, queue string, redelivered bool) {
 		return
 	case m.queue != queue:
 		l.fault("%s came from %s and was sent to %s", name, queue, m.queue)
+	case m.refused:
+		l.fault("%s was refused and came all the same", name)
 	case m.acked:
 		l.fault("%s came back after its ACK was receipted (redelivered %v)", name, redelivered)
 	}
@@ -108,6 +114,20 @@ func (l *ledger) delivered(name, queue string, redelivered bool) {
 		}
 	}
 	m.deliveries++
+}
+
+// refuse takes an ERROR for a message; false if it speaks of none or says nothing.
+func (l *ledger) refuse(f raw.Frame) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	name, ok := strings.CutPrefix(f.Get("receipt-id"), "send ")
+	m := l.messages[name]
+	if !ok || m == nil || f.Get("message") == "" {
+		return false
+	}
+	m.refused = true
+	l.refusals++
+	return true
 }
 
 func (l *ledger) acking(name string) {

@@ -2,7 +2,9 @@ package faults
 
 import (
 	"encoding/json"
+	"io"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -71,6 +73,21 @@ func dataDir(t *testing.T, n *node.Node) string {
 	}
 	t.Fatalf("no ready line in %s", n.Log())
 	return ""
+}
+
+// awaitAlone waits until the node has noticed that all clients have left, so that
+// what they had is back in the queues.
+func awaitAlone(t *testing.T, n *node.Node) {
+	t.Helper()
+	await(t, "that all clients have left", func() bool {
+		res, err := http.Get("http://" + n.Addr("admin") + "/metrics")
+		if err != nil {
+			return false
+		}
+		defer res.Body.Close()
+		text, err := io.ReadAll(res.Body)
+		return err == nil && strings.Contains(string(text), "\nsluice_sessions 0\n")
+	})
 }
 
 // mark is what marks.json says of one journal.

@@ -24,6 +24,10 @@ type producer struct {
 	parts int
 	rnd   *rand.Rand
 	txs   int
+	// refusable: an ERROR for a message is noted and the next one is sent.
+	refusable bool
+	// size is what bodies are filled up to; 0 is a mixture of small ones.
+	size int
 }
 
 // run sends with a window of receipts until the connection ends.
@@ -39,6 +43,10 @@ func (p *producer) run(c *raw.Client, l *ledger) {
 		f, err := c.Next()
 		if err != nil {
 			return
+		}
+		if f.Command == "ERROR" && p.refusable && l.refuse(f) {
+			step(c, l)
+			continue
 		}
 		if f.Command != "RECEIPT" {
 			l.mu.Lock()
@@ -56,6 +64,9 @@ func (p *producer) body(name string) string {
 	size := p.rnd.IntN(600)
 	if p.rnd.IntN(50) == 0 {
 		size = 20_000
+	}
+	if p.size > 0 {
+		size = p.size
 	}
 	return name + " " + strings.Repeat(".", size)
 }

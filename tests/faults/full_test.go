@@ -1,0 +1,134 @@
+package faults
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-mq/sluice/tests/conformance/raw"
+	"github.com/sluice-mq/sluice/tests/node"
+)
+
+// isReady asks the readiness probe.
+func isReady(n *node.Node) bool { return n.Status("/readyz") == 200 }
+
+// The node fills its own disk. It refuses sends in words, everything else goes on,
+// and consuming makes room again.
+func TestTheNodeFillsItsDisk(t *testing.T) {
+	n, _ := startSmall(t, 160)
+	pid := n.PID()
+	c := raw.Login(t, n.Addr("stomp"), "1.2")
+	body := strings.Repeat("x", 64<<10)
+	try := func(i int) raw.Frame {
+		c.Send("SEND", fmt.Sprintf("%d %s", i, body), "destination:/queue/full", "persistent:true", fmt.Sprintf("receipt:%d", i))
+		f, err := c.Next()
+		require.NoError(t, err)
+		require.Equal(t, fmt.Sprint(i), f.Get("receipt-id"), f.String())
+		return f
+	}
+	stored := 0
+	refusal := try(stored)
+	for ; refusal.Command == "RECEIPT"; refusal = try(stored) {
+		stored++
+	}
+	require.Equal(t, "ERROR", refusal.Command)
+	require.Contains(t, refusal.Get("message")+refusal.Body, "space")
+	require.Greater(t, stored, 1000)
+	require.Equal(t, 503, n.Status("/readyz"))
+	require.Equal(t, 200, n.Status("/livez"))
+
+	// The connection stays, and what needs no disk goes on.
+	s := raw.Login(t, n.Addr("stomp"), "1.2")
+	s.Ask(subscribe, "", "destination:/queue/light", "id:l")
+	for i := range 100 {
+		c.Ask("SEND", fmt.Sprint(i), "destination:/queue/light")
+		require.Equal(t, fmt.Sprint(i), s.Expect("MESSAGE").Body)
+	}
+
+	// Consumers receive and acknowledge, and make room.
+	s.Send(subscribe, "", "destination:/queue/full", "id:f", "ack:client-individual", "activemq.prefetchSize:10")
+	take := func(i int) {
+		m := s.Expect("MESSAGE")
+		require.True(t, strings.HasPrefix(m.Body, fmt.Sprintf("%d ", i)), "%.20s instead of %d", m.Body, i)
+		s.Send("ACK", "", "id:"+m.Get("ack"))
+	}
+	for i := range stored / 2 {
+		take(i)
+	}
+	await(t, "readiness", func() bool { return isReady(n) })
+	again := stored
+	await(t, "a send that is taken", func() bool { return try(again).Command == "RECEIPT" })
+	for i := stored / 2; i <= again; i++ {
+		take(i)
+	}
+	s.Send("DISCONNECT", "", "receipt:bye")
+	require.Equal(t, "bye", s.Expect("RECEIPT").Get("receipt-id"))
+	require.Equal(t, pid, n.PID())
+	n.Stop()
+	n.Restart()
+	s = raw.Login(t, n.Addr("stomp"), "1.2")
+	s.Ask(subscribe, "", "destination:/queue/full", "id:f")
+	s.Send("SEND", "end", "destination:/queue/full", "persistent:true")
+	require.Equal(t, "end", s.Expect("MESSAGE").Body, "acknowledged while the disk was full, and back")
+	t.Logf("%d messages of 64 KiB were stored on 160 MiB", stored)
+}
+
+// Somebody else takes all the space in the middle of a flood, so that the store's
+// writes fail. The node goes on by itself as soon as there is space.
+func TestSomebodyElseFillsTheDisk(t *testing.T) {
+	rnd := chance(t)
+	n, dir := startSmall(t, 160)
+	l, pid := newLedger(), n.PID()
+	own := func() *rand.Rand { return rand.New(rand.NewPCG(rnd.Uint64(), 0)) }
+	ps := []*producer{
+		{name: "p", window: 200, persistent: true, refusable: true, size: 8 << 10, rnd: own()},
+		{name: "q", window: 10, persistent: true, refusable: true, rnd: own()},
+	}
+	var slowest time.Duration
+	for range rounds(t, 3) {
+		var w traffic
+		var cs []*raw.Client
+		for _, p := range ps {
+			c := raw.Login(t, n.Addr("stomp"), "1.2")
+			cs = append(cs, c)
+			w.done.Go(func() { p.run(c, l) })
+		}
+		for _, q := range queues {
+			c := raw.Login(t, n.Addr("stomp"), "1.2")
+			cs = append(cs, c)
+			w.done.Go(func() { (&consumer{queue: q, lag: 3}).run(c, l) })
+		}
+		goal := l.count() + 1000 + rnd.IntN(2000)
+		await(t, "progress", func() bool { return l.count() >= goal })
+		free := hog(t, dir)
+		await(t, "that it says so", func() bool { return !isReady(n) })
+		// What is under way waits until it is known what became of it; what comes is refused.
+		probe := raw.Login(t, n.Addr("stomp"), "1.2")
+		probe.Send("SEND", "", "destination:/queue/probe", "persistent:true", "receipt:1")
+		require.Contains(t, probe.Expect("ERROR").String(), "space")
+		require.True(t, n.Running())
+		free()
+		began := time.Now()
+		goal = l.count() + 1000
+		await(t, "progress with space", func() bool { return l.count() >= goal })
+		await(t, "readiness", func() bool { return isReady(n) })
+		slowest = max(slowest, time.Since(began))
+		for _, c := range append(cs, probe) {
+			_ = c.Conn().Close()
+		}
+		w.done.Wait()
+		awaitAlone(t, n)
+	}
+	require.Equal(t, pid, n.PID())
+	drain(t, n, l, 0)
+	n.Stop()
+	n.Restart()
+	drain(t, n, l, 1)
+	l.close(t)
+	t.Logf("%d refusals; the slowest recovery took %v; the store stood still: %v", l.refusals,
+		slowest.Round(time.Millisecond), strings.Contains(n.Log(), "the store does not answer"))
+}
