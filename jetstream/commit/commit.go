@@ -217,13 +217,17 @@ func (c *Committer) ask(do func() error) error {
 }
 
 // fail remembers the first sync error for ever. What the kernel could not write it may have dropped, and a later sync of
-// the same file would report success: so no sync is retried and no later group is believed.
+// the same file would report success: so no sync is retried and no later group is believed. Pages it could not write may
+// stay readable; they are evicted, so that the next process finds what is on disk and not what was to be.
 func (c *Committer) fail(err error) error {
 	if first := c.Err(); first != nil {
 		return first
 	}
 	err = fmt.Errorf("commit: nothing is promised any more: %w", err)
 	c.failure.Store(&err)
+	for _, l := range c.logs {
+		l.evict()
+	}
 	c.cfg.Logger.Error("sync failed, no receipt will follow", "error", err)
 	if c.cfg.Failed != nil {
 		c.cfg.Failed(err)

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -231,4 +232,52 @@ func TestMountOptionsThatUndoASync(t *testing.T) {
 	} {
 		require.Equal(t, want, unsafeOption(mounts, path), path)
 	}
+}
+
+// resident counts the bytes of a file that are in the page cache.
+func resident(t *testing.T, path string) int {
+	t.Helper()
+	f, err := os.Open(path)
+	require.NoError(t, err)
+	defer func() { _ = f.Close() }()
+	i, err := f.Stat()
+	require.NoError(t, err)
+	m, err := unix.Mmap(int(f.Fd()), 0, int(i.Size()), unix.PROT_READ, unix.MAP_SHARED)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, unix.Munmap(m)) }()
+	page := os.Getpagesize()
+	in := make([]byte, (len(m)+page-1)/page)
+	_, _, errno := unix.Syscall(unix.SYS_MINCORE, uintptr(unsafe.Pointer(&m[0])), uintptr(len(m)), uintptr(unsafe.Pointer(&in[0])))
+	require.Zero(t, errno)
+	n := 0
+	for _, b := range in {
+		n += int(b&1) * page
+	}
+	return n
+}
+
+// After a failed sync the kernel may show data that is not on disk. A restarted process must not believe it.
+func TestFailureEvictsWhatMayNotBeOnDisk(t *testing.T) {
+	root, dir := store(t, 1)
+	if name, proven, err := Supported(root); err != nil || !proven {
+		t.Skip("pages cannot be evicted on " + name)
+	}
+	path := filepath.Join(dir, "1.blk")
+	require.NoError(t, os.WriteFile(path, make([]byte, 1<<20), 0o644))
+	f, err := os.Open(path)
+	require.NoError(t, err)
+	require.NoError(t, f.Sync()) // the pages are clean, as after a write-back that failed
+	require.NoError(t, f.Close())
+	s := &fakeSyncer{}
+	c := start(t, root, s)
+	r := newRecorder(s)
+	l, err := c.Add(dir, r)
+	require.NoError(t, err)
+	require.Equal(t, 1<<20, resident(t, path))
+	s.mu.Lock()
+	s.fail = unix.EIO
+	s.mu.Unlock()
+	l.Dirty()
+	require.ErrorIs(t, r.wait(t), unix.EIO)
+	require.Zero(t, resident(t, path))
 }

@@ -71,6 +71,16 @@ func (l *Log) release() {
 	}
 }
 
+// evict asks the kernel to forget the clean pages of what was written since the last sync.
+func (l *Log) evict() {
+	for _, b := range l.older {
+		evict(b.file)
+	}
+	if l.newest != nil {
+		evict(l.newest.file)
+	}
+}
+
 func (l *Log) dropOlder() {
 	for _, b := range l.older {
 		_ = b.file.Close()

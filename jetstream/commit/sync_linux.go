@@ -64,3 +64,8 @@ func kernelAtLeast(release string, major, minor int) bool {
 	}
 	return a > major || a == major && b >= minor
 }
+
+// evict drops a file's clean pages from the page cache. It is best effort.
+func evict(f *os.File) {
+	_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
+}

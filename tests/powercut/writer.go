@@ -66,6 +66,7 @@ type writer struct {
 	stream int
 	events *Journal
 	store  *Store
+	commit *commit.Committer
 	log    *commit.Log
 
 	mu      sync.Mutex
@@ -88,6 +89,9 @@ func (w *writer) Committed(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	defer w.changed.Broadcast()
+	if err == nil && w.commit.Stats().Renamed > 0 {
+		err = errors.New("the store renamed a block")
+	}
 	if err == nil && len(w.sealed) > 0 {
 		err = w.events.Note(Event{Kind: Committed, Stream: w.stream, Records: w.sealed})
 		w.last = w.sealed[len(w.sealed)-1]
@@ -124,9 +128,9 @@ func (j Job) run(ctx context.Context) error {
 	}
 	var writers []*writer
 	for i := range Streams {
-		w := &writer{job: j, stream: i, events: events, store: store}
+		w := &writer{job: j, stream: i, events: events, store: store, commit: c}
 		w.changed.L = &w.mu
-		if err := w.open(c); err != nil {
+		if err := w.open(); err != nil {
 			return err
 		}
 		writers = append(writers, w)
@@ -139,17 +143,13 @@ func (j Job) run(ctx context.Context) error {
 		go func() { failed <- w.collect(acks) }()
 		go func() { failed <- w.write(ctx, rand.New(rand.NewPCG(j.Seed, uint64(w.stream))), acks) }()
 	}
-	err = <-failed // the process ends with the first of them
-	if c.Stats().Renamed > 0 {
-		err = errors.Join(err, errors.New("the store renamed a block"))
-	}
-	return err
+	return <-failed // the process ends with the first of them
 }
 
 // open adds the stream to the committer. From then on everything that can be read is on disk, whatever an earlier process
 // was still owing.
-func (w *writer) open(c *commit.Committer) (err error) {
-	if w.log, err = c.Add(MsgsDir(w.job.Root, w.stream), w); err != nil {
+func (w *writer) open() (err error) {
+	if w.log, err = w.commit.Add(MsgsDir(w.job.Root, w.stream), w); err != nil {
 		return err
 	}
 	found, _, err := w.store.Records(w.stream)
