@@ -60,19 +60,8 @@ func tables() map[string]tableFunc {
 			c.Event, c.Fence = "restart", true
 			return append(cells, c)
 		},
-		"r3": func() []cell {
-			var cells []cell
-			for _, sync := range []bool{false, true} {
-				for _, c := range grid([]int{1, 1000}, []int{1, 4}) {
-					if c.Shards == 32 {
-						continue
-					}
-					c.Replicas, c.SyncAlways = 3, sync
-					cells = append(cells, c)
-				}
-			}
-			return cells
-		},
+		"r3":   func() []cell { return threes("D", "J") },
+		"r3-S": func() []cell { return threes("S") }, // slow: a Raft group per live queue
 		"commit": func() []cell {
 			var cells []cell
 			for _, mode := range []string{"", "fdatasync", "syncfs"} {
@@ -99,6 +88,20 @@ func tables() map[string]tableFunc {
 		},
 		"rate": func() []cell { return grid([]int{1, 10, 100, 1000}, []int{1, 4, 8}) },
 	}
+}
+
+// threes are cells of three servers.
+func threes(models ...string) []cell {
+	var cells []cell
+	for _, sync := range []bool{false, true} {
+		for _, c := range grid([]int{1, 1000}, []int{1, 4}) {
+			if slices.Contains(models, c.Model) && c.Shards < 32 {
+				c.Replicas, c.SyncAlways = 3, sync
+				cells = append(cells, c)
+			}
+		}
+	}
+	return cells
 }
 
 // probe is a cell of one journal.
