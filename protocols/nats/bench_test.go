@@ -17,7 +17,7 @@ func BenchmarkNativePublishToQueue(b *testing.B) {
 	body := make([]byte, 200)
 	b.ReportAllocs()
 	for b.Loop() {
-		_, err := js.PublishMsgAsync(&natsgo.Msg{Subject: "queue.a", Data: body})
+		_, err := js.PublishMsgAsync(&natsgo.Msg{Subject: "queue.a", Data: body}, jetstream.WithStallWait(patience))
 		require.NoError(b, err)
 	}
 	<-js.PublishAsyncComplete()

@@ -58,7 +58,7 @@ func TestNATSPublishesToAQueue(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "QUEUES", ack.Stream)
 	for i := 1; i < count; i++ {
-		_, err := js.PublishMsgAsync(&natsgo.Msg{Subject: "queue.from.go", Data: fmt.Append(nil, i)})
+		_, err := js.PublishMsgAsync(&natsgo.Msg{Subject: "queue.from.go", Data: fmt.Append(nil, i)}, jetstream.WithStallWait(soon))
 		require.NoError(t, err)
 	}
 	select {
