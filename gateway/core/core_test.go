@@ -9,7 +9,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/sluice-mq/sluice/auth"
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/core"
 	"github.com/sluice-mq/sluice/gateway/gatewaytest"
@@ -37,7 +36,7 @@ func newWorld(t *testing.T, change ...func(*core.Config)) *world {
 func (w *world) start() {
 	w.store = gatewaytest.NewMemory(w.disk)
 	cfg := w.config
-	cfg.Node, cfg.Store, cfg.Authenticator, cfg.Authorizer = "n1", w.store, auth.Anonymous{}, auth.AllowAll{}
+	cfg.Node, cfg.Store, cfg.Authenticator, cfg.Authorizer = "n1", w.store, gatewaytest.Everyone{}, gatewaytest.Everyone{}
 	cfg.Logger = slog.New(slog.DiscardHandler)
 	var err error
 	w.broker, err = core.New(context.Background(), cfg)
