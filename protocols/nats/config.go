@@ -31,7 +31,7 @@ type Config struct {
 	Interest func(subject string) bool
 	// Logger gets what goes wrong; nil is silence.
 	Logger *slog.Logger
-	// Clock is nil for time.Now. It is asked once.
+	// Clock is nil for time.Now.
 	Clock  func() time.Time
 	Limits Limits
 }

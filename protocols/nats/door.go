@@ -22,6 +22,11 @@ type Door struct {
 	relay   relay
 	counts  counts
 	intakes []*intake
+	// faults is for refused.
+	faults struct {
+		next   time.Time
+		silent int
+	}
 
 	// context ends when everything must end at once.
 	context context.Context

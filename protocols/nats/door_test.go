@@ -73,6 +73,7 @@ type options struct {
 	limits nats.Limits
 	core   core.Config
 	deny   rules
+	clock  func() time.Time
 }
 
 // accounts are laid out as those of the embedded server.
@@ -119,7 +120,7 @@ func newHouse(t testing.TB, o options) *house {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, h.broker.Close(context.Background())) })
 	door := h.config()
-	door.Logger, door.Limits = cfg.Logger, o.limits
+	door.Logger, door.Limits, door.Clock = cfg.Logger, o.limits, o.clock
 	h.door, err = nats.New(door)
 	require.NoError(t, err)
 	serving, cancel := context.WithCancel(context.Background())

@@ -2,9 +2,9 @@ package nats
 
 import (
 	"encoding/json"
-	"log/slog"
 	"strconv"
 	"strings"
+	"time"
 
 	natsgo "github.com/nats-io/nats.go"
 
@@ -146,12 +146,23 @@ func (d *Door) answer() {
 	}
 }
 
-// refused counts a refusal and logs it: our own faults loudly.
+// faultsEvery is how often our own faults are logged at most: when the store
+// fails, every message does.
+const faultsEvery = time.Second
+
+// refused counts a refusal and logs it: our own faults loudly, a client's mistakes
+// for those who debug it. It belongs to answer's goroutine.
 func (d *Door) refused(o *outcome) {
 	d.counts.refused.Add(1)
-	level, log := slog.LevelDebug, d.cfg.Logger
-	if gateway.KindOf(o.err) == gateway.Internal {
-		level = slog.LevelError
+	if gateway.KindOf(o.err) != gateway.Internal {
+		d.cfg.Logger.Debug("a native message was refused", "stream", o.stream, "asked_for_ack", o.reply != "", "error", o.err)
+		return
 	}
-	log.Log(d.context, level, "a native message was refused", "stream", o.stream, "asked_for_ack", o.reply != "", "error", o.err)
+	now := d.cfg.Clock()
+	if now.Before(d.faults.next) {
+		d.faults.silent++
+		return
+	}
+	d.cfg.Logger.Error("a native message could not be taken", "stream", o.stream, "error", o.err, "not_logged_before", d.faults.silent)
+	d.faults.next, d.faults.silent = now.Add(faultsEvery), 0
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -156,6 +157,29 @@ func TestRefusals(t *testing.T) {
 	require.EqualValues(t, 15, h.door.Stats().Refused)
 	require.Contains(t, h.log.String(), "the rules are gone: /etc/passwd")
 	require.NotContains(t, h.log.String(), "you may not write", "a client's mistakes are no news")
+}
+
+// When the store fails, every message does: the log says so once, not each time.
+func TestOurFaultsDoNotFloodTheLog(t *testing.T) {
+	var now atomic.Int64
+	h := newHouse(t, options{
+		clock: func() time.Time { return time.Unix(now.Load(), 0) },
+		deny:  func(gateway.Principal, gateway.Action, gateway.Destination) error { return errors.New("broken") },
+	})
+	nc := h.connect()
+	refuse := func(n int) {
+		for range n {
+			require.NoError(t, nc.Publish("queue.a", nil))
+		}
+	}
+	refuse(100)
+	h.count(nats.Stats{Received: 100, Refused: 100})
+	now.Store(2)
+	refuse(1)
+	h.count(nats.Stats{Received: 101, Refused: 101})
+	require.NoError(t, h.door.Drain(ctx(t)))
+	require.Equal(t, 2, strings.Count(h.log.String(), "could not be taken"))
+	require.Contains(t, h.log.String(), "not_logged_before=99")
 }
 
 // A header that the library cannot read is not silently left out.

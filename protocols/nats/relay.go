@@ -108,7 +108,7 @@ func (d *Door) publish(m *gateway.Message) {
 	if err := to.PublishMsg(&out); err != nil {
 		d.counts.unrelayed.Add(1)
 		if !errors.Is(err, natsgo.ErrConnectionClosed) {
-			d.cfg.Logger.Warn("a topic message could not be relayed to native clients", "topic", m.Destination.Name, "error", err)
+			d.cfg.Logger.Debug("a topic message could not be relayed to native clients", "topic", m.Destination.Name, "error", err)
 		}
 		return
 	}
