@@ -37,12 +37,14 @@ func (b *Broker) recover(ctx context.Context) error {
 
 // replay collects what a journal says.
 type replay struct {
-	first   uint64
-	dead    []uint64 // a bit for every sequence from first on
-	names   map[string]string
-	entries []replayed
-	marks   map[uint64]uint32
-	handed  map[string]uint64
+	first uint64
+	dead  []uint64 // a bit for every sequence from first on
+	names map[string]string
+	// deadBefore are sequences before first that were settled from first on.
+	deadBefore map[uint64]struct{}
+	entries    []replayed
+	marks      map[uint64]uint32
+	handed     map[string]uint64
 	// moved leads from a sequence to the one that stands for it now.
 	moved    map[uint64]uint64
 	orders   map[uint64]uint64
@@ -65,7 +67,7 @@ type preparedAt struct {
 
 func newReplay() *replay {
 	return &replay{
-		names: make(map[string]string), marks: make(map[uint64]uint32), handed: make(map[string]uint64), moved: make(map[uint64]uint64),
+		names: make(map[string]string), deadBefore: make(map[uint64]struct{}), marks: make(map[uint64]uint32), handed: make(map[string]uint64), moved: make(map[uint64]uint64),
 		orders: make(map[uint64]uint64), prepared: make(map[string]preparedAt),
 	}
 }
@@ -108,7 +110,7 @@ func (r *replay) message(seq uint64, size int, rec *gateway.Record) {
 		e.order = rec.Order
 		r.orders[seq] = rec.Order
 		if old := rec.Replaces; old != 0 {
-			if r.isDead(old) {
+			if r.isSettled(old) {
 				r.kill(seq) // settled before it was moved
 			}
 			r.moved[old] = seq
@@ -148,7 +150,8 @@ func (r *replay) now(seq uint64) uint64 {
 func (r *replay) kill(seq uint64) { r.bury(r.now(seq)) }
 
 func (r *replay) bury(seq uint64) {
-	if seq < r.first { // trimmed already
+	if seq < r.first { // trimmed already, but it may have been moved before
+		r.deadBefore[seq] = struct{}{}
 		return
 	}
 	at := seq - r.first
@@ -156,6 +159,16 @@ func (r *replay) bury(seq uint64) {
 		r.dead = append(r.dead, 0)
 	}
 	r.dead[at/64] |= 1 << (at % 64)
+}
+
+// isSettled reports whether the journal said so. That a record was trimmed says
+// nothing: it may have been moved, and the next record says where to.
+func (r *replay) isSettled(seq uint64) bool {
+	if seq < r.first {
+		_, dead := r.deadBefore[seq]
+		return dead
+	}
+	return r.isDead(seq)
 }
 
 func (r *replay) isDead(seq uint64) bool {
