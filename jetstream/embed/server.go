@@ -44,7 +44,7 @@ type Config struct {
 	// SyncAlways makes the server sync every write by itself. Without it the
 	// group committer does.
 	SyncAlways bool
-	// MaxConnections of native clients.
+	// MaxConnections of native clients; 0 is no limit.
 	MaxConnections int
 	Logger         *slog.Logger
 }
@@ -92,6 +92,7 @@ func (s *Server) options() (*server.Options, error) {
 accounts {
   %[1]s { jetstream: enabled, users: [ { user: %[1]s, password: %[5]q } ] }
   %[2]s {
+    limits: { max_connections: %[6]d }
     users: [ { user: %[2]s, password: %[5]q }, { user: anonymous, password: %[5]q } ]
     exports: [ { stream: "queue.>", accounts: [ %[3]s ] }, { stream: "topic.>", accounts: [ %[3]s ] } ]
     imports: [ { stream: { account: %[4]s, subject: "topic.>" } } ]
@@ -106,7 +107,7 @@ accounts {
   }
 }
 no_auth_user: anonymous
-`, Store, Users, Inbound, Outbound, s.secret)
+`, Store, Users, Inbound, Outbound, s.secret, s.nativeConnections())
 	if err := opts.ProcessConfigString(text); err != nil {
 		return nil, fmt.Errorf("configuring the embedded nats-server: %w", err)
 	}
@@ -122,7 +123,6 @@ no_auth_user: anonymous
 	opts.MaxPayload = int32(s.cfg.MaxPayload)
 	opts.MaxPending = 512 << 20
 	opts.MaxControlLine = maxControlLine
-	opts.MaxConn = s.cfg.MaxConnections
 	opts.NoFastProducerStall = true
 	if s.cfg.Address == "" {
 		opts.DontListen = true
@@ -140,6 +140,15 @@ no_auth_user: anonymous
 		opts.Port = server.RANDOM_PORT
 	}
 	return opts, nil
+}
+
+// nativeConnections is how many connections the account of native clients takes:
+// theirs and our one that answers them. Our other connections are not counted.
+func (s *Server) nativeConnections() int {
+	if s.cfg.MaxConnections <= 0 {
+		return -1
+	}
+	return s.cfg.MaxConnections + 1
 }
 
 // readyWithin bounds the start; a store of many gigabytes takes its time.

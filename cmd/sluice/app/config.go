@@ -102,11 +102,11 @@ func Default() Config {
 			LoginTimeout:               seconds(10),
 			SubscriptionsPerConnection: 10_000,
 			TransactionsPerConnection:  1_000,
-			TransactionSize:            64 * MiB,
+			TransactionSize:            24 * MiB,
 			TransactionMessages:        10_000,
 		},
 		Queues:          Queues{Memory: 64 * MiB},
-		Topics:          Topics{SlowConsumer: DropOldest, PendingMessages: 10_000, PendingBytes: 16 * MiB},
+		Topics:          Topics{SlowConsumer: DropOldest, PendingMessages: 100_000, PendingBytes: 32 * MiB},
 		Log:             Log{Level: Info, Format: AutoFormat},
 		ShutdownTimeout: seconds(10),
 	}

@@ -142,6 +142,6 @@ func (v *validator) limits(l Limits) {
 	count(v, "limits.login_timeout", l.LoginTimeout, Duration(1e8), maxTimeout)
 	count(v, "limits.subscriptions_per_connection", l.SubscriptionsPerConnection, 1, maxCount)
 	count(v, "limits.transactions_per_connection", l.TransactionsPerConnection, 1, maxCount)
-	count(v, "limits.transaction_size", l.TransactionSize, KiB, maxMemory)
+	count(v, "limits.transaction_size", l.TransactionSize, KiB, 24*MiB)
 	count(v, "limits.transaction_messages", l.TransactionMessages, 1, maxCount)
 }
