@@ -138,6 +138,7 @@ func runReplay(c *cell) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
+	defer func() { cl.close() }()
 	if _, err := fill(c, m, c.Backlog); err != nil {
 		return result{}, err
 	}
@@ -151,9 +152,8 @@ func runReplay(c *cell) (result, error) {
 	if err := poll(waitLimit, "settlements", func() bool { return j.goneN.Load() == want }); err != nil {
 		return result{}, err
 	}
-	records := float64(j.base + uint64(len(j.sizes)) - 1)
-	perMillion := 1e6 / records
-	r := result{Extra: map[string]float64{"records": records}}
+	last := j.base + uint64(len(j.sizes)) - 1
+	r := result{Extra: map[string]float64{"records": float64(last)}}
 	for _, way := range []string{"graceful", "no_index_db"} {
 		cl.close()
 		if way == "no_index_db" {
@@ -167,43 +167,43 @@ func runReplay(c *cell) (result, error) {
 		}
 		r.Extra["server_"+way+"_ms"] = took.Seconds() * 1e3
 	}
-	defer cl.close()
+	return r, replayWays(c, cl, j, last, r.Extra)
+}
+
+// replayWays reads the journal in each way and compares what they found.
+func replayWays(c *cell, cl *cluster, j *journal, last uint64, extra map[string]float64) error {
 	nc, err := cl.connect(0)
 	if err != nil {
-		return r, err
+		return err
 	}
-	last := uint64(records)
+	full, other, kept := newImage(), newImage(), newImage()
+	perMillion := 1e6 / float64(last)
 	timed := func(name string, f func() error) error {
 		cpu, begin := cpuTime(), time.Now()
 		err := f()
-		r.Extra[name+"_cpu_s_per_M"] = (cpuTime() - cpu).Seconds() * perMillion
-		r.Extra[name+"_s_per_M"] = time.Since(begin).Seconds() * perMillion
+		extra[name+"_cpu_s_per_M"] = (cpuTime() - cpu).Seconds() * perMillion
+		extra[name+"_s_per_M"] = time.Since(begin).Seconds() * perMillion
 		return err
 	}
-	full, other := newImage(), newImage()
 	err = errors.Join(
 		timed("consumer", func() error {
 			_, err := replay(nc, j.name, 1, last, full.record)
 			return err
 		}),
-		timed("batch_get", func() error {
-			rd, err := newReader(nc, j.name)
-			if err != nil {
-				return err
-			}
-			return rd.scan(1, last, other.record)
-		}),
+		timed("batch_get", func() error { return j.read.scan(1, last, other.record) }),
 		timed("checkpoint_write", func() error { return writeCheckpoint(c.Dir, full) }),
-		timed("checkpoint_read", func() error { return readCheckpoint(c.Dir, newImage()) }),
+		timed("checkpoint_read", func() error { return readCheckpoint(c.Dir, kept) }),
 	)
-	if err == nil && (len(full.live) != c.Backlog/10+1 || len(other.live) != len(full.live) || full.holes > 0) {
-		err = fmt.Errorf("replayed %d live (by batches %d) of %d, %d holes", len(full.live), len(other.live), c.Backlog/10+1, full.holes)
+	want := c.Backlog/10 + 1
+	if err == nil && (len(full.live) != want || len(other.live) != want || len(kept.live) != want || full.holes+other.holes > 0) {
+		err = fmt.Errorf("%d live by consumer, %d by batches, %d by checkpoint of %d; %d holes",
+			len(full.live), len(other.live), len(kept.live), want, full.holes+other.holes)
 	}
-	r.Extra["live"] = float64(len(full.live))
+	extra["live"] = float64(len(full.live))
 	if st, serr := os.Stat(filepath.Join(c.Dir, "checkpoint")); serr == nil {
-		r.Extra["checkpoint_B_per_live"] = float64(st.Size()) / float64(len(full.live))
+		extra["checkpoint_B_per_live"] = float64(st.Size()) / float64(len(full.live))
 	}
-	return r, err
+	return err
 }
 
 // writeCheckpoint stores the live sequences by queue; what follows them is replayed.

@@ -47,21 +47,9 @@ func tables() map[string]tableFunc {
 		"replay": func() []cell {
 			return []cell{probe("replay", 1, 1000, 1_000_000, 256), probe("replay", 1, 1000, 1_000_000, 1024)}
 		},
-		"takeover": func() []cell {
-			var cells []cell
-			for _, event := range []string{"stepdown", "shutdown"} {
-				for _, sync := range []bool{false, true} {
-					c := probe("takeover", 3, 10, 0, 1024)
-					c.Event, c.SyncAlways, c.Fence = event, sync, true
-					cells = append(cells, c)
-				}
-			}
-			c := probe("takeover", 1, 10, 0, 1024)
-			c.Event, c.Fence = "restart", true
-			return append(cells, c)
-		},
-		"r3":   func() []cell { return threes("D", "J") },
-		"r3-S": func() []cell { return threes("S") }, // slow: a Raft group per live queue
+		"takeover": takeovers,
+		"r3":       func() []cell { return threes("D", "J") },
+		"r3-S":     func() []cell { return threes("S") }, // slow: a Raft group per live queue
 		"commit": func() []cell {
 			var cells []cell
 			for _, mode := range []string{"", "fdatasync", "syncfs"} {
@@ -102,6 +90,21 @@ func threes(models ...string) []cell {
 		}
 	}
 	return cells
+}
+
+// takeovers are the ways to lose an owner.
+func takeovers() []cell {
+	var cells []cell
+	for _, event := range []string{"stepdown", "shutdown"} {
+		for _, sync := range []bool{false, true} {
+			c := probe("takeover", 3, 10, 0, 1024)
+			c.Event, c.SyncAlways, c.Fence = event, sync, true
+			cells = append(cells, c)
+		}
+	}
+	c := probe("takeover", 1, 10, 0, 1024)
+	c.Event, c.Fence = "restart", true
+	return append(cells, c)
 }
 
 // probe is a cell of one journal.
