@@ -164,7 +164,12 @@ func TestOurFaultsDoNotFloodTheLog(t *testing.T) {
 	var now atomic.Int64
 	h := newHouse(t, options{
 		clock: func() time.Time { return time.Unix(now.Load(), 0) },
-		deny:  func(gateway.Principal, gateway.Action, gateway.Destination) error { return errors.New("broken") },
+		deny: func(_ gateway.Principal, a gateway.Action, _ gateway.Destination) error {
+			if a == gateway.Write {
+				return errors.New("broken")
+			}
+			return nil
+		},
 	})
 	nc := h.connect()
 	refuse := func(n int) {
