@@ -121,7 +121,7 @@ no_auth_user: anonymous
 	// only add compactions.
 	opts.SyncInterval = 365 * 24 * time.Hour
 	opts.MaxPayload = int32(s.cfg.MaxPayload)
-	opts.MaxPending = 512 << 20
+	opts.MaxPending = 64 << 20
 	opts.MaxControlLine = maxControlLine
 	opts.NoFastProducerStall = true
 	if s.cfg.Address == "" {
