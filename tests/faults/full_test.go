@@ -82,7 +82,7 @@ func TestTheNodeFillsItsDisk(t *testing.T) {
 func TestSomebodyElseFillsTheDisk(t *testing.T) {
 	rnd := chance(t)
 	n, dir := startSmall(t, 160)
-	l, pid := newLedger(), n.PID()
+	l, pid, alone := newLedger(), n.PID(), sessions(t, n)
 	own := func() *rand.Rand { return rand.New(rand.NewPCG(rnd.Uint64(), 0)) }
 	ps := []*producer{
 		{name: "p", window: 200, persistent: true, refusable: true, size: 8 << 10, rnd: own()},
@@ -121,7 +121,7 @@ func TestSomebodyElseFillsTheDisk(t *testing.T) {
 			_ = c.Conn().Close()
 		}
 		w.done.Wait()
-		awaitAlone(t, n)
+		awaitAlone(t, n, alone)
 	}
 	require.Equal(t, pid, n.PID())
 	drain(t, n, l, 0)

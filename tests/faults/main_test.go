@@ -75,19 +75,30 @@ func dataDir(t *testing.T, n *node.Node) string {
 	return ""
 }
 
-// awaitAlone waits until the node has noticed that all clients have left, so that
-// what they had is back in the queues.
-func awaitAlone(t *testing.T, n *node.Node) {
+// sessions is how many sessions the node says are open; -1 if it says nothing.
+func sessions(t *testing.T, n *node.Node) int {
 	t.Helper()
-	await(t, "that all clients have left", func() bool {
-		res, err := http.Get("http://" + n.Addr("admin") + "/metrics")
-		if err != nil {
-			return false
-		}
-		defer res.Body.Close()
-		text, err := io.ReadAll(res.Body)
-		return err == nil && strings.Contains(string(text), "\nsluice_sessions 0\n")
-	})
+	res, err := http.Get("http://" + n.Addr("admin") + "/metrics")
+	if err != nil {
+		return -1
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		return -1
+	}
+	_, after, _ := strings.Cut(string(text), "\nsluice_sessions ")
+	value, _, _ := strings.Cut(after, "\n")
+	count, err := strconv.Atoi(value)
+	require.NoError(t, err, value)
+	return count
+}
+
+// awaitAlone waits until only so many sessions are left as before clients came, so
+// that what the clients had is back in the queues.
+func awaitAlone(t *testing.T, n *node.Node, before int) {
+	t.Helper()
+	await(t, "that all clients have left", func() bool { return sessions(t, n) == before })
 }
 
 // mark is what marks.json says of one journal.

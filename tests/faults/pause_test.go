@@ -19,6 +19,7 @@ import (
 // was: nobody is thrown out, nothing is refused, lost or repeated.
 func TestPausedNode(t *testing.T) {
 	rnd, l, n := chance(t), newLedger(), node.Start(t)
+	alone := sessions(t, n)
 	var w traffic
 	var cs []*raw.Client
 	join := func() *raw.Client {
@@ -49,7 +50,7 @@ func TestPausedNode(t *testing.T) {
 		_ = c.Conn().Close()
 	}
 	w.done.Wait()
-	awaitAlone(t, n)
+	awaitAlone(t, n, alone)
 	drain(t, n, l, 0)
 	l.close(t)
 	require.NotContains(t, n.Log(), "does not answer")
