@@ -194,10 +194,12 @@ func (t *commitment) partStored(err error) {
 	t.Complete(0, err)
 }
 
-// finish writes that a prepared transaction was carried out.
+// finish writes that a prepared transaction was carried out. The record is durable
+// like others, although nobody waits for it: without it the next start would miss the messages that
+// were acknowledged and trimmed meanwhile, and send them again.
 func (s *shard) finish(id string, seq uint64) {
 	s.broker.arriving.Add(1)
-	s.journal.Append(&gateway.Record{Type: gateway.RecordDone, Transaction: id, Relaxed: true}, finished{s, seq})
+	s.journal.Append(&gateway.Record{Type: gateway.RecordDone, Transaction: id}, finished{s, seq})
 }
 
 type finished struct {
@@ -206,10 +208,11 @@ type finished struct {
 }
 
 // Appended implements gateway.Appended.
-func (f finished) Appended(_ uint64, err error) {
+func (f finished) Appended(seq uint64, err error) {
 	defer f.shard.broker.arriving.Add(-1)
 	if err == nil {
 		f.shard.mu.Lock()
+		f.shard.saw(seq)
 		delete(f.shard.prepared, f.seq)
 		f.shard.mu.Unlock()
 	}

@@ -1,6 +1,7 @@
 package core_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 
@@ -128,4 +129,25 @@ func TestInterruptedTransactionsAreCarriedOutInTheirOrder(t *testing.T) {
 	w.start()
 	t.Cleanup(w.stop)
 	require.Equal(t, want, bodies(w.subscribe(w.session(), queue("q"), 100, false).next(count)))
+}
+
+// What says that a transaction was carried out must outlive a power cut as its
+// messages' acknowledgements do, or they would be sent again once they are trimmed.
+func TestEndOfATransactionIsAsDurableAsItsMessages(t *testing.T) {
+	w := newWorld(t)
+	s := w.session()
+	var o outcome
+	s.Commit(&gateway.Transaction{Sends: []*gateway.Message{message(queue("a"), "1", true), message(queue("b"), "2", true)}}, &o, 1)
+	require.NoError(t, o.wait(t, 1)[1])
+	gatewaytest.Eventually(t, func() bool {
+		ended := false
+		require.NoError(t, w.store.Journal(gateway.ShardOf("a", 3)).Replay(context.Background(), func(_ uint64, _ int, r *gateway.Record) error {
+			if r.Type == gateway.RecordDone {
+				require.False(t, r.Relaxed)
+				ended = true
+			}
+			return nil
+		}))
+		return ended
+	}, "the end of the transaction")
 }
