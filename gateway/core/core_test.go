@@ -54,6 +54,18 @@ func (w *world) restart() {
 	w.start()
 }
 
+// crash kills the process and starts it on the same disk.
+func (w *world) crash() {
+	w.store.Crash()
+	old := w.broker
+	w.Cleanup(func() {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		_ = old.Close(ctx)
+	})
+	w.start()
+}
+
 func (w *world) session() gateway.Session {
 	s, err := w.broker.Open(context.Background(), gateway.Login{Remote: "test"})
 	require.NoError(w, err)
@@ -303,6 +315,38 @@ func TestNackMovesPersistentMessagesToTheDeadLetterQueue(t *testing.T) {
 	from, _ := dead.Header.Get("original-destination")
 	require.Equal(t, "/queue/q", from)
 	gatewaytest.Eventually(t, func() bool { return w.waiting() == 0 }, "queues empty")
+}
+
+// A Nack is answered when the message has changed queues for good.
+func TestAnsweredNacksSurviveACrash(t *testing.T) {
+	w := newWorld(t)
+	s := w.session()
+	c := w.subscribe(s, queue("q"), 100, false)
+	w.send(s, queue("q"), true, numbers(0, 50)...)
+	w.send(s, queue("q"), false, "dropped")
+	var o outcome
+	c.Nack(tags(c.next(51)), &o, 7)
+	require.NoError(t, o.wait(t, 1)[7])
+	require.Equal(t, 50, w.waiting())
+	w.crash()
+	s = w.session()
+	d := w.subscribe(s, queue("ActiveMQ.DLQ"), 100, true)
+	require.ElementsMatch(t, numbers(0, 50), bodies(d.next(50)))
+	gatewaytest.Eventually(t, func() bool { return w.waiting() == 0 }, "queues empty")
+}
+
+func TestNacksThatCannotBeStoredAreRefused(t *testing.T) {
+	w := newWorld(t)
+	s := w.session()
+	c := w.subscribe(s, queue("q"), 100, false)
+	w.send(s, queue("q"), true, "a", "b")
+	got := c.next(2)
+	w.store.Full.Store(true)
+	var o outcome
+	c.Nack(tags(got), &o, 7)
+	require.Equal(t, gateway.NoSpace, gateway.KindOf(o.wait(t, 1)[7]))
+	w.store.Full.Store(false)
+	require.ElementsMatch(t, []string{"a", "b"}, bodies(c.next(2)), "they are back")
 }
 
 func TestSendsAreRefusedWithoutSpaceAndTakenAgainAfterwards(t *testing.T) {

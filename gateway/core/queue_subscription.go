@@ -103,9 +103,13 @@ func (sub *queueSubscription) Ack(tags []uint64, c gateway.Completion, token uin
 func (sub *queueSubscription) Nack(tags []uint64, c gateway.Completion, token uint64) {
 	var err error
 	sub.shard.on(sub.queue, func(q *queue, fx *dispatch.Effects) {
-		err = q.Nack(sub.id, tags, sub.session.broker.nowMillis(), fx)
+		if err = q.Nack(sub.id, tags, sub.session.broker.nowMillis(), fx); err == nil && c != nil {
+			sub.shard.refuse(tags, waiter{c, token})
+		}
 	})
-	complete(c, token, err)
+	if err != nil {
+		complete(c, token, err)
+	}
 }
 
 // Extend implements gateway.Subscription.

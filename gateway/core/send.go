@@ -130,7 +130,11 @@ func (s *shard) buried(d pendingDeath, err error) {
 		d.q.Unburied(d.Entry.Tag, s.broker.nowMillis(), &s.fx)
 	}
 	s.effects(d.q)
+	failed := s.laidToRest(d.Entry.Tag, err)
 	s.release()
+	if failed != nil {
+		complete(failed.c, failed.token, failed.err)
+	}
 }
 
 // deadLetter stores a copy in the dead-letter queue, with ActiveMQ's headers.

@@ -51,6 +51,8 @@ type shard struct {
 	orders map[uint64]uint64
 	moving bool
 	dying  int // burials under way
+	// refusals are the Nacks that wait for burials, by the tags of their messages.
+	refusals map[uint64]*refusal
 }
 
 // queue is a state machine and its surroundings.
@@ -98,6 +100,7 @@ func newShard(b *Broker, i int) *shard {
 	return &shard{
 		broker: b, index: i, journal: b.cfg.Store.Journal(i),
 		queues: make(map[string]*queue), prepared: make(map[uint64]struct{}), orders: make(map[uint64]uint64),
+		refusals: make(map[uint64]*refusal),
 	}
 }
 
