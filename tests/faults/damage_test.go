@@ -200,8 +200,12 @@ func harms() []harm {
 
 // A node must never serve queues that silently lost what it had promised to keep.
 func TestDamage(t *testing.T) {
+	all := rounds(t, 1) > 1
 	for left, original := range intact(t) {
-		for _, h := range harms() {
+		for i, h := range harms() {
+			if !all && !h.harmless && (i%2 == 0) == (left == "killed") {
+				continue // the short form does each to one of the two
+			}
 			t.Run(left+"/"+h.name, func(t *testing.T) {
 				dir := copied(t, original)
 				h.do(t, dir)

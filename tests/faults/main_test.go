@@ -75,9 +75,9 @@ func dataDir(t *testing.T, n *node.Node) string {
 	return ""
 }
 
-// sessions is how many sessions the node says are open; -1 if it says nothing.
-func sessions(t *testing.T, n *node.Node) int {
-	t.Helper()
+// figure is a metric without labels; -1 if the node does not tell. It may be called
+// from any goroutine.
+func figure(t *testing.T, n *node.Node, name string) int {
 	res, err := http.Get("http://" + n.Addr("admin") + "/metrics")
 	if err != nil {
 		return -1
@@ -87,12 +87,18 @@ func sessions(t *testing.T, n *node.Node) int {
 	if err != nil {
 		return -1
 	}
-	_, after, _ := strings.Cut(string(text), "\nsluice_sessions ")
+	_, after, _ := strings.Cut(string(text), "\n"+name+" ")
 	value, _, _ := strings.Cut(after, "\n")
-	count, err := strconv.Atoi(value)
-	require.NoError(t, err, value)
-	return count
+	count, err := strconv.ParseFloat(value, 64)
+	if err != nil {
+		t.Errorf("%s: %v", name, err)
+		return -1
+	}
+	return int(count)
 }
+
+// sessions is how many are open.
+func sessions(t *testing.T, n *node.Node) int { return figure(t, n, "sluice_sessions") }
 
 // awaitAlone waits until only so many sessions are left as before clients came, so
 // that what the clients had is back in the queues.

@@ -58,7 +58,8 @@ func TestPausedNode(t *testing.T) {
 
 // Clients that never read take neither the others' time nor the node's memory.
 func TestClientsThatNeverRead(t *testing.T) {
-	const flood, size = 120, 1 << 20
+	const size = 1 << 20
+	flood := 80 * rounds(t, 1)
 	n := node.Start(t)
 	before, _ := n.Resident()
 	var deaf []*raw.Client

@@ -71,10 +71,10 @@ func TestKill(t *testing.T) {
 func TestTermination(t *testing.T) {
 	rnd, l, n := chance(t), newLedger(), node.Start(t)
 	ps := append(senders(rnd),
-		&producer{name: "n", window: 100, rnd: rand.New(rand.NewPCG(rnd.Uint64(), 0))},
+		&producer{name: "n", window: 20, rnd: rand.New(rand.NewPCG(rnd.Uint64(), 0))},
 		&producer{name: "m", window: 3, rnd: rand.New(rand.NewPCG(rnd.Uint64(), 0))})
 	var slowest time.Duration
-	all := rounds(t, 4)
+	all := rounds(t, 3)
 	for range all {
 		round(t, n, l, rnd, ps, func() {
 			began := time.Now()
