@@ -317,6 +317,28 @@ func TestNackMovesPersistentMessagesToTheDeadLetterQueue(t *testing.T) {
 	gatewaytest.Eventually(t, func() bool { return w.waiting() == 0 }, "queues empty")
 }
 
+// Without tags an Ack waits for those before it that nobody waited for.
+func TestAnAckOfNothingWaitsForTheOthers(t *testing.T) {
+	w := newWorld(t)
+	s := w.session()
+	c := w.subscribe(s, queue("q"), 100, false)
+	w.send(s, queue("q"), true, numbers(0, 50)...)
+	var o outcome
+	c.Ack(nil, &o, 1)
+	require.NoError(t, o.wait(t, 1)[1], "there is nothing to wait for")
+	for i, d := range c.next(50) {
+		if i < 40 {
+			c.Ack([]uint64{d.Tag}, nil, 0)
+		}
+	}
+	c.Ack(nil, &o, 2)
+	require.NoError(t, o.wait(t, 2)[2])
+	w.crash()
+	d := w.subscribe(w.session(), queue("q"), 100, true)
+	require.Equal(t, numbers(40, 50), bodies(d.next(10)))
+	gatewaytest.Eventually(t, func() bool { return w.waiting() == 0 }, "the queue is empty")
+}
+
 // A Nack is answered when the message has changed queues for good.
 func TestAnsweredNacksSurviveACrash(t *testing.T) {
 	w := newWorld(t)

@@ -86,12 +86,17 @@ func (sub *queueSubscription) Written(n int) {
 	sub.taken = sub.taken[:copy(sub.taken, sub.taken[n:])]
 }
 
-// Ack implements gateway.Subscription.
+// Ack implements gateway.Subscription. Without tags it settles nothing, and completes
+// when all that was settled before is durable.
 func (sub *queueSubscription) Ack(tags []uint64, c gateway.Completion, token uint64) {
 	var err error
 	sub.shard.on(sub.queue, func(q *queue, fx *dispatch.Effects) {
-		if err = q.Ack(sub.id, tags, sub.session.broker.nowMillis(), fx); err == nil && c != nil {
+		if len(tags) > 0 {
+			err = q.Ack(sub.id, tags, sub.session.broker.nowMillis(), fx)
+		}
+		if err == nil && c != nil {
 			sub.shard.waiters = append(sub.shard.waiters, waiter{c, token})
+			sub.shard.flush = sub.shard.flush || len(tags) == 0
 		}
 	})
 	if err != nil {

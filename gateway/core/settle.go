@@ -21,7 +21,9 @@ func (s *shard) write() {
 	if s.writing || s.after.record != nil {
 		return
 	}
-	if len(s.settling)+len(s.marking) == 0 && !(s.hand && len(s.handing) > 0) { // what they wait for was only in memory
+	flush := s.flush && s.loose
+	if len(s.settling)+len(s.marking) == 0 && !(s.hand && len(s.handing) > 0) && !flush { // what they wait for was only in memory
+		s.flush = false
 		s.after.done, s.waiters = append(s.after.done, s.waiters...), s.waiters[:0]
 		return
 	}
@@ -31,7 +33,9 @@ func (s *shard) write() {
 	s.settling = append(s.settling[:0], s.settling[n:]...)
 	if len(s.settling) == 0 { // the waiters came with, or before, the last of them
 		r.waiters, s.waiters = s.waiters, nil
+		s.flush = false
 	}
+	s.loose = len(r.waiters) == 0 && (s.loose || len(r.settled) > 0)
 	if len(r.settled) == 0 {
 		r.marks, s.marking = s.marking, nil
 	}

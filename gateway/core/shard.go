@@ -41,6 +41,9 @@ type shard struct {
 	handing []*queue
 	hand    bool
 	writing bool
+	// loose: the last settlements were written for nobody, so they may not be on disk.
+	// flush: somebody waits for them all the same.
+	loose, flush bool
 
 	// seen is the highest sequence of a durable record that was answered: no
 	// record up to it is still on its way to its queue.

@@ -41,11 +41,22 @@ func (c *conn) settle(f *wire.Frame, command string, nack bool) error {
 		s.source.Nack(tags, c, c.owe(answer{receipt: receipt}))
 	case receipt == "":
 		// Nobody waits for it, so the broker need not make it durable by itself.
+		s.unwaited = true
 		s.source.Ack(tags, nil, 0)
 	default:
 		s.source.Ack(tags, c, c.owe(answer{receipt: receipt}))
 	}
 	return nil
+}
+
+// flushAcks makes later receipts wait for the acknowledgements that nobody has waited for.
+func (c *conn) flushAcks(subs []*subscription) {
+	for _, s := range subs {
+		if s.unwaited || s.mode == ackAuto {
+			s.unwaited = false
+			s.source.Ack(nil, c, c.owe(answer{}))
+		}
+	}
 }
 
 // acknowledged finds what an ACK or NACK names and takes it. The subscription

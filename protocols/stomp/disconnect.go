@@ -7,6 +7,9 @@ import "github.com/sluice-mq/sluice/protocols/stomp/wire"
 // client-id, and find what it had not acknowledged.
 func (c *conn) disconnect(f *wire.Frame) error {
 	receipt, _ := f.Header.Get("receipt")
+	if receipt != "" {
+		c.flushAcks(c.subs)
+	}
 	c.answer(answer{receipt: receipt, more: &more{ends: c.session}})
 	return errDisconnect
 }

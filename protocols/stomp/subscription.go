@@ -38,6 +38,7 @@ type subscription struct {
 	source      gateway.Subscription
 	older       *subscription // an earlier one with the same id
 	gone        chan struct{} // closed by the writer once source is closed
+	unwaited    bool          // the reader's: something was acknowledged without a receipt
 
 	queued atomic.Bool // in the connection's list of ready ones
 

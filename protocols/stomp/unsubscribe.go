@@ -13,6 +13,7 @@ func (c *conn) unsubscribe(f *wire.Frame) error {
 	if len(removed) == 0 {
 		return invalid("No subscription matched.")
 	}
+	c.flushAcks(removed)
 	c.mu.Lock()
 	for _, s := range removed {
 		s.gone = make(chan struct{})
