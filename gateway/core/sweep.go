@@ -104,7 +104,7 @@ func (s *shard) move(q *queue, entries []dispatch.Entry) {
 			order := s.order(seqs[i])
 			m.left++
 			s.mu.Unlock()
-			moved := &move{mover: m, tag: entries[i].Tag, order: order}
+			moved := &move{mover: m, tag: entries[i].Tag, order: order, redeliveries: entries[i].Redeliveries}
 			moved.record = gateway.Record{Type: gateway.RecordMessage, Message: message, Order: order, Replaces: seqs[i]}
 			s.journal.Append(&moved.record, moved)
 		}
@@ -134,6 +134,8 @@ type move struct {
 	record gateway.Record
 	tag    uint64
 	order  uint64
+	// redeliveries are written anew: the record that says so may be trimmed.
+	redeliveries uint32
 }
 
 // Appended implements gateway.Appended.
@@ -145,6 +147,9 @@ func (m *move) Appended(seq uint64, err error) {
 		if m.q.Moved(m.tag, seq) {
 			delete(s.orders, m.record.Replaces)
 			s.setOrder(seq, m.order)
+			if m.redeliveries > 0 {
+				s.marking = append(s.marking, gateway.Mark{Seq: seq, Redeliveries: m.redeliveries})
+			}
 			s.broker.counts.moved.Add(1)
 		} else {
 			s.settling = append(s.settling, seq) // settled meanwhile

@@ -1,6 +1,8 @@
 package core_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -47,4 +49,33 @@ func TestMessageSettledBeforeItWasMovedStaysSettled(t *testing.T) {
 	t.Cleanup(w.stop)
 	require.Equal(t, 1, w.waiting())
 	require.Equal(t, []string{"2"}, bodies(w.subscribe(w.session(), queue("q"), 10, false).next(1)))
+}
+
+func TestMovedMessageKeepsItsPlaceAndItsRedeliveryCount(t *testing.T) {
+	w := newWorld(t)
+	through := ""
+	for i := 0; through == ""; i++ {
+		if name := fmt.Sprint("through", i); gateway.ShardOf(name, 3) == gateway.ShardOf("front", 3) {
+			through = name
+		}
+	}
+	s := w.session()
+	w.send(s, queue("front"), true, "a", "b")
+	c := w.subscribe(s, queue("front"), 1, false)
+	c.next(1)
+	c.Close()
+	d := w.subscribe(s, queue(through), 10, false)
+	body := strings.Repeat("x", 8<<20)
+	for range 10 { // more than may be pinned
+		w.send(s, queue(through), true, body)
+		d.ack(d.next(1)...)
+	}
+	j := w.store.Journal(gateway.ShardOf("front", 3))
+	gatewaytest.Eventually(t, func() bool { return j.State().First > 10 }, "the trim behind the move")
+	require.NotZero(t, w.broker.Stats().Moved)
+	w.send(s, queue("front"), true, "c")
+	w.restart()
+	got := w.subscribe(w.session(), queue("front"), 10, false).next(3)
+	require.Equal(t, []string{"a", "b", "c"}, bodies(got))
+	require.Equal(t, []uint32{1, 0, 0}, []uint32{got[0].Redeliveries, got[1].Redeliveries, got[2].Redeliveries})
 }
