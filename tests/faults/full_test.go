@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -131,4 +132,37 @@ func TestSomebodyElseFillsTheDisk(t *testing.T) {
 	l.close(t)
 	t.Logf("%d refusals; the slowest recovery took %v; the store stood still: %v", l.refusals,
 		slowest.Round(time.Millisecond), strings.Contains(n.Log(), "the store does not answer"))
+}
+
+// A node starts on a full disk: what it has can be consumed, and it says why it takes nothing.
+func TestStartOnAFullDisk(t *testing.T) {
+	const count = 200
+	n, dir := startSmall(t, 64, "shutdown_timeout=2s")
+	c := raw.Login(t, n.Addr("stomp"), "1.2")
+	for i := range count {
+		c.Send("SEND", fmt.Sprint(i), "destination:/queue/q", "persistent:true", "receipt:r")
+	}
+	for range count {
+		c.Expect("RECEIPT")
+	}
+	stop := func() { // it cannot write down what it should, and must not hang over it
+		n.Signal(syscall.SIGTERM)
+		n.Exit()
+	}
+	for _, end := range []func(){n.Kill, stop} {
+		free := hog(t, dir)
+		end()
+		n.Restart()
+		require.Equal(t, 503, n.Status("/readyz"))
+		c = raw.Login(t, n.Addr("stomp"), "1.2")
+		c.Send("SEND", "", "destination:/queue/q", "persistent:true", "receipt:r")
+		require.Contains(t, c.Expect("ERROR").String(), "space")
+		c.Send(subscribe, "", "destination:/queue/q", "id:1", "ack:client-individual", "activemq.prefetchSize:1000")
+		for i := range count {
+			require.Equal(t, fmt.Sprint(i), c.Expect("MESSAGE").Body)
+		}
+		free()
+		await(t, "readiness", func() bool { return isReady(n) })
+		_ = c.Conn().Close()
+	}
 }
