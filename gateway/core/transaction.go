@@ -243,6 +243,10 @@ func (t *commitment) fail(err error) {
 func (s *session) committed() {
 	s.mu.Lock()
 	s.committing--
+	if s.flushing { // whoever works it off goes on: two at once would overtake one another
+		s.mu.Unlock()
+		return
+	}
 	s.flushing = true // so that nothing new overtakes what was held
 	for s.committing == 0 && len(s.held) > 0 {
 		next := s.held[0]
