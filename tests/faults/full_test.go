@@ -91,40 +91,22 @@ func TestSomebodyElseFillsTheDisk(t *testing.T) {
 	}
 	var slowest time.Duration
 	for range rounds(t, 2) {
-		var w traffic
-		var cs []*raw.Client
-		for _, p := range ps {
-			c := raw.Login(t, n.Addr("stomp"), "1.2")
-			cs = append(cs, c)
-			w.done.Go(func() { p.run(c, l) })
-		}
-		for _, q := range queues {
-			c := raw.Login(t, n.Addr("stomp"), "1.2")
-			cs = append(cs, c)
-			w.done.Go(func() { (&consumer{queue: q, lag: 3}).run(c, l) })
-		}
-		goal := l.count() + 1000 + rnd.IntN(2000)
-		await(t, "progress", func() bool { return l.count() >= goal })
-		free := hog(t, dir)
-		await(t, "that it says so", func() bool { return !isReady(n) })
-		// What is under way waits until it is known what became of it; what comes is refused.
-		probe := raw.Login(t, n.Addr("stomp"), "1.2")
-		probe.Send("SEND", "", "destination:/queue/probe", "persistent:true", "receipt:1")
-		require.Contains(t, probe.Expect("ERROR").String(), "space")
-		require.True(t, n.Running())
-		free()
-		began := time.Now()
-		goal = l.count() + 1000
-		await(t, "progress with space", func() bool { return l.count() >= goal })
-		await(t, "readiness", func() bool { return isReady(n) })
-		slowest = max(slowest, time.Since(began))
-		for _, c := range append(cs, probe) {
-			_ = c.Conn().Close()
-		}
-		w.done.Wait()
+		flood(t, n, l, rnd, dir, ps, func(free func()) {
+			free()
+			began := time.Now()
+			goal := l.count() + 1000
+			await(t, "progress with space", func() bool { return l.count() >= goal })
+			await(t, "readiness", func() bool { return isReady(n) })
+			slowest = max(slowest, time.Since(began))
+		})
 		awaitAlone(t, n, alone)
 	}
 	require.Equal(t, pid, n.PID())
+	flood(t, n, l, rnd, dir, ps, func(free func()) { // and once it is killed meanwhile
+		n.Kill()
+		free()
+	})
+	n.Restart()
 	drain(t, n, l, 0)
 	n.Stop()
 	n.Restart()
@@ -165,4 +147,39 @@ func TestStartOnAFullDisk(t *testing.T) {
 		await(t, "readiness", func() bool { return isReady(n) })
 		_ = c.Conn().Close()
 	}
+}
+
+// flood lets clients work until somebody takes all the space, sees that the node says
+// so, and what happens then.
+func flood(t *testing.T, n *node.Node, l *ledger, rnd *rand.Rand, dir string, ps []*producer, then func(free func())) {
+	t.Helper()
+	var w traffic
+	var cs []*raw.Client
+	join := func() *raw.Client {
+		c := raw.Login(t, n.Addr("stomp"), "1.2")
+		cs = append(cs, c)
+		return c
+	}
+	for _, p := range ps {
+		c := join()
+		w.done.Go(func() { p.run(c, l) })
+	}
+	for _, q := range queues {
+		c := join()
+		w.done.Go(func() { (&consumer{queue: q, lag: 3}).run(c, l) })
+	}
+	goal := l.count() + 1000 + rnd.IntN(2000)
+	await(t, "progress", func() bool { return l.count() >= goal })
+	free := hog(t, dir)
+	await(t, "that it says so", func() bool { return !isReady(n) })
+	// What is under way waits until it is known what became of it; what comes is refused.
+	probe := join()
+	probe.Send("SEND", "", "destination:/queue/probe", "persistent:true", "receipt:1")
+	require.Contains(t, probe.Expect("ERROR").String(), "space")
+	require.True(t, n.Running())
+	then(free)
+	for _, c := range cs {
+		_ = c.Conn().Close()
+	}
+	w.done.Wait()
 }
