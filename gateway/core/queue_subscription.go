@@ -39,6 +39,9 @@ func newQueueSubscription(s *session, o gateway.SubscribeOptions) *queueSubscrip
 
 func (sub *queueSubscription) open() {
 	sub.shard.on(sub.queue, func(q *queue, fx *dispatch.Effects) {
+		if sub.closed.Load() { // with its session, before it was open
+			return
+		}
 		sub.id = dispatch.SubID(sub.shard.nextTag())
 		q.subscriptions[sub.id] = sub
 		q.Subscribe(sub.id, sub.options.Prefetch, sub.session.broker.nowMillis(), fx)

@@ -109,6 +109,9 @@ func (h *hub) subscribers(topic string) []*topicSubscription {
 func (h *hub) add(sub *topicSubscription) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if sub.closed.Load() { // with its session, before it was open
+		return
+	}
 	if sub.options.Destination.IsPattern() {
 		h.patterns = append(h.patterns, sub)
 		clear(h.matches)
