@@ -43,6 +43,13 @@ func (s *shard) write() {
 	s.after.record = r
 }
 
+// barrier has a durable record written, whether or not anybody waits for one: what is
+// stored before it is on disk and may be trimmed once it is dead. The lock is held.
+func (s *shard) barrier() {
+	s.waiters = append(s.waiters, waiter{})
+	s.loose, s.flush = true, true
+}
+
 // handMost bounds the queues named in one record.
 const handMost = 1024
 

@@ -15,6 +15,8 @@ const (
 	idleSweeps = 240
 	// moveBeyond is how many dead bytes stragglers may pin, if it is also more than what is alive.
 	moveBeyond = 64 << 20
+	// unseenBeyond is how many dead bytes may wait for a durable record to come by.
+	unseenBeyond = 32 << 20
 	// moveMost and moveBytes bound what is moved in one sweep.
 	moveMost  = 4096
 	moveBytes = 8 << 20
@@ -62,7 +64,11 @@ func (s *shard) sweep() {
 	s.hand = true
 	state := s.journal.State()
 	var entries []dispatch.Entry
-	if dead := int64(state.Bytes) - live; oldest != nil && !s.moving && dead > max(moveBeyond, live) && s.broker.cfg.Store.Space().Sends {
+	dead := int64(state.Bytes) - live
+	if dead > unseenBeyond && state.Last > s.seen && state.Err == nil && !s.flush {
+		s.barrier()
+	}
+	if oldest != nil && !s.moving && dead > max(moveBeyond, live) && s.broker.cfg.Store.Space().Sends {
 		entries = atMost(oldest.Oldest(moveMost), moveBytes)
 		s.moving = len(entries) > 0
 	}
