@@ -71,6 +71,28 @@ func connectRows() []row {
 		}},
 		{name: "A1 heart-beat is answered the other way round", ask: connected([]string{"accept-version:1.2", "heart-beat:30000,40000"}, "heart-beat:40000,30000")},
 		{name: "A1 the first of two heart-beats counts", ask: connected([]string{"accept-version:1.2", "heart-beat:50000,0", "heart-beat:0,30000"}, "heart-beat:0,50000")},
+		{name: "A1 heart-beats in 1.0", ask: connected([]string{"heart-beat:50000,60000"}, "version:1.0", "heart-beat:60000,50000")},
+		{name: "A1 heart-beats of years", ask: connected([]string{"accept-version:1.1", "heart-beat:99999999999,99999999999"}, "heart-beat:99999999999,99999999999")},
+		{name: "A1 blanks around CONNECT", ask: func(p *play) {
+			for _, verb := range []string{" CONNECT", "CONNECT "} {
+				c := p.dial()
+				c.Send(verb, "")
+				p.want(c, "CONNECTED", "version:1.0")
+			}
+		}},
+		{name: "A1 a body of CONNECT is ignored", ask: func(p *play) {
+			c := p.dial()
+			c.Send("CONNECT", "body")
+			p.want(c, "CONNECTED", "version:1.0")
+			p.open(c)
+		}},
+		{name: "A1 what follows DISCONNECT is not heard", ask: func(p *play) {
+			c := p.login("1.1")
+			require.NoError(p.t, c.Write(raw.Text("DISCONNECT", "", "receipt:d")+p.sent("late", "receipt:late")))
+			p.want(c, "RECEIPT", "receipt-id:d")
+			require.Empty(p.t, c.Closed())
+			p.left()
+		}},
 		{name: "A1 activemq headers are ignored", ask: connected([]string{"activemq.clientType:x", "activemq.faultTolerant:true"}, "version:1.0")},
 		{name: "A1 blanks after commas in accept-version", ask: func(p *play) {
 			version := differs(p, "version:1.1", "version:1.0", "a blank should not cost a version")

@@ -69,6 +69,25 @@ func sendRows() []row {
 			p.holds(p.echo("1.1", "1.1", p.sent("x", "persistent:true")), "MESSAGE", "persistent:true")
 			p.holds(p.echo("1.1", "1.1", p.sent("x", "persistent:false")), "MESSAGE", "!persistent")
 		}},
+		{name: "A3 persistent in Python's spelling", ask: func(p *play) {
+			m := p.echo("1.1", "1.1", p.sent("x", "persistent:True"))
+			p.holds(m, "MESSAGE", differs(p, "persistent:true", "!persistent", "who writes True wants to keep the message"))
+		}},
+		{name: "A3 a priority below 0", ask: func(p *play) {
+			p.holds(p.echo("1.1", "1.1", p.sent("x", "priority:-1")), "MESSAGE", "priority:0")
+		}},
+		{name: "A3 empty headers stay", ask: func(p *play) {
+			p.holds(p.echo("1.1", "1.1", p.sent("x", "reply-to:", "type:", "correlation-id:", "content-type:", "mine:")), "MESSAGE",
+				"reply-to:", "type:", "correlation-id:", "content-type:", "mine:")
+		}},
+		{name: "B3.75 what has expired is not delivered, what follows is", ask: func(p *play) {
+			p.send(p.queue, "late", "expires:1")
+			p.sendAll("a")
+			p.left("a")
+		}},
+		{name: "A3 without a scheduler its headers pass", ask: func(p *play) {
+			p.holds(p.echo("1.1", "1.1", p.sent("x", "AMQ_SCHEDULED_DELAY:1")), "MESSAGE", "AMQ_SCHEDULED_DELAY:1")
+		}},
 		{name: "A3 a priority above 9", ask: func(p *play) {
 			p.holds(p.echo("1.1", "1.1", p.sent("x", "priority:77")), "MESSAGE", "priority:9")
 		}},
@@ -170,6 +189,33 @@ func sendRows() []row {
 			rest := p.rest()
 			require.Len(p.t, rest, 1)
 			p.holds(rest[0], "MESSAGE", "=a", "destination:"+p.queue)
+		}},
+		{name: "A2 other prefixes are parts of a queue's name", ask: func(p *play) {
+			for _, name := range []string{"/dsub/x", "/QUEUE/x", "queue/x", "/exchange/x/y"} {
+				name += strings.TrimPrefix(p.queue, "/queue/")
+				s := p.login("1.1")
+				s.Ask("SUBSCRIBE", "", "id:1", "destination:"+name)
+				p.send("/queue/"+name, "a")
+				p.want(s, "MESSAGE", "=a", "destination:/queue/"+name)
+			}
+		}},
+		{name: "A2 JMS names of destinations", ask: func(p *play) {
+			name := "topic://" + strings.TrimPrefix(p.topic, "/topic/")
+			s := p.login("1.0")
+			s.Ask("SUBSCRIBE", "", "destination:"+name)
+			p.send(name, "a")
+			p.want(s, "MESSAGE", "=a", "destination:"+differs(p, p.topic, "/queue/"+name, "ActiveMQ shows such names in its own headers"))
+		}},
+		{name: "A2 a prefix without a name", ask: func(p *play) {
+			for _, name := range []string{"/queue/", "/topic/"} {
+				c := p.login("1.1")
+				c.Send("SEND", "x", "destination:"+name, "receipt:r")
+				if p.ours {
+					p.refused(c, "receipt-id:r", "message~Invalid empty or 'null' Destination header")
+				} else { // ActiveMQ 5.17 drops the connection without a word
+					c.Closed()
+				}
+			}
 		}},
 		{name: "A2 blanks around a destination", ask: func(p *play) {
 			p.send(" "+p.queue+" ", "a")

@@ -90,6 +90,28 @@ func subscribeRows() []row {
 			p.sendAll("a")
 			p.left("a")
 		}},
+		{name: "A4 UNSUBSCRIBE by the other name", ask: func(p *play) {
+			c := p.login("1.0")
+			p.subscribe(c)
+			c.Send("UNSUBSCRIBE", "", "id:1", "receipt:r") // it was given none
+			p.refused(c, "receipt-id:r")
+			c = p.login("1.0")
+			p.subscribe(c, "id:1")
+			c.Ask("UNSUBSCRIBE", "", "destination:"+p.queue)
+		}},
+		{name: "A4 colons in ids", ask: func(p *play) {
+			for _, v := range []string{"1.0", "1.1", "1.2"} {
+				id := `a\cb`
+				if v == "1.0" {
+					id = "a:b"
+				}
+				c := p.login(v)
+				p.subscribe(c, "id:"+id)
+				p.sendAll("x")
+				p.want(c, "MESSAGE", "subscription:"+id)
+				c.Ask("UNSUBSCRIBE", "", "id:"+id)
+			}
+		}},
 		{name: "A4 UNSUBSCRIBE of nothing", ask: func(p *play) {
 			c := p.login("1.1")
 			c.Send("UNSUBSCRIBE", "", "id:none", "receipt:r")
@@ -175,6 +197,18 @@ func subscribeRows() []row {
 			e.Ask("SUBSCRIBE", "", "id:1", "destination:"+p.topic)
 			p.send(p.topic, "b")
 			p.want(e, "MESSAGE", "=b")
+		}},
+		{name: "A4 acknowledgements on a topic", ask: func(p *play) {
+			for _, mode := range []string{"client", "client-individual"} {
+				for _, verb := range []string{"ACK", "NACK"} {
+					c := p.login("1.2")
+					c.Ask("SUBSCRIBE", "", "id:1", "destination:"+p.topic, "ack:"+mode)
+					p.send(p.topic, "a")
+					m := p.want(c, "MESSAGE", "=a", "ack")
+					c.Ask(verb, "", "id:"+m.Get("ack"))
+					p.leave(c)
+				}
+			}
 		}},
 		{name: "A2 wildcards on topics", ask: func(p *play) {
 			one, all := p.login("1.1"), p.login("1.1")
