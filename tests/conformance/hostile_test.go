@@ -336,3 +336,37 @@ func TestClaimedLengthsCostNothing(t *testing.T) {
 	now, _ := v.Resident()
 	require.Less(t, now-v.started, int64(maxGrowth))
 }
+
+// Clients that take nothing of what they asked for hold up nobody else.
+func TestClientsThatNeverRead(t *testing.T) {
+	v := attack(t)
+	body := strings.Repeat("x", 64<<10)
+	const lazy, messages = 10, 200
+	for i := range lazy {
+		c := raw.Login(t, v.Addr("stomp"), "1.2")
+		destination := "/topic/lazy"
+		if i%2 == 0 {
+			destination = fmt.Sprint("/queue/lazy.", i)
+		}
+		c.Ask("SUBSCRIBE", "", "destination:"+destination, "id:1")
+	}
+	reader := raw.Login(t, v.Addr("stomp"), "1.2")
+	reader.Ask("SUBSCRIBE", "", "destination:/topic/lazy", "id:1")
+	sender := raw.Login(t, v.Addr("stomp"), "1.2")
+	for i := range messages {
+		destination := "/topic/lazy"
+		if i%2 == 0 {
+			destination = fmt.Sprint("/queue/lazy.", i%lazy)
+		}
+		sender.Ask("SEND", body, "destination:"+destination, fmt.Sprint("n:", i))
+		if i%2 == 1 {
+			require.Equal(t, fmt.Sprint(i), reader.Expect("MESSAGE").Get("n"))
+		}
+	}
+	// A client that wants receipts and reads none of them is no longer read itself.
+	receipts := strings.Repeat(raw.Text("SEND", "", "destination:/queue/greedy", "receipt:"+strings.Repeat("r", 100)), 200_000)
+	greedy := raw.Login(t, v.Addr("stomp"), "1.2")
+	_ = greedy.Conn().SetWriteDeadline(time.Now().Add(time.Second))
+	_, err := greedy.Conn().Write([]byte(receipts))
+	require.Error(t, err, "everything was taken")
+}
