@@ -207,8 +207,11 @@ func (s *Server) Revive() error {
 	cfg := s.ns.JetStreamConfig()
 	if cfg == nil {
 		cfg = &server.JetStreamConfig{StoreDir: s.cfg.Dir, MaxStore: 1 << 60, MaxMemory: 1 << 30, SyncInterval: 365 * 24 * time.Hour, SyncAlways: s.cfg.SyncAlways}
-	} else if err := s.ns.ShutdownJetStream(); err != nil {
-		return fmt.Errorf("stopping JetStream: %w", err)
+	} else {
+		if err := s.ns.ShutdownJetStream(); err != nil {
+			return fmt.Errorf("stopping JetStream: %w", err)
+		}
+		cfg.StoreDir = s.cfg.Dir // the server told of the folder that it makes in it
 	}
 	if err := s.ns.EnableJetStream(cfg); err != nil {
 		return fmt.Errorf("starting JetStream again: %w", err)
