@@ -61,7 +61,6 @@ func (s *shard) handOver() (handed []gateway.Handed) {
 		handed = append(handed, gateway.Handed{Queue: q.name, Seq: q.handed})
 	}
 	s.handing = append(s.handing[:0], s.handing[n:]...)
-	s.hand = s.hand && len(s.handing) > 0
 	return handed
 }
 

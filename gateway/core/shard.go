@@ -37,9 +37,8 @@ type shard struct {
 	waiters  []waiter
 	marking  []gateway.Mark
 	// handing are the queues whose handed has changed since it was written; it
-	// travels with other records, or alone when the sweep says so.
+	// travels with other records, or alone if there are none.
 	handing []*queue
-	hand    bool
 	writing bool
 	// loose: the last settlements were written for nobody, so they may not be on disk.
 	// flush: somebody waits for them all the same.

@@ -61,7 +61,6 @@ func (s *shard) sweep() {
 			delete(s.queues, name)
 		}
 	}
-	s.hand = true
 	state := s.journal.State()
 	var entries []dispatch.Entry
 	dead := int64(state.Bytes) - live
