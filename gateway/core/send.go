@@ -94,19 +94,8 @@ func (a *arrival) Appended(seq uint64, err error) {
 // bury deals with a message that is refused or expired: a persistent one moves to
 // the dead-letter queue, another is dropped.
 func (s *shard) bury(d pendingDeath) {
-	if d.Entry.Message == nil { // it expired before it was loaded
-		s.journal.Load(d.q.name, []uint64{d.Entry.Seq}, func(m []*gateway.Message, err error) {
-			if err == nil && m[0] == nil {
-				s.buried(d, nil)
-				return
-			}
-			if err != nil {
-				s.buried(d, err)
-				return
-			}
-			d.Entry.Message = m[0]
-			s.bury(d)
-		})
+	if d.Entry.Message == nil { // only the journal has it
+		s.exhume(d)
 		return
 	}
 	m := d.Entry.Message
@@ -119,6 +108,30 @@ func (s *shard) bury(d pendingDeath) {
 	s.broker.deadLetter(m, d.Cause, func(_ uint64, err error) { s.buried(d, err) })
 }
 
+// exhume reads the body of a message that is to be buried. If the record is gone, the
+// message was moved meanwhile; only where it was not there is nothing left to bury.
+func (s *shard) exhume(d pendingDeath) {
+	s.journal.Load(d.q.name, []uint64{d.Entry.Seq}, func(m []*gateway.Message, err error) {
+		if err != nil {
+			s.buried(d, err)
+			return
+		}
+		if d.Entry.Message = m[0]; d.Entry.Message != nil {
+			s.bury(d)
+			return
+		}
+		s.mu.Lock()
+		seq, ok := d.q.SeqOf(d.Entry.Tag)
+		s.mu.Unlock()
+		if !ok || seq == d.Entry.Seq {
+			s.buried(d, nil)
+			return
+		}
+		d.Entry.Seq = seq
+		s.exhume(d)
+	})
+}
+
 // buried tells the queue how a burial ended.
 func (s *shard) buried(d pendingDeath, err error) {
 	s.mu.Lock()
@@ -126,7 +139,7 @@ func (s *shard) buried(d pendingDeath, err error) {
 	if err == nil {
 		d.q.Buried(d.Entry.Tag, &s.fx)
 	} else {
-		s.broker.cfg.Logger.Error("a message could not be moved to the dead-letter queue", "queue", d.q.name, "message", d.Entry.Message.ID, "error", err)
+		s.broker.cfg.Logger.Error("a message could not be moved to the dead-letter queue", "queue", d.q.name, "record", d.Entry.Seq, "error", err)
 		d.q.Unburied(d.Entry.Tag, s.broker.nowMillis(), &s.fx)
 	}
 	s.effects(d.q)

@@ -86,6 +86,18 @@ func (q *Queue) spilled(e *Entry) {
 	q.window.ahead = 0
 }
 
+// SeqOf returns the Seq that an entry has now, 0 if it is only in memory; false: it is gone.
+func (q *Queue) SeqOf(tag uint64) (seq uint64, ok bool) {
+	q.lines(func(l *line) bool {
+		i, pos, found := l.find(tag)
+		if found {
+			seq, ok = l.chunks[i].at(pos).Seq, true
+		}
+		return !found
+	})
+	return seq, ok
+}
+
 // LowestSeq returns the smallest Seq > 0 of all entries that are not gone; below
 // it the journal holds nothing of this queue. It costs a look at each line and,
 // once entries were moved, at each chunk of 256 entries.

@@ -118,6 +118,8 @@ func TestLowestAndOldestAmongMoved(t *testing.T) {
 	_, ok := q.LowestSeq()
 	require.False(t, ok)
 	require.Empty(t, q.Oldest(5))
+	_, ok = q.SeqOf(memory + 1)
+	require.False(t, ok, "not there yet")
 	for i := range uint64(n) {
 		q.Stored(Entry{Tag: memory + i + 1, Seq: i + 1}, 1, &fx)
 	}
@@ -131,6 +133,9 @@ func TestLowestAndOldestAmongMoved(t *testing.T) {
 			require.Equal(t, next+uint64(i), e.Seq)
 			if next+50 < n {
 				require.True(t, q.Moved(e.Tag, n+e.Seq))
+				seq, ok := q.SeqOf(e.Tag)
+				require.True(t, ok)
+				require.Equal(t, n+e.Seq, seq)
 			}
 		}
 	}

@@ -1,0 +1,80 @@
+package core_test
+
+import (
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/gatewaytest"
+)
+
+// neighbour names a queue that lives in the same shard of three.
+func neighbour(of string) string {
+	for i := 0; ; i++ {
+		if name := fmt.Sprint("through", i); gateway.ShardOf(name, 3) == gateway.ShardOf(of, 3) {
+			return name
+		}
+	}
+}
+
+// A refused message whose body is slow to come may be moved, and its old place trimmed,
+// before the body is read: it must be found at its new place, not be taken for gone.
+func TestRefusedMessageIsBuriedAlthoughItWasMovedMeanwhile(t *testing.T) {
+	w, store := tap(t)
+	s := w.session()
+	w.send(s, queue("front"), true, "refused")
+	c := w.subscribe(s, queue("front"), 10, false)
+	got := c.next(1)
+	var loads atomic.Int32
+	slow := make(chan func(), 1)
+	store.load = func(j gateway.Journal, queue string, seqs []uint64, done func([]*gateway.Message, error)) {
+		if loads.Add(1) == 1 {
+			slow <- func() { j.Load(queue, seqs, done) }
+			return
+		}
+		j.Load(queue, seqs, done)
+	}
+	var o outcome
+	c.Nack(tags(got), &o, 1)
+	late := <-slow
+	through := queue(neighbour("front"))
+	d := w.subscribe(s, through, 10, false)
+	body := strings.Repeat("x", 8<<20)
+	for range 10 { // more than may be pinned
+		w.send(s, through, true, body)
+		d.ack(d.next(1)...)
+	}
+	j := w.store.Journal(gateway.ShardOf("front", 3))
+	gatewaytest.Eventually(t, func() bool { return j.State().First > 10 }, "the trim behind the move")
+	late()
+	require.NoError(t, o.wait(t, 1)[1])
+	dead := w.subscribe(s, queue("ActiveMQ.DLQ"), 10, true).next(1)
+	require.Equal(t, []string{"refused"}, bodies(dead))
+}
+
+// A body that cannot be read is no reason to fall over: the message is back in its queue.
+func TestRefusedMessageThatCannotBeReadComesBack(t *testing.T) {
+	w, store := tap(t)
+	s := w.session()
+	w.send(s, queue("q"), true, "refused")
+	c := w.subscribe(s, queue("q"), 10, false)
+	got := c.next(1)
+	var loads atomic.Int32
+	store.load = func(j gateway.Journal, queue string, seqs []uint64, done func([]*gateway.Message, error)) {
+		if loads.Add(1) == 1 {
+			done(nil, gateway.Errorf(gateway.Unavailable, "the store is closed"))
+			return
+		}
+		j.Load(queue, seqs, done)
+	}
+	var o outcome
+	c.Nack(tags(got), &o, 1)
+	require.Equal(t, gateway.Unavailable, gateway.KindOf(o.wait(t, 1)[1]))
+	again := c.next(1)
+	require.Equal(t, got[0].Message.ID, again[0].Message.ID)
+	require.Equal(t, uint32(1), again[0].Redeliveries)
+}
