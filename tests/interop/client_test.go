@@ -33,6 +33,7 @@ func needs(t *testing.T, pkg, program string, args ...string) {
 // dial connects go-stomp's client.
 func dial(t *testing.T, n *node.Node, options ...func(*stomp.Conn) error) *stomp.Conn {
 	t.Helper()
+	options = append(options, stomp.ConnOpt.UnsubscribeReceiptTimeout(10 * time.Second))
 	c, err := stomp.Dial("tcp", n.Addr("stomp"), options...)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = c.MustDisconnect() })
@@ -51,6 +52,21 @@ func receive(t *testing.T, s *stomp.Subscription) *stomp.Message {
 		require.FailNow(t, "no message came", s.Destination())
 		return nil
 	}
+}
+
+// unsubscribe ends a subscription. go-stomp may miss the receipt that it has got and wait for
+// it in vain; that its channel is closed tells that the receipt came.
+func unsubscribe(t *testing.T, s *stomp.Subscription) {
+	t.Helper()
+	returned := make(chan error, 1)
+	go func() { returned <- s.Unsubscribe() }()
+	select {
+	case m, open := <-s.C:
+		require.False(t, open, "%v came instead of the end", m)
+	case <-time.After(soon):
+		require.FailNow(t, "no receipt came for UNSUBSCRIBE")
+	}
+	t.Cleanup(func() { <-returned })
 }
 
 // sentinel is a body that tells that nothing else was on a queue.

@@ -67,7 +67,7 @@ func TestGoStompSendAndReceive(t *testing.T) {
 		m = receive(t, s)
 		require.Equal(t, "text", string(m.Body))
 		require.Empty(t, m.Header.Get("content-length"))
-		require.NoError(t, s.Unsubscribe())
+		unsubscribe(t, s)
 		require.NoError(t, c.Disconnect())
 	})
 }

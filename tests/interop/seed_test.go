@@ -104,7 +104,7 @@ func TestTelnetTutorial(t *testing.T) {
 			s, err := d.Subscribe("/queue/a", stomp.AckAuto)
 			require.NoError(t, err)
 			require.Equal(t, "hello queue a"+end, string(receive(t, s).Body))
-			require.NoError(t, s.Unsubscribe())
+			unsubscribe(t, s)
 		})
 	}
 }
