@@ -146,17 +146,42 @@ func (sub *queueSubscription) Close() {
 	})
 }
 
-// settleNow carries out a committed transaction's acknowledgements.
+// settleNow carries out a committed transaction's acknowledgements. The transaction has
+// happened, so that nothing is an error any more: what is not here counts as settled or,
+// if the subscription has ended, is acknowledged where it waits, and not refused.
 func (sub *queueSubscription) settleNow(tags []uint64, nack bool, c gateway.Completion, token uint64) {
-	if nack && !sub.closed.Load() {
-		sub.Nack(tags, c, token)
-		return
-	}
 	sub.shard.on(sub.queue, func(q *queue, fx *dispatch.Effects) {
 		now := sub.session.broker.nowMillis()
-		if sub.closed.Load() || q.Ack(sub.id, tags, now, fx) != nil {
-			q.AckClosed(tags, now, fx)
+		if nack {
+			sub.shard.refuse(sub.refuseHere(q, tags, now, fx), waiter{regardless{c}, token})
+			return
+		}
+		if q.Ack(sub.id, tags, now, fx) != nil {
+			for i := range tags {
+				if one := tags[i : i+1]; q.Ack(sub.id, one, now, fx) != nil {
+					q.AckClosed(one, now, fx)
+				}
+			}
 		}
 		sub.shard.waiters = append(sub.shard.waiters, waiter{c, token})
 	})
 }
+
+// refuseHere refuses those of the deliveries that are in flight here and returns them.
+func (sub *queueSubscription) refuseHere(q *queue, tags []uint64, now int64, fx *dispatch.Effects) (refused []uint64) {
+	if q.Nack(sub.id, tags, now, fx) == nil {
+		return tags
+	}
+	for i := range tags {
+		if q.Nack(sub.id, tags[i:i+1], now, fx) == nil {
+			refused = append(refused, tags[i])
+		}
+	}
+	return refused
+}
+
+// regardless completes without an error.
+type regardless struct{ to gateway.Completion }
+
+// Complete implements gateway.Completion.
+func (r regardless) Complete(token uint64, _ error) { r.to.Complete(token, nil) }
