@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/core"
 )
 
 // A subscription that ended before the commit has given its messages back: a refusal
@@ -47,4 +48,31 @@ func TestCommitDoesNotFailBehindItsPointOfNoReturn(t *testing.T) {
 	}
 	require.Equal(t, 2, w.broker.Depth("out"))
 	require.Equal(t, 1, w.broker.Depth("in"))
+}
+
+// A transaction of messages that are not persistent is refused as a whole, not
+// answered and dropped, when there is room for them neither in memory nor in the store.
+func TestCommitOfSpilledMessagesWithoutSpaceDoesNothing(t *testing.T) {
+	w := newWorld(t, func(c *core.Config) { c.QueueMemory = 200 })
+	s := w.session()
+	w.send(s, queue("in"), true, "a")
+	c := w.subscribe(s, queue("in"), 10, false)
+	got := c.next(1)
+	w.store.Full.Store(true)
+	tx := func(n int) (tx gateway.Transaction) {
+		for range n {
+			tx.Sends = append(tx.Sends, message(queue("out"), "1", false))
+		}
+		tx.Acks = []gateway.TransactionAck{{Subscription: c.Subscription, Tags: tags(got)}}
+		return tx
+	}
+	large, small := tx(10), tx(1)
+	var o outcome
+	s.Commit(&large, &o, 1)
+	require.Equal(t, gateway.NoSpace, gateway.KindOf(o.wait(t, 1)[1]))
+	require.Zero(t, w.broker.Depth("out"))
+	require.Equal(t, 1, w.broker.Depth("in"))
+	s.Commit(&small, &o, 2)
+	require.NoError(t, o.wait(t, 2)[2])
+	require.Equal(t, 1, w.broker.Depth("out"))
 }

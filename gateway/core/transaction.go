@@ -27,6 +27,7 @@ type commitment struct {
 	id      string
 	stored  []*gateway.Message // persistent, to queues
 	fleet   []*gateway.Message // the others
+	light   int64              // bytes of those that go to queues
 	acks    []gateway.TransactionAck
 	c       gateway.Completion
 	token   uint64
@@ -56,6 +57,9 @@ func (s *session) Commit(tx *gateway.Transaction, c gateway.Completion, token ui
 			size += m.Size()
 		} else {
 			t.fleet = append(t.fleet, m)
+			if m.Destination.Kind == gateway.KindQueue {
+				t.light += int64(m.Size())
+			}
 		}
 	}
 	if size > maxTransaction {
@@ -86,17 +90,24 @@ func (t *commitment) start() {
 	t.begin()
 }
 
+// fits reports whether there is room for the messages to queues: for persistent ones in
+// the store, for others in memory or else there.
+func (t *commitment) fits() bool {
+	b := t.session.broker
+	return b.cfg.Store.Space().Sends || len(t.stored) == 0 && (t.light == 0 || b.memory.Load()+t.light <= b.cfg.QueueMemory)
+}
+
 // begin goes to the point of no return.
 func (t *commitment) begin() {
+	if !t.fits() {
+		t.fail(gateway.Errorf(gateway.NoSpace, "the store has no space left"))
+		return
+	}
 	if len(t.stored) == 0 {
 		t.carryOut(nil)
 		return
 	}
 	b := t.session.broker
-	if !b.cfg.Store.Space().Sends {
-		t.fail(gateway.Errorf(gateway.NoSpace, "the store has no space left"))
-		return
-	}
 	t.coordinator = b.shardOf(t.stored[0].Destination.Name)
 	if len(t.stored) == 1 {
 		m := t.stored[0]
