@@ -253,12 +253,19 @@ func (j *journal) inHand() bool {
 	return j.publishing
 }
 
-// refuse answers the messages that wait, so that no client waits in silence. Settlements keep waiting.
+// refusable reports whether a client may be told that there is no space, and send again.
+// Our own records are repeated: settlements, and the messages of a transaction whose
+// record is stored already, because it will be carried out.
+func refusable(r *gateway.Record) bool {
+	return r.Type == gateway.RecordMessage && r.Transaction == "" || r.Type == gateway.RecordPrepare
+}
+
+// refuse answers the messages that wait, so that no client waits in silence. Our own records keep waiting.
 func (j *journal) refuse() {
 	j.mu.Lock()
 	var refused, rest []request
 	for _, r := range j.waiting {
-		if r.record.Type == gateway.RecordMessage || r.record.Type == gateway.RecordPrepare {
+		if refusable(r.record) {
 			refused = append(refused, r)
 		} else {
 			rest = append(rest, r)
@@ -290,9 +297,30 @@ func (j *journal) resume(ctx context.Context) error {
 	j.flight, j.bytes = fifo{}, 0
 	at := j.next
 	j.mu.Unlock()
+	ours, err := j.reconcile(at, info.State.LastSeq, flight)
+	j.mu.Lock()
+	j.waiting = append(ours, j.waiting...) // in their old order; if the journal fails now, they are told
+	j.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	j.hold(false)
+	return nil
+}
 
+// reconcile answers what was in flight by what the stream holds from at to last, and
+// returns what is to be repeated; after an error, all that has no answer yet.
+func (j *journal) reconcile(at, last uint64, flight []request) (unanswered []request, err error) {
+	var repeat []request
+	lost := func(r request) {
+		if refusable(r.record) {
+			r.to.Appended(0, gateway.Errorf(gateway.NoSpace, "the store has no space left"))
+		} else {
+			repeat = append(repeat, r)
+		}
+	}
 	var buf []byte
-	for at <= info.State.LastSeq {
+	for at <= last {
 		err := j.store.reader.batch(j.stream, getRequest{Seq: at, Batch: readBatch, Bytes: readBytes}, func(seq uint64, b []byte) error {
 			if seq != at {
 				return fmt.Errorf("record %d is missing", at)
@@ -305,19 +333,18 @@ func (j *journal) resume(ctx context.Context) error {
 					j.confirm(seq, r)
 					return nil
 				}
-				j.repeatOrRefuse(r)
+				lost(r)
 			}
 			return fmt.Errorf("record %d is not ours", seq)
 		})
 		if err != nil && !errors.Is(err, errEnd) {
-			return err
+			return append(repeat, flight...), err
 		}
 	}
 	for _, r := range flight {
-		j.repeatOrRefuse(r)
+		lost(r)
 	}
-	j.hold(false)
-	return nil
+	return repeat, nil
 }
 
 // confirm treats a record found in the stream as acknowledged.
@@ -333,16 +360,4 @@ func (j *journal) confirm(seq uint64, r request) {
 		return
 	}
 	j.log.Dirty()
-}
-
-// repeatOrRefuse deals with a record that did not reach the stream: a client's
-// message is refused (it may send again); our own records, whose order does not matter, are repeated.
-func (j *journal) repeatOrRefuse(r request) {
-	if r.record.Type == gateway.RecordMessage || r.record.Type == gateway.RecordPrepare {
-		r.to.Appended(0, gateway.Errorf(gateway.NoSpace, "the store has no space left"))
-		return
-	}
-	j.mu.Lock()
-	j.waiting = append(j.waiting, r)
-	j.mu.Unlock()
 }
