@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -125,6 +126,11 @@ func (s *Store) open(ctx context.Context) error {
 			return err
 		}
 	}
+	if slices.ContainsFunc(s.journals, func(j *journal) bool { return s.marks.low(j.shard) > j.next }) {
+		if err := s.marks.write(s.journals, s.cfg.Sync); err != nil { // before anything new is stored
+			return err
+		}
+	}
 	var background context.Context
 	background, s.stop = context.WithCancel(context.Background())
 	s.background.Go(func() { s.keep(background) })
@@ -237,7 +243,9 @@ func (s *Store) openJournal(ctx context.Context, shard int) error {
 	}
 	state := stream.CachedInfo().State
 	j.first, j.next, j.stored = max(state.FirstSeq, 1), state.LastSeq+1, state.Bytes
-	j.trimTo = max(j.first, s.marks.low(shard))
+	// Without syncs a power cut may have taken back what was trimmed; what comes in its
+	// place is needed.
+	j.trimTo = min(max(j.first, s.marks.low(shard)), j.next)
 	if err := s.marks.check(j, shard, s.cfg.Sync); err != nil {
 		return err
 	}
