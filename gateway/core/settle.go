@@ -22,7 +22,7 @@ func (s *shard) write() {
 		return
 	}
 	flush := s.flush && s.loose
-	if len(s.settling)+len(s.marking) == 0 && !(s.hand && len(s.handing) > 0) && !flush { // what they wait for was only in memory
+	if len(s.settling)+len(s.marking)+len(s.handing) == 0 && !flush { // what they wait for was only in memory
 		s.flush = false
 		s.after.done, s.waiters = append(s.after.done, s.waiters...), s.waiters[:0]
 		return
