@@ -43,8 +43,10 @@ func (v *victim) unharmed() {
 	if m := v.client.Expect("MESSAGE"); m.Body != "unharmed" {
 		v.t.Errorf("something else came: %v", m)
 	}
-	if _, most := v.Resident(); most-v.started > maxGrowth {
-		v.t.Errorf("the node grew from %d to %d MiB", v.started>>20, most>>20)
+	_, most := v.Resident()
+	v.t.Logf("the node grew from %d to at most %d MiB", v.started>>20, most>>20)
+	if most-v.started > maxGrowth {
+		v.t.Error("that is too much")
 	}
 }
 
