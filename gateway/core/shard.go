@@ -51,8 +51,10 @@ type shard struct {
 	prepared map[uint64]struct{}
 	// orders holds the Order of live records where their sequence does not tell it.
 	orders map[uint64]uint64
-	moving bool
-	dying  int // burials under way
+	// moving: messages are appended again, and what settles them may be at movingFrom or behind it.
+	moving     bool
+	movingFrom uint64
+	dying      int // burials under way
 	// refusals are the Nacks that wait for burials, by the tags of their messages.
 	refusals map[uint64]*refusal
 }

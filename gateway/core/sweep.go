@@ -48,6 +48,9 @@ func (s *shard) sweep() {
 	for seq := range s.prepared {
 		low = min(low, seq)
 	}
+	if s.moving {
+		low = min(low, s.movingFrom)
+	}
 	var oldest *queue
 	var live int64
 	for name, q := range s.queues {
@@ -69,7 +72,7 @@ func (s *shard) sweep() {
 	}
 	if oldest != nil && !s.moving && dead > max(moveBeyond, live) && s.broker.cfg.Store.Space().Sends {
 		entries = atMost(oldest.Oldest(moveMost), moveBytes)
-		s.moving = len(entries) > 0
+		s.moving, s.movingFrom = len(entries) > 0, state.Last+1
 	}
 	s.release()
 	s.journal.Trim(low)
@@ -133,6 +136,9 @@ func (m *mover) done() {
 	m.shard.mu.Unlock()
 }
 
+// Complete implements gateway.Completion for settlements of moved messages.
+func (m *mover) Complete(uint64, error) { m.done() }
+
 // move is a message on its way to its new place.
 type move struct {
 	*mover
@@ -157,7 +163,10 @@ func (m *move) Appended(seq uint64, err error) {
 			}
 			s.broker.counts.moved.Add(1)
 		} else {
-			s.settling = append(s.settling, seq) // settled meanwhile
+			// Settled meanwhile. What says so is kept until it is said again of the new record.
+			s.settling = append(s.settling, seq)
+			s.waiters = append(s.waiters, waiter{m.mover, 0})
+			m.left++
 		}
 		s.account(m.q)
 	}

@@ -1,0 +1,72 @@
+package core_test
+
+import (
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-mq/sluice/gateway"
+)
+
+// noted keeps the sequence that a record got.
+type noted struct {
+	to  gateway.Appended
+	seq *atomic.Uint64
+}
+
+func (n noted) Appended(seq uint64, err error) {
+	n.seq.Store(seq)
+	n.to.Appended(seq, err)
+}
+
+// A message that is acknowledged while it is being moved has two settlements: that of its
+// old place must not be trimmed before that of its new one is on disk.
+func TestMessageAcknowledgedWhileItIsMovedStaysSettled(t *testing.T) {
+	w, store := tap(t)
+	s := w.session()
+	var moved atomic.Uint64
+	held, let, lost, trims := make(chan struct{}), make(chan struct{}), make(chan struct{}, 1), make(chan struct{})
+	store.append = func(j gateway.Journal, r *gateway.Record, a gateway.Appended) {
+		switch m := moved.Load(); {
+		case r.Replaces != 0 && m == 0:
+			close(held)
+			<-let
+			j.Append(r, noted{a, &moved})
+		case r.Replaces != 0: // the next one, lost as well
+		case m != 0 && slices.Contains(r.Settled, m):
+			lost <- struct{}{} // a power cut takes it back
+		default:
+			j.Append(r, a)
+		}
+	}
+	store.trim = func() {
+		select {
+		case trims <- struct{}{}:
+		default:
+		}
+	}
+	w.send(s, queue("front"), true, "a")
+	c := w.subscribe(s, queue("front"), 10, false)
+	got := c.next(1)
+	through := queue(neighbour("front"))
+	d := w.subscribe(s, through, 10, false)
+	body := strings.Repeat("x", 8<<20)
+	for range 10 { // more than may be pinned
+		w.send(s, through, true, body)
+		d.ack(d.next(1)...)
+	}
+	<-held
+	c.ack(got...)
+	w.send(s, through, true, "stays")
+	close(let)
+	<-lost
+	for range 8 { // of three shards
+		<-trims
+	}
+	w.crash()
+	require.Zero(t, w.broker.Depth("front"))
+	require.Equal(t, 1, w.broker.Depth(through.Name))
+}
