@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/gatewaytest"
 )
 
 // noted keeps the sequence that a record got.
@@ -69,4 +70,25 @@ func TestMessageAcknowledgedWhileItIsMovedStaysSettled(t *testing.T) {
 	w.crash()
 	require.Zero(t, w.broker.Depth("front"))
 	require.Equal(t, 1, w.broker.Depth(through.Name))
+}
+
+// What says that a message was handed out may be trimmed once the message was moved.
+func TestMovedMessageInFlightIsMarkedAfterACrash(t *testing.T) {
+	w := newWorld(t)
+	s := w.session()
+	w.send(s, queue("front"), true, "in flight", "waiting")
+	w.subscribe(s, queue("front"), 1, false).next(1)
+	through := queue(neighbour("front"))
+	d := w.subscribe(s, through, 10, false)
+	body := strings.Repeat("x", 8<<20)
+	for range 10 { // more than may be pinned
+		w.send(s, through, true, body)
+		d.ack(d.next(1)...)
+	}
+	j := w.store.Journal(gateway.ShardOf("front", 3))
+	gatewaytest.Eventually(t, func() bool { return j.State().First > 10 }, "the trim behind the move")
+	w.crash()
+	got := w.subscribe(w.session(), queue("front"), 10, false).next(2)
+	require.Equal(t, []string{"in flight", "waiting"}, bodies(got))
+	require.Equal(t, []uint32{1, 0}, []uint32{got[0].Redeliveries, got[1].Redeliveries})
 }

@@ -158,6 +158,9 @@ func (m *move) Appended(seq uint64, err error) {
 		if m.q.Moved(m.tag, seq) {
 			delete(s.orders, m.record.Replaces)
 			s.setOrder(seq, m.order)
+			if m.record.Replaces <= m.q.handed { // what says so may be trimmed as well
+				m.redeliveries = max(m.redeliveries, 1)
+			}
 			if m.redeliveries > 0 {
 				s.marking = append(s.marking, gateway.Mark{Seq: seq, Redeliveries: m.redeliveries})
 			}
