@@ -97,7 +97,7 @@ func (sub *topicSubscription) behind(n int) bool {
 // its grace is over, and reports whether nobody waits any more.
 func (sub *topicSubscription) letGo(now int64) bool {
 	sub.ring.mu.Lock()
-	over := now-sub.heldSince > graceMillis
+	over := max(now-sub.heldSince, sub.heldSince-now) > graceMillis // the clock may be set back
 	if len(sub.held) > 0 && !over && !sub.closed.Load() && sub.behind(2) {
 		sub.ring.mu.Unlock()
 		return false
