@@ -94,7 +94,8 @@ func (r *replay) record(seq uint64, size int, rec *gateway.Record) error {
 		}
 	case gateway.RecordMark:
 		for _, m := range rec.Marks {
-			r.marks[r.now(m.Seq)] = m.Redeliveries
+			to := r.now(m.Seq)
+			r.marks[to] = max(r.marks[to], m.Redeliveries) // counts grow; a move may repeat an older one
 		}
 	case gateway.RecordPrepare:
 		r.prepared[rec.Transaction] = preparedAt{seq, rec.Messages}
