@@ -17,6 +17,7 @@ import (
 type tapped struct {
 	*gatewaytest.Memory
 	append func(j gateway.Journal, r *gateway.Record, a gateway.Appended)
+	trim   func()
 	load   func(j gateway.Journal, queue string, seqs []uint64, done func([]*gateway.Message, error))
 }
 
@@ -33,6 +34,13 @@ func (j tappedJournal) Append(r *gateway.Record, a gateway.Appended) {
 		return
 	}
 	j.tap.append(j.Journal, r, a)
+}
+
+func (j tappedJournal) Trim(seq uint64) {
+	j.Journal.Trim(seq)
+	if j.tap.trim != nil {
+		j.tap.trim()
+	}
 }
 
 func (j tappedJournal) Load(queue string, seqs []uint64, done func([]*gateway.Message, error)) {
