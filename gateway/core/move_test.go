@@ -92,3 +92,22 @@ func TestMovedMessageInFlightIsMarkedAfterACrash(t *testing.T) {
 	require.Equal(t, []string{"in flight", "waiting"}, bodies(got))
 	require.Equal(t, []uint32{1, 0}, []uint32{got[0].Redeliveries, got[1].Redeliveries})
 }
+
+// When the store is full a straggler must not keep it full for ever: what pins dead space
+// is moved as long as there is room for that.
+func TestStragglersAreMovedWhenSendsAreRefused(t *testing.T) {
+	w := newWorld(t)
+	s := w.session()
+	w.send(s, queue("front"), true, "straggler")
+	through := queue(neighbour("front"))
+	d := w.subscribe(s, through, 20, false)
+	body := strings.Repeat("x", 8<<20)
+	for range 10 {
+		w.send(s, through, true, body)
+	}
+	w.store.Full.Store(true)
+	d.ack(d.next(10)...)
+	j := w.store.Journal(gateway.ShardOf("front", 3))
+	gatewaytest.Eventually(t, func() bool { return j.State().First > 10 }, "the trim behind the move")
+	require.Equal(t, 1, w.broker.Depth("front"))
+}

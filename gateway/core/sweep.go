@@ -20,6 +20,8 @@ const (
 	// moveMost and moveBytes bound what is moved in one sweep.
 	moveMost  = 4096
 	moveBytes = 8 << 20
+	// moveRoom is enough for a round of each of the usual shards, and some settlements.
+	moveRoom = 64 << 20
 )
 
 // sweep does what time asks for, in all shards.
@@ -70,7 +72,7 @@ func (s *shard) sweep() {
 	if dead > unseenBeyond && state.Last > s.seen && state.Err == nil && !s.flush {
 		s.barrier()
 	}
-	if oldest != nil && !s.moving && dead > max(moveBeyond, live) && s.broker.cfg.Store.Space().Sends {
+	if oldest != nil && !s.moving && dead > max(moveBeyond, live) && s.broker.movable() {
 		entries = atMost(oldest.Oldest(moveMost), moveBytes)
 		s.moving, s.movingFrom = len(entries) > 0, state.Last+1
 	}
@@ -79,6 +81,13 @@ func (s *shard) sweep() {
 	if len(entries) > 0 {
 		s.move(oldest, entries)
 	}
+}
+
+// movable reports whether there is room to move messages. Where sends are refused there
+// may be: then it is what gives space back.
+func (b *Broker) movable() bool {
+	space := b.cfg.Store.Space()
+	return space.Sends || space.Free > moveRoom
 }
 
 // atMost cuts entries off behind so many bytes; the first always stays.
