@@ -171,6 +171,9 @@ func (b *Broker) Close(ctx context.Context) error {
 	}
 	b.stop()
 	b.background.Wait()
+	for _, s := range b.shards {
+		s.leaveExpired()
+	}
 	err := b.settled(ctx)
 	for _, s := range b.shards {
 		s.writeDown()

@@ -5,10 +5,12 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/core"
 	"github.com/sluice-mq/sluice/gateway/gatewaytest"
 )
 
@@ -77,4 +79,59 @@ func TestRefusedMessageThatCannotBeReadComesBack(t *testing.T) {
 	again := c.next(1)
 	require.Equal(t, got[0].Message.ID, again[0].Message.ID)
 	require.Equal(t, uint32(1), again[0].Redeliveries)
+}
+
+// A backlog that expires at once is buried step by step: its bodies must not be in
+// memory all together, nor keep other queues' loads waiting behind them.
+func TestExpiredBacklogIsBuriedStepByStep(t *testing.T) {
+	var ahead atomic.Int64
+	w, store := tap(t, func(c *core.Config) {
+		c.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	})
+	const n = 5000
+	var o outcome
+	s := w.session()
+	for i := range n {
+		m := message(queue("q"), "x", true)
+		m.Expires = time.Now().Add(time.Hour).UnixMilli()
+		s.Send(m, &o, uint64(i))
+	}
+	o.wait(t, n)
+	var open, most atomic.Int64
+	store.load = func(j gateway.Journal, queue string, seqs []uint64, done func([]*gateway.Message, error)) {
+		if now := open.Add(1); now > most.Load() {
+			most.Store(now)
+		}
+		j.Load(queue, seqs, func(m []*gateway.Message, err error) {
+			open.Add(-1)
+			done(m, err)
+		})
+	}
+	ahead.Store(int64(2 * time.Hour))
+	gatewaytest.Eventually(t, func() bool { return w.broker.Depth("ActiveMQ.DLQ") == n }, "all buried")
+	require.Zero(t, w.broker.Depth("q"))
+	require.LessOrEqual(t, most.Load(), int64(256))
+}
+
+// Without space for dead letters what expired waits, and a stop does not wait for it.
+func TestExpiredMessagesWaitForSpace(t *testing.T) {
+	var ahead atomic.Int64
+	w := newWorld(t, func(c *core.Config) {
+		c.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	})
+	const n = 3000
+	var o outcome
+	s := w.session()
+	for i := range n {
+		m := message(queue("q"), "x", true)
+		m.Expires = time.Now().Add(time.Hour).UnixMilli()
+		s.Send(m, &o, uint64(i))
+	}
+	o.wait(t, n)
+	w.store.Full.Store(true)
+	ahead.Store(int64(2 * time.Hour))
+	gatewaytest.Eventually(t, func() bool { return w.waiting() == 0 }, "all expired")
+	w.restart()
+	gatewaytest.Eventually(t, func() bool { return w.broker.Depth("ActiveMQ.DLQ") == n }, "all buried")
+	require.Zero(t, w.broker.Depth("q"))
 }

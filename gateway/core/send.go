@@ -91,65 +91,6 @@ func (a *arrival) Appended(seq uint64, err error) {
 	complete(a.c, a.token, err)
 }
 
-// bury deals with a message that is refused or expired: a persistent one moves to
-// the dead-letter queue, another is dropped.
-func (s *shard) bury(d pendingDeath) {
-	if d.Entry.Message == nil { // only the journal has it
-		s.exhume(d)
-		return
-	}
-	m := d.Entry.Message
-	if !m.Persistent || m.Destination.Name == s.broker.cfg.DeadLetterQueue {
-		s.broker.counts.dropped.Add(1)
-		s.buried(d, nil)
-		return
-	}
-	s.broker.counts.deadLettered.Add(1)
-	s.broker.deadLetter(m, d.Cause, func(_ uint64, err error) { s.buried(d, err) })
-}
-
-// exhume reads the body of a message that is to be buried. If the record is gone, the
-// message was moved meanwhile; only where it was not there is nothing left to bury.
-func (s *shard) exhume(d pendingDeath) {
-	s.journal.Load(d.q.name, []uint64{d.Entry.Seq}, func(m []*gateway.Message, err error) {
-		if err != nil {
-			s.buried(d, err)
-			return
-		}
-		if d.Entry.Message = m[0]; d.Entry.Message != nil {
-			s.bury(d)
-			return
-		}
-		s.mu.Lock()
-		seq, ok := d.q.SeqOf(d.Entry.Tag)
-		s.mu.Unlock()
-		if !ok || seq == d.Entry.Seq {
-			s.buried(d, nil)
-			return
-		}
-		d.Entry.Seq = seq
-		s.exhume(d)
-	})
-}
-
-// buried tells the queue how a burial ended.
-func (s *shard) buried(d pendingDeath, err error) {
-	s.mu.Lock()
-	s.dying--
-	if err == nil {
-		d.q.Buried(d.Entry.Tag, &s.fx)
-	} else {
-		s.broker.cfg.Logger.Error("a message could not be moved to the dead-letter queue", "queue", d.q.name, "record", d.Entry.Seq, "error", err)
-		d.q.Unburied(d.Entry.Tag, s.broker.nowMillis(), &s.fx)
-	}
-	s.effects(d.q)
-	failed := s.laidToRest(d.Entry.Tag, err)
-	s.release()
-	if failed != nil {
-		complete(failed.c, failed.token, failed.err)
-	}
-}
-
 // deadLetter stores a copy in the dead-letter queue, with ActiveMQ's headers.
 func (b *Broker) deadLetter(m *gateway.Message, cause dispatch.Cause, then func(uint64, error)) {
 	dead := deadCopy(m, b.cfg.DeadLetterQueue, cause)

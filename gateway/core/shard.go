@@ -55,6 +55,12 @@ type shard struct {
 	moving     bool
 	movingFrom uint64
 	dying      int // burials under way
+	// expired wait for their burial, because reading of those before them are under way.
+	expired []pendingDeath
+	reading int
+	// unburied burials failed since the last sweep, the last of them for unburiedFor.
+	unburied    int
+	unburiedFor error
 	// refusals are the Nacks that wait for burials, by the tags of their messages.
 	refusals map[uint64]*refusal
 }
@@ -98,6 +104,8 @@ type pendingLoad struct {
 type pendingDeath struct {
 	q *queue
 	dispatch.Death
+	// unread: one of those whose number at a time is bounded.
+	unread bool
 }
 
 func newShard(b *Broker, i int) *shard {
@@ -171,8 +179,7 @@ func (s *shard) effects(q *queue) {
 	}
 	s.marking = append(s.marking, fx.Mark...)
 	for _, d := range fx.Dead {
-		s.dying++
-		s.after.deaths = append(s.after.deaths, pendingDeath{q, d})
+		s.die(q, d)
 	}
 	fx.Reset()
 	s.account(q)
@@ -195,6 +202,7 @@ func (s *shard) account(q *queue) {
 // release unlocks and carries out what must be done without the lock.
 func (s *shard) release() {
 	s.write()
+	s.inter()
 	a := s.after
 	s.after = aftermath{}
 	s.mu.Unlock()

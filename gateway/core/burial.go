@@ -1,0 +1,119 @@
+package core
+
+import (
+	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/dispatch"
+)
+
+// readMost bounds the expired messages of a shard that are read for their burial at
+// once: a backlog may expire in one moment, and be larger than memory.
+const readMost = 256
+
+// die takes in what a queue has declared dead. The lock is held.
+func (s *shard) die(q *queue, d dispatch.Death) {
+	p := pendingDeath{q: q, Death: d, unread: d.Cause == dispatch.Expired && d.Entry.Message == nil}
+	if p.unread {
+		s.expired = append(s.expired, p)
+		return
+	}
+	s.dying++
+	s.after.deaths = append(s.after.deaths, p)
+}
+
+// inter begins the next burials of expired messages that must be read, when all before
+// them have ended; after a failure not before the next sweep. The lock is held.
+func (s *shard) inter() {
+	if s.reading > 0 || len(s.expired) == 0 || s.unburied > 0 {
+		return
+	}
+	n := min(len(s.expired), readMost)
+	s.after.deaths = append(s.after.deaths, s.expired[:n]...)
+	s.dying += n
+	s.reading = n
+	if s.expired = s.expired[n:]; len(s.expired) == 0 {
+		s.expired = nil
+	}
+}
+
+// tellUnburied logs once what failed since the last time, and lets it be tried again.
+// The lock is held.
+func (s *shard) tellUnburied() {
+	if s.unburied > 0 {
+		s.broker.cfg.Logger.Error("messages could not be moved to the dead-letter queue", "shard", s.index, "count", s.unburied, "error", s.unburiedFor)
+		s.unburied, s.unburiedFor = 0, nil
+	}
+}
+
+// leaveExpired forgets the burials that have not begun: the next start finds them again.
+func (s *shard) leaveExpired() {
+	s.mu.Lock()
+	s.expired = nil
+	s.mu.Unlock()
+}
+
+// bury deals with a message that is refused or expired: a persistent one moves to
+// the dead-letter queue, another is dropped.
+func (s *shard) bury(d pendingDeath) {
+	if d.Entry.Message == nil { // only the journal has it
+		s.exhume(d)
+		return
+	}
+	m := d.Entry.Message
+	if !m.Persistent || m.Destination.Name == s.broker.cfg.DeadLetterQueue {
+		s.broker.counts.dropped.Add(1)
+		s.buried(d, nil)
+		return
+	}
+	s.broker.deadLetter(m, d.Cause, func(_ uint64, err error) {
+		if err == nil {
+			s.broker.counts.deadLettered.Add(1)
+		}
+		s.buried(d, err)
+	})
+}
+
+// exhume reads the body of a message that is to be buried. If the record is gone, the
+// message was moved meanwhile; only where it was not there is nothing left to bury.
+func (s *shard) exhume(d pendingDeath) {
+	s.journal.Load(d.q.name, []uint64{d.Entry.Seq}, func(m []*gateway.Message, err error) {
+		if err != nil {
+			s.buried(d, err)
+			return
+		}
+		if d.Entry.Message = m[0]; d.Entry.Message != nil {
+			s.bury(d)
+			return
+		}
+		s.mu.Lock()
+		seq, ok := d.q.SeqOf(d.Entry.Tag)
+		s.mu.Unlock()
+		if !ok || seq == d.Entry.Seq {
+			s.buried(d, nil)
+			return
+		}
+		d.Entry.Seq = seq
+		s.exhume(d)
+	})
+}
+
+// buried tells the queue how a burial ended.
+func (s *shard) buried(d pendingDeath, err error) {
+	s.mu.Lock()
+	s.dying--
+	if d.unread {
+		s.reading--
+	}
+	if err == nil {
+		d.q.Buried(d.Entry.Tag, &s.fx)
+	} else {
+		s.unburied++
+		s.unburiedFor = err
+		d.q.Unburied(d.Entry.Tag, s.broker.nowMillis(), &s.fx)
+	}
+	s.effects(d.q)
+	failed := s.laidToRest(d.Entry.Tag, err)
+	s.release()
+	if failed != nil {
+		complete(failed.c, failed.token, failed.err)
+	}
+}
