@@ -202,7 +202,7 @@ func (r *replay) restore(s *shard) {
 		}
 	}
 	for _, p := range r.prepared {
-		s.prepared[p.seq] = struct{}{}
+		s.kept[p.seq] = struct{}{}
 	}
 	s.seen = r.last
 	s.release()
@@ -222,41 +222,60 @@ func (b *Broker) repeatTransactions(ctx context.Context, found []*replay) error 
 	if len(missing) == 0 {
 		return nil
 	}
+	stored := make(map[string]place)
 	for _, s := range b.shards {
-		err := s.journal.Replay(ctx, func(_ uint64, _ int, rec *gateway.Record) error {
-			delete(missing, rec.Transaction)
+		err := s.journal.Replay(ctx, func(seq uint64, _ int, rec *gateway.Record) error {
+			if missing[rec.Transaction] != nil {
+				delete(missing, rec.Transaction)
+				stored[rec.Transaction] = place{s, seq}
+				s.keepRecord(seq)
+			}
 			return nil
 		})
 		if err != nil {
 			return fmt.Errorf("looking for interrupted transactions in shard %d: %w", s.index, err)
 		}
 	}
+	for _, t := range inOrder(found) {
+		if err := b.repeat(t, missing, stored); err != nil {
+			return fmt.Errorf("carrying out an interrupted transaction: %w", err)
+		}
+		b.cfg.Logger.Info("an interrupted transaction was carried out", "transaction", t.id)
+	}
+	return nil
+}
+
+// repeat appends the messages of a transaction that are missing, waits for them, and
+// writes that it was carried out.
+func (b *Broker) repeat(t interrupted, missing map[string]*gateway.Message, stored map[string]place) error {
 	var parts sync.WaitGroup
 	var mu sync.Mutex
 	var failed error
-	for _, t := range inOrder(found) {
-		for k, m := range t.messages {
-			if missing[partName(t.id, k)] == nil {
-				continue
+	kept := []place{{b.shards[t.shard], t.seq}}
+	for k, m := range t.messages {
+		name := partName(t.id, k)
+		if missing[name] == nil {
+			mu.Lock()
+			kept = append(kept, stored[name])
+			mu.Unlock()
+			continue
+		}
+		parts.Add(1)
+		b.appendPart(t.id, k, m, func(at place, err error) {
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				failed = err
 			}
-			parts.Add(1)
-			b.appendPart(t.id, k, m, func(err error) {
-				mu.Lock()
-				defer mu.Unlock()
-				if err != nil {
-					failed = err
-				}
-				parts.Done()
-			})
-		}
-		parts.Wait()
-		if failed != nil {
-			return fmt.Errorf("carrying out an interrupted transaction: %w", failed)
-		}
-		b.cfg.Logger.Info("an interrupted transaction was carried out", "transaction", t.id)
-		b.shards[t.shard].finish(t.id, t.seq)
+			kept = append(kept, at)
+			parts.Done()
+		})
 	}
-	return nil
+	parts.Wait()
+	if failed == nil {
+		b.shards[t.shard].finish(t.id, kept)
+	}
+	return failed
 }
 
 // interrupted is a transaction that is to be carried out again.

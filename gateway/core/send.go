@@ -51,6 +51,8 @@ type arrival struct {
 	token  uint64
 	// then, if not nil, runs instead of the completion.
 	then func(seq uint64, err error)
+	// kept: the record is a part of a transaction.
+	kept bool
 	// memory, if not 0, is the tag of the entry that is written down, and
 	// redeliveries what its message cannot say.
 	memory       uint64
@@ -81,6 +83,9 @@ func (a *arrival) Appended(seq uint64, err error) {
 		s.account(q)
 	} else if err == nil {
 		s.store(q, m, seq)
+	}
+	if err == nil && a.kept {
+		s.kept[seq] = struct{}{}
 	}
 	s.release()
 	defer s.broker.arriving.Add(-1)

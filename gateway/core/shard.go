@@ -47,8 +47,9 @@ type shard struct {
 	// seen is the highest sequence of a durable record that was answered: no
 	// record up to it is still on its way to its queue.
 	seen uint64
-	// prepared transactions that are not done, by the sequence of their record.
-	prepared map[uint64]struct{}
+	// kept are the records of transactions whose end is not on disk, and of their messages:
+	// they may not be trimmed, acknowledged or not.
+	kept map[uint64]struct{}
 	// orders holds the Order of live records where their sequence does not tell it.
 	orders map[uint64]uint64
 	// moving: messages are appended again, and what settles them may be at movingFrom or behind it.
@@ -111,7 +112,7 @@ type pendingDeath struct {
 func newShard(b *Broker, i int) *shard {
 	return &shard{
 		broker: b, index: i, journal: b.cfg.Store.Journal(i),
-		queues: make(map[string]*queue), prepared: make(map[uint64]struct{}), orders: make(map[uint64]uint64),
+		queues: make(map[string]*queue), kept: make(map[uint64]struct{}), orders: make(map[uint64]uint64),
 		refusals: make(map[uint64]*refusal),
 	}
 }
@@ -256,6 +257,13 @@ func (s *shard) store(q *queue, m *gateway.Message, seq uint64) {
 
 // saw notes that a durable record was answered. The lock is held.
 func (s *shard) saw(seq uint64) { s.seen = max(s.seen, seq) }
+
+// keepRecord has a record kept until finish lets it go.
+func (s *shard) keepRecord(seq uint64) {
+	s.mu.Lock()
+	s.kept[seq] = struct{}{}
+	s.mu.Unlock()
+}
 
 // order is what orders a live record within its queue. The lock is held.
 func (s *shard) order(seq uint64) uint64 {

@@ -48,7 +48,7 @@ func (s *shard) sweep() {
 	s.mu.Lock()
 	s.tellUnburied()
 	low := s.seen + 1
-	for seq := range s.prepared {
+	for seq := range s.kept {
 		low = min(low, seq)
 	}
 	if s.moving {

@@ -39,8 +39,10 @@ type commitment struct {
 	mu      sync.Mutex
 	pending int
 	err     error
-	// journaled counts the messages of the record that are not in their journals yet.
+	// journaled counts the messages of the record that are not in their journals yet;
+	// places are where the others are.
 	journaled int
+	places    []place
 }
 
 // Commit implements gateway.Session.
@@ -139,7 +141,7 @@ func (t *commitment) Appended(seq uint64, err error) {
 	s := t.coordinator
 	s.mu.Lock()
 	s.saw(seq)
-	s.prepared[seq] = struct{}{}
+	s.kept[seq] = struct{}{}
 	s.mu.Unlock()
 	t.prepared = seq
 	t.carryOut(t.stored)
@@ -168,10 +170,18 @@ func (t *commitment) carryOut(stored []*gateway.Message) {
 	t.Complete(0, nil)
 }
 
-// appendPart appends message i of a prepared transaction to its queue.
-func (b *Broker) appendPart(id string, i int, m *gateway.Message, then func(error)) {
-	a := &arrival{shard: b.shardOf(m.Destination.Name), record: gateway.Record{Type: gateway.RecordMessage, Message: m, Transaction: partName(id, i)}}
-	a.then = func(_ uint64, err error) { then(err) }
+// place is a record that must be kept until a transaction's end is on disk.
+type place struct {
+	shard *shard
+	seq   uint64
+}
+
+// appendPart appends message i of a prepared transaction to its queue. The record is
+// kept, whatever becomes of the message, until finish lets it go: if a crash comes first, it
+// tells the next start that this part was carried out.
+func (b *Broker) appendPart(id string, i int, m *gateway.Message, then func(place, error)) {
+	a := &arrival{shard: b.shardOf(m.Destination.Name), kept: true, record: gateway.Record{Type: gateway.RecordMessage, Message: m, Transaction: partName(id, i)}}
+	a.then = func(seq uint64, err error) { then(place{a.shard, seq}, err) }
 	a.append()
 }
 
@@ -192,40 +202,46 @@ func partName(id string, i int) string { return fmt.Sprintf("%s/%d", id, i) }
 
 // partStored counts the messages of the record into their journals. When all are
 // there, the record has done its duty. If one failed, the record stays and the next start repeats it.
-func (t *commitment) partStored(err error) {
+func (t *commitment) partStored(at place, err error) {
 	t.mu.Lock()
 	if err == nil {
 		t.journaled--
+		t.places = append(t.places, at)
 	}
 	done := t.journaled == 0
 	t.mu.Unlock()
 	if done {
-		t.coordinator.finish(t.id, t.prepared)
+		t.coordinator.finish(t.id, append(t.places, place{t.coordinator, t.prepared}))
 	}
 	t.Complete(0, err)
 }
 
-// finish writes that a prepared transaction was carried out. The record is durable
-// like others, although nobody waits for it: without it the next start would miss the messages that
-// were acknowledged and trimmed meanwhile, and send them again.
-func (s *shard) finish(id string, seq uint64) {
+// finish writes that a prepared transaction was carried out, and then lets its records go. The
+// record is durable like others, although nobody waits for it: without it the next start would miss the
+// messages that were acknowledged and trimmed meanwhile, and send them again.
+func (s *shard) finish(id string, kept []place) {
 	s.broker.arriving.Add(1)
-	s.journal.Append(&gateway.Record{Type: gateway.RecordDone, Transaction: id}, finished{s, seq})
+	s.journal.Append(&gateway.Record{Type: gateway.RecordDone, Transaction: id}, finished{s, kept})
 }
 
 type finished struct {
 	shard *shard
-	seq   uint64
+	kept  []place
 }
 
 // Appended implements gateway.Appended.
 func (f finished) Appended(seq uint64, err error) {
 	defer f.shard.broker.arriving.Add(-1)
-	if err == nil {
-		f.shard.mu.Lock()
-		f.shard.saw(seq)
-		delete(f.shard.prepared, f.seq)
-		f.shard.mu.Unlock()
+	if err != nil {
+		return
+	}
+	f.shard.mu.Lock()
+	f.shard.saw(seq)
+	f.shard.mu.Unlock()
+	for _, p := range f.kept {
+		p.shard.mu.Lock()
+		delete(p.shard.kept, p.seq)
+		p.shard.mu.Unlock()
 	}
 }
 
