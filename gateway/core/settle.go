@@ -37,7 +37,9 @@ func (s *shard) write() {
 	}
 	s.loose = len(r.waiters) == 0 && (s.loose || len(r.settled) > 0)
 	if len(r.settled) == 0 {
-		r.marks, s.marking = s.marking, nil
+		n := min(len(s.marking), settleMost)
+		r.marks = slices.Clone(s.marking[:n])
+		s.marking = append(s.marking[:0], s.marking[n:]...)
 	}
 	r.handed = s.handOver()
 	s.after.record = r

@@ -14,7 +14,7 @@ const (
 	windowMessages = 4096
 	windowBytes    = 4 << 20
 	allWindows     = 32 << 20
-	// settleMost bounds the settlements in one record.
+	// settleMost bounds the settlements, or the redelivery counts, in one record.
 	settleMost = 4096
 )
 

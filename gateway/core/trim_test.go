@@ -1,8 +1,11 @@
 package core_test
 
 import (
+	"context"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/core"
@@ -22,4 +25,24 @@ func TestSpaceComesBackWithoutAnyDurableRecord(t *testing.T) {
 	}
 	j := w.store.Journal(gateway.ShardOf("q", 3))
 	gatewaytest.Eventually(t, func() bool { return j.State().Bytes == 0 }, "the trim")
+}
+
+// A client that leaves many deliveries behind must not make a record too large for the store.
+func TestRedeliveryCountsAreWrittenInSeveralRecords(t *testing.T) {
+	w := newWorld(t)
+	s := w.session()
+	const n = 10_000
+	w.send(s, queue("q"), true, numbers(0, n)...)
+	c := w.subscribe(s, queue("q"), n, false)
+	c.next(n)
+	c.Close()
+	gatewaytest.Eventually(t, func() bool {
+		marks := 0
+		require.NoError(t, w.store.Journal(gateway.ShardOf("q", 3)).Replay(context.Background(), func(_ uint64, _ int, r *gateway.Record) error {
+			require.LessOrEqual(t, len(r.Marks), 4096)
+			marks += len(r.Marks)
+			return nil
+		}))
+		return marks == n
+	}, "all counts written")
 }
