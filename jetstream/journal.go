@@ -106,10 +106,14 @@ func newJournal(s *Store, shard int) *journal {
 
 // Append implements gateway.Journal.
 func (j *journal) Append(r *gateway.Record, a gateway.Appended) {
+	tooLarge := beyondLimit(r)
 	j.mu.Lock()
 	err := j.failure
 	if err == nil && j.closed {
 		err = gateway.Errorf(gateway.Unavailable, "the store is closed")
+	}
+	if err == nil && tooLarge {
+		err = gateway.Errorf(gateway.Limit, "the message is too large for the store")
 	}
 	if err == nil {
 		j.waiting = append(j.waiting, request{r, a})
@@ -193,6 +197,12 @@ func recordSize(r *gateway.Record) int {
 		return n
 	}
 	return 64 + 3*len(r.Settled) + 8*len(r.Marks)
+}
+
+// beyondLimit reports whether the server would refuse the record. Only what is nearly
+// too large is measured exactly.
+func beyondLimit(r *gateway.Record) bool {
+	return recordSize(r) > MaxRecord-1<<20 && len(appendRecord(nil, r)) > MaxRecord
 }
 
 // subject of a record: messages by queue, so that a queue's backlog can be read alone.
