@@ -351,11 +351,17 @@ func (j *journal) Trim(seq uint64) {
 	j.mu.Unlock()
 }
 
-// close waits until everything appended was answered, then stops the appender.
-// The committer must still run.
-func (j *journal) close() {
+// close waits until everything appended was answered, then stops the appender; the
+// committer must still run. If the journal is held or was not drained, what waits is given up instead.
+func (j *journal) close(drained bool) {
 	j.mu.Lock()
 	j.closed = true
+	stuck := j.held || !drained
+	j.mu.Unlock()
+	if stuck {
+		j.abandon()
+	}
+	j.mu.Lock()
 	j.work.Broadcast()
 	j.mu.Unlock()
 	<-j.done

@@ -295,8 +295,9 @@ func (s *Store) failed(err error) {
 // Close stores and commits everything appended so far, or as much as it can until
 // ctx ends, and closes the store. The server keeps running.
 func (s *Store) Close(ctx context.Context) error {
+	drained := true
 	if s.stop != nil {
-		s.drain(ctx)
+		drained = s.drain(ctx)
 		s.stop()
 		s.background.Wait()
 	}
@@ -304,7 +305,7 @@ func (s *Store) Close(ctx context.Context) error {
 		s.loads.close()
 	}
 	for _, j := range s.journals {
-		j.close()
+		j.close(drained)
 	}
 	var err error
 	if s.committer != nil {
@@ -321,25 +322,16 @@ func (s *Store) Close(ctx context.Context) error {
 	return err
 }
 
-// drain waits until no journal has anything under way.
-func (s *Store) drain(ctx context.Context) {
+// drain waits until no journal has anything under way, and reports whether that came before the end of ctx.
+func (s *Store) drain(ctx context.Context) bool {
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	for {
-		busy := false
-		for _, j := range s.journals {
-			busy = busy || j.busy()
-		}
-		if !busy {
-			return
-		}
+	for slices.ContainsFunc(s.journals, (*journal).busy) {
 		select {
 		case <-ctx.Done():
-			for _, j := range s.journals {
-				j.abandon()
-			}
-			return
+			return false
 		case <-tick.C:
 		}
 	}
+	return true
 }
