@@ -194,6 +194,9 @@ func (b *Broker) settled(ctx context.Context) error {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for b.busy() {
+		for _, s := range b.shards {
+			_ = s.repeat() // why it was refused was said before
+		}
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("storing what was under way: %w", ctx.Err())

@@ -78,19 +78,37 @@ func (r *settlement) append() {
 	r.shard.journal.Append(rec, r)
 }
 
-// Appended implements gateway.Appended.
+// Appended implements gateway.Appended. What the journal did not take is tried again,
+// unless it has failed for good: the messages have left their queues, nobody else settles them.
 func (r *settlement) Appended(seq uint64, err error) {
 	s := r.shard
-	if err != nil {
-		s.broker.cfg.Logger.Error("writing settlements failed: these messages will be delivered again", "count", len(r.settled), "error", err)
-	}
 	s.mu.Lock()
+	if err != nil && s.journal.State().Err == nil {
+		s.refused, s.refusedFor = r, err
+		s.mu.Unlock()
+		return
+	}
 	if err == nil && len(r.waiters) > 0 {
 		s.saw(seq)
 	}
 	s.writing = false
 	s.release()
+	if err != nil {
+		s.broker.cfg.Logger.Error("writing settlements failed: these messages will be delivered again", "count", len(r.settled), "error", err)
+	}
 	for _, w := range r.waiters {
 		complete(w.c, w.token, err)
 	}
+}
+
+// repeat appends a refused settlement again and returns why it was refused, nil if there is none.
+func (s *shard) repeat() error {
+	s.mu.Lock()
+	r, err := s.refused, s.refusedFor
+	s.refused, s.refusedFor = nil, nil
+	s.mu.Unlock()
+	if r != nil {
+		r.append()
+	}
+	return err
 }

@@ -40,6 +40,9 @@ type shard struct {
 	// travels with other records, or alone if there are none.
 	handing []*queue
 	writing bool
+	// refused is the record under way if the journal did not take it, and refusedFor why.
+	refused    *settlement
+	refusedFor error
 	// loose: the last settlements were written for nobody, so they may not be on disk.
 	// flush: somebody waits for them all the same.
 	loose, flush bool

@@ -36,6 +36,9 @@ func (b *Broker) sweep(ctx context.Context) {
 		}
 		b.topics.sweep(b.nowMillis())
 		for _, s := range b.shards {
+			if err := s.repeat(); err != nil {
+				b.cfg.Logger.Warn("writing settlements failed and is tried again", "shard", s.index, "error", err)
+			}
 			s.sweep()
 		}
 	}
