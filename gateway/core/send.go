@@ -31,7 +31,7 @@ func (s *shard) send(m *gateway.Message, c gateway.Completion, token uint64) {
 func (s *shard) keep(m *gateway.Message) bool {
 	s.mu.Lock()
 	q := s.queue(m.Destination.Name)
-	if q.spilling > 0 || s.broker.memory.Load()+int64(m.Size()) > s.broker.cfg.QueueMemory {
+	if s.down || q.spilling > 0 || s.broker.memory.Load()+int64(m.Size()) > s.broker.cfg.QueueMemory {
 		q.spilling++
 		s.mu.Unlock()
 		s.broker.counts.spilled.Add(1)
@@ -113,6 +113,7 @@ func (b *Broker) deadLetter(m *gateway.Message, cause dispatch.Cause, then func(
 func (s *shard) writeDown() {
 	var all []*arrival
 	s.mu.Lock()
+	s.down = true
 	for _, q := range s.queues {
 		q.Memory(func(e dispatch.Entry, before uint64) {
 			a := &arrival{shard: s, memory: e.Tag, redeliveries: e.Redeliveries, record: gateway.Record{Type: gateway.RecordMessage, Message: e.Message, Relaxed: true}}

@@ -47,6 +47,9 @@ type shard struct {
 	// flush: somebody waits for them all the same.
 	loose, flush bool
 
+	// down: what was only in memory is written down, and nothing more is kept there.
+	down bool
+
 	// seen is the highest sequence of a durable record that was answered: no
 	// record up to it is still on its way to its queue.
 	seen uint64
