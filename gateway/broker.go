@@ -87,11 +87,12 @@ type Subscription interface {
 	Written(n int)
 	// Ack settles deliveries. Completion (c may be nil) comes when the settlement
 	// is as durable as the messages were; with unknown or already settled tags it
-	// carries an Error of kind NotFound, and then none of tags is settled. The slice is not kept.
+	// carries an Error of kind NotFound, and then none of tags is settled. Without
+	// tags it waits for what was settled before. The slice is not kept.
 	Ack(tags []uint64, c Completion, token uint64)
 	// Nack refuses deliveries: a persistent message moves to the dead-letter
 	// queue, another is dropped (ActiveMQ's poison acknowledgement). Completion
-	// (c may be nil) tells that the refusal was taken. The slice is not kept.
+	// (c may be nil) comes when the messages have changed queues for good. The slice is not kept.
 	Nack(tags []uint64, c Completion, token uint64)
 	// Extend lets n more deliveries be outstanding than Prefetch says (n may be
 	// negative to take it back): deliveries acknowledged inside an open transaction do not fill the window.

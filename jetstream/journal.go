@@ -169,7 +169,7 @@ func (j *journal) take(batch []request) ([]request, string) {
 		}
 		break
 	}
-	n := 0
+	n, before := 0, j.bytes
 	for n < len(j.waiting) && j.flight.len() < windowRecords && j.bytes < windowBytes {
 		r := j.waiting[n]
 		j.bytes += recordSize(r.record)
@@ -181,6 +181,7 @@ func (j *journal) take(batch []request) ([]request, string) {
 	clear(j.waiting[rest:])
 	j.waiting = j.waiting[:rest]
 	j.publishing = true
+	j.store.space.wrote(j.bytes - before)
 	return batch, j.reply
 }
 

@@ -33,7 +33,7 @@ func needs(t *testing.T, pkg, program string, args ...string) {
 // dial connects go-stomp's client.
 func dial(t *testing.T, n *node.Node, options ...func(*stomp.Conn) error) *stomp.Conn {
 	t.Helper()
-	options = append(options, stomp.ConnOpt.UnsubscribeReceiptTimeout(10 * time.Second))
+	options = append(options, stomp.ConnOpt.UnsubscribeReceiptTimeout(10*time.Second))
 	c, err := stomp.Dial("tcp", n.Addr("stomp"), options...)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = c.MustDisconnect() })

@@ -57,7 +57,7 @@ func TestEveryMistakeHasItsPlaceAndWords(t *testing.T) {
 		"bad node":            {"node: a.b\n", `c.yaml:1:7: node: "a.b" is not a name of 1 to 64 letters, digits, '-' or '_'`},
 		"empty data_dir":      {"data_dir: \"\"\n", `c.yaml:1:11: data_dir: must not be empty`},
 		"quorum alone":        {"durability: quorum\n", `c.yaml:1:13: durability: "quorum" needs a cluster; a single node has "disk" or "relaxed"`},
-		"message too large":   {"limits: {max_message_size: 32MiB}\n", `c.yaml:1:28: limits.max_message_size: 32MiB is not between 1KiB and 31MiB`},
+		"message too large":   {"limits: {max_message_size: 32MiB}\n", `c.yaml:1:28: limits.max_message_size: 32MiB is not between 1KiB and 30MiB`},
 		"too many shards":     {"store: {shards: 65}\n", `c.yaml:1:17: store.shards: 65 is not between 0 and 64`},
 		"too small a reserve": {"store: {reserve: 1MiB}\n", `c.yaml:1:18: store.reserve: 1MiB is not between 16MiB and 1TiB`},
 		"no time":             {"limits: {login_timeout: 0s}\n", `c.yaml:1:25: limits.login_timeout: 0s is not between 100ms and 1h`},
@@ -88,7 +88,7 @@ func TestAllMistakesAreReportedInTheOrderOfTheFile(t *testing.T) {
 		`c.yaml:6:5: listeners[1]: has no address`,
 		`c.yaml:6:23: unknown key "adress" in listeners[1], did you mean "address"?`,
 		`c.yaml:8:18: limits.login_timeout: "fast" is not a duration (such as 500ms, 10s, 1m30s)`,
-		`c.yaml:9:21: limits.max_message_size: 2GiB is not between 1KiB and 31MiB`,
+		`c.yaml:9:21: limits.max_message_size: 2GiB is not between 1KiB and 30MiB`,
 	}, "\n"), problems(t, `node: a b
 datadir: /x
 listeners:

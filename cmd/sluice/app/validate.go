@@ -10,7 +10,7 @@ const (
 	maxNode         = 64
 	maxServerHeader = 256
 	maxShards       = 64
-	maxMessageSize  = 31 * MiB
+	maxMessageSize  = 30 * MiB
 	maxConnections  = 1_000_000
 	maxCount        = 1_000_000
 	maxMemory       = TiB
