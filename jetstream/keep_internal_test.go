@@ -94,3 +94,23 @@ func TestMendResumes(t *testing.T) {
 	require.NoError(t, <-h)
 	require.Equal(t, uint64(11), j.State().Last)
 }
+
+// A store that is started again inside the process has its records and takes more.
+func TestReviveFindsTheStoreAgain(t *testing.T) {
+	s := open(t)
+	j := s.journals[0]
+	h := make(heard, 1)
+	for round := range uint64(3) { // more than once: each must find the same directory
+		for range 10 {
+			j.Append(settled(), h)
+			require.NoError(t, <-h)
+		}
+		j.hold(true)
+		require.NoError(t, s.revive(context.Background()))
+		require.Equal(t, 10*(round+1), j.State().Last)
+		n := uint64(0)
+		require.NoError(t, j.Replay(context.Background(), func(uint64, int, *gateway.Record) error { n++; return nil }))
+		require.Equal(t, 10*(round+1), n)
+	}
+	require.NoError(t, s.Err())
+}
