@@ -58,8 +58,12 @@ func (r *Reader) scanHead() (size, lines int, err error) {
 	}
 }
 
-// parseHead parses the command line and the header lines. It makes one string of
-// all header lines; names and values are parts of it unless they had escapes.
+// sharedHead is the size up to which all header lines share one string. Of a larger
+// block each line gets its own: who keeps one value must not keep all the others.
+const sharedHead = 1 << 10
+
+// parseHead parses the command line and the header lines. Names and values are parts
+// of one string of all header lines, or of their own line, unless they had escapes.
 func (r *Reader) parseHead(f *Frame, head []byte, lines int) error {
 	cr := bytes.IndexByte(head, '\r') >= 0
 	end := bytes.IndexByte(head, '\n')
@@ -87,6 +91,9 @@ func (r *Reader) parseHead(f *Frame, head []byte, lines int) error {
 			if strings.IndexByte(line, '\r') >= 0 {
 				return lineError("Unexpected carriage return in header line", line)
 			}
+		}
+		if len(head) > sharedHead {
+			line = strings.Clone(line)
 		}
 		if err := r.parseLine(f, line, escapes); err != nil {
 			return err
