@@ -112,7 +112,7 @@ func TestUnackedAgainstModel(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"deliver": func(t *rapid.T) {
 				for range rapid.IntRange(1, 100).Draw(t, "n") {
-					h := held{id: strconv.Itoa(len(model)), tag: uint64(len(model))}
+					h := held{number: uint64(len(model)), id: strconv.Itoa(len(model)), tag: uint64(len(model))}
 					if n := u.add(h.id, h.tag); n != uint64(len(model)) {
 						t.Fatalf("delivery %d got number %d", len(model), n)
 					}

@@ -2,6 +2,7 @@ package stomp
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -56,8 +57,9 @@ func number(h gateway.Header, name string, absent int64) (int64, error) {
 
 // ofServer tells the names that only the server may give a meaning in a MESSAGE.
 // A sender's fields of these names are interpreted or dropped, never forwarded.
+// Blanks around them do not make a difference: some clients trim them.
 func ofServer(name string) bool {
-	switch name {
+	switch trimmed(name) {
 	case "destination", "message-id", "subscription", "redelivered", "content-length", "receipt", "transaction",
 		"persistent", "priority", "expires", "timestamp", "JMSXUserID", "JMSXDeliveryCount":
 		return true
@@ -65,11 +67,25 @@ func ofServer(name string) bool {
 	return false
 }
 
+// trimmed cuts blanks of any kind from both ends of a header's name.
+func trimmed(name string) string {
+	if n := len(name); n == 0 || plainEnd(name[0]) && plainEnd(name[n-1]) {
+		return name
+	}
+	return strings.TrimSpace(name)
+}
+
+// plainEnd reports whether a byte is for sure no part of a blank.
+func plainEnd(c byte) bool { return c > ' ' && c < 0x7f }
+
 // scanned is up to how many fields repeated names are looked for by scanning.
 const scanned = 32
 
-// userHeader keeps, in h's own memory, what is forwarded verbatim: the first
-// field of each name that is not the server's.
+// spare is how many dropped fields' room a message may keep: its size does not count it.
+const spare = 15
+
+// userHeader keeps, in h's own memory unless much of that is left over, what is
+// forwarded verbatim: the first field of each name that is not the server's.
 func userHeader(h gateway.Header) gateway.Header {
 	kept := h[:0]
 	var seen map[string]struct{}
@@ -89,6 +105,9 @@ func userHeader(h gateway.Header) gateway.Header {
 			continue
 		}
 		kept = append(kept, f)
+	}
+	if cap(kept) > len(kept)+spare {
+		return append(make(gateway.Header, 0, len(kept)), kept...)
 	}
 	clear(h[len(kept):])
 	return kept
@@ -118,7 +137,7 @@ func appendShared(dst []byte, v wire.Version, m *gateway.Message, hideAck bool) 
 	}
 	for i := range m.Header {
 		f := &m.Header[i]
-		if f.Name == "JMSXUserID" || !ofServer(f.Name) && !(hideAck && f.Name == "ack") {
+		if f.Name == "JMSXUserID" || !ofServer(f.Name) && !(hideAck && trimmed(f.Name) == "ack") {
 			dst = wire.AppendField(dst, v, f.Name, f.Value)
 		}
 	}
@@ -140,7 +159,7 @@ func appendSharedCached(dst []byte, v wire.Version, m *gateway.Message, hideAck 
 		return appendShared(dst, v, m, hideAck)
 	}
 	if hideAck {
-		_, hideAck = m.Header.Get("ack")
+		hideAck = slices.ContainsFunc(m.Header, func(f gateway.Field) bool { return trimmed(f.Name) == "ack" })
 	}
 	slot := sharedSlot(v, hideAck)
 	shared := m.Encoded(slot)

@@ -1,7 +1,13 @@
 package stomp
 
+import (
+	"cmp"
+	"slices"
+)
+
 // held is a delivery that its client has not settled for good.
 type held struct {
+	number  uint64 // of the delivery, within its subscription
 	id      string // message-id
 	tag     uint64
 	tx      *transaction // acknowledged inside this open transaction
@@ -14,9 +20,10 @@ func (h *held) free() bool { return !h.settled && h.tx == nil }
 // unacked are a subscription's deliveries in their order, numbered from 0 over
 // the life of the subscription. Guarded by conn.mu.
 type unacked struct {
-	items []held
-	head  int    // items before it are gone
-	first uint64 // number of items[head]
+	items   []held // ascending by number
+	head    int    // items before it are gone
+	settled int    // of the others
+	next    uint64 // number of the next delivery
 }
 
 // add appends a delivery and returns its number.
@@ -26,8 +33,9 @@ func (u *unacked) add(id string, tag uint64) uint64 {
 		clear(u.items[n:])
 		u.items, u.head = u.items[:n], 0
 	}
-	u.items = append(u.items, held{id: id, tag: tag})
-	return u.first + uint64(len(u.items)-u.head) - 1
+	u.items = append(u.items, held{number: u.next, id: id, tag: tag})
+	u.next++
+	return u.next - 1
 }
 
 // open are the deliveries from the oldest unsettled one on.
@@ -35,10 +43,20 @@ func (u *unacked) open() []held { return u.items[u.head:] }
 
 // byNumber returns the index in open of a delivery's number, or -1.
 func (u *unacked) byNumber(n uint64) int {
-	if i := n - u.first; i < uint64(len(u.items)-u.head) {
-		return int(i)
+	open := u.open()
+	if len(open) == 0 || n < open[0].number {
+		return -1
 	}
-	return -1
+	// It is as far from the oldest as its number says, or nearer where settled ones were left out.
+	most := min(n-open[0].number, uint64(len(open)-1))
+	if open[most].number == n {
+		return int(most)
+	}
+	i, ok := slices.BinarySearchFunc(open[:most], n, func(h held, n uint64) int { return cmp.Compare(h.number, n) })
+	if !ok {
+		return -1
+	}
+	return i
 }
 
 // byID returns the index in open of the oldest unsettled delivery of that message, or -1.
@@ -51,12 +69,21 @@ func (u *unacked) byID(id string) int {
 	return -1
 }
 
-// trim forgets settled deliveries at the front.
+// manySettled is from how many settled deliveries on it is worth looking for them
+// behind an unsettled one.
+const manySettled = 64
+
+// trim forgets settled deliveries: those at the front, and all once they are the
+// most, so that a client that keeps one delivery for ever costs no more for it.
 func (u *unacked) trim() {
 	for u.head < len(u.items) && u.items[u.head].settled {
 		u.items[u.head] = held{}
 		u.head++
-		u.first++
+		u.settled--
+	}
+	if u.settled > manySettled && u.settled > (len(u.items)-u.head)/2 {
+		u.items = slices.DeleteFunc(u.items[u.head:], func(h held) bool { return h.settled })
+		u.head, u.settled = 0, 0
 	}
 	if u.head == len(u.items) {
 		u.items, u.head = u.items[:0], 0
@@ -83,6 +110,7 @@ func (u *unacked) take(i int, cumulative bool, tx *transaction) (tags []uint64, 
 		tags = append(tags, h.tag)
 		if tx == nil {
 			h.settled = true
+			u.settled++
 		} else {
 			h.tx = tx
 		}
@@ -108,6 +136,9 @@ func (u *unacked) release(tx *transaction, settled bool) {
 	for i := range open {
 		if open[i].tx == tx {
 			open[i].tx, open[i].settled = nil, settled
+			if settled {
+				u.settled++
+			}
 		}
 	}
 	u.trim()
