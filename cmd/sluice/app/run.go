@@ -19,7 +19,7 @@ import (
 // The admin door is there first and goes last, so that probes are answered
 // while the store recovers and while clients leave.
 func run(cfg Config, log *slog.Logger, notify notifier, signals <-chan os.Signal, quit func()) error {
-	stop, watched := watch(signals, log, quit)
+	stop, watched := watch(signals, log, echo, quit)
 	defer watched()
 	l := &life{cfg: cfg, log: log, notify: notify, node: &node{}}
 	serve, cancel := context.WithCancel(context.Background())
@@ -39,21 +39,30 @@ func run(cfg Config, log *slog.Logger, notify notifier, signals <-chan os.Signal
 	return errors.Join(err, l.end(cancel))
 }
 
+// echo is how long a signal counts as the same as the one before: whoever stops
+// make, or a whole process group, signals twice without meaning it.
+const echo = time.Second
+
 // watch returns a context that ends with the first signal, and what to call
-// when signals are of no interest any more.
-func watch(signals <-chan os.Signal, log *slog.Logger, quit func()) (context.Context, func()) {
+// when signals are of no interest any more. A later signal than echo calls quit.
+func watch(signals <-chan os.Signal, log *slog.Logger, echo time.Duration, quit func()) (context.Context, func()) {
 	stop, cancel := context.WithCancel(context.Background())
 	over, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
-		for first := true; ; first = false {
+		var first time.Time
+		for {
 			select {
 			case s := <-signals:
-				if !first {
+				if !first.IsZero() {
+					if time.Since(first) < echo {
+						continue
+					}
 					log.Warn("stopping at once", "signal", s.String())
 					quit()
 					return
 				}
+				first = time.Now()
 				log.Info("stopping", "signal", s.String())
 				cancel()
 			case <-over:

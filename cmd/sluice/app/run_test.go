@@ -133,7 +133,7 @@ func TestTheFirstSignalStopsAndTheSecondQuits(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	signals := make(chan os.Signal)
 	quit := make(chan struct{})
-	stop, done := watch(signals, slog.New(slog.DiscardHandler), func() { close(quit) })
+	stop, done := watch(signals, slog.New(slog.DiscardHandler), 0, func() { close(quit) })
 	require.NoError(t, stop.Err())
 	signals <- syscall.SIGTERM
 	<-stop.Done()
@@ -144,6 +144,17 @@ func TestTheFirstSignalStopsAndTheSecondQuits(t *testing.T) {
 	}
 	signals <- syscall.SIGINT
 	<-quit
+	done()
+}
+
+// `timeout make run` signals the node twice at once: by timeout and by make.
+func TestASignalAndItsEchoStopInOrder(t *testing.T) {
+	signals := make(chan os.Signal)
+	stop, done := watch(signals, slog.New(slog.DiscardHandler), time.Hour, func() { t.Error("quit at an echo") })
+	for range 3 {
+		signals <- syscall.SIGTERM
+	}
+	<-stop.Done()
 	done()
 }
 
