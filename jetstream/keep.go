@@ -57,7 +57,7 @@ func (s *Store) trim(ctx context.Context) {
 	if s.Err() != nil {
 		return
 	}
-	if err := s.marks.write(s.journals, s.cfg.Sync); err != nil {
+	if err := s.marks.write(s.journals, s.cfg.durable()); err != nil {
 		s.cfg.Logger.Warn("the marks could not be written", "error", err)
 		return
 	}

@@ -30,6 +30,8 @@ type Config struct {
 	Shards int
 	// Sync: records are on disk before they complete. Without it they are with the operating system.
 	Sync bool
+	// ServerSyncs says that the server syncs every record by itself before it answers.
+	ServerSyncs bool
 	// Reserve is the free space in bytes below which sends are refused; 0 chooses by the size of the file system.
 	Reserve int64
 	Logger  *slog.Logger
@@ -127,7 +129,7 @@ func (s *Store) open(ctx context.Context) error {
 		}
 	}
 	if slices.ContainsFunc(s.journals, func(j *journal) bool { return s.marks.low(j.shard) > j.next }) {
-		if err := s.marks.write(s.journals, s.cfg.Sync); err != nil { // before anything new is stored
+		if err := s.marks.write(s.journals, s.cfg.durable()); err != nil { // before anything new is stored
 			return err
 		}
 	}
@@ -246,7 +248,7 @@ func (s *Store) openJournal(ctx context.Context, shard int) error {
 	// Without syncs a power cut may have taken back what was trimmed; what comes in its
 	// place is needed.
 	j.trimTo = min(max(j.first, s.marks.low(shard)), j.next)
-	if err := s.marks.check(j, shard, s.cfg.Sync); err != nil {
+	if err := s.marks.check(j, shard, s.cfg.durable()); err != nil {
 		return err
 	}
 	// Not the last record: what lies between was not promised, so that the marks must
@@ -312,7 +314,7 @@ func (s *Store) Close(ctx context.Context) error {
 		err = s.committer.Close()
 	}
 	if s.stop != nil && err == nil && s.Err() == nil {
-		err = s.marks.write(s.journals, s.cfg.Sync)
+		err = s.marks.write(s.journals, s.cfg.durable())
 	}
 	for _, nc := range append(s.readConns, s.publish) {
 		if nc != nil {
@@ -335,3 +337,6 @@ func (s *Store) drain(ctx context.Context) bool {
 	}
 	return true
 }
+
+// durable reports whether what has completed is on disk.
+func (c *Config) durable() bool { return c.Sync || c.ServerSyncs }

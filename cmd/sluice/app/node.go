@@ -108,7 +108,7 @@ func (n *node) openStore(ctx context.Context, cfg Config, log *slog.Logger, h *h
 	}
 	n.store, err = jetstream.Open(ctx, jetstream.Config{
 		Dir: cfg.DataDir, Server: n.server, Node: cfg.Node, Shards: cfg.Store.Shards,
-		Sync: weSync, Reserve: reserve, Logger: log,
+		Sync: weSync, ServerSyncs: serverSyncs, Reserve: reserve, Logger: log,
 	})
 	if err != nil {
 		return err
