@@ -36,6 +36,9 @@ func (c *conn) settle(f *wire.Frame, command string, nack bool) error {
 		if s.gone == nil {
 			s.source.Extend(len(tags))
 		}
+		if err := c.grow(tx, len(tags)*heldAck); err != nil {
+			return err
+		}
 		return c.receipt(f)
 	case nack:
 		s.source.Nack(tags, c, c.owe(answer{receipt: receipt}))

@@ -57,7 +57,8 @@ type Limits struct {
 	// Transactions a connection may have open at once. Default 1000.
 	Transactions int
 	// TransactionBytes and TransactionMessages bound what all open
-	// transactions of a connection hold together. Default 64 MiB and 10000.
+	// transactions of a connection hold together. Default 64 MiB and 10000. An
+	// acknowledgement counts 128 bytes.
 	TransactionBytes, TransactionMessages int
 	// OutstandingBytes and OutstandingFrames bound what was read but not yet
 	// answered; above either the server stops reading. Default 16 MiB and 4096.

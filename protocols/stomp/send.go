@@ -44,24 +44,13 @@ func (c *conn) send(f *wire.Frame) error {
 
 // hold keeps a message until its transaction commits.
 func (c *conn) hold(tx *transaction, m *gateway.Message, size int) error {
-	l := &c.server.cfg.Limits
-	switch {
-	case tx.failed != nil:
-		return tx.failed
-	case c.txMessages >= l.TransactionMessages:
-		tx.failed = gateway.Errorf(gateway.Limit, "The open transactions hold %d messages, the limit: abort this one", c.txMessages)
-	case c.txBytes+size > l.TransactionBytes:
-		tx.failed = gateway.Errorf(gateway.Limit, "The open transactions would hold more than %d bytes, the limit: abort this one", l.TransactionBytes)
-	}
 	if tx.failed != nil {
-		c.txMessages -= len(tx.Sends)
-		c.txBytes -= tx.bytes
-		tx.Sends, tx.bytes = nil, 0
 		return tx.failed
+	}
+	if c.txMessages >= c.server.cfg.Limits.TransactionMessages {
+		return c.fail(tx, gateway.Errorf(gateway.Limit, "The open transactions hold %d messages, the limit: abort this one", c.txMessages))
 	}
 	tx.Sends = append(tx.Sends, m)
-	tx.bytes += size
-	c.txBytes += size
 	c.txMessages++
-	return nil
+	return c.grow(tx, size)
 }

@@ -28,6 +28,29 @@ func (tx *transaction) hold(s *subscription, tags []uint64, nack bool) {
 	tx.Acks = append(tx.Acks, gateway.TransactionAck{Subscription: s.source, Tags: tags, Nack: nack})
 }
 
+// heldAck is what an acknowledgement in a transaction counts, in bytes.
+const heldAck = 128
+
+// grow counts what a transaction has come to hold. Above the limit the transaction
+// fails and holds nothing any more; until its ABORT it refuses everything.
+func (c *conn) grow(tx *transaction, size int) error {
+	tx.bytes += size
+	c.txBytes += size
+	if limit := c.server.cfg.Limits.TransactionBytes; c.txBytes > limit {
+		return c.fail(tx, gateway.Errorf(gateway.Limit, "The open transactions would hold more than %d bytes, the limit: abort this one", limit))
+	}
+	return nil
+}
+
+// fail empties a transaction that can no longer be committed as a whole.
+func (c *conn) fail(tx *transaction, err error) error {
+	c.forget(tx)
+	c.txMessages -= len(tx.Sends)
+	c.txBytes -= tx.bytes
+	*tx = transaction{failed: err}
+	return err
+}
+
 // end releases the held deliveries. conn.mu is held.
 func (tx *transaction) end(committed bool) {
 	for _, s := range tx.subs {

@@ -280,6 +280,37 @@ func TestCommitReceiptMeansStored(t *testing.T) {
 	require.Equal(t, "2", c.expectError("The store is full").get("receipt-id"))
 }
 
+// Acknowledgements open the window, so that without a bound an endless transaction
+// would hold all messages that ever come.
+func TestAcksInTransactionsAreBoundedToo(t *testing.T) {
+	b := newFakeBroker()
+	c := login(t, start(t, b, func(cfg *Config) { cfg.Limits.TransactionBytes = 10 * heldAck }), "1.2")
+	c.settle("SUBSCRIBE\nid:1\ndestination:/queue/a\nack:client-individual\nreceipt:settled\n\n^")
+	c.send(strings.Repeat("SEND\ndestination:/queue/a\n\nx^", 11))
+	var ids []string
+	for range 11 {
+		ids = append(ids, c.expect("MESSAGE").get("ack"))
+	}
+	for range 3 { // what was freed counts no more
+		c.send("BEGIN\ntransaction:0\n\n^BEGIN\ntransaction:1\n\n^")
+		for i, id := range ids {
+			c.send("ACK\nid:" + id + "\ntransaction:" + strconv.Itoa(i%2) + "\n\n^")
+		}
+		require.Contains(t, c.expect("ERROR").body, "more than 1280 bytes, the limit: abort this one")
+		c.send("COMMIT\ntransaction:0\nreceipt:r\n\n^")
+		require.Equal(t, "r", c.expect("ERROR").get("receipt-id"))
+		c.settle("ABORT\ntransaction:1\nreceipt:settled\n\n^")
+		require.Zero(t, b.extension(), "the window is as it was")
+		require.Equal(t, 11, b.unsettled())
+	}
+	c.send("BEGIN\ntransaction:2\n\n^")
+	for _, id := range ids[:10] {
+		c.settle("ACK\nid:" + id + "\ntransaction:2\nreceipt:settled\n\n^")
+	}
+	c.settle("COMMIT\ntransaction:2\nreceipt:settled\n\n^")
+	require.Equal(t, 1, b.unsettled())
+}
+
 func TestTransactionLimits(t *testing.T) {
 	b := newFakeBroker()
 	c := login(t, start(t, b, func(cfg *Config) {
