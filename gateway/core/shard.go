@@ -11,8 +11,8 @@ const (
 	// windowMessages and windowBytes bound the bodies a queue keeps in memory
 	// although the journal has them; allWindows bounds them over all queues, as far
 	// as they are not needed at once.
-	windowMessages = 4096
-	windowBytes    = 4 << 20
+	windowMessages = 16384
+	windowBytes    = 16 << 20
 	allWindows     = 32 << 20
 	// settleMost bounds the settlements, or the redelivery counts, in one record.
 	settleMost = 4096
