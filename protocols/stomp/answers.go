@@ -117,6 +117,9 @@ func (c *conn) Complete(token uint64, err error) {
 		return
 	}
 	a.done, a.err = true, err
+	if c.paced && token == c.pacer {
+		c.paced = false
+	}
 	if a.more != nil && a.more.commit != nil {
 		a.more.commit.end(err == nil)
 		if a.more.starts == nil && a.more.frame == nil {
@@ -137,7 +140,18 @@ func (c *conn) Complete(token uint64, err error) {
 // hasRoom reports whether another frame may be read. c.mu is held.
 func (c *conn) hasRoom() bool {
 	l := &c.server.cfg.Limits
-	return c.answers.n < l.OutstandingFrames && c.answers.bytes < l.OutstandingBytes
+	return !c.paced && c.answers.n < l.OutstandingFrames && c.answers.bytes < l.OutstandingBytes
+}
+
+// pace stops reading until a message to a topic has its outcome. The broker keeps
+// one back only while a subscriber is behind, and then each further message
+// would take from the room that is left to it.
+func (c *conn) pace(token uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if a := c.answers.at(token); a != nil && !a.done {
+		c.paced, c.pacer = true, token
+	}
 }
 
 // tellRoom lets a waiting reader look again.

@@ -50,8 +50,10 @@ type conn struct {
 	closing   []*subscription // to be closed by the writer
 	beat      time.Duration   // longest silence towards the client; 0 is for ever
 	waiting   bool            // the reader waits for room
-	finishing bool            // no frame will be read any more
-	ended     bool            // the broker ended the connection
+	paced     bool            // there is none until the answer with the token pacer is known
+	pacer     uint64
+	finishing bool // no frame will be read any more
+	ended     bool // the broker ended the connection
 }
 
 func newConn(s *Server, nc net.Conn) *conn {

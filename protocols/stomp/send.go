@@ -38,7 +38,11 @@ func (c *conn) send(f *wire.Frame) error {
 		}
 		return nil
 	}
-	c.session.Send(m, c, c.owe(answer{receipt: receipt, size: size}))
+	token := c.owe(answer{receipt: receipt, size: size})
+	c.session.Send(m, c, token)
+	if d.Kind == gateway.KindTopic {
+		c.pace(token)
+	}
 	return nil
 }
 

@@ -328,6 +328,22 @@ func TestPublisherStandsWhileTheStoreDoes(t *testing.T) {
 	}
 }
 
+// A broker that keeps a message to a topic back has a subscriber that is behind: what
+// comes meanwhile, even from few publishers, would use up what may wait for it.
+func TestPublisherStandsWhileASubscriberIsBehind(t *testing.T) {
+	b := newFakeBroker()
+	b.hold = true
+	c := login(t, start(t, b), "1.1")
+	c.send(strings.Repeat("SEND\ndestination:/topic/a\n\nx^", 3) + "SEND\ndestination:/queue/a\n\nx^DISCONNECT\nreceipt:bye\n\n^")
+	for i := range 4 {
+		eventually(t, "the next message comes", func() bool { return b.holding() == 1 })
+		require.Equal(t, i+1, b.stored(), "one message at a time")
+		b.release(nil, false)
+	}
+	c.expectReceipt("bye")
+	c.expectClosed()
+}
+
 // brokenBroker breaks where it is told to.
 type brokenBroker struct{ *fakeBroker }
 
