@@ -1,6 +1,7 @@
 package nats
 
 import (
+	"bytes"
 	"strings"
 
 	natsgo "github.com/nats-io/nats.go"
@@ -56,8 +57,28 @@ func (d *Door) accept(in *natsgo.Msg, to gateway.Destination, e *entry) (*gatewa
 	if err != nil {
 		return nil, err
 	}
+	compact(m, in.Size()-len(in.Subject)-len(in.Reply)-len(in.Data))
 	d.setReplyTo(m, replyTo)
 	return m, nil
+}
+
+// keptWaste is how much of a header that was dropped may stay in memory.
+const keptWaste = 1 << 10
+
+// compact gives a message memory of its own if most of its header was dropped: the
+// client library leaves all in one piece, which lives as long as the smallest part.
+func compact(m *gateway.Message, header int) {
+	for i := range m.Header {
+		header -= len(m.Header[i].Name) + len(m.Header[i].Value)
+	}
+	if header <= keptWaste+len(m.Body) {
+		return
+	}
+	m.Body = bytes.Clone(m.Body)
+	for i := range m.Header {
+		f := &m.Header[i]
+		f.Name, f.Value = strings.Clone(f.Name), strings.Clone(f.Value)
+	}
 }
 
 // setReplyTo gives a message a reply-to, unless its header has one. An inbox in
