@@ -16,8 +16,8 @@ func (c *conn) abort(f *wire.Frame) error {
 // forget frees the deliveries that a transaction held.
 func (c *conn) forget(tx *transaction) {
 	open := c.windows(tx)
-	c.mu.Lock()
+	c.acks.Lock()
 	tx.end(false)
-	c.mu.Unlock()
+	c.acks.Unlock()
 	tx.shrink(open)
 }

@@ -69,8 +69,8 @@ func (c *conn) acknowledged(h gateway.Header, command string, tx *transaction, n
 ) {
 	var candidates []*subscription
 	index := -1
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.acks.Lock()
+	defer c.acks.Unlock()
 	if c.version == wire.V12 {
 		id, ok := h.Get("id")
 		if !ok {

@@ -120,12 +120,6 @@ func (c *conn) Complete(token uint64, err error) {
 	if c.paced && token == c.pacer {
 		c.paced = false
 	}
-	if a.more != nil && a.more.commit != nil {
-		a.more.commit.end(err == nil)
-		if a.more.starts == nil && a.more.frame == nil {
-			a.more = nil
-		}
-	}
 	c.answers.skip()
 	ripe, roomy := c.answers.ripe() || c.finishing, c.waiting && c.hasRoom()
 	c.mu.Unlock()

@@ -43,6 +43,10 @@ type conn struct {
 	written chan struct{} // closed when the writer has ended
 	over    chan struct{} // closed when the connection is
 
+	// acks guards what is unacknowledged. Searching that takes as long as the client
+	// makes it, so nobody but the reader and the writer ever waits for it.
+	acks sync.Mutex
+
 	mu        sync.Mutex         // never held during I/O or a call into the broker
 	cancel    context.CancelFunc // ends it at once, whatever is outstanding
 	answers   answers

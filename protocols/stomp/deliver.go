@@ -73,8 +73,8 @@ func (w *writer) track(s *subscription, batch []gateway.Delivery) (first uint64)
 	if s.mode == ackAuto {
 		return 0
 	}
-	w.c.mu.Lock()
-	defer w.c.mu.Unlock()
+	w.c.acks.Lock()
+	defer w.c.acks.Unlock()
 	for i := range batch {
 		n := s.unacked.add(batch[i].Message.ID, batch[i].Tag)
 		if i == 0 {

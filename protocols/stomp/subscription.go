@@ -47,7 +47,7 @@ type subscription struct {
 	headFor         gateway.Destination
 	head            []byte
 
-	unacked unacked // under conn.mu
+	unacked unacked // under conn.acks
 }
 
 // wake implements SubscribeOptions.Wake.

@@ -51,7 +51,7 @@ func (c *conn) fail(tx *transaction, err error) error {
 	return err
 }
 
-// end releases the held deliveries. conn.mu is held.
+// end releases the held deliveries. conn.acks is held.
 func (tx *transaction) end(committed bool) {
 	for _, s := range tx.subs {
 		s.unacked.release(tx, committed)
@@ -89,8 +89,8 @@ func (c *conn) takeTransaction(h gateway.Header, doing string) (*transaction, er
 
 // windows counts, per subscription, how far a transaction opened its window.
 func (c *conn) windows(tx *transaction) []int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.acks.Lock()
+	defer c.acks.Unlock()
 	open := make([]int, len(tx.subs))
 	for i, s := range tx.subs {
 		open[i] = s.unacked.reserved(tx)

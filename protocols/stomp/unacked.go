@@ -18,7 +18,7 @@ type held struct {
 func (h *held) free() bool { return !h.settled && h.tx == nil }
 
 // unacked are a subscription's deliveries in their order, numbered from 0 over
-// the life of the subscription. Guarded by conn.mu.
+// the life of the subscription. Guarded by conn.acks.
 type unacked struct {
 	items   []held // ascending by number
 	head    int    // items before it are gone

@@ -146,6 +146,11 @@ func (w *writer) writeAnswers(n int) (fatal bool) {
 		if a.more != nil && a.more.ends != nil {
 			a.more.ends.Close()
 		}
+		if a.more != nil && a.more.commit != nil {
+			w.c.acks.Lock()
+			a.more.commit.end(a.err == nil)
+			w.c.acks.Unlock()
+		}
 		switch {
 		case a.err != nil:
 			w.logRefusal(a.err)
