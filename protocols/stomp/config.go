@@ -41,7 +41,7 @@ type Config struct {
 	// HeartBeatGrace is how many of its periods a client that promised heart-beats
 	// may be silent; one second is added. Default 2.
 	HeartBeatGrace float64
-	// Clock tells the time of day for the names of sessions. Deadlines of sockets
+	// Clock tells the time of day for the names of sessions and how often faults are logged. Deadlines of sockets
 	// are the runtime's. Default time.Now.
 	Clock func() time.Time
 }

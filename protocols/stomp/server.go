@@ -27,6 +27,29 @@ type Server struct {
 	mu       sync.Mutex
 	conns    map[*conn]struct{}
 	draining bool
+
+	faults struct { // for fault
+		sync.Mutex
+		next   time.Time
+		silent int
+	}
+}
+
+// faultsEvery is how often our own faults are logged at most: when the store
+// fails, every frame does.
+const faultsEvery = time.Second
+
+// fault logs that a frame failed and it was not its client's mistake.
+func (s *Server) fault(remote string, err error) {
+	s.faults.Lock()
+	defer s.faults.Unlock()
+	now := s.cfg.Clock()
+	if now.Before(s.faults.next) {
+		s.faults.silent++
+		return
+	}
+	s.cfg.Logger.Error("stomp: a frame failed", "remote", remote, "error", err, "not_logged_before", s.faults.silent)
+	s.faults.next, s.faults.silent = now.Add(faultsEvery), 0
 }
 
 // New takes the address and fills in cfg's defaults. Clients may connect from

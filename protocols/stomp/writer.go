@@ -183,7 +183,7 @@ func (w *writer) start(s *subscription) {
 // logRefusal logs what only we may know of an error.
 func (w *writer) logRefusal(err error) {
 	if gateway.KindOf(err) == gateway.Internal {
-		w.c.server.cfg.Logger.Error("stomp: a frame failed", "remote", w.c.remote(), "error", err)
+		w.c.server.fault(w.c.remote(), err)
 		return
 	}
 	w.c.server.cfg.Logger.Debug("stomp: refused a frame", "remote", w.c.remote(), "error", err)
