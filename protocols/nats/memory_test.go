@@ -35,3 +35,10 @@ func TestDroppedFieldsDoNotStayInMemory(t *testing.T) {
 	in, m = accept(100)
 	require.Same(t, &in.Data[0], &m.Body[0], "a little is not worth a copy")
 }
+
+// A refusal must not send a client's megabytes back, six times as long as JSON.
+func TestRefusalsRepeatLittle(t *testing.T) {
+	err := unsupported(natsgo.Header{"Nats-Expected-" + strings.Repeat("<", 1<<20): {"x"}}, queueStream)
+	require.ErrorContains(t, err, "the header Nats-Expected-<")
+	require.Less(t, len(appendRefusal(nil, err)), 1000)
+}

@@ -56,7 +56,7 @@ func unsupported(h natsgo.Header, stream string) error {
 			}
 		case strings.HasPrefix(rest, "Expected-"), strings.HasPrefix(rest, "Batch-"), strings.HasPrefix(rest, "Schedule"),
 			rest == "Rollup", rest == "TTL", rest == "Incr":
-			return gateway.Errorf(gateway.Invalid, "the header %s is not supported", name)
+			return gateway.Errorf(gateway.Invalid, "the header %.64s is not supported", name)
 		}
 	}
 	return nil
