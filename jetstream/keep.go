@@ -47,6 +47,7 @@ func (s *Store) keep(ctx context.Context) {
 		}
 		if now := s.cfg.Now(); now.Sub(last) >= marksEvery {
 			last = now
+			s.tellSpace()
 			s.trim(ctx)
 		}
 	}

@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"testing"
@@ -113,4 +114,21 @@ func TestReviveFindsTheStoreAgain(t *testing.T) {
 		require.Equal(t, 10*(round+1), n)
 	}
 	require.NoError(t, s.Err())
+}
+
+// Who looks only at the log learns why sends fail, once and not with each look.
+func TestLackOfSpaceIsLoggedOnce(t *testing.T) {
+	var log bytes.Buffer
+	s := &Store{cfg: Config{Logger: slog.New(slog.NewTextHandler(&log, nil))}, space: space{reserve: 100}}
+	said := func(free int64) string {
+		log.Reset()
+		s.space.free.Store(free)
+		s.tellSpace()
+		return log.String()
+	}
+	require.Empty(t, said(101))
+	require.Contains(t, said(100), "level=WARN msg=\"no space left")
+	require.Empty(t, said(99))
+	require.Contains(t, said(101), "space again")
+	require.Empty(t, said(101))
 }

@@ -16,6 +16,7 @@ type space struct {
 	floor   int64
 	free    atomic.Int64
 	written atomic.Int64 // since free was read
+	told    bool         // the log says that sends are refused; the housekeeping's own
 }
 
 const (
@@ -62,3 +63,17 @@ func (s *space) now() gateway.Space {
 
 // usable reports whether anything may be written at all.
 func (s *space) usable() bool { return s.free.Load()-s.written.Load() > s.floor }
+
+// tellSpace logs when sends begin to be refused for lack of space, and when they are taken again.
+func (s *Store) tellSpace() {
+	now := s.space.now()
+	if now.Sends != s.space.told {
+		return
+	}
+	s.space.told = !now.Sends
+	if now.Sends {
+		s.cfg.Logger.Info("there is space again: sends are taken", "free", now.Free)
+		return
+	}
+	s.cfg.Logger.Warn("no space left: sends are refused until there is more", "free", now.Free, "reserve", s.space.reserve, "directory", s.space.dir)
+}
