@@ -15,8 +15,11 @@ const (
 	supportedVersions = "1.0,1.1,1.2"
 	// beatShare is the part of the promised period after which the server beats.
 	beatShare = 0.7
-	// minBeat keeps a client from making the server spin.
-	minBeat = 10 * time.Millisecond
+	// minBeat is the shortest period in milliseconds that the server promises: no
+	// client can make it spin.
+	minBeat = 100
+	// maxClientID bounds in bytes what ends up in logs and in others' ERRORs.
+	maxClientID = 1024
 	// maxBeat is the longest period that is looked at; longer is for ever.
 	maxBeat = 10 * 24 * time.Hour
 )
@@ -43,9 +46,7 @@ func (c *conn) connect(ctx context.Context, f *wire.Frame) error {
 	c.codec.SetLimits(wire.AfterLogin(c.server.cfg.Limits.Body))
 	c.mu.Lock()
 	c.version = version
-	if beat := period(wanted); beat > 0 {
-		c.beat = max(time.Duration(float64(beat)*beatShare), minBeat)
-	}
+	c.beat = beatEach(wanted)
 	c.mu.Unlock()
 	c.in.loggedIn(c.patience(theirs))
 	c.answer(answer{more: &more{frame: c.connected(f.Header, version, theirs, wanted)}})
@@ -59,6 +60,9 @@ func (c *conn) login(ctx context.Context, h gateway.Header, version wire.Version
 	user, _ := h.Get("login")
 	passcode, _ := h.Get("passcode")
 	clientID, _ := h.Get("client-id")
+	if len(clientID) > maxClientID {
+		return nil, gateway.Errorf(gateway.Limit, "client-id is %d bytes long, the limit is %d", len(clientID), maxClientID)
+	}
 	login := gateway.Login{
 		Credentials: gateway.Credentials{Login: user, Passcode: passcode},
 		ClientID:    clientID,
@@ -137,8 +141,15 @@ func heartBeat(h gateway.Header) (theirs, wanted int64, err error) {
 	if !ok || err1 != nil || err2 != nil {
 		return 0, 0, invalid("Invalid heart-beat header:%s", quote(value))
 	}
+	if wanted > 0 {
+		wanted = max(wanted, minBeat)
+	}
 	return max(theirs, 0), max(wanted, 0), nil
 }
+
+// beatEach is the longest silence towards a client to which a beat each ms was
+// promised; 0 is for ever.
+func beatEach(ms int64) time.Duration { return time.Duration(float64(period(ms)) * beatShare) }
 
 // period turns milliseconds of a heart-beat into a duration; 0 is for ever.
 func period(ms int64) time.Duration {

@@ -89,7 +89,7 @@ func TestB1Rows10And26HeartBeatHeader(t *testing.T) {
 	}
 	for given, answer := range map[string]string{
 		"heart-beat:0,1000\n": "1000,0", "heart-beat:60000,30000\n": "30000,60000",
-		"heart-beat:-1,-5\n": "0,0", "": "0,0", "heart-beat:7,8\nheart-beat:1,2\n": "8,7",
+		"heart-beat:-1,-5\n": "0,0", "": "0,0", "heart-beat:7,800\nheart-beat:1,2\n": "800,7",
 	} {
 		c := dial(t, s)
 		c.send("CONNECT\n" + given + "\n^")
