@@ -12,7 +12,7 @@ import (
 func (w *writer) pull() {
 	pulled := len(w.ready)
 	for i, s := range w.ready {
-		if len(w.buf) >= batchBytes {
+		if len(w.buf) >= batchBytes || w.err != nil {
 			pulled = i
 			break
 		}

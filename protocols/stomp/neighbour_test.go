@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/protocols/stomp/wire"
 )
 
 // The broker's goroutines serve everybody. They must not wait while one client
@@ -44,4 +45,34 @@ func TestTheBrokerDoesNotWaitForTheSearchOfAcknowledgements(t *testing.T) {
 	w.writeAnswers(c.answers.take(w.answers[:]))
 	require.Empty(t, sub.unacked.open(), "settled before the client reads of it")
 	require.Contains(t, string(w.buf), "receipt-id:r\n")
+}
+
+// What is taken for a connection that is gone comes back marked as redelivered, and
+// counts towards a message's last delivery: so nothing is taken in vain.
+func TestNothingIsTakenForADeadConnection(t *testing.T) {
+	b := newFakeBroker()
+	s, err := newServer(Config{Broker: b})
+	require.NoError(t, err)
+	ours, theirs := net.Pipe()
+	require.NoError(t, theirs.Close())
+	require.NoError(t, ours.Close())
+	c := newConn(s, ours)
+	session, err := b.Open(t.Context(), gateway.Login{})
+	require.NoError(t, err)
+	w := &writer{c: c, scratch: new(scratch), version: wire.V12}
+	for range 3 {
+		d := gateway.Destination{Kind: gateway.KindTopic, Name: "a"}
+		sub := &subscription{conn: c, started: true, mode: ackClient}
+		sub.source, err = session.Subscribe(gateway.SubscribeOptions{Destination: d, Prefetch: 10, Wake: func() {}})
+		require.NoError(t, err)
+		w.ready = append(w.ready, sub)
+	}
+	session.Send(&gateway.Message{Destination: gateway.Destination{Kind: gateway.KindTopic, Name: "a"}, Body: make([]byte, directBody)}, nil, 0)
+	w.pull()
+	require.Error(t, w.err)
+	taken := 0
+	for _, sub := range b.subs {
+		taken += len(sub.out)
+	}
+	require.Equal(t, 1, taken, "only by which the end was found out")
 }
