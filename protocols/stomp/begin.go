@@ -11,6 +11,9 @@ func (c *conn) begin(f *wire.Frame) error {
 	if !ok || id == "" {
 		return invalid("Must specify the transaction you are beginning")
 	}
+	if err := bounded("transaction", id); err != nil {
+		return err
+	}
 	if c.transactions[id] != nil {
 		return gateway.Errorf(gateway.Conflict, "The transaction was already started: %s", quote(id))
 	}

@@ -18,8 +18,9 @@ const (
 	// minBeat is the shortest period in milliseconds that the server promises: no
 	// client can make it spin.
 	minBeat = 100
-	// maxClientID bounds in bytes what ends up in logs and in others' ERRORs.
-	maxClientID = 1024
+	// maxID bounds in bytes the ids that a connection keeps. Client-ids also end up in
+	// logs and in others' ERRORs.
+	maxID = 1024
 	// maxBeat is the longest period that is looked at; longer is for ever.
 	maxBeat = 10 * 24 * time.Hour
 )
@@ -60,8 +61,8 @@ func (c *conn) login(ctx context.Context, h gateway.Header, version wire.Version
 	user, _ := h.Get("login")
 	passcode, _ := h.Get("passcode")
 	clientID, _ := h.Get("client-id")
-	if len(clientID) > maxClientID {
-		return nil, gateway.Errorf(gateway.Limit, "client-id is %d bytes long, the limit is %d", len(clientID), maxClientID)
+	if err := bounded("client-id", clientID); err != nil {
+		return nil, err
 	}
 	login := gateway.Login{
 		Credentials: gateway.Credentials{Login: user, Passcode: passcode},
@@ -84,6 +85,14 @@ func (c *conn) login(ctx context.Context, h gateway.Header, version wire.Version
 	c.server.cfg.Logger.Info("stomp: logged in", "remote", login.Remote,
 		"login", quote(user), "client_id", quote(clientID), "version", version.String())
 	return session, nil
+}
+
+// bounded refuses an id that is too long to be kept.
+func bounded(name, id string) error {
+	if len(id) > maxID {
+		return gateway.Errorf(gateway.Limit, "%s is %d bytes long, the limit is %d", name, len(id), maxID)
+	}
+	return nil
 }
 
 // connected makes the CONNECTED frame, which no version escapes.

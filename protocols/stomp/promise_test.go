@@ -33,3 +33,16 @@ func TestClientIDsAreBounded(t *testing.T) {
 	c.send("CONNECT\naccept-version:1.2\nclient-id:" + strings.Repeat("x", 1024) + "\n\n^")
 	c.expect("CONNECTED")
 }
+
+// Ids that stay are bounded, not only their number: ten thousand of the longest header
+// lines were a hundred megabytes.
+func TestKeptIDsAreBounded(t *testing.T) {
+	c := login(t, start(t, newFakeBroker()), "1.2")
+	long := strings.Repeat("x", 1025)
+	c.send("SUBSCRIBE\nid:" + long + "\ndestination:/queue/a\n\n^")
+	c.expectError("id is 1025 bytes long, the limit is 1024")
+	c.send("BEGIN\ntransaction:" + long + "\n\n^")
+	c.expectError("transaction is 1025 bytes long, the limit is 1024")
+	c.send("BEGIN\ntransaction:" + long[1:] + "\n\n^SUBSCRIBE\nid:" + long[1:] + "\ndestination:/queue/a\n\n^")
+	c.expectAlive()
+}

@@ -45,6 +45,9 @@ func (c *conn) wanted(f *wire.Frame) (*subscription, gateway.SubscribeOptions, e
 	if !hasID && c.version != wire.V10 {
 		return nil, none, invalid("SUBSCRIBE received without a subscription id!")
 	}
+	if err := bounded("id", id); err != nil {
+		return nil, none, err
+	}
 	to, _ := f.Header.Get("destination")
 	d, extra, err := parseDestination(to)
 	if err == nil {
