@@ -67,11 +67,15 @@ func (m *Message) Encoded(slot int) []byte {
 // that a fan-out encodes once. The bytes must not change afterwards.
 func (m *Message) SetEncoded(slot int, b []byte) { m.encoded[slot].Store(&b) }
 
-// Size is what the message counts against limits in bytes: names, values and body.
+// fieldOverhead is what a field takes in memory beside its bytes.
+const fieldOverhead = 32
+
+// Size is what the message counts against limits in bytes: names, values and
+// body, and what holds them.
 func (m *Message) Size() int {
 	n := len(m.Body) + len(m.ID) + len(m.Destination.Name) + 64
 	for i := range m.Header {
-		n += len(m.Header[i].Name) + len(m.Header[i].Value) + 2
+		n += len(m.Header[i].Name) + len(m.Header[i].Value) + fieldOverhead
 	}
 	return n
 }

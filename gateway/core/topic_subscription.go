@@ -168,7 +168,7 @@ func (sub *topicSubscription) Next(dst []gateway.Delivery, maxBytes int) int {
 		sub.credit -= n
 		sub.ring.hungry = sub.ring.n == 0 || sub.credit <= 0
 		for _, d := range dst[:n] {
-			sub.unacked[d.Tag] = d.Message
+			sub.unacked[d.Tag] = refusable(d.Message)
 		}
 	}
 	caught := sub.slow && !sub.behind(2)
@@ -192,17 +192,29 @@ func (sub *topicSubscription) Next(dst []gateway.Delivery, maxBytes int) int {
 // Written implements gateway.Subscription; a topic keeps nothing.
 func (sub *topicSubscription) Written(int) {}
 
-// settle forgets deliveries and returns their messages; nil if one is unknown.
+// refusable is the message if a refusal would keep it, else nil: nothing else
+// needs it once it was handed out.
+func refusable(m *gateway.Message) *gateway.Message {
+	if m.Persistent {
+		return m
+	}
+	return nil
+}
+
+// settle forgets deliveries and returns those of their messages that a refusal
+// would keep; not ok if one is unknown.
 func (sub *topicSubscription) settle(tags []uint64) (messages []*gateway.Message, ok bool) {
 	sub.ring.mu.Lock()
 	defer sub.ring.mu.Unlock()
 	for _, tag := range tags {
-		if sub.unacked[tag] == nil {
+		if _, ok := sub.unacked[tag]; !ok {
 			return nil, false
 		}
 	}
 	for _, tag := range tags {
-		messages = append(messages, sub.unacked[tag])
+		if m := sub.unacked[tag]; m != nil {
+			messages = append(messages, m)
+		}
 		delete(sub.unacked, tag)
 	}
 	sub.credit = sub.allowance - len(sub.unacked)
