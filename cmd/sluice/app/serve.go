@@ -43,7 +43,16 @@ func serveCommand(p Process) *cobra.Command {
 	f.String("log-level", "", "debug, info, warn or error (log.level)")
 	f.String("log-format", "", "text, json or auto (log.format)")
 	cmd.MarkFlagsMutuallyExclusive("config", "dev")
+	completeFlag(cmd, "log-level", "debug", "info", "warn", "error")
+	completeFlag(cmd, "log-format", "text", "json", "auto")
 	return cmd
+}
+
+// completeFlag has shells offer the values of a flag.
+func completeFlag(cmd *cobra.Command, name string, values ...string) {
+	if err := cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+		panic(err) // there is no such flag
+	}
 }
 
 // findConfig returns the file to read, or "" for none.

@@ -336,6 +336,14 @@ func TestCompletion(t *testing.T) {
 		require.Equal(t, 0, code)
 		require.Contains(t, out, "sluice", shell)
 	}
+	for args, want := range map[string]string{
+		"serve --log-level":  "debug\ninfo\nwarn\nerror\n:4\n",
+		"serve --log-format": "text\njson\nauto\n:4\n",
+		"version -o":         "text\njson\n:4\n",
+	} {
+		_, out, _ := command(nil, append(strings.Fields("__complete "+args), "")...)
+		require.Equal(t, want, out, args)
+	}
 }
 
 func TestTheFileThatServeReads(t *testing.T) {

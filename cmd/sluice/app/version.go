@@ -62,5 +62,6 @@ func versionCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "text", "text or json")
+	completeFlag(cmd, "output", "text", "json")
 	return cmd
 }
