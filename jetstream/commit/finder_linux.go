@@ -183,8 +183,11 @@ func (w *watcher) recover(dirty []*Log) error {
 		w.c.rescans.Add(1)
 		w.remove(l)
 		err := w.follow(l)
+		if errors.Is(err, unix.ENOENT) {
+			continue // between two renames: to take a directory that comes now would be to take it unwatched
+		}
 		l.listed = errors.Is(err, unix.ENOSPC)
-		if err != nil && !l.listed && !errors.Is(err, unix.ENOENT) {
+		if err != nil && !l.listed {
 			return err
 		}
 		if err := l.restart(); err != nil {

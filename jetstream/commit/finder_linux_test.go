@@ -3,6 +3,7 @@ package commit
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -128,6 +129,43 @@ func TestReplacedDirectoryIsFollowed(t *testing.T) {
 		require.NoError(t, r.wait(t))
 		require.Equal(t, []string{"seal", "data 3.blk", "data 4.blk", "dir msgs", "committed"}, s.take())
 	})
+}
+
+// A log whose directory came back between the attempt to watch it and the attempt to open it was taken unwatched, and
+// none of its later blocks was ever synced.
+func TestDirectoryThatComesBackMeanwhileIsNotTakenUnwatched(t *testing.T) {
+	root, dir := store(t, 1)
+	s := &fakeSyncer{}
+	c := start(t, root, s)
+	l, err := c.Add(dir, newRecorder(s))
+	require.NoError(t, err)
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				_ = os.Rename(dir, dir+".away")
+				_ = os.Rename(dir+".away", dir)
+			}
+		}
+	}()
+	defer func() { close(stop); <-stopped }()
+	for range 5000 {
+		require.NoError(t, c.ask(func() error {
+			l.lost = true
+			w := c.finder.(*watcher)
+			if err := w.recover([]*Log{l}); err != nil {
+				return err
+			}
+			if !l.lost && w.logs[l.watch] != l {
+				return errors.New("the log is taken for found, and not watched")
+			}
+			return nil
+		}))
+	}
 }
 
 // A directory that cannot be watched is read at every commit.
