@@ -33,7 +33,7 @@ func Main(args []string, p Process) int {
 	root.SetArgs(args)
 	root.SetOut(p.Stdout)
 	root.SetErr(p.Stderr)
-	root.AddCommand(serveCommand(p), checkConfigCommand(), configCommand(), versionCommand())
+	root.AddCommand(serveCommand(p), checkConfigCommand(), configCommand(), benchCommand(), versionCommand())
 	err := root.Execute()
 	if err == nil {
 		return 0

@@ -1,0 +1,91 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/sluice-mq/sluice/protocols/stomp/wire"
+)
+
+// Target is a broker.
+type Target struct {
+	// Name is for reports.
+	Name            string
+	Address         string
+	Dialect         Dialect
+	Login, Passcode string
+	// ServerPID is the broker's process, whose CPU and memory are read from
+	// /proc; 0 leaves them out.
+	ServerPID int
+}
+
+// loginTime bounds connecting and subscribing.
+const loginTime = 30 * time.Second
+
+// conn is a STOMP 1.1 connection without heart-beats that costs little itself.
+type conn struct {
+	net.Conn
+	frames *wire.Reader
+	// flush, if set, sends what was gathered, before a read that may block.
+	flush func() error
+}
+
+// Read is for the frame reader.
+func (c *conn) Read(b []byte) (int, error) {
+	if c.flush != nil {
+		if err := c.flush(); err != nil {
+			return 0, err
+		}
+	}
+	return c.Conn.Read(b)
+}
+
+func dial(ctx context.Context, t Target, maxBody int) (*conn, error) {
+	d := net.Dialer{Timeout: loginTime}
+	nc, err := d.DialContext(ctx, "tcp", t.Address)
+	if err != nil {
+		return nil, err
+	}
+	c := &conn{Conn: nc}
+	c.frames = wire.NewReader(c, wire.AfterLogin(maxBody+1<<10))
+	_ = nc.SetDeadline(time.Now().Add(loginTime))
+	login := "CONNECT\naccept-version:1.1\nhost:/\nheart-beat:0,0\n"
+	if t.Login != "" {
+		login += "login:" + t.Login + "\npasscode:" + t.Passcode + "\n"
+	}
+	if err := c.ask(login+"\n\x00", "CONNECTED"); err != nil {
+		_ = nc.Close()
+		return nil, fmt.Errorf("log in to %s: %w", t.Address, err)
+	}
+	c.frames.SetVersion(wire.V11)
+	_ = nc.SetDeadline(time.Time{})
+	return c, nil
+}
+
+// ask sends a frame and awaits the answer.
+func (c *conn) ask(frame, answer string) error {
+	if _, err := c.Write([]byte(frame)); err != nil {
+		return err
+	}
+	var f wire.Frame
+	return c.next(&f, answer)
+}
+
+// next reads a frame, which has to be of the command.
+func (c *conn) next(f *wire.Frame, command string) error {
+	if err := c.frames.Next(f); err != nil {
+		return err
+	}
+	if f.Command != command {
+		return fmt.Errorf("%s %q where %s was due", f.Command, field(f, "message"), command)
+	}
+	return nil
+}
+
+// field is a header's value, or nothing.
+func field(f *wire.Frame, name string) string {
+	v, _ := f.Header.Get(name)
+	return v
+}

@@ -1,0 +1,118 @@
+package bench
+
+import "math/bits"
+
+// Verdict counts what a run did to its messages. Only Repeated is allowed: a
+// broker may deliver again what it says it delivers again.
+type Verdict struct {
+	Expected  int `json:"expected"`
+	Received  int `json:"received"`
+	Lost      int `json:"lost"`
+	Doubled   int `json:"doubled"`
+	Damaged   int `json:"damaged"`
+	Reordered int `json:"reordered"`
+	Repeated  int `json:"repeated"`
+	// Problem is what happened first, in words.
+	Problem string `json:"problem,omitempty"`
+}
+
+// Clean says that every message came once, whole and in its producer's order.
+func (v Verdict) Clean() bool {
+	return v.Lost == 0 && v.Doubled == 0 && v.Damaged == 0 && v.Reordered == 0 && v.Problem == ""
+}
+
+// ledger is what one consumer got. It is for one goroutine.
+type ledger struct {
+	scenario  Scenario
+	producers []tally
+	verdict   Verdict
+}
+
+// tally is what came of one producer.
+type tally struct {
+	seen []uint64 // a bit for each number
+	next uint64   // one more than the highest number
+	own  int      // messages that the producer sends
+}
+
+func newLedger(s Scenario) *ledger {
+	return &ledger{scenario: s, producers: make([]tally, s.Producers)}
+}
+
+// enter takes a message in and says whether it is new to this consumer.
+func (l *ledger) enter(m stamp, redelivered bool) bool {
+	if m.producer >= uint32(len(l.producers)) {
+		l.verdict.Damaged++
+		return false
+	}
+	t := &l.producers[m.producer]
+	if t.seen == nil {
+		t.own = l.scenario.share(int(m.producer))
+		t.seen = make([]uint64, (t.own+63)/64)
+	}
+	if m.number >= uint64(t.own) {
+		l.verdict.Damaged++
+		return false
+	}
+	word, bit := m.number/64, uint64(1)<<(m.number%64)
+	if t.seen[word]&bit != 0 {
+		if redelivered {
+			l.verdict.Repeated++
+		} else {
+			l.verdict.Doubled++
+		}
+		return false
+	}
+	t.seen[word] |= bit
+	l.verdict.Received++
+	if m.number >= t.next {
+		t.next = m.number + 1
+	} else if !redelivered {
+		l.verdict.Reordered++
+	}
+	return true
+}
+
+// judge adds up what all consumers got. Of a queue each message is due to one of
+// them, of a topic to each that hears the producer.
+func judge(s Scenario, ledgers []*ledger) Verdict {
+	v := Verdict{Expected: s.Deliveries()}
+	for _, l := range ledgers {
+		v.Damaged += l.verdict.Damaged
+		v.Doubled += l.verdict.Doubled
+		v.Repeated += l.verdict.Repeated
+		v.Reordered += l.verdict.Reordered
+		if v.Problem == "" {
+			v.Problem = l.verdict.Problem
+		}
+	}
+	if s.Topic {
+		for _, l := range ledgers {
+			v.Received += l.verdict.Received
+		}
+	} else {
+		for p := range s.Producers {
+			once, again := union(s.share(p), p, ledgers)
+			v.Received += once
+			v.Doubled += again
+		}
+	}
+	v.Lost = v.Expected - v.Received
+	return v
+}
+
+// union counts the numbers of a producer that at least one consumer got, and how
+// often one got what another had already.
+func union(own, producer int, ledgers []*ledger) (once, again int) {
+	all := make([]uint64, (own+63)/64)
+	for _, l := range ledgers {
+		for i, word := range l.producers[producer].seen {
+			again += bits.OnesCount64(word & all[i])
+			all[i] |= word
+		}
+	}
+	for _, word := range all {
+		once += bits.OnesCount64(word)
+	}
+	return once, again
+}

@@ -1,0 +1,140 @@
+package bench
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Scenario says what is sent, by whom, and how it is received.
+type Scenario struct {
+	Name string `json:"name"`
+	// Topic sends to topics, where every consumer gets every message, instead of
+	// queues, where each message goes to one.
+	Topic bool `json:"topic"`
+	// Destinations is the number of queues or topics. Producers and consumers are
+	// dealt out to them in turn.
+	Destinations int `json:"destinations"`
+	Producers    int `json:"producers"`
+	Consumers    int `json:"consumers"`
+	// Wildcard has consumers subscribe to all topics at once.
+	Wildcard bool `json:"wildcard"`
+	// Messages of all producers together.
+	Messages int `json:"messages"`
+	// Size of a body in bytes, at least MinSize.
+	Size       int  `json:"size"`
+	Persistent bool `json:"persistent"`
+	// Window is the number of receipts a producer lets be outstanding; 0 asks for
+	// one receipt, with the last message.
+	Window int `json:"window"`
+	// Rate of all producers together, in messages per second; 0 is as fast as
+	// they can. With a rate, latency counts from when a message was due, so that a
+	// stall of the broker counts for every message it held up.
+	Rate int `json:"rate"`
+	// Backlog sends everything before the first consumer subscribes.
+	Backlog bool `json:"backlog"`
+	// Ack is the ack mode: auto, client or client-individual.
+	Ack string `json:"ack"`
+	// Prefetch is how many unacknowledged messages a consumer takes; 0 leaves it
+	// to the broker.
+	Prefetch int `json:"prefetch"`
+}
+
+// Deliveries is the number of messages that consumers have to get.
+func (s Scenario) Deliveries() int {
+	if !s.Topic {
+		return s.Messages
+	}
+	n := 0
+	for c := range s.Consumers {
+		for p := range s.Producers {
+			if s.hears(c, p) {
+				n += s.share(p)
+			}
+		}
+	}
+	return n
+}
+
+// hears says whether a consumer's subscription covers a producer's messages.
+func (s Scenario) hears(consumer, producer int) bool {
+	return s.Wildcard || consumer%s.Destinations == producer%s.Destinations
+}
+
+// share is the number of messages that a producer sends.
+func (s Scenario) share(producer int) int {
+	n := s.Messages / s.Producers
+	if producer < s.Messages%s.Producers {
+		n++
+	}
+	return n
+}
+
+// Validate says what cannot be run.
+func (s Scenario) Validate() error {
+	var errs []error
+	positive := func(name string, n int) {
+		if n < 1 {
+			errs = append(errs, fmt.Errorf("%s is %d, and must be at least 1", name, n))
+		}
+	}
+	positive("destinations", s.Destinations)
+	positive("producers", s.Producers)
+	positive("consumers", s.Consumers)
+	positive("messages", s.Messages)
+	if s.Size < MinSize || s.Size > 16<<20 {
+		errs = append(errs, fmt.Errorf("size is %d, and must be between %d and %d", s.Size, MinSize, 16<<20))
+	}
+	if s.Window < 0 || s.Rate < 0 || s.Prefetch < 0 {
+		errs = append(errs, errors.New("window, rate and prefetch cannot be negative"))
+	}
+	if s.Ack != "auto" && s.Ack != "client" && s.Ack != "client-individual" {
+		errs = append(errs, fmt.Errorf("%q is not auto, client or client-individual", s.Ack))
+	}
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	switch {
+	case s.Wildcard && !s.Topic, s.Backlog && s.Topic:
+		return errors.New("wildcards are for topics, and a backlog is for queues")
+	case s.Producers < s.Destinations, !s.Wildcard && s.Consumers < s.Destinations:
+		return errors.New("each destination needs a producer and a consumer")
+	case s.Messages < s.Producers:
+		return errors.New("each producer needs a message")
+	}
+	return nil
+}
+
+// interval is the time between two messages of one producer, 0 without a rate.
+func (s Scenario) interval() time.Duration {
+	if s.Rate == 0 {
+		return 0
+	}
+	return time.Duration(float64(time.Second) * float64(s.Producers) / float64(s.Rate))
+}
+
+// Scenarios are those with a name, in the order in which reports show them.
+func Scenarios() []Scenario {
+	queue := Scenario{Destinations: 1, Producers: 1, Consumers: 1, Messages: 200_000, Size: 1024, Persistent: true, Ack: "auto"}
+	topic := queue
+	topic.Topic, topic.Persistent, topic.Messages = true, false, 500_000
+	with := func(s Scenario, name string, change func(*Scenario)) Scenario {
+		s.Name = name
+		change(&s)
+		return s
+	}
+	return []Scenario{
+		with(queue, "persistent", func(*Scenario) {}),
+		with(queue, "persistent-window-256", func(s *Scenario) { s.Window = 256 }),
+		with(queue, "persistent-10-producers-window-1", func(s *Scenario) { s.Producers, s.Window, s.Messages = 10, 1, 100_000 }),
+		with(queue, "persistent-window-1", func(s *Scenario) { s.Window, s.Messages = 1, 20_000 }),
+		with(queue, "persistent-10-to-10", func(s *Scenario) { s.Producers, s.Consumers = 10, 10 }),
+		with(queue, "persistent-100-queues", func(s *Scenario) { s.Destinations, s.Producers, s.Consumers = 100, 100, 100 }),
+		with(queue, "non-persistent", func(s *Scenario) { s.Persistent, s.Messages = false, 500_000 }),
+		with(topic, "topic", func(*Scenario) {}),
+		with(topic, "topic-1-to-100", func(s *Scenario) { s.Consumers, s.Messages = 100, 20_000 }),
+		with(topic, "topic-wildcard-1000", func(s *Scenario) { s.Destinations, s.Producers, s.Wildcard = 1000, 1000, true }),
+		with(queue, "latency", func(s *Scenario) { s.Rate, s.Messages = 1000, 10_000 }),
+		with(queue, "backlog", func(s *Scenario) { s.Backlog, s.Messages, s.Size, s.Ack = true, 1_000_000, 256, "client" }),
+	}
+}
