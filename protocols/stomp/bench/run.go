@@ -53,10 +53,7 @@ func Run(ctx context.Context, t Target, s Scenario, opts Options) (Result, error
 		return Result{}, err
 	}
 	usage := newUsage(t.ServerPID)
-	if s.Backlog {
-		return r.backlog(ctx, producers, usage)
-	}
-	return r.live(ctx, producers, usage)
+	return r.do(ctx, producers, usage)
 }
 
 func (r *run) now() int64 { return int64(time.Since(r.start)) }
@@ -68,55 +65,45 @@ func (r *run) arrived() {
 	}
 }
 
-// live sends and receives at once.
-func (r *run) live(ctx context.Context, producers []*producer, usage *usage) (Result, error) {
-	consumers, err := r.subscribe(ctx)
-	defer closeAll(consumers)
-	if err != nil {
-		return Result{}, err
+// do sends and receives: at once, or a backlog first.
+func (r *run) do(ctx context.Context, producers []*producer, usage *usage) (res Result, err error) {
+	var consumers []*consumer
+	ended := &sync.WaitGroup{}
+	join := func() error {
+		consumers, err = r.subscribe(ctx)
+		if err == nil {
+			ended = r.receive(consumers)
+		}
+		return err
+	}
+	defer func() { closeAll(consumers); ended.Wait() }()
+	if !r.Backlog {
+		if err := join(); err != nil {
+			return res, err
+		}
 	}
 	usage.begin()
 	first := r.now()
-	ended := r.receive(consumers)
 	if err := r.exchange(ctx, producers); err != nil {
-		return Result{}, err
+		return res, err
 	}
 	published := r.now()
+	from := first
+	if r.Backlog {
+		if err := join(); err != nil {
+			return res, err
+		}
+		from = published
+	}
 	if err := r.await(ctx); err != nil {
-		return Result{}, err
+		return res, err
 	}
 	usage.end()
 	closeAll(consumers)
 	ended.Wait()
-	res := r.result(producers, consumers, usage)
+	res = r.result(producers, consumers, usage)
 	res.Publish = rate(r.Messages, published-first)
-	res.Deliver = rate(res.Verdict.Received, lastOf(consumers, published)-first)
-	return res, nil
-}
-
-// backlog sends everything, and only then subscribes.
-func (r *run) backlog(ctx context.Context, producers []*producer, usage *usage) (Result, error) {
-	usage.begin()
-	first := r.now()
-	if err := r.exchange(ctx, producers); err != nil {
-		return Result{}, err
-	}
-	published := r.now()
-	consumers, err := r.subscribe(ctx)
-	defer closeAll(consumers)
-	if err != nil {
-		return Result{}, err
-	}
-	ended := r.receive(consumers)
-	if err := r.await(ctx); err != nil {
-		return Result{}, err
-	}
-	usage.end()
-	closeAll(consumers)
-	ended.Wait()
-	res := r.result(producers, consumers, usage)
-	res.Publish = rate(r.Messages, published-first)
-	res.Deliver = rate(res.Verdict.Received, lastOf(consumers, published)-published)
+	res.Deliver = rate(res.Verdict.Received, lastOf(consumers, published)-from)
 	return res, nil
 }
 
