@@ -96,6 +96,15 @@ type Appended interface {
 	Appended(seq uint64, err error)
 }
 
+// Stored may be implemented by an Appended that wants to hear of its record as
+// early as possible.
+type Stored interface {
+	// Stored is called for a record that is not Relaxed, before Appended and from a
+	// goroutine of the journal, in the order of the sequences. The record is in the journal
+	// and outlives this process, but perhaps not a power cut. It must not block.
+	Stored(seq uint64)
+}
+
 // Journal is an ordered, durable log with dense sequences: between State().First
 // and Last no sequence is missing, or the journal is damaged and says so.
 // All methods but Replay may be called concurrently.

@@ -19,7 +19,7 @@ const (
 )
 
 // journal is one shard's stream. Its life: Append queues a record in waiting; the
-// appender publishes it and moves it to flight; the stream's answer moves it to
+// appender publishes it and moves it to flight; the stream's answer makes it known as stored and moves it to
 // acked (or completes it, if relaxed); the committer seals acked and, after the sync, completes it.
 type journal struct {
 	store  *Store
@@ -48,6 +48,7 @@ type journal struct {
 	closed    bool
 	failure   error
 
+	telling    int // records that the stream has stored and whose callers are being told so
 	generation int // of answers: those of an older one are ignored
 	listening  *nats.Subscription
 	reply      string
@@ -268,7 +269,20 @@ func (j *journal) answered(generation int, ack []byte) {
 		r.to.Appended(seq, nil)
 		return
 	}
-	j.acked = append(j.acked, outcome{seq, r.to})
+	j.telling++
+	j.mu.Unlock()
+	j.keepForCommit(seq, r.to)
+}
+
+// keepForCommit tells who waits for a record that it is stored, and leaves it to the
+// next group. It was counted in telling.
+func (j *journal) keepForCommit(seq uint64, to gateway.Appended) {
+	if s, ok := to.(gateway.Stored); ok {
+		s.Stored(seq)
+	}
+	j.mu.Lock()
+	j.telling--
+	j.acked = append(j.acked, outcome{seq, to})
 	j.mu.Unlock()
 	j.log.Dirty()
 }

@@ -172,7 +172,7 @@ func (j *journal) broken(ctx context.Context) bool {
 func (j *journal) busy() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.failure == nil && len(j.waiting)+j.flight.len()+len(j.acked)+len(j.sealed) > 0
+	return j.failure == nil && len(j.waiting)+j.flight.len()+j.telling+len(j.acked)+len(j.sealed) > 0
 }
 
 // abandon gives up what has not reached the stream.
@@ -353,12 +353,12 @@ func (j *journal) confirm(seq uint64, r request) {
 	j.mu.Lock()
 	j.next = seq + 1
 	if !r.record.Relaxed {
-		j.acked = append(j.acked, outcome{seq, r.to})
+		j.telling++
 	}
 	j.mu.Unlock()
 	if r.record.Relaxed {
 		r.to.Appended(seq, nil)
 		return
 	}
-	j.log.Dirty()
+	j.keepForCommit(seq, r.to)
 }

@@ -84,6 +84,7 @@ type Broker struct {
 	sessions map[*session]struct{}
 	clients  map[string]*session // by client-id
 
+	resting    chan struct{} // a shard's settlements collect
 	stop       context.CancelFunc
 	background sync.WaitGroup
 }
@@ -96,6 +97,7 @@ func New(ctx context.Context, cfg Config) (*Broker, error) {
 		cfg:      cfg,
 		ids:      fmt.Sprintf("ID:%s-%d-%d-0:", cfg.Node, 10000+rand.IntN(50000), now.UnixMilli()),
 		sessions: make(map[*session]struct{}),
+		resting:  make(chan struct{}, 1),
 		clients:  make(map[string]*session),
 	}
 	b.topics.init(b)
@@ -108,6 +110,7 @@ func New(ctx context.Context, cfg Config) (*Broker, error) {
 	background, stop := context.WithCancel(context.Background())
 	b.stop = stop
 	b.background.Go(func() { b.sweep(background) })
+	b.background.Go(func() { b.settle(background) })
 	return b, nil
 }
 
@@ -196,6 +199,7 @@ func (b *Broker) settled(ctx context.Context) error {
 	for b.busy() {
 		for _, s := range b.shards {
 			_ = s.repeat() // why it was refused was said before
+			s.endRest()
 		}
 		select {
 		case <-ctx.Done():

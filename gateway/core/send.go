@@ -57,6 +57,8 @@ type arrival struct {
 	// redeliveries what its message cannot say.
 	memory       uint64
 	redeliveries uint32
+	// visible: the message is in its queue. Guarded by the shard's lock.
+	visible bool
 }
 
 func (a *arrival) append() {
@@ -64,7 +66,29 @@ func (a *arrival) append() {
 	a.shard.journal.Append(&a.record, a)
 }
 
-// Appended implements gateway.Appended: the message is stored and becomes visible.
+// Stored implements gateway.Stored: a message that is sent by itself may be delivered, while the
+// disk still works on it. So may a part of a transaction whose record is on disk; what is
+// itself the point of no return may not before it is safe.
+func (a *arrival) Stored(seq uint64) {
+	if a.then != nil && !a.kept || a.memory != 0 {
+		return
+	}
+	s := a.shard
+	s.mu.Lock()
+	a.show(seq)
+	s.release()
+}
+
+// show puts the message into its queue, once. The shard's lock is held.
+func (a *arrival) show(seq uint64) {
+	if !a.visible {
+		a.visible = true
+		m := a.record.Message
+		a.shard.store(a.shard.queue(m.Destination.Name), m, seq)
+	}
+}
+
+// Appended implements gateway.Appended: the message is as durable as it was promised to be.
 func (a *arrival) Appended(seq uint64, err error) {
 	s, m := a.shard, a.record.Message
 	s.mu.Lock()
@@ -82,7 +106,7 @@ func (a *arrival) Appended(seq uint64, err error) {
 		}
 		s.account(q)
 	} else if err == nil {
-		s.store(q, m, seq)
+		a.show(seq)
 	}
 	if err == nil && a.kept {
 		s.kept[seq] = struct{}{}

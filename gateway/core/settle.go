@@ -1,9 +1,19 @@
 package core
 
 import (
+	"context"
 	"slices"
+	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
+)
+
+const (
+	// settleWithin is for how long settlements that nobody waits for collect. So much a
+	// killed process may deliver again.
+	settleWithin = 2 * time.Millisecond
+	// settleAt is how many of them are written at once.
+	settleAt = 512
 )
 
 // settlement is a record of settlements and marks on its way through the journal.
@@ -27,6 +37,11 @@ func (s *shard) write() {
 		s.after.done, s.waiters = append(s.after.done, s.waiters...), s.waiters[:0]
 		return
 	}
+	if !flush && !s.rested && len(s.waiters) == 0 && len(s.settling)+len(s.marking)+len(s.handing) < settleAt {
+		s.after.rest, s.resting = !s.resting, true
+		return
+	}
+	s.rested = false
 	s.writing = true
 	n := min(len(s.settling), settleMost)
 	r := &settlement{shard: s, settled: slices.Clone(s.settling[:n])}
@@ -43,6 +58,37 @@ func (s *shard) write() {
 	}
 	r.handed = s.handOver()
 	s.after.record = r
+}
+
+// settle writes what has collected long enough, whenever there is something.
+func (b *Broker) settle(ctx context.Context) {
+	rest := time.NewTimer(0)
+	defer rest.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-b.resting:
+		}
+		rest.Reset(settleWithin)
+		select {
+		case <-ctx.Done():
+			return
+		case <-rest.C:
+		}
+		for _, s := range b.shards {
+			s.endRest()
+		}
+	}
+}
+
+// endRest writes the settlements that were collecting.
+func (s *shard) endRest() {
+	s.mu.Lock()
+	if s.resting {
+		s.resting, s.rested = false, true
+	}
+	s.release()
 }
 
 // barrier has a durable record written, whether or not anybody waits for one: what is

@@ -40,6 +40,8 @@ type shard struct {
 	// travels with other records, or alone if there are none.
 	handing []*queue
 	writing bool
+	// resting: they collect until the broker ends it; rested: it has.
+	resting, rested bool
 	// refused is the record under way if the journal did not take it, and refusedFor why.
 	refused    *settlement
 	refusedFor error
@@ -100,6 +102,7 @@ type aftermath struct {
 	loads  []pendingLoad
 	deaths []pendingDeath
 	record *settlement
+	rest   bool // settlements begin to collect
 	done   []waiter
 }
 
@@ -224,6 +227,12 @@ func (s *shard) release() {
 	}
 	if a.record != nil {
 		a.record.append()
+	}
+	if a.rest {
+		select {
+		case s.broker.resting <- struct{}{}:
+		default:
+		}
 	}
 	for _, w := range a.done {
 		complete(w.c, w.token, nil)

@@ -35,14 +35,26 @@ func Message(queue, id, body string) *gateway.Message {
 
 // Answer waits for the outcome of appends.
 type Answer struct {
-	mu   sync.Mutex
-	seqs []uint64
-	errs []error
+	mu     sync.Mutex
+	stored []uint64
+	seqs   []uint64
+	errs   []error
+	late   int // answers that came before it was said that their record is stored
+}
+
+// Stored implements gateway.Stored.
+func (a *Answer) Stored(seq uint64) {
+	a.mu.Lock()
+	a.stored = append(a.stored, seq)
+	a.mu.Unlock()
 }
 
 // Appended implements gateway.Appended.
 func (a *Answer) Appended(seq uint64, err error) {
 	a.mu.Lock()
+	if len(a.stored) <= len(a.seqs) {
+		a.late++
+	}
 	a.seqs, a.errs = append(a.seqs, seq), append(a.errs, err)
 	a.mu.Unlock()
 }
@@ -75,6 +87,8 @@ func StoreContract(t *testing.T, open func(t *testing.T, dir string) (store gate
 		for i, seq := range seqs {
 			require.Equal(t, uint64(i+1), seq, "sequences are dense and in the order of the appends")
 		}
+		require.Equal(t, seqs, got.stored, "a record is said to be stored once, in order")
+		require.Zero(t, got.late, "and before it is said to be durable")
 		j.Append(&gateway.Record{Type: gateway.RecordSettle, Settled: []uint64{1, 3, 2}}, &got)
 		got.Await(t, n+1)
 		shut()

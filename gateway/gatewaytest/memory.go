@@ -8,13 +8,15 @@ import (
 	"github.com/sluice-mq/sluice/gateway"
 )
 
-// Memory is a gateway.Store in memory. Answers come from one goroutine per
-// journal, as from a real store. Disk is what survives: open a new Memory on it.
+// Memory is a gateway.Store in memory. Answers come from two goroutines per
+// journal, as from a real store: that of the stream and that of the syncs. Disk is
+// what survives: open a new Memory on it.
 type Memory struct {
 	disk  *Disk
 	open  []*MemoryJournal
 	Full  atomic.Bool // refuse sends
 	gate  sync.RWMutex
+	syncs sync.RWMutex
 	ended sync.WaitGroup
 
 	mu   sync.RWMutex
@@ -42,13 +44,21 @@ func NewDisk(shards int) *Disk {
 func NewMemory(d *Disk) *Memory {
 	m := &Memory{disk: d}
 	for i := range d.records {
-		j := &MemoryJournal{memory: m, index: i, queue: make(chan func(), 1<<16)}
+		j := &MemoryJournal{memory: m, index: i, queue: make(chan func(), 1<<16), synced: make(chan func(), 1<<16)}
 		m.open = append(m.open, j)
 		m.ended.Go(func() {
 			for f := range j.queue {
 				m.gate.RLock()
 				f()
 				m.gate.RUnlock()
+			}
+			close(j.synced)
+		})
+		m.ended.Go(func() {
+			for f := range j.synced {
+				m.syncs.RLock()
+				f()
+				m.syncs.RUnlock()
 			}
 		})
 	}
@@ -59,6 +69,13 @@ func NewMemory(d *Disk) *Memory {
 func (m *Memory) Stop() (goOn func()) {
 	m.gate.Lock()
 	return m.gate.Unlock
+}
+
+// StopSyncs holds back what waits for the disk until the returned function is
+// called: records are stored, and that is all that is said of them.
+func (m *Memory) StopSyncs() (goOn func()) {
+	m.syncs.Lock()
+	return m.syncs.Unlock
 }
 
 // Close answers what is under way and ends the store.
@@ -102,7 +119,8 @@ func (m *Memory) Space() gateway.Space {
 type MemoryJournal struct {
 	memory *Memory
 	index  int
-	queue  chan func()
+	queue  chan func() // what the stream does
+	synced chan func() // what is told after a sync
 }
 
 // Append implements gateway.Journal.
@@ -114,7 +132,14 @@ func (j *MemoryJournal) Append(r *gateway.Record, a gateway.Appended) {
 		d.bytes[j.index] += recordBytes(r)
 		seq := d.first[j.index] + uint64(len(d.records[j.index])) - 1
 		d.mu.Unlock()
-		a.Appended(seq, nil)
+		if s, ok := a.(gateway.Stored); ok && !r.Relaxed {
+			s.Stored(seq)
+		}
+		if r.Relaxed {
+			a.Appended(seq, nil)
+			return
+		}
+		j.synced <- func() { a.Appended(seq, nil) }
 	})
 }
 

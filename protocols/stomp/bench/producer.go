@@ -97,23 +97,24 @@ func (p *producer) confirm(n int) error {
 
 func (p *producer) writeAll(ctx context.Context, own int) error {
 	interval := p.run.interval()
-	var timer *time.Timer
+	var pace pacer
 	if interval > 0 {
-		timer = time.NewTimer(0)
-		defer timer.Stop()
+		pace = newPacer()
 	}
 	// Producers of one rate take turns.
 	first := p.run.now() + int64(interval)*int64(p.id)/int64(p.run.Producers)
 	for i := range own {
-		due := p.run.now()
+		due := first + int64(interval)*int64(i)
 		if interval > 0 {
-			due = first + int64(interval)*int64(i)
-			if err := p.await(ctx, timer, due); err != nil {
+			if err := p.await(ctx, pace, due); err != nil {
 				return err
 			}
 		}
 		if err := p.takeCredit(ctx); err != nil {
 			return err
+		}
+		if interval == 0 {
+			due = p.run.now()
 		}
 		p.append(i, i == own-1, due)
 		if len(p.buf) >= batchSize || i == own-1 || p.run.Window == 1 {
@@ -126,7 +127,7 @@ func (p *producer) writeAll(ctx context.Context, own int) error {
 }
 
 // await sends what is gathered and waits until a message is due.
-func (p *producer) await(ctx context.Context, timer *time.Timer, due int64) error {
+func (p *producer) await(ctx context.Context, pace pacer, due int64) error {
 	wait := time.Duration(due - p.run.now())
 	if wait <= 0 {
 		return nil
@@ -134,13 +135,7 @@ func (p *producer) await(ctx context.Context, timer *time.Timer, due int64) erro
 	if err := p.flush(); err != nil {
 		return err
 	}
-	timer.Reset(wait)
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return pace.sleep(ctx, time.Duration(due-p.run.now()))
 }
 
 // takeCredit waits for room in the window, with everything gathered sent.

@@ -1,0 +1,122 @@
+package core_test
+
+import (
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/gatewaytest"
+)
+
+func (o *outcome) count() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.done)
+}
+
+// A consumer does not wait for the disk; the producer's receipt does.
+func TestMessagesAreDeliveredWhileTheDiskWorks(t *testing.T) {
+	w := newWorld(t)
+	s := w.session()
+	c := w.subscribe(s, queue("q"), 10, false)
+	goOn := w.store.StopSyncs()
+	var sent, acked outcome
+	s.Send(message(queue("q"), "early", true), &sent, 0)
+	got := c.next(1)
+	require.Equal(t, []string{"early"}, bodies(got))
+	c.Ack(tags(got), &acked, 0)
+	require.Zero(t, sent.count(), "no receipt before the disk has it")
+	require.Zero(t, acked.count(), "nor for the acknowledgement")
+	goOn()
+	require.NoError(t, sent.wait(t, 1)[0])
+	require.NoError(t, acked.wait(t, 1)[0])
+	w.restart()
+	require.Zero(t, w.waiting())
+}
+
+// What is itself a transaction's point of no return is not seen before it is safe; what is
+// sent behind the transaction stays behind it.
+func TestTransactionsAreDeliveredWhenTheyAreSafe(t *testing.T) {
+	for _, sends := range [][]string{{"1"}, {"1", "2", "3"}} {
+		w := newWorld(t)
+		s := w.session()
+		c := w.subscribe(w.session(), queue("q"), 10, false)
+		goOn := w.store.StopSyncs()
+		var done, other outcome
+		tx := &gateway.Transaction{}
+		for _, b := range sends {
+			tx.Sends = append(tx.Sends, message(queue("q"), b, true))
+		}
+		s.Commit(tx, &done, 0)
+		s.Send(message(queue("q"), "behind", true), &done, 1)
+		w.session().Send(message(queue("q"), "other", true), &other, 0) // is stored behind the transaction's record
+		require.Equal(t, []string{"other"}, bodies(c.next(1)))
+		require.Zero(t, done.count())
+		goOn()
+		require.Equal(t, append(sends, "behind"), bodies(c.next(len(sends)+1)))
+		done.wait(t, 2)
+		other.wait(t, 1)
+	}
+}
+
+// journalTap counts the settlement records of a store.
+type journalTap struct {
+	mu      sync.Mutex
+	records int
+	settled int
+}
+
+func (j *journalTap) watch(store *tapped) {
+	store.append = func(to gateway.Journal, r *gateway.Record, a gateway.Appended) {
+		if r.Type == gateway.RecordSettle {
+			j.mu.Lock()
+			j.records++
+			j.settled += len(r.Settled)
+			j.mu.Unlock()
+		}
+		to.Append(r, a)
+	}
+}
+
+func (j *journalTap) seen() (records, settled int) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.records, j.settled
+}
+
+// A lone flow of messages costs the journal a record each, and not three: what is settled
+// for nobody's receipt collects, and is written soon nevertheless.
+func TestSettlementsNobodyWaitsForCollect(t *testing.T) {
+	w, store := tap(t)
+	var j journalTap
+	j.watch(store)
+	s := w.session()
+	c := w.subscribe(s, queue("q"), 10, true)
+	const n = 300
+	for _, b := range numbers(0, n) {
+		w.send(s, queue("q"), true, b)
+		require.Equal(t, []string{b}, bodies(c.next(1)))
+	}
+	gatewaytest.Eventually(t, func() bool { _, settled := j.seen(); return settled == n }, "all settled")
+	records, _ := j.seen()
+	require.Less(t, records, n)
+	w.crash()
+	require.Zero(t, w.waiting(), "and a killed process has written them")
+}
+
+// An acknowledgement whose receipt is awaited is written at once, with what collected before.
+func TestSettlementsSomebodyWaitsForAreWrittenAtOnce(t *testing.T) {
+	w, store := tap(t)
+	var j journalTap
+	j.watch(store)
+	s := w.session()
+	c := w.subscribe(s, queue("q"), 10, false)
+	w.send(s, queue("q"), true, "1", "2", "3")
+	got := c.next(3)
+	c.Ack(tags(got[:2]), nil, 0)
+	c.ack(got[2])
+	_, settled := j.seen()
+	require.Equal(t, 3, settled)
+}
