@@ -36,12 +36,12 @@ func TestScenariosRunAgainstTheRelay(t *testing.T) {
 			continue
 		}
 		t.Run(s.Name, func(t *testing.T) {
-			s.Messages = max(2000, s.Producers*2)
+			s.Messages = max(2000, s.flows()*2)
 			if s.Rate > 0 {
 				s.Messages = 200
 			}
 			if s.Destinations > 100 {
-				s.Destinations, s.Producers = 50, 50
+				s.Destinations, s.Producers = 50, min(s.Producers, 50)
 			}
 			res, err := Run(context.Background(), relay(t), s, quick)
 			require.NoError(t, err)

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -16,13 +17,15 @@ const ackEvery = 100
 // consumer receives until its connection is closed.
 type consumer struct {
 	*conn
-	run     *run
-	ledger  *ledger
-	latency *hdrhistogram.Histogram
-	last    int64 // when the last new message came
-	acks    []byte
-	pending int    // messages that the next cumulative acknowledgement covers
-	newest  string // the message-id of the newest of them
+	run    *run
+	ledger *ledger
+	// subscriptions whose receipt is due.
+	subscriptions int
+	latency       *hdrhistogram.Histogram
+	last          int64 // when the last new message came
+	acks          []byte
+	pending       int               // messages that the next cumulative acknowledgements cover
+	newest        map[string]string // the message-id of the newest of them, by subscription
 }
 
 func (r *run) newConsumer(ctx context.Context, id int) (*consumer, error) {
@@ -31,30 +34,35 @@ func (r *run) newConsumer(ctx context.Context, id int) (*consumer, error) {
 		return nil, err
 	}
 	d := r.target.Dialect
-	destination := d.destination(r.Scenario, r.seal.run, id%r.Destinations)
+	me := &consumer{conn: c, run: r, ledger: newLedger(r.Scenario), latency: newHistogram(), newest: make(map[string]string)}
+	var frames strings.Builder
 	if r.Wildcard {
-		destination = d.everything(r.seal.run)
+		frames.WriteString(d.subscribe(r.Scenario, 0, d.everything(r.seal.run)))
+		me.subscriptions = 1
+	} else {
+		for i, n := range r.subscriptionsOf(id) {
+			frames.WriteString(d.subscribe(r.Scenario, i, d.destination(r.Scenario, r.seal.run, n)))
+			me.subscriptions++
+		}
 	}
 	_ = c.SetDeadline(time.Now().Add(loginTime))
-	if _, err := c.Write([]byte(d.subscribe(r.Scenario, destination))); err != nil {
-		return nil, fmt.Errorf("subscribe to %s: %w", destination, err)
+	if _, err := c.Write([]byte(frames.String())); err != nil {
+		return nil, fmt.Errorf("subscribe: %w", err)
 	}
-	me := &consumer{conn: c, run: r, ledger: newLedger(r.Scenario), latency: newHistogram()}
 	c.flush = me.flushAcks
 	return me, nil
 }
 
-// subscribed waits for the receipt. Of a backlog, messages may come before it.
+// subscribed waits for the receipts. Of a backlog, messages may come before them.
 func (c *consumer) subscribed() error {
 	var f wire.Frame
-	for {
+	for c.subscriptions > 0 {
 		if err := c.frames.Next(&f); err != nil {
 			return err
 		}
 		switch f.Command {
 		case "RECEIPT":
-			_ = c.SetDeadline(time.Time{})
-			return nil
+			c.subscriptions--
 		case "MESSAGE":
 			if err := c.take(&f); err != nil {
 				return err
@@ -63,6 +71,7 @@ func (c *consumer) subscribed() error {
 			return fmt.Errorf("%s %q where a receipt was due", f.Command, field(&f, "message"))
 		}
 	}
+	return c.SetDeadline(time.Time{})
 }
 
 // receive ends with an error always: that of the closed connection when all is well.
@@ -99,9 +108,9 @@ func (c *consumer) acknowledge(f *wire.Frame) error {
 	case "auto":
 		return nil
 	case "client-individual":
-		c.appendAck(field(f, "message-id"))
+		c.appendAck(field(f, "subscription"), field(f, "message-id"))
 	default:
-		c.newest = field(f, "message-id")
+		c.newest[field(f, "subscription")] = field(f, "message-id")
 		if c.pending++; c.pending >= ackEvery {
 			return c.flushAcks()
 		}
@@ -112,15 +121,19 @@ func (c *consumer) acknowledge(f *wire.Frame) error {
 	return nil
 }
 
-func (c *consumer) appendAck(id string) {
+func (c *consumer) appendAck(subscription, id string) {
 	c.acks = append(c.acks, "ACK\n"...)
 	c.acks = wire.AppendField(c.acks, wire.V11, "message-id", id)
-	c.acks = append(c.acks, "subscription:0\n\n\x00"...)
+	c.acks = wire.AppendField(c.acks, wire.V11, "subscription", subscription)
+	c.acks = append(c.acks, "\n\x00"...)
 }
 
 func (c *consumer) flushAcks() error {
 	if c.pending > 0 {
-		c.appendAck(c.newest)
+		for subscription, id := range c.newest {
+			c.appendAck(subscription, id)
+		}
+		clear(c.newest)
 		c.pending = 0
 	}
 	if len(c.acks) == 0 {

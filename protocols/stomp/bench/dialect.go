@@ -43,8 +43,9 @@ func (d Dialect) sendHead(s Scenario, destination string) []byte {
 	return append([]byte(head), "content-length:"+strconv.Itoa(s.Size)+"\n"...)
 }
 
-func (d Dialect) subscribe(s Scenario, destination string) string {
-	f := "SUBSCRIBE\nid:0\nreceipt:subscribed\nack:" + s.Ack + "\ndestination:" + destination + "\n"
+func (d Dialect) subscribe(s Scenario, id int, destination string) string {
+	n := strconv.Itoa(id)
+	f := "SUBSCRIBE\nid:" + n + "\nreceipt:" + n + "\nack:" + s.Ack + "\ndestination:" + destination + "\n"
 	if s.Prefetch > 0 {
 		f += d.prefetch + ":" + strconv.Itoa(s.Prefetch) + "\n"
 	}

@@ -23,31 +23,31 @@ func (v Verdict) Clean() bool {
 
 // ledger is what one consumer got. It is for one goroutine.
 type ledger struct {
-	scenario  Scenario
-	producers []tally
-	verdict   Verdict
+	scenario Scenario
+	flows    []tally
+	verdict  Verdict
 }
 
-// tally is what came of one producer.
+// tally is what came of one flow.
 type tally struct {
 	seen []uint64 // a bit for each number
 	next uint64   // one more than the highest number
-	own  int      // messages that the producer sends
+	own  int      // messages that the flow has
 }
 
 func newLedger(s Scenario) *ledger {
-	return &ledger{scenario: s, producers: make([]tally, s.Producers)}
+	return &ledger{scenario: s, flows: make([]tally, s.flows())}
 }
 
 // enter takes a message in and says whether it is new to this consumer.
 func (l *ledger) enter(m stamp, redelivered bool) bool {
-	if m.producer >= uint32(len(l.producers)) {
+	if m.flow >= uint32(len(l.flows)) {
 		l.verdict.Damaged++
 		return false
 	}
-	t := &l.producers[m.producer]
+	t := &l.flows[m.flow]
 	if t.seen == nil {
-		t.own = l.scenario.share(int(m.producer))
+		t.own = l.scenario.share(int(m.flow))
 		t.seen = make([]uint64, (t.own+63)/64)
 	}
 	if m.number >= uint64(t.own) {
@@ -74,7 +74,7 @@ func (l *ledger) enter(m stamp, redelivered bool) bool {
 }
 
 // judge adds up what all consumers got. Of a queue each message is due to one of
-// them, of a topic to each that hears the producer.
+// them, of a topic to each that hears the flow.
 func judge(s Scenario, ledgers []*ledger) Verdict {
 	v := Verdict{Expected: s.Deliveries()}
 	for _, l := range ledgers {
@@ -91,8 +91,8 @@ func judge(s Scenario, ledgers []*ledger) Verdict {
 			v.Received += l.verdict.Received
 		}
 	} else {
-		for p := range s.Producers {
-			once, again := union(s.share(p), p, ledgers)
+		for f := range s.flows() {
+			once, again := union(s.share(f), f, ledgers)
 			v.Received += once
 			v.Doubled += again
 		}
@@ -101,12 +101,12 @@ func judge(s Scenario, ledgers []*ledger) Verdict {
 	return v
 }
 
-// union counts the numbers of a producer that at least one consumer got, and how
+// union counts the numbers of a flow that at least one consumer got, and how
 // often one got what another had already.
-func union(own, producer int, ledgers []*ledger) (once, again int) {
+func union(own, flow int, ledgers []*ledger) (once, again int) {
 	all := make([]uint64, (own+63)/64)
 	for _, l := range ledgers {
-		for i, word := range l.producers[producer].seen {
+		for i, word := range l.flows[flow].seen {
 			again += bits.OnesCount64(word & all[i])
 			all[i] |= word
 		}

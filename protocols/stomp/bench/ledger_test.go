@@ -53,7 +53,7 @@ func TestStampSeesDamage(t *testing.T) {
 		body := make([]byte, rapid.IntRange(MinSize, 200).Draw(t, "size"))
 		fill(body, 3)
 		want := stamp{7, 3, rapid.Uint64().Draw(t, "number"), rapid.Int64().Draw(t, "due")}
-		z.seal(body, want.producer, want.number, want.due)
+		z.seal(body, want.flow, want.number, want.due)
 		got, err := z.open(body, len(body))
 		require.NoError(t, err)
 		require.Equal(t, want, got)
@@ -104,8 +104,8 @@ func TestScenarioRefusesWhatCannotRun(t *testing.T) {
 		"cannot be negative":      func(s *Scenario) { s.Window = -1 },
 		`"none" is not auto`:      func(s *Scenario) { s.Ack = "none" },
 		"wildcards are for":       func(s *Scenario) { s.Wildcard = true },
-		"needs a producer":        func(s *Scenario) { s.Destinations = 2 },
-		"each producer needs":     func(s *Scenario) { s.Messages, s.Producers = 1, 2 },
+		"each destination needs":  func(s *Scenario) { s.Messages, s.Destinations = 1, 2 },
+		"each producer and":       func(s *Scenario) { s.Messages, s.Producers = 1, 2 },
 		"a backlog is for queues": func(s *Scenario) { s.Topic, s.Backlog = true, true },
 	} {
 		s := good

@@ -20,7 +20,7 @@ type producer struct {
 	*conn
 	run      *run
 	id       int
-	head     []byte
+	heads    [][]byte // for each flow
 	body     []byte
 	credit   chan struct{}  // one for each receipt outstanding
 	sentAt   []atomic.Int64 // when what awaits a receipt was sent, by number modulo the window
@@ -35,15 +35,17 @@ func (r *run) newProducer(ctx context.Context, id int) (*producer, error) {
 	}
 	window := max(r.Window, 1)
 	p := &producer{conn: c, run: r, id: id, body: make([]byte, r.Size), receipts: newHistogram(),
-		credit: make(chan struct{}, window), sentAt: make([]atomic.Int64, window),
-		head: r.target.Dialect.sendHead(r.Scenario, r.target.Dialect.destination(r.Scenario, r.seal.run, id%r.Destinations))}
+		credit: make(chan struct{}, window), sentAt: make([]atomic.Int64, window)}
+	for f := id; f < r.flows(); f += r.Producers {
+		p.heads = append(p.heads, r.target.Dialect.sendHead(r.Scenario, r.target.Dialect.destination(r.Scenario, r.seal.run, f%r.Destinations)))
+	}
 	fill(p.body, id)
 	return p, nil
 }
 
 // send returns when everything is written and receipted.
 func (p *producer) send(ctx context.Context) error {
-	own := p.run.share(p.id)
+	own := p.run.shareOf(p.id)
 	receipts := 1
 	if p.run.Window > 0 {
 		receipts = own
@@ -76,14 +78,15 @@ func (p *producer) send(ctx context.Context) error {
 
 // confirm reads the receipts, each of which is due once.
 func (p *producer) confirm(n int) error {
-	got := make([]uint64, p.run.share(p.id)/64+1)
+	own := p.run.shareOf(p.id)
+	got := make([]uint64, own/64+1)
 	var f wire.Frame
 	for range n {
 		if err := p.next(&f, "RECEIPT"); err != nil {
 			return err
 		}
 		number, err := strconv.ParseUint(field(&f, "receipt-id"), 10, 64)
-		if err != nil || number >= uint64(p.run.share(p.id)) || got[number/64]&(1<<(number%64)) != 0 {
+		if err != nil || number >= uint64(own) || got[number/64]&(1<<(number%64)) != 0 {
 			return fmt.Errorf("a receipt for %q, which awaits none", field(&f, "receipt-id"))
 		}
 		got[number/64] |= 1 << (number % 64)
@@ -159,9 +162,11 @@ func (p *producer) takeCredit(ctx context.Context) error {
 	}
 }
 
+// append adds the frame of the producer's message of that number: its flows take turns.
 func (p *producer) append(number int, last bool, due int64) {
-	p.run.seal.seal(p.body, uint32(p.id), uint64(number), due)
-	p.buf = append(p.buf, p.head...)
+	turn := number % len(p.heads)
+	p.run.seal.seal(p.body, uint32(p.id+turn*p.run.Producers), uint64(number/len(p.heads)), due)
+	p.buf = append(p.buf, p.heads[turn]...)
 	if p.run.Window > 0 || last {
 		if p.run.Window > 0 {
 			p.sentAt[number%p.run.Window].Store(p.run.now())

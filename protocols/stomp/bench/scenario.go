@@ -12,8 +12,9 @@ type Scenario struct {
 	// Topic sends to topics, where every consumer gets every message, instead of
 	// queues, where each message goes to one.
 	Topic bool `json:"topic"`
-	// Destinations is the number of queues or topics. Producers and consumers are
-	// dealt out to them in turn.
+	// Destinations is the number of queues or topics. Producers and consumers, each a
+	// connection, are dealt out to them in turn; where there are fewer than
+	// destinations, each has several.
 	Destinations int `json:"destinations"`
 	Producers    int `json:"producers"`
 	Consumers    int `json:"consumers"`
@@ -47,27 +48,57 @@ func (s Scenario) Deliveries() int {
 	}
 	n := 0
 	for c := range s.Consumers {
-		for p := range s.Producers {
-			if s.hears(c, p) {
-				n += s.share(p)
+		for f := range s.flows() {
+			if s.hears(c, f) {
+				n += s.share(f)
 			}
 		}
 	}
 	return n
 }
 
-// hears says whether a consumer's subscription covers a producer's messages.
-func (s Scenario) hears(consumer, producer int) bool {
-	return s.Wildcard || consumer%s.Destinations == producer%s.Destinations
+// flows is the number of flows: the messages of one producer to one destination, which
+// are numbered and must arrive in that order. Flow f is of producer f modulo
+// Producers and goes to destination f modulo Destinations.
+func (s Scenario) flows() int { return max(s.Producers, s.Destinations) }
+
+// subscriptionsOf are the destinations of a consumer.
+func (s Scenario) subscriptionsOf(consumer int) (destinations []int) {
+	if s.Consumers >= s.Destinations {
+		return []int{consumer % s.Destinations}
+	}
+	for d := consumer; d < s.Destinations; d += s.Consumers {
+		destinations = append(destinations, d)
+	}
+	return destinations
 }
 
-// share is the number of messages that a producer sends.
-func (s Scenario) share(producer int) int {
-	n := s.Messages / s.Producers
-	if producer < s.Messages%s.Producers {
-		n++
+// hears says whether a consumer's subscriptions cover a flow.
+func (s Scenario) hears(consumer, flow int) bool {
+	n := min(s.Consumers, s.Destinations)
+	if s.Consumers >= s.Destinations {
+		return s.Wildcard || consumer%n == flow%n
+	}
+	return s.Wildcard || consumer == flow%s.Destinations%n
+}
+
+// share is the number of messages of a flow.
+func (s Scenario) share(flow int) int { return dealt(s.Messages, s.flows(), flow) }
+
+// shareOf is the number of messages of a producer.
+func (s Scenario) shareOf(producer int) (n int) {
+	for f := producer; f < s.flows(); f += s.Producers {
+		n += s.share(f)
 	}
 	return n
+}
+
+// dealt is how many of n things the i-th of so many gets, if they are dealt out in turn.
+func dealt(n, among, i int) int {
+	if i < n%among {
+		return n/among + 1
+	}
+	return n / among
 }
 
 // Validate says what cannot be run.
@@ -97,10 +128,8 @@ func (s Scenario) Validate() error {
 	switch {
 	case s.Wildcard && !s.Topic, s.Backlog && s.Topic:
 		return errors.New("wildcards are for topics, and a backlog is for queues")
-	case s.Producers < s.Destinations, !s.Wildcard && s.Consumers < s.Destinations:
-		return errors.New("each destination needs a producer and a consumer")
-	case s.Messages < s.Producers:
-		return errors.New("each producer needs a message")
+	case s.Messages < s.flows():
+		return errors.New("each producer and each destination needs a message")
 	}
 	return nil
 }
@@ -129,7 +158,9 @@ func Scenarios() []Scenario {
 		with(queue, "persistent-10-producers-window-1", func(s *Scenario) { s.Producers, s.Window, s.Messages = 10, 1, 100_000 }),
 		with(queue, "persistent-window-1", func(s *Scenario) { s.Window, s.Messages = 1, 20_000 }),
 		with(queue, "persistent-10-to-10", func(s *Scenario) { s.Producers, s.Consumers = 10, 10 }),
+		with(queue, "persistent-window-1-acked", func(s *Scenario) { s.Window, s.Messages, s.Ack = 1, 20_000, "client-individual" }),
 		with(queue, "persistent-100-queues", func(s *Scenario) { s.Destinations, s.Producers, s.Consumers = 100, 100, 100 }),
+		with(queue, "persistent-1000-queues", func(s *Scenario) { s.Destinations, s.Producers, s.Consumers = 1000, 10, 10 }),
 		with(queue, "non-persistent", func(s *Scenario) { s.Persistent, s.Messages = false, 500_000 }),
 		with(topic, "topic", func(*Scenario) {}),
 		with(topic, "topic-1-to-100", func(s *Scenario) { s.Consumers, s.Messages = 100, 20_000 }),

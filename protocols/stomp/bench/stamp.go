@@ -9,12 +9,12 @@ import (
 // MinSize is the least body: its stamp.
 const MinSize = 28
 
-// stamp is what a body begins with: run, producer, number, the time it was due
+// stamp is what a body begins with: run, flow, number, the time it was due
 // in nanoseconds since the run began, and a checksum of all the rest.
 type stamp struct {
-	run, producer uint32
-	number        uint64
-	due           int64
+	run, flow uint32
+	number    uint64
+	due       int64
 }
 
 // sealer writes and checks stamps. It is safe for concurrent use.
@@ -32,9 +32,9 @@ func fill(body []byte, producer int) {
 	}
 }
 
-func (z sealer) seal(body []byte, producer uint32, number uint64, due int64) {
+func (z sealer) seal(body []byte, flow uint32, number uint64, due int64) {
 	binary.LittleEndian.PutUint32(body[0:], z.run)
-	binary.LittleEndian.PutUint32(body[4:], producer)
+	binary.LittleEndian.PutUint32(body[4:], flow)
 	binary.LittleEndian.PutUint64(body[8:], number)
 	binary.LittleEndian.PutUint64(body[16:], uint64(due))
 	binary.LittleEndian.PutUint32(body[24:], z.sum(body))
@@ -53,10 +53,10 @@ func (z sealer) open(body []byte, size int) (stamp, error) {
 		return stamp{}, fmt.Errorf("the checksum of a body is wrong")
 	}
 	s := stamp{
-		run:      binary.LittleEndian.Uint32(body[0:]),
-		producer: binary.LittleEndian.Uint32(body[4:]),
-		number:   binary.LittleEndian.Uint64(body[8:]),
-		due:      int64(binary.LittleEndian.Uint64(body[16:])),
+		run:    binary.LittleEndian.Uint32(body[0:]),
+		flow:   binary.LittleEndian.Uint32(body[4:]),
+		number: binary.LittleEndian.Uint64(body[8:]),
+		due:    int64(binary.LittleEndian.Uint64(body[16:])),
 	}
 	if s.run != z.run {
 		return s, fmt.Errorf("a message of another run")
