@@ -4,17 +4,17 @@
 GO    ?= go
 # How long each fuzz target runs.
 FUZZTIME ?= 3s
-# Further flags for `make run`, such as ARGS="--listen nats=127.0.0.1:14222".
+# Further flags for `make run` and `make bench-peers`, such as ARGS="--listen nats=127.0.0.1:14222".
 ARGS  ?=
 
 CC_FOUND := $(shell command -v gcc || command -v clang || command -v cc)
 RACE     := $(if $(CC_FOUND),-race,)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check fuzz bench clients race-possible
+.PHONY: help run build test check fuzz bench bench-peers clients race-possible
 
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 build: ## Build bin/sluice
 	$(GO) build -trimpath -o bin/sluice ./cmd/sluice
@@ -38,6 +38,9 @@ fuzz: ## Each fuzz target for FUZZTIME (3s)
 
 bench: ## All Go benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+bench-peers: build ## Measure beside Debian's ActiveMQ and RabbitMQ, and write docs/benchmarks.md (half an hour)
+	$(GO) run ./tests/bench/peers -sluice bin/sluice -out docs/benchmarks.md $(ARGS)
 
 clients: ## Install the STOMP clients that tests/interop runs, if this can be done
 	@tests/clients.sh || { \
