@@ -14,7 +14,7 @@ RACE     := $(if $(CC_FOUND),-race,)
 .PHONY: help run build test check fuzz bench bench-peers clients race-possible
 
 help: ## List the targets
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
 
 build: ## Build bin/sluice
 	$(GO) build -trimpath -o bin/sluice ./cmd/sluice

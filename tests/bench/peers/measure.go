@@ -25,7 +25,7 @@ var plan = []entry{
 	{"persistent-window-256", "the same, up to 256 receipts outstanding", 50_000},
 	{"persistent-10-producers-window-1", "10 producers, one receipt outstanding each", 50_000},
 	{"persistent-window-1", "1 producer, one receipt outstanding", 10_000},
-	{"persistent-window-1-acked", "the same, the consumer acknowledges each message", 10_000},
+	{"persistent-window-1-auto", "the same, the consumer's acknowledgement automatic", 10_000},
 	{"persistent-10-to-10", "10 producers, 10 consumers, one queue", 100_000},
 	{"persistent-100-queues", "100 queues, each 1 producer and 1 consumer", 200_000},
 	{"persistent-1000-queues", "1,000 queues over 10 + 10 connections", 100_000},

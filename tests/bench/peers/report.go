@@ -16,7 +16,7 @@ import (
 const intro = `# Benchmarks
 
 Written by ` + "`make bench-peers`" + `: this gateway beside ActiveMQ and RabbitMQ on one machine, the load generator (` + "`sluice bench`" + `) on the same machine.
-Bodies are 1 KiB unless it says otherwise. Figures are medians of %d runs, with the least and the most; the runs alternate between the brokers, which have all had a
+Bodies are 1 KiB unless it says otherwise; messages to queues are persistent and acknowledged by their consumers, in batches where there are many. Figures are medians of %d runs, with the least and the most; the runs alternate between the brokers, which have all had a
 quarter of the load before. Every run verifies that no message is lost, doubled or damaged, and that each producer's order is kept; a fault would
 stand in place of the figure. Machines differ and have neighbours: read ratios.
 
@@ -101,7 +101,7 @@ func (m *measurement) costs(b *strings.Builder) {
 	}
 	b.WriteString("## What it took\n\nProcessor time of the broker for each message that was delivered, and flushes that the disk finished in a second, by the kernel's count (`/proc/diskstats`): what fsync comes\n" +
 		"down to. A broker that flushes next to never while it gives receipts for persistent messages has not put them on disk: RabbitMQ does not write what a consumer with automatic\n" +
-		"acknowledgement has taken already, ActiveMQ cancels writes that are overtaken by their acknowledgement.\n\n")
+		"acknowledgement takes at once, ActiveMQ cancels writes that are overtaken by their acknowledgement where no receipt is awaited. Sluice does neither.\n\n")
 	head := []string{""}
 	for _, name := range m.names() {
 		head = append(head, name+", CPU", "flushes/s")
