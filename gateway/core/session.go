@@ -69,7 +69,8 @@ func (s *session) admit(m *gateway.Message) error {
 	if err := s.broker.cfg.Authorizer.Authorize(s.principal, gateway.Write, m.Destination); err != nil {
 		return err
 	}
-	m.ID = s.ids + strconv.FormatUint(s.sent.Add(1), 10)
+	var id [96]byte
+	m.ID = string(strconv.AppendUint(append(id[:0], s.ids...), s.sent.Add(1), 10))
 	if m.Timestamp == 0 {
 		m.Timestamp = s.broker.nowMillis()
 	}

@@ -164,7 +164,8 @@ func appendSharedCached(dst []byte, v wire.Version, m *gateway.Message, hideAck 
 	slot := sharedSlot(v, hideAck)
 	shared := m.Encoded(slot)
 	if shared == nil {
-		shared = appendShared(nil, v, m, hideAck)
+		var usual [512]byte // so that what is kept has its own size, made at once
+		shared = bytes.Clone(appendShared(usual[:0], v, m, hideAck))
 		m.SetEncoded(slot, shared)
 	}
 	return append(dst, shared...)
