@@ -54,8 +54,8 @@ type Mark struct {
 	Redeliveries uint32
 }
 
-// Handed says that a queue's messages up to a sequence may have been handed out:
-// those that are still there after a crash count as redelivered. Queue "" takes
+// Handed says that a queue's messages up to a sequence may have been handed out,
+// or will be at once: those that are still there after a crash count as redelivered. Queue "" takes
 // back all that was said before; an orderly stop ends with it.
 type Handed struct {
 	Queue string

@@ -82,7 +82,8 @@ func (r *replay) record(seq uint64, size int, rec *gateway.Record) error {
 		if h.Queue == "" {
 			clear(r.handed)
 		} else {
-			r.handed[r.name(h.Queue)] = h.Seq
+			name := r.name(h.Queue)
+			r.handed[name] = max(r.handed[name], h.Seq) // also by processes before the one that was killed last
 		}
 	}
 	switch rec.Type {

@@ -37,7 +37,7 @@ func (s *shard) write() {
 		s.after.done, s.waiters = append(s.after.done, s.waiters...), s.waiters[:0]
 		return
 	}
-	if !flush && !s.rested && len(s.waiters) == 0 && len(s.settling)+len(s.marking)+len(s.handing) < settleAt {
+	if !flush && !s.rested && !s.behind && len(s.waiters) == 0 && len(s.settling)+len(s.marking)+len(s.handing) < settleAt {
 		s.after.rest, s.resting = !s.resting, true
 		return
 	}
@@ -96,20 +96,6 @@ func (s *shard) endRest() {
 func (s *shard) barrier() {
 	s.waiters = append(s.waiters, waiter{})
 	s.loose, s.flush = true, true
-}
-
-// handMost bounds the queues named in one record.
-const handMost = 1024
-
-// handOver takes what was handed out since the last record. The lock is held.
-func (s *shard) handOver() (handed []gateway.Handed) {
-	n := min(len(s.handing), handMost)
-	for _, q := range s.handing[:n] {
-		q.listed = false
-		handed = append(handed, gateway.Handed{Queue: q.name, Seq: q.handed})
-	}
-	s.handing = append(s.handing[:0], s.handing[n:]...)
-	return handed
 }
 
 // append hands the record to the journal. Nobody waiting means that a power cut

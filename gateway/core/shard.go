@@ -36,9 +36,11 @@ type shard struct {
 	settling []uint64
 	waiters  []waiter
 	marking  []gateway.Mark
-	// handing are the queues whose handed has changed since it was written; it
-	// travels with other records, or alone if there are none.
+	// handing are the queues of which it must be written anew how far they are handed out; it
+	// travels with other records, or alone if there are none. behind: for one of them what is written
+	// is already too little.
 	handing []*queue
+	behind  bool
 	writing bool
 	// resting: they collect until the broker ends it; rested: it has.
 	resting, rested bool
@@ -85,9 +87,10 @@ type queue struct {
 	// journaled, memory and loaded are the bytes last seen by account.
 	journaled, memory, loaded int64
 	idle                      int // sweeps without any use
-	// handed is the highest sequence that was handed out, listed whether the queue is in handing.
-	handed uint64
-	listed bool
+	// handed is the highest sequence that was handed out, announced what the journal was told of
+	// it, and from the handed at that time. listed: the queue is in handing.
+	handed, announced, from uint64
+	listed                  bool
 }
 
 // waiter is told when the settlements before it are durable.
@@ -168,13 +171,10 @@ func (s *shard) effects(q *queue) {
 		if sub := q.subscriptions[d.Sub]; sub.push(&d.Entry) {
 			s.after.wake = append(s.after.wake, sub)
 		}
-		if d.Entry.Seq > q.handed {
-			q.handed = d.Entry.Seq
-			if !q.listed {
-				q.listed = true
-				s.handing = append(s.handing, q)
-			}
-		}
+		q.handed = max(q.handed, d.Entry.Seq)
+	}
+	if len(fx.Deliver) > 0 {
+		s.announce(q)
 	}
 	if len(fx.Load) > 0 {
 		s.after.loads = append(s.after.loads, pendingLoad{q, append([]uint64(nil), fx.Load...)})

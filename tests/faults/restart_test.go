@@ -64,7 +64,12 @@ func TestKill(t *testing.T) {
 	n.Restart()
 	drain(t, n, l, 1) // whatever comes now besides the marks was acknowledged before
 	l.close(t)
-	// A crash takes the knowledge of what was under way with it; what a stop in order tells is below.
+	// What is handed out is announced ahead. Only if a kill comes in the moment when consumers
+	// take the first of a backlog are those unmarked: over many kills it is not one in twenty.
+	if all >= 50 {
+		require.GreaterOrEqual(t, l.flagged*100, l.duplicates*95, "not marked redelivered after a kill: %s", strings.Join(l.unflagged, " "))
+	}
+	require.GreaterOrEqual(t, 2*l.flagged, l.duplicates, "not marked redelivered after a kill: %s", strings.Join(l.unflagged, " "))
 	t.Logf("%d kills", all)
 }
 
