@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"net"
 	"time"
-
-	"github.com/sluice-mq/sluice/protocols/stomp/wire"
 )
 
 // Target is a broker.
@@ -24,12 +22,14 @@ type Target struct {
 // loginTime bounds connecting and subscribing.
 const loginTime = 30 * time.Second
 
-// conn is a STOMP 1.1 connection without heart-beats that costs little itself.
+// conn is a STOMP 1.1 connection without heart-beats that costs little itself. Reading
+// is for one goroutine.
 type conn struct {
 	net.Conn
-	frames *wire.Reader
+	frames *reader
 	// flush, if set, sends what was gathered, before a read that may block.
 	flush func() error
+	read  time.Time // when the last read returned
 }
 
 // Read is for the frame reader.
@@ -39,7 +39,9 @@ func (c *conn) Read(b []byte) (int, error) {
 			return 0, err
 		}
 	}
-	return c.Conn.Read(b)
+	n, err := c.Conn.Read(b)
+	c.read = time.Now()
+	return n, err
 }
 
 func dial(ctx context.Context, t Target, maxBody int) (*conn, error) {
@@ -49,7 +51,7 @@ func dial(ctx context.Context, t Target, maxBody int) (*conn, error) {
 		return nil, err
 	}
 	c := &conn{Conn: nc}
-	c.frames = wire.NewReader(c, wire.AfterLogin(maxBody+1<<10))
+	c.frames = newReader(c, maxBody+1<<10)
 	_ = nc.SetDeadline(time.Now().Add(loginTime))
 	login := "CONNECT\naccept-version:1.1\nhost:/\nheart-beat:0,0\n"
 	if t.Login != "" {
@@ -59,33 +61,26 @@ func dial(ctx context.Context, t Target, maxBody int) (*conn, error) {
 		_ = nc.Close()
 		return nil, fmt.Errorf("log in to %s: %w", t.Address, err)
 	}
-	c.frames.SetVersion(wire.V11)
 	_ = nc.SetDeadline(time.Time{})
 	return c, nil
 }
 
 // ask sends a frame and awaits the answer.
-func (c *conn) ask(frame, answer string) error {
-	if _, err := c.Write([]byte(frame)); err != nil {
+func (c *conn) ask(question, answer string) error {
+	if _, err := c.Write([]byte(question)); err != nil {
 		return err
 	}
-	var f wire.Frame
+	var f frame
 	return c.next(&f, answer)
 }
 
 // next reads a frame, which has to be of the command.
-func (c *conn) next(f *wire.Frame, command string) error {
-	if err := c.frames.Next(f); err != nil {
+func (c *conn) next(f *frame, command string) error {
+	if err := c.frames.next(f); err != nil {
 		return err
 	}
-	if f.Command != command {
-		return fmt.Errorf("%s %q where %s was due", f.Command, field(f, "message"), command)
+	if string(f.command) != command {
+		return fmt.Errorf("%s %q where %s was due", f.command, f.field(lineMessage), command)
 	}
 	return nil
-}
-
-// field is a header's value, or nothing.
-func field(f *wire.Frame, name string) string {
-	v, _ := f.Header.Get(name)
-	return v
 }

@@ -1,14 +1,14 @@
 package bench
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
-
-	"github.com/sluice-mq/sluice/protocols/stomp/wire"
 )
 
 // ackEvery is how many messages one cumulative acknowledgement covers at most.
@@ -22,10 +22,12 @@ type consumer struct {
 	// subscriptions whose receipt is due.
 	subscriptions int
 	latency       *hdrhistogram.Histogram
-	last          int64 // when the last new message came
+	arrivals      int   // new messages that the run was not told of
+	last          int64 // when the last of them came
 	acks          []byte
-	pending       int               // messages that the next cumulative acknowledgements cover
-	newest        map[string]string // the message-id of the newest of them, by subscription
+	pending       int      // messages that the next cumulative acknowledgements cover
+	newest        [][]byte // the message-id of the newest of them, by subscription
+	covered       []int    // the subscriptions that have one
 }
 
 func (r *run) newConsumer(ctx context.Context, id int) (*consumer, error) {
@@ -34,7 +36,7 @@ func (r *run) newConsumer(ctx context.Context, id int) (*consumer, error) {
 		return nil, err
 	}
 	d := r.target.Dialect
-	me := &consumer{conn: c, run: r, ledger: newLedger(r.Scenario), latency: newHistogram(), newest: make(map[string]string)}
+	me := &consumer{conn: c, run: r, ledger: newLedger(r.Scenario), latency: newHistogram()}
 	var frames strings.Builder
 	if r.Wildcard {
 		frames.WriteString(d.subscribe(r.Scenario, 0, d.everything(r.seal.run)))
@@ -49,18 +51,19 @@ func (r *run) newConsumer(ctx context.Context, id int) (*consumer, error) {
 	if _, err := c.Write([]byte(frames.String())); err != nil {
 		return nil, fmt.Errorf("subscribe: %w", err)
 	}
-	c.flush = me.flushAcks
+	me.newest = make([][]byte, me.subscriptions)
+	c.flush = me.settle
 	return me, nil
 }
 
 // subscribed waits for the receipts. Of a backlog, messages may come before them.
 func (c *consumer) subscribed() error {
-	var f wire.Frame
+	var f frame
 	for c.subscriptions > 0 {
-		if err := c.frames.Next(&f); err != nil {
+		if err := c.frames.next(&f); err != nil {
 			return err
 		}
-		switch f.Command {
+		switch string(f.command) {
 		case "RECEIPT":
 			c.subscriptions--
 		case "MESSAGE":
@@ -68,7 +71,7 @@ func (c *consumer) subscribed() error {
 				return err
 			}
 		default:
-			return fmt.Errorf("%s %q where a receipt was due", f.Command, field(&f, "message"))
+			return fmt.Errorf("%s %q where a receipt was due", f.command, f.field(lineMessage))
 		}
 	}
 	return c.SetDeadline(time.Time{})
@@ -76,7 +79,7 @@ func (c *consumer) subscribed() error {
 
 // receive ends with an error always: that of the closed connection when all is well.
 func (c *consumer) receive() error {
-	var f wire.Frame
+	var f frame
 	for {
 		if err := c.next(&f, "MESSAGE"); err != nil {
 			return err
@@ -87,55 +90,69 @@ func (c *consumer) receive() error {
 	}
 }
 
-func (c *consumer) take(f *wire.Frame) error {
-	now := c.run.now()
-	s, err := c.run.seal.open(f.Body, c.run.Size)
+func (c *consumer) take(f *frame) error {
+	s, err := c.run.seal.open(f.body, c.run.Size)
 	if err != nil {
 		c.ledger.verdict.Damaged++
 		if c.ledger.verdict.Problem == "" {
 			c.ledger.verdict.Problem = err.Error()
 		}
-	} else if c.ledger.enter(s, field(f, "redelivered") == "true") {
-		c.last = now
-		note(c.latency, now-s.due)
-		c.run.arrived()
+	} else if c.ledger.enter(s, bytes.Contains(f.head, []byte(lineRedelivered))) {
+		c.last = int64(c.read.Sub(c.run.start))
+		note(c.latency, c.last-s.due)
+		c.arrivals++
 	}
 	return c.acknowledge(f)
 }
 
-func (c *consumer) acknowledge(f *wire.Frame) error {
-	switch c.run.Ack {
-	case "auto":
+// acknowledge answers with the values as they came: escaped.
+func (c *consumer) acknowledge(f *frame) error {
+	if c.run.Ack == "auto" {
 		return nil
-	case "client-individual":
-		c.appendAck(field(f, "subscription"), field(f, "message-id"))
-	default:
-		c.newest[field(f, "subscription")] = field(f, "message-id")
-		if c.pending++; c.pending >= ackEvery {
+	}
+	n, ok := number(f.field(lineSubscription))
+	id := f.field(lineMessageID)
+	if !ok || n >= uint64(len(c.newest)) || id == nil {
+		return fmt.Errorf("a message %q of subscription %q", id, f.field(lineSubscription))
+	}
+	if c.run.Ack == "client-individual" {
+		c.appendAck(int(n), id)
+		if len(c.acks) >= batchSize {
 			return c.flushAcks()
 		}
+		return nil
 	}
-	if len(c.acks) >= batchSize {
+	if len(c.newest[n]) == 0 {
+		c.covered = append(c.covered, int(n))
+	}
+	c.newest[n] = append(c.newest[n][:0], id...)
+	if c.pending++; c.pending >= ackEvery {
 		return c.flushAcks()
 	}
 	return nil
 }
 
-func (c *consumer) appendAck(subscription, id string) {
-	c.acks = append(c.acks, "ACK\n"...)
-	c.acks = wire.AppendField(c.acks, wire.V11, "message-id", id)
-	c.acks = wire.AppendField(c.acks, wire.V11, "subscription", subscription)
-	c.acks = append(c.acks, "\n\x00"...)
+func (c *consumer) appendAck(subscription int, id []byte) {
+	c.acks = append(c.acks, "ACK\nmessage-id:"...)
+	c.acks = append(c.acks, id...)
+	c.acks = append(c.acks, "\nsubscription:"...)
+	c.acks = strconv.AppendInt(c.acks, int64(subscription), 10)
+	c.acks = append(c.acks, "\n\n\x00"...)
+}
+
+// settle is done before waiting for more.
+func (c *consumer) settle() error {
+	c.run.arrived(c.arrivals)
+	c.arrivals = 0
+	return c.flushAcks()
 }
 
 func (c *consumer) flushAcks() error {
-	if c.pending > 0 {
-		for subscription, id := range c.newest {
-			c.appendAck(subscription, id)
-		}
-		clear(c.newest)
-		c.pending = 0
+	for _, n := range c.covered {
+		c.appendAck(n, c.newest[n])
+		c.newest[n] = c.newest[n][:0]
 	}
+	c.covered, c.pending = c.covered[:0], 0
 	if len(c.acks) == 0 {
 		return nil
 	}

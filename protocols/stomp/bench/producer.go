@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
-
-	"github.com/sluice-mq/sluice/protocols/stomp/wire"
 )
 
 // batchSize is how many bytes a producer without a rate gathers for one write.
@@ -80,18 +78,18 @@ func (p *producer) send(ctx context.Context) error {
 func (p *producer) confirm(n int) error {
 	own := p.run.shareOf(p.id)
 	got := make([]uint64, own/64+1)
-	var f wire.Frame
+	var f frame
 	for range n {
 		if err := p.next(&f, "RECEIPT"); err != nil {
 			return err
 		}
-		number, err := strconv.ParseUint(field(&f, "receipt-id"), 10, 64)
-		if err != nil || number >= uint64(own) || got[number/64]&(1<<(number%64)) != 0 {
-			return fmt.Errorf("a receipt for %q, which awaits none", field(&f, "receipt-id"))
+		n, ok := number(f.field(lineReceiptID))
+		if !ok || n >= uint64(own) || got[n/64]&(1<<(n%64)) != 0 {
+			return fmt.Errorf("a receipt for %q, which awaits none", f.field(lineReceiptID))
 		}
-		got[number/64] |= 1 << (number % 64)
+		got[n/64] |= 1 << (n % 64)
 		if p.run.Window > 0 {
-			note(p.receipts, p.run.now()-p.sentAt[number%uint64(p.run.Window)].Load())
+			note(p.receipts, p.run.now()-p.sentAt[n%uint64(p.run.Window)].Load())
 			<-p.credit
 		}
 	}

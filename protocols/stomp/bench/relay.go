@@ -187,3 +187,9 @@ func (c *relayConn) write() {
 		spare = b
 	}
 }
+
+// field is a header's value, or nothing.
+func field(f *wire.Frame, name string) string {
+	v, _ := f.Header.Get(name)
+	return v
+}

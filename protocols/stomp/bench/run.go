@@ -58,9 +58,9 @@ func Run(ctx context.Context, t Target, s Scenario, opts Options) (Result, error
 
 func (r *run) now() int64 { return int64(time.Since(r.start)) }
 
-// arrived counts a delivery that was due.
-func (r *run) arrived() {
-	if r.left.Add(-1) == 0 {
+// arrived counts deliveries that were due.
+func (r *run) arrived(n int) {
+	if n > 0 && r.left.Add(-int64(n)) == 0 {
 		close(r.all)
 	}
 }
