@@ -16,15 +16,18 @@ import (
 // manyQueues is what thousands of queues cost: some that hold a message, and some that
 // have producers and consumers.
 type manyQueues struct {
-	existing, live int
-	start          time.Duration // after a kill, until it takes connections
-	flood          bench.Result
-	perQueue       int64 // bytes by which 1,000 live queues take more than 10, at pace messages per second
-	total          int64 // resident at the end of that
+	start    time.Duration // after a kill, until it takes connections
+	flood    bench.Result  // over liveQueues
+	few      int64         // bytes resident at most, with fewQueues live at pace messages per second
+	many     int64         // with lotsOfQueues
+	perQueue int64         // by which each of these takes more
 }
 
 const (
 	existingQueues = 6000
+	liveQueues     = 1000
+	fewQueues      = 10
+	lotsOfQueues   = 5000 // so that what each takes is more than chance
 	pace           = 20_000
 	paced          = 200_000
 )
@@ -37,18 +40,21 @@ func measureQueues(ctx context.Context, b *broker) (*manyQueues, error) {
 			live = s
 		}
 	}
-	m := &manyQueues{existing: existingQueues, live: live.Destinations}
-	few := live
-	few.Destinations = live.Producers
-	small, err := m.memory(ctx, b, few)
-	if err != nil {
+	m := &manyQueues{}
+	with := func(queues int) bench.Scenario {
+		s := live
+		s.Destinations = queues
+		return s
+	}
+	var err error
+	if m.few, err = m.memory(ctx, b, with(fewQueues)); err != nil {
 		return nil, err
 	}
-	if m.total, err = m.memory(ctx, b, live); err != nil {
+	if m.many, err = m.memory(ctx, b, with(lotsOfQueues)); err != nil {
 		return nil, err
 	}
-	m.perQueue = (m.total - small) / int64(live.Destinations-few.Destinations)
-	m.flood, err = bench.Run(ctx, b.target(), live, bench.Options{Patience: time.Minute})
+	m.perQueue = (m.many - m.few) / (lotsOfQueues - fewQueues)
+	m.flood, err = bench.Run(ctx, b.target(), with(liveQueues), bench.Options{Patience: time.Minute})
 	b.stop()
 	return m, err
 }
@@ -60,8 +66,8 @@ func (m *manyQueues) memory(ctx context.Context, b *broker, s bench.Scenario) (i
 	if err := b.start(ctx); err != nil {
 		return 0, err
 	}
-	if err := fill(b.address(), m.existing); err != nil {
-		return 0, fmt.Errorf("filling %d queues: %w", m.existing, err)
+	if err := fill(b.address(), existingQueues); err != nil {
+		return 0, fmt.Errorf("filling %d queues: %w", existingQueues, err)
 	}
 	b.kill()
 	begun := time.Now()

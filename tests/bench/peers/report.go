@@ -183,25 +183,25 @@ func (m *measurement) idle(b *strings.Builder) {
 }
 
 func (q *manyQueues) report(b *strings.Builder) {
-	fmt.Fprintf(b, "## Thousands of queues\n\n%d queues hold a message each, the broker was killed with SIGKILL and started again, and %d other queues are live: each has a producer and a consumer, over 20 connections.\n\n",
-		q.existing, q.live)
+	fmt.Fprintf(b, "## Thousands of queues\n\n%d queues hold a message each, and the broker was killed with SIGKILL and started again. Then other queues are live: each has a producer and a consumer, over 20 connections.\n\n",
+		existingQueues)
 	table(b, true, "", "Sluice")
 	table(b, false, "from start to the first connection", q.start.Round(time.Millisecond).String())
-	table(b, false, fmt.Sprintf("messages/s over the %d live queues", q.live), fmt.Sprintf("%s, %s", rate(q.flood.Deliver), q.flood.Verdict))
-	table(b, false, "most memory at 20 k messages/s over them", fmt.Sprintf("%d MiB", q.total>>20))
-	table(b, false, "by which each takes more than 10 live queues do", fmt.Sprintf("%d KiB", q.perQueue>>10))
+	table(b, false, fmt.Sprintf("messages/s over %d live queues", liveQueues), fmt.Sprintf("%s, %s", rate(q.flood.Deliver), q.flood.Verdict))
+	table(b, false, fmt.Sprintf("most memory at %s messages/s over %d live queues", rate(pace), fewQueues), fmt.Sprintf("%d MiB", q.few>>20))
+	table(b, false, fmt.Sprintf("the same over %d live queues", lotsOfQueues), fmt.Sprintf("%d MiB: %d KiB for each", q.many>>20, q.perQueue>>10))
 	b.WriteString("\n")
 }
 
-// ratio of ours to the better peer's.
+// ratio of ours to the better peer's, of those whose runs had no fault.
 func (m *measurement) ratio(scenario string, of func(bench.Result) float64, more bool) string {
 	ours := m.ours()
-	if ours == nil {
+	if ours == nil || !clean(m.results[scenario][ours.name]) {
 		return "-"
 	}
 	best := 0.0
 	for _, b := range m.brokers {
-		if b == ours || len(m.results[scenario][b.name]) == 0 {
+		if b == ours || !clean(m.results[scenario][b.name]) {
 			continue
 		}
 		if v := middle(m.results[scenario][b.name], of); best == 0 || more == (v > best) {
@@ -212,6 +212,11 @@ func (m *measurement) ratio(scenario string, of func(bench.Result) float64, more
 		return "-"
 	}
 	return fmt.Sprintf("%.2g ×", middle(m.results[scenario][ours.name], of)/best)
+}
+
+// clean says that there were runs, and none had a fault.
+func clean(all []bench.Result) bool {
+	return len(all) > 0 && !slices.ContainsFunc(all, func(r bench.Result) bool { return !r.Verdict.Clean() })
 }
 
 func middle[T any](all []T, of func(T) float64) float64 {

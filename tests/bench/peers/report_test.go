@@ -62,3 +62,13 @@ func TestReportShowsFaults(t *testing.T) {
 	text := reported("topic", map[string][]bench.Result{"Sluice": delivering(9), "ActiveMQ": bad, "RabbitMQ": delivering(2)})
 	require.Contains(t, text, "| 5 lost |")
 }
+
+// What lost messages is not compared with.
+func TestReportLeavesFaultyRunsOutOfRatios(t *testing.T) {
+	bad := delivering(8)
+	bad[0].Verdict.Lost = 5
+	runs := map[string][]bench.Result{"Sluice": delivering(12), "ActiveMQ": bad, "RabbitMQ": delivering(2)}
+	require.Contains(t, reported("topic", runs), "| 6 × |")
+	runs["Sluice"] = bad
+	require.Contains(t, reported("topic", runs), "| 2 (2–2) | - |")
+}
