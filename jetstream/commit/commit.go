@@ -87,6 +87,7 @@ type Committer struct {
 	root     *os.File
 	finder   finder
 	kick     chan struct{}
+	gather   *gatherer
 	requests chan request
 	stop     chan struct{}
 	stopOnce sync.Once
@@ -114,6 +115,7 @@ func Start(cfg Config) (*Committer, error) {
 		sync:     cfg.Syncer,
 		wholeOK:  wholeSyncReportsErrors(),
 		kick:     make(chan struct{}, 1),
+		gather:   newGatherer(),
 		requests: make(chan request),
 		stop:     make(chan struct{}),
 		done:     make(chan struct{}),

@@ -20,6 +20,9 @@ func (c *Committer) run() {
 	for {
 		select {
 		case <-c.kick:
+			if c.cfg.Mode == Disk {
+				c.gather.wait(c.stop)
+			}
 			c.group()
 		case r := <-c.requests:
 			r.done <- r.do()
@@ -37,8 +40,9 @@ func (c *Committer) run() {
 	}
 }
 
-// group commits every log that is dirty now. While it runs the next one collects itself: no timer, no size.
+// group commits every log that is dirty now. While it runs the next one collects itself.
 func (c *Committer) group() {
+	c.gather.seal()
 	dirty := c.batch[:0]
 	for _, l := range c.logs {
 		// The flag falls before Seal: whatever raises it later has its own group coming.

@@ -39,9 +39,10 @@ type block struct {
 	file  *os.File
 }
 
-// Dirty says that the store has acknowledged something in this log. Call it after the acknowledgement was noted where
+// Dirty says that the store has acknowledged a record in this log. Call it once for each, after the acknowledgement was noted where
 // Seal will find it. It never blocks and may be called from any goroutine.
 func (l *Log) Dirty() {
+	l.committer.gather.add()
 	if l.dirty.Swap(true) {
 		return
 	}
