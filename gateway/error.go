@@ -28,9 +28,11 @@ const (
 	NoSpace
 	// Unavailable: the node is starting, draining or has lost its store; repeat later or elsewhere.
 	Unavailable
+	// Moved: this node does not own the queue any more, and nothing was done. It never reaches a client.
+	Moved
 )
 
-var errorKinds = [...]string{"internal", "invalid", "unauthenticated", "denied", "not found", "conflict", "limit", "no space", "unavailable"}
+var errorKinds = [...]string{"internal", "invalid", "unauthenticated", "denied", "not found", "conflict", "limit", "no space", "unavailable", "moved"}
 
 // String returns the kind in words, as metrics and logs show it.
 func (k ErrorKind) String() string {

@@ -46,6 +46,8 @@ const (
 	RecordPrepare RecordType = 4
 	// RecordDone: a prepared transaction was carried out.
 	RecordDone RecordType = 5
+	// RecordEpoch: a node became the owner of the journal. The sequence is the epoch's number.
+	RecordEpoch RecordType = 6
 )
 
 // Mark says how often a message was handed out without being acknowledged.
@@ -81,6 +83,8 @@ type Record struct {
 	// Transaction names a prepared transaction. RecordPrepare, RecordDone; on a
 	// RecordMessage the transaction it came from, or empty.
 	Transaction string
+	// Node that became the owner. RecordEpoch.
+	Node string
 	// Messages of a transaction. RecordPrepare.
 	Messages []*Message
 	// Relaxed records complete when stored; others when they are as durable as

@@ -48,49 +48,18 @@ type journal struct {
 	closed    bool
 	failure   error
 
+	// Of an owner in a cluster. epoch is 0 on a single node.
+	epoch uint64        // the sequence of the record that its tenure began with
+	sent  uint64        // the sequence of the last record that was published
+	left  bool          // the tenure is over
+	lost  chan struct{} // closed then
+
 	telling    int // records that the stream has stored and whose callers are being told so
 	generation int // of answers: those of an older one are ignored
 	listening  *nats.Subscription
 	reply      string
 	publishing bool // the appender has a batch in its hands
 	done       chan struct{}
-}
-
-// request is a record on its way to the stream.
-type request struct {
-	record *gateway.Record
-	to     gateway.Appended
-}
-
-// outcome is a stored record on its way to its caller.
-type outcome struct {
-	seq uint64
-	to  gateway.Appended
-}
-
-// fifo is a queue of requests that reuses its memory.
-type fifo struct {
-	items []request
-	head  int
-}
-
-func (f *fifo) len() int { return len(f.items) - f.head }
-
-func (f *fifo) push(r request) { f.items = append(f.items, r) }
-
-func (f *fifo) pop() request {
-	r := f.items[f.head]
-	f.items[f.head] = request{}
-	f.head++
-	switch {
-	case f.head == len(f.items):
-		f.items, f.head = f.items[:0], 0
-	case f.head > 4096 && f.head*2 > len(f.items):
-		n := copy(f.items, f.items[f.head:])
-		clear(f.items[n:])
-		f.items, f.head = f.items[:n], 0
-	}
-	return r
 }
 
 func newJournal(s *Store, shard int) *journal {
@@ -100,6 +69,7 @@ func newJournal(s *Store, shard int) *journal {
 		stream: fmt.Sprintf("Q_%02d", shard),
 		prefix: fmt.Sprintf("q.%02d.", shard),
 		done:   make(chan struct{}),
+		lost:   make(chan struct{}),
 	}
 	j.work.L = &j.mu
 	return j
@@ -110,6 +80,9 @@ func (j *journal) Append(r *gateway.Record, a gateway.Appended) {
 	tooLarge := beyondLimit(r)
 	j.mu.Lock()
 	err := j.failure
+	if err == nil && j.left {
+		err = errMoved
+	}
 	if err == nil && j.closed {
 		err = gateway.Errorf(gateway.Unavailable, "the store is closed")
 	}
@@ -133,16 +106,18 @@ func (j *journal) run() {
 	defer close(j.done)
 	var batch []request
 	var buf []byte
+	f := newFence(j)
 	for {
 		var reply string
-		batch, reply = j.take(batch[:0])
+		var last uint64
+		batch, reply, last = j.take(batch[:0])
 		if batch == nil {
 			j.giveUp()
 			return
 		}
 		for i := range batch {
 			buf = appendRecord(buf[:0], batch[i].record)
-			if err := j.store.publish.PublishRequest(j.subject(batch[i].record), reply, buf); err != nil {
+			if err := f.publish(j.subject(batch[i].record), reply, buf, last+uint64(i)); err != nil {
 				// The connection is gone, so no answers come any more: the watch sees it.
 				j.store.cfg.Logger.Error("publishing to the store failed", "stream", j.stream, "error", err)
 				break
@@ -155,15 +130,16 @@ func (j *journal) run() {
 	}
 }
 
-// take waits for work and moves it to flight; nil when the journal closes.
-func (j *journal) take(batch []request) ([]request, string) {
+// take waits for work and moves it to flight; nil when the journal closes. last is the sequence before
+// the first of the batch, if this is an owner in a cluster.
+func (j *journal) take(batch []request) (_ []request, reply string, last uint64) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.publishing = false
 	for {
 		switch {
-		case j.closed && len(j.waiting) == 0, j.failure != nil:
-			return nil, ""
+		case j.closed && len(j.waiting) == 0, j.left, j.failure != nil:
+			return nil, "", 0
 		case j.held, len(j.waiting) == 0, j.flight.len() >= windowRecords, j.bytes >= windowBytes:
 			j.work.Wait()
 			continue
@@ -183,7 +159,9 @@ func (j *journal) take(batch []request) ([]request, string) {
 	j.waiting = j.waiting[:rest]
 	j.publishing = true
 	j.store.space.wrote(j.bytes - before)
-	return batch, j.reply
+	last = j.sent
+	j.sent += uint64(n)
+	return batch, j.reply, last
 }
 
 // recordSize is roughly what a record takes on disk.
@@ -221,6 +199,9 @@ func (j *journal) listen() error {
 	j.generation++
 	generation := j.generation
 	j.reply = "_r." + j.prefix + strconv.Itoa(generation)
+	if j.epoch > 0 { // on all nodes together
+		j.reply += "." + j.store.cfg.Node + "." + strconv.FormatUint(j.epoch, 10)
+	}
 	old := j.listening
 	j.mu.Unlock()
 	if old != nil {
@@ -242,6 +223,10 @@ func (j *journal) listen() error {
 // answered takes one PubAck. Answers come in the order of the publishes.
 func (j *journal) answered(generation int, ack []byte) {
 	seq, err := parseAck(ack)
+	if j.epoch > 0 {
+		j.answeredUpTo(generation, seq, err)
+		return
+	}
 	j.mu.Lock()
 	if generation != j.generation || j.flight.len() == 0 {
 		j.mu.Unlock()
@@ -262,15 +247,23 @@ func (j *journal) answered(generation int, ack []byte) {
 		r.to.Appended(0, err)
 		return
 	}
-	j.next++
 	j.stored += uint64(recordSize(r.record))
+	j.mu.Unlock()
+	j.confirm(seq, r)
+}
+
+// confirm treats a record as stored: it is the next in the stream.
+func (j *journal) confirm(seq uint64, r request) {
+	j.mu.Lock()
+	j.next = seq + 1
+	if !r.record.Relaxed {
+		j.telling++
+	}
+	j.mu.Unlock()
 	if r.record.Relaxed {
-		j.mu.Unlock()
 		r.to.Appended(seq, nil)
 		return
 	}
-	j.telling++
-	j.mu.Unlock()
 	j.keepForCommit(seq, r.to)
 }
 

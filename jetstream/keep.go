@@ -24,6 +24,8 @@ const (
 	stalledAfter = 20
 	// brokenAfter is how many looks make it broken whatever it says.
 	brokenAfter = 20 * stalledAfter
+	// overdue is how many looks end a tenure.
+	overdue = 10 * stalledAfter
 )
 
 // keep is the store's housekeeping: free space, marks, trimming, and mending a
@@ -39,9 +41,13 @@ func (s *Store) keep(ctx context.Context) {
 		case <-tick.C:
 		}
 		s.space.look()
-		for _, j := range s.journals {
+		for _, j := range s.owned() {
 			j.hold(!s.space.usable())
-			if still := j.stalled(); still > brokenAfter || still > stalledAfter && j.broken(ctx) {
+			if j.epoch > 0 {
+				if j.stalled() > overdue {
+					j.leave() // and find out, by beginning anew, what became of it
+				}
+			} else if still := j.stalled(); still > brokenAfter || still > stalledAfter && j.broken(ctx) {
 				s.mend(ctx)
 			}
 		}
@@ -58,11 +64,12 @@ func (s *Store) trim(ctx context.Context) {
 	if s.Err() != nil {
 		return
 	}
-	if err := s.marks.write(s.journals, s.cfg.durable()); err != nil {
+	owned := s.owned()
+	if err := s.marks.write(owned, s.cfg.durable()); err != nil {
 		s.cfg.Logger.Warn("the marks could not be written", "error", err)
 		return
 	}
-	for _, j := range s.journals {
+	for _, j := range owned {
 		if err := j.purge(ctx); err != nil && ctx.Err() == nil {
 			s.cfg.Logger.Warn("trimming failed", "stream", j.stream, "error", err)
 		}
@@ -346,19 +353,4 @@ func (j *journal) reconcile(at, last uint64, flight []request) (unanswered []req
 		lost(r)
 	}
 	return repeat, nil
-}
-
-// confirm treats a record found in the stream as acknowledged.
-func (j *journal) confirm(seq uint64, r request) {
-	j.mu.Lock()
-	j.next = seq + 1
-	if !r.record.Relaxed {
-		j.telling++
-	}
-	j.mu.Unlock()
-	if r.record.Relaxed {
-		r.to.Appended(seq, nil)
-		return
-	}
-	j.keepForCommit(seq, r.to)
 }

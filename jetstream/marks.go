@@ -83,6 +83,16 @@ func (m *marks) check(j *journal, shard int, synced bool) error {
 	return nil
 }
 
+// reached checks that what a cluster has before a tenure is no less than what this node knows to have been on disk.
+func (m *marks) reached(j *journal) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if last := m.now[j.shard].Last; last >= j.epoch {
+		return &DamageError{Stream: j.stream, What: fmt.Sprintf("it ended at record %d, but record %d was on disk", j.epoch-1, last)}
+	}
+	return nil
+}
+
 // low is the lowest sequence of a journal that was needed when the file was last written.
 func (m *marks) low(shard int) uint64 {
 	m.mu.Lock()
@@ -93,15 +103,17 @@ func (m *marks) low(shard int) uint64 {
 	return 0
 }
 
-// gap decides what a hole in a journal is: a torn tail if nothing in it was ever promised.
-func (s *Store) gap(j *journal, from, to uint64) error {
+// gap decides what a hole in a journal is: a torn tail if nothing in it was ever promised. In a
+// cluster there are none.
+func (j *journal) gap(from, to uint64) error {
+	s := j.store
 	s.marks.mu.Lock()
 	defer s.marks.mu.Unlock()
 	m := &s.marks.now[j.shard]
 	if slices.Contains(m.Gaps, [2]uint64{from, to}) {
 		return nil
 	}
-	if from <= m.Last {
+	if from <= m.Last || j.epoch > 0 {
 		return &DamageError{Stream: j.stream, What: fmt.Sprintf("records %d to %d are missing", from, to)}
 	}
 	s.cfg.Logger.Warn("a power cut tore records that were never confirmed", "stream", j.stream, "from", from, "to", to)

@@ -87,6 +87,7 @@ func (r reader) batch(stream string, q getRequest, fn func(seq uint64, record []
 // had been given up, without the records that settled what is in them.
 func (j *journal) Replay(ctx context.Context, fn func(seq uint64, size int, r *gateway.Record) error) error {
 	state := j.State()
+	waited := time.Duration(0)
 	for at := max(state.First, j.store.marks.low(j.shard)); at <= state.Last; {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -96,7 +97,7 @@ func (j *journal) Replay(ctx context.Context, fn func(seq uint64, size int, r *g
 				return nil
 			}
 			if seq != at {
-				if err := j.store.gap(j, at, seq-1); err != nil {
+				if err := j.gap(at, seq-1); err != nil {
 					return err
 				}
 			}
@@ -104,7 +105,16 @@ func (j *journal) Replay(ctx context.Context, fn func(seq uint64, size int, r *g
 			return replayed(j.stream, seq, b, fn)
 		})
 		if errors.Is(err, errEnd) { // the server may remember sequences whose records a power cut took
-			if err := j.store.gap(j, at, state.Last); err != nil {
+			if j.epoch > 0 { // the replica that answered is behind
+				if waited += lookAgain; waited > readTimeout {
+					return fmt.Errorf("reading %s from %d: no replica has it", j.stream, at)
+				}
+				if err := pause(ctx, lookAgain); err != nil {
+					return err
+				}
+				continue
+			}
+			if err := j.gap(at, state.Last); err != nil {
 				return err
 			}
 			break

@@ -53,14 +53,13 @@ func appendRecord(dst []byte, r *gateway.Record) []byte {
 		dst = appendString(dst, r.Transaction)
 		dst = binary.AppendUvarint(dst, uint64(len(r.Messages)))
 		for _, m := range r.Messages {
-			dst = append(dst, 0, 0, 0, 0)
-			start := len(dst)
-			dst = appendMessage(dst, m, 0, 0, "")
-			binary.BigEndian.PutUint32(dst[start-4:], uint32(len(dst)-start))
+			dst = appendNested(dst, m)
 		}
 		return dst
 	case gateway.RecordDone:
 		return appendString(dst, r.Transaction)
+	case gateway.RecordEpoch:
+		return appendString(dst, r.Node)
 	}
 	panic(fmt.Sprintf("jetstream: record of unknown type %d", r.Type))
 }
@@ -149,6 +148,8 @@ func decodeRecord(b []byte, withBody bool) (*gateway.Record, error) {
 		}
 	case gateway.RecordDone:
 		r.Transaction = string(d.bytes(d.uvarint()))
+	case gateway.RecordEpoch:
+		r.Node = string(d.bytes(d.uvarint()))
 	default:
 		return nil, errBadRecord
 	}

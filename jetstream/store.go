@@ -32,6 +32,8 @@ type Config struct {
 	Sync bool
 	// ServerSyncs says that the server syncs every record by itself before it answers.
 	ServerSyncs bool
+	// Cluster is nil on a single node.
+	Cluster *Cluster
 	// Reserve is the free space in bytes below which sends are refused; 0 chooses by the size of the file system.
 	Reserve int64
 	Logger  *slog.Logger
@@ -39,6 +41,12 @@ type Config struct {
 	Now func() time.Time
 	// Failed is told once when the store can promise nothing any more. It must not block; may be nil.
 	Failed func(error)
+}
+
+// Cluster says how a store is spread over nodes.
+type Cluster struct {
+	// Nodes is the number of nodes in the cluster, and Replicas on how many of them each record is.
+	Nodes, Replicas int
 }
 
 // DefaultShards is the number of journals of a new store.
@@ -71,10 +79,14 @@ type Store struct {
 	readConns []*nats.Conn
 	loads     *loads
 	committer *commit.Committer
-	journals  []*journal
+	shards    int
+	journals  []*journal // of a single node
+	links     *links     // of a node in a cluster
+	tenancies []*tenancy // the same
 	space     space
 	marks     marks
 
+	leaving  context.CancelFunc // ends all tenures
 	failOnce sync.Once
 	broken   atomic.Pointer[error]
 
@@ -117,13 +129,27 @@ func (s *Store) open(ctx context.Context) error {
 	if err := s.marks.open(s.cfg.Dir, manifest != nil); err != nil {
 		return err
 	}
-	if manifest, err = s.streams(ctx, manifest); err != nil {
+	if s.cfg.Cluster != nil {
+		manifest, err = s.clusterStreams(ctx, manifest)
+	} else {
+		manifest, err = s.streams(ctx, manifest)
+	}
+	if err != nil {
 		return err
 	}
+	s.shards = manifest.Shards
 	if err := s.marks.sized(manifest.Shards); err != nil {
 		return err
 	}
+	if s.cfg.Cluster != nil {
+		if err := s.join(); err != nil {
+			return err
+		}
+	}
 	for i := range manifest.Shards {
+		if s.cfg.Cluster != nil {
+			break // those that this node owns are opened when it is known to
+		}
 		if err := s.openJournal(ctx, i); err != nil {
 			return err
 		}
@@ -267,7 +293,7 @@ func (s *Store) openJournal(ctx context.Context, shard int) error {
 }
 
 // Shards implements gateway.Store.
-func (s *Store) Shards() int { return len(s.journals) }
+func (s *Store) Shards() int { return s.shards }
 
 // Journal implements gateway.Store.
 func (s *Store) Journal(i int) gateway.Journal { return s.journals[i] }
@@ -303,6 +329,7 @@ func (s *Store) Close(ctx context.Context) error {
 		s.stop()
 		s.background.Wait()
 	}
+	s.leaveAll()
 	if s.loads != nil {
 		s.loads.close()
 	}
@@ -314,7 +341,7 @@ func (s *Store) Close(ctx context.Context) error {
 		err = s.committer.Close()
 	}
 	if s.stop != nil && err == nil && s.Err() == nil {
-		err = s.marks.write(s.journals, s.cfg.durable())
+		err = s.marks.write(s.owned(), s.cfg.durable())
 	}
 	for _, nc := range append(s.readConns, s.publish) {
 		if nc != nil {
@@ -328,7 +355,7 @@ func (s *Store) Close(ctx context.Context) error {
 func (s *Store) drain(ctx context.Context) bool {
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	for slices.ContainsFunc(s.journals, (*journal).busy) {
+	for slices.ContainsFunc(s.owned(), (*journal).busy) {
 		select {
 		case <-ctx.Done():
 			return false

@@ -22,8 +22,9 @@ func (l natsLogger) Fatalf(format string, v ...any) { l.Error(line(format, v), "
 func line(format string, v []any) string { return strings.TrimSpace(fmt.Sprintf(format, v...)) }
 
 // harmless are warnings about choices that are ours: the passwords are made at
-// start and never leave the process, and the payload limit is that of the store's records.
-var harmless = [...]string{"Plaintext passwords detected", "Maximum payloads over"}
+// start and never leave the process, the payload limit is that of the store's records, and
+// routes have a check of their own in place of the standard one.
+var harmless = [...]string{"Plaintext passwords detected", "Maximum payloads over", "TLS certificate chain and hostname of solicited routes"}
 
 // Warnf keeps its rank, but for what we chose.
 func (l natsLogger) Warnf(format string, v ...any) {

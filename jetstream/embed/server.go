@@ -46,7 +46,9 @@ type Config struct {
 	SyncAlways bool
 	// MaxConnections of native clients; 0 is no limit.
 	MaxConnections int
-	Logger         *slog.Logger
+	// Cluster is nil on a single node.
+	Cluster *Cluster
+	Logger  *slog.Logger
 }
 
 // maxControlLine lets subjects of the longest destination names through: 1,024
@@ -106,7 +108,6 @@ accounts {
     exports: [ { stream: "topic.>", accounts: [ %[2]s ] } ]
   }
 }
-no_auth_user: anonymous
 `, Store, Users, Inbound, Outbound, s.secret, s.nativeConnections())
 	if err := opts.ProcessConfigString(text); err != nil {
 		return nil, fmt.Errorf("configuring the embedded nats-server: %w", err)
@@ -124,13 +125,29 @@ no_auth_user: anonymous
 	opts.MaxPending = 64 << 20
 	opts.MaxControlLine = maxControlLine
 	opts.NoFastProducerStall = true
-	if s.cfg.Address == "" {
-		opts.DontListen = true
-		return opts, nil
+	if s.cfg.Cluster != nil {
+		if err := s.cfg.Cluster.options(opts); err != nil {
+			return nil, err
+		}
 	}
-	addr, err := net.ResolveTCPAddr("tcp", s.cfg.Address)
+	return opts, s.listen(opts)
+}
+
+// listen says where native clients connect.
+func (s *Server) listen(opts *server.Options) error {
+	address := s.cfg.Address
+	switch {
+	case address != "":
+		opts.NoAuthUser = "anonymous"
+	case s.cfg.Cluster == nil:
+		opts.DontListen = true
+		return nil
+	default: // routes open when this is open; nobody can log in
+		address = "127.0.0.1:0"
+	}
+	addr, err := net.ResolveTCPAddr("tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("resolving the nats listener's address %q: %w", s.cfg.Address, err)
+		return fmt.Errorf("resolving the nats listener's address %q: %w", address, err)
 	}
 	opts.Host, opts.Port = "0.0.0.0", addr.Port
 	if addr.IP != nil {
@@ -139,7 +156,7 @@ no_auth_user: anonymous
 	if addr.Port == 0 {
 		opts.Port = server.RANDOM_PORT
 	}
-	return opts, nil
+	return nil
 }
 
 // nativeConnections is how many connections the account of native clients takes:

@@ -1,0 +1,74 @@
+package gateway
+
+// Peers are the other nodes of a cluster. Between each two nodes there is a link, which brings frames in
+// the order in which they were sent, or ends: then both sides are told, and nothing that was sent before
+// and not seen yet will come. Implemented by jetstream.
+type Peers interface {
+	// Send hands a frame to the link to a node and does not wait; the frame belongs to the link from here
+	// on. Without a link it does nothing. Calls may be concurrent; the order of a caller's frames is kept.
+	Send(node string, f *Frame)
+	// Current reports whether this node was in touch with a majority of the nodes a moment ago: if not, what it
+	// owns may have another owner, and it must not deliver. It is cheap.
+	Current() bool
+}
+
+// Peer hears from Peers. Implemented by core. None of its methods may block, or call back into Peers but for Send.
+type Peer interface {
+	// Up says that there is a link to a node, a new one.
+	Up(node string)
+	// Down says that it ended.
+	Down(node string)
+	// Receive takes a frame of the link to a node. Frames of one node come one after another.
+	Receive(node string, f *Frame)
+	// Owner says which node owns a shard and since which epoch. It may be this one, and it may be said again.
+	Owner(shard int, node string, epoch uint64)
+}
+
+// FrameKind tells frames apart. The values are spoken between builds of different versions.
+type FrameKind uint8
+
+const (
+	// FrameSend brings Message to its queue's owner; FrameDone with Number answers.
+	FrameSend FrameKind = 1
+	// FrameDone answers with Err, nil if all is well.
+	FrameDone FrameKind = 2
+	// FrameStale answers a frame of any kind for a shard that the node does not own in the frame's epoch.
+	FrameStale FrameKind = 3
+	// FrameSubscribe opens Subscription on Queue with Count outstanding deliveries.
+	FrameSubscribe FrameKind = 4
+	// FrameDeliver brings Message, with its Tag, Seq and Redeliveries, to Subscription.
+	FrameDeliver FrameKind = 5
+	// FrameTaken says that Count bytes of deliveries left the node of Subscription for their client.
+	FrameTaken FrameKind = 6
+	// FrameAck and FrameNack settle Tags of Subscription; with a Number, FrameDone answers.
+	FrameAck  FrameKind = 7
+	FrameNack FrameKind = 8
+	// FrameExtend changes how many deliveries may be outstanding by Count.
+	FrameExtend FrameKind = 9
+	// FrameUnsubscribe ends Subscription. Tags never reached its client.
+	FrameUnsubscribe FrameKind = 10
+	// FrameSettle settles the sequences Tags of Queue, which an owner before this one handed out. FrameDone answers.
+	FrameSettle FrameKind = 11
+	// FrameCommit brings the Messages of Transaction to the owner of the first one's queue. FrameDone answers.
+	FrameCommit FrameKind = 12
+)
+
+// Frame is what nodes say to one another about a shard. Which fields count depends on the kind.
+type Frame struct {
+	Kind  FrameKind
+	Shard int
+	// Epoch of the shard's owner, as the sender knows it.
+	Epoch uint64
+	// Number names what is to be answered, or is; 0 wants no answer.
+	Number       uint64
+	Subscription uint64
+	Tag, Seq     uint64
+	Redeliveries uint32
+	Count        int64
+	Tags         []uint64
+	Queue        string
+	Transaction  string
+	Message      *Message
+	Messages     []*Message
+	Err          *Error
+}

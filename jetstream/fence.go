@@ -1,0 +1,167 @@
+package jetstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/sluice-mq/sluice/gateway"
+)
+
+// errMoved is the answer to records that another node may write now.
+var errMoved = gateway.Errorf(gateway.Moved, "another node owns the queue now")
+
+// expectLast is the header that makes a stream refuse a record unless it comes right behind
+// the sequence in it.
+const expectLast = "Nats-Expected-Last-Sequence"
+
+// fence publishes a journal's records. In a cluster each carries the sequence that it must
+// follow: once another owner has begun with a record of its own, nothing of this one is stored any more, whatever
+// it believes. For one goroutine.
+type fence struct {
+	j    *journal
+	msg  nats.Msg
+	last []string // the header's value
+}
+
+func newFence(j *journal) *fence {
+	f := &fence{j: j, last: make([]string, 1)}
+	f.msg.Header = nats.Header{expectLast: f.last}
+	return f
+}
+
+func (f *fence) publish(subject, reply string, record []byte, last uint64) error {
+	if f.j.epoch == 0 {
+		return f.j.store.publish.PublishRequest(subject, reply, record)
+	}
+	f.last[0] = strconv.FormatUint(last, 10)
+	f.msg.Subject, f.msg.Reply, f.msg.Data = subject, reply, record
+	return f.j.store.publish.PublishMsg(&f.msg)
+}
+
+// answeredUpTo takes a PubAck of a tenure: it speaks for all records up to its sequence, because each could only be stored
+// behind the one before. An error ends the tenure.
+func (j *journal) answeredUpTo(generation int, seq uint64, err error) {
+	j.mu.Lock()
+	if generation != j.generation {
+		j.mu.Unlock()
+		return
+	}
+	if err != nil || seq < j.next || seq-j.next >= uint64(j.flight.len()) {
+		j.leaveLocked()
+		j.mu.Unlock()
+		return
+	}
+	j.answers++
+	for j.next <= seq {
+		full := j.flight.len() >= windowRecords || j.bytes >= windowBytes
+		r, at := j.flight.pop(), j.next
+		j.bytes -= recordSize(r.record)
+		j.stored += uint64(recordSize(r.record))
+		if full {
+			j.work.Signal()
+		}
+		j.mu.Unlock()
+		j.confirm(at, r)
+		j.mu.Lock()
+		if generation != j.generation {
+			break
+		}
+	}
+	j.mu.Unlock()
+}
+
+// leave ends the tenure: nothing more is published, and answers count no more.
+func (j *journal) leave() {
+	j.mu.Lock()
+	j.leaveLocked()
+	j.mu.Unlock()
+}
+
+func (j *journal) leaveLocked() {
+	if !j.left {
+		j.left = true
+		j.generation++
+		close(j.lost)
+		j.work.Broadcast()
+	}
+}
+
+// lookAgain is how long to wait before looking again for what is not there yet.
+const lookAgain = 20 * time.Millisecond
+
+// outcome finds out what became of the records that the tenure left unanswered, and answers them. What
+// is not in the journal when the next owner's first record is there never will be. The appender has ended.
+func (j *journal) outcome(ctx context.Context) {
+	j.mu.Lock()
+	rest := append([]request(nil), j.flight.items[j.flight.head:]...)
+	rest = append(rest, j.waiting...)
+	j.flight, j.bytes, j.waiting = fifo{}, 0, nil
+	at := j.next
+	j.mu.Unlock()
+	if len(rest) == 0 {
+		return
+	}
+	var buf []byte
+	over := errors.New("the next owner has begun")
+	for {
+		err := j.store.reader.batch(j.stream, getRequest{Seq: at, Batch: readBatch, Bytes: readBytes}, func(seq uint64, b []byte) error {
+			if seq < at {
+				return nil
+			}
+			if seq > at {
+				return fmt.Errorf("record %d is missing", at)
+			}
+			if r, err := decodeRecord(b, false); err == nil && r.Type == gateway.RecordEpoch {
+				return over
+			}
+			if len(rest) == 0 {
+				return fmt.Errorf("record %d is nobody's", seq)
+			}
+			if buf = appendRecord(buf[:0], rest[0].record); string(buf) != string(b) {
+				return fmt.Errorf("record %d is not what was to be there", seq)
+			}
+			j.confirm(seq, rest[0])
+			at, rest = seq+1, rest[1:]
+			return nil
+		})
+		switch {
+		case errors.Is(err, over):
+			j.answer(rest, errMoved)
+			return
+		case err != nil && !errors.Is(err, errEnd):
+			j.store.cfg.Logger.Warn("looking for what became of records failed", "stream", j.stream, "error", err)
+		}
+		if len(rest) == 0 {
+			return
+		}
+		if err == nil {
+			continue
+		}
+		if pause(ctx, lookAgain) != nil {
+			j.answer(rest, errClosed)
+			return
+		}
+	}
+}
+
+// answer ends records that nothing is known of, or that are nowhere.
+func (j *journal) answer(rest []request, err error) {
+	for _, r := range rest {
+		r.to.Appended(0, err)
+	}
+}
+
+// pause waits, or returns the context's error.
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}

@@ -1,0 +1,160 @@
+package jetstream
+
+import (
+	"encoding/binary"
+
+	"github.com/sluice-mq/sluice/gateway"
+)
+
+// A frame between nodes is
+//
+//	length | kind (1) | set of fields | shard | epoch | the fields that are in the set, in the order of their bits
+//
+// with integers as unsigned varints. A message is as in a record, with its length before it. Who reads a set with bits
+// that it does not know skips the rest of the frame: new fields come at the end.
+
+// The bits of a frame's fields. They are spoken between builds: none ever changes its meaning.
+const (
+	hasNumber = 1 << iota
+	hasSubscription
+	hasTag
+	hasSeq
+	hasRedeliveries
+	hasCount
+	hasTags
+	hasQueue
+	hasTransaction
+	hasMessage
+	hasMessages
+	hasError
+)
+
+func fieldsOf(f *gateway.Frame) (set uint64) {
+	for _, x := range []struct {
+		bit uint64
+		has bool
+	}{
+		{hasNumber, f.Number != 0}, {hasSubscription, f.Subscription != 0}, {hasTag, f.Tag != 0}, {hasSeq, f.Seq != 0},
+		{hasRedeliveries, f.Redeliveries != 0}, {hasCount, f.Count != 0}, {hasTags, len(f.Tags) > 0}, {hasQueue, f.Queue != ""},
+		{hasTransaction, f.Transaction != ""}, {hasMessage, f.Message != nil}, {hasMessages, len(f.Messages) > 0}, {hasError, f.Err != nil},
+	} {
+		if x.has {
+			set |= x.bit
+		}
+	}
+	return set
+}
+
+// appendFrame appends f's encoding to dst.
+func appendFrame(dst []byte, f *gateway.Frame) []byte {
+	dst = append(dst, 0, 0, 0, 0)
+	start := len(dst)
+	set := fieldsOf(f)
+	dst = append(dst, byte(f.Kind))
+	dst = binary.AppendUvarint(dst, set)
+	dst = binary.AppendUvarint(dst, uint64(f.Shard))
+	dst = binary.AppendUvarint(dst, f.Epoch)
+	for _, x := range []struct{ bit, value uint64 }{
+		{hasNumber, f.Number}, {hasSubscription, f.Subscription}, {hasTag, f.Tag}, {hasSeq, f.Seq}, {hasRedeliveries, uint64(f.Redeliveries)},
+	} {
+		if set&x.bit != 0 {
+			dst = binary.AppendUvarint(dst, x.value)
+		}
+	}
+	if set&hasCount != 0 {
+		dst = binary.AppendVarint(dst, f.Count)
+	}
+	if set&hasTags != 0 {
+		dst = appendSeqs(dst, f.Tags)
+	}
+	if set&hasQueue != 0 {
+		dst = appendString(dst, f.Queue)
+	}
+	if set&hasTransaction != 0 {
+		dst = appendString(dst, f.Transaction)
+	}
+	if set&hasMessage != 0 {
+		dst = appendNested(dst, f.Message)
+	}
+	if set&hasMessages != 0 {
+		dst = binary.AppendUvarint(dst, uint64(len(f.Messages)))
+		for _, m := range f.Messages {
+			dst = appendNested(dst, m)
+		}
+	}
+	if set&hasError != 0 {
+		dst = append(dst, byte(f.Err.Kind))
+		dst = appendString(dst, f.Err.Text)
+	}
+	binary.BigEndian.PutUint32(dst[start-4:], uint32(len(dst)-start))
+	return dst
+}
+
+// appendNested appends a message with its length before it.
+func appendNested(dst []byte, m *gateway.Message) []byte {
+	dst = append(dst, 0, 0, 0, 0)
+	start := len(dst)
+	dst = appendMessage(dst, m, 0, 0, "")
+	binary.BigEndian.PutUint32(dst[start-4:], uint32(len(dst)-start))
+	return dst
+}
+
+// nextFrame reads the first frame of b and returns what follows it. The frame shares no memory with b, but for
+// the bodies of messages.
+func nextFrame(b []byte) (f *gateway.Frame, rest []byte, err error) {
+	if len(b) < 4 || uint64(binary.BigEndian.Uint32(b)) > uint64(len(b)-4) {
+		return nil, nil, errBadRecord
+	}
+	n := int(binary.BigEndian.Uint32(b))
+	d := decoder{b: b[4 : 4+n]}
+	kind := d.bytes(1)
+	set := d.uvarint()
+	f = &gateway.Frame{Shard: int(d.uvarint()), Epoch: d.uvarint()}
+	if !d.failed {
+		f.Kind = gateway.FrameKind(kind[0])
+		d.frame(f, set)
+	}
+	if d.failed || f.Shard < 0 || f.Shard >= MaxShards {
+		return nil, nil, errBadRecord
+	}
+	return f, b[4+n:], nil
+}
+
+func (d *decoder) frame(f *gateway.Frame, set uint64) {
+	for _, x := range []struct {
+		bit uint64
+		to  *uint64
+	}{{hasNumber, &f.Number}, {hasSubscription, &f.Subscription}, {hasTag, &f.Tag}, {hasSeq, &f.Seq}} {
+		if set&x.bit != 0 {
+			*x.to = d.uvarint()
+		}
+	}
+	if set&hasRedeliveries != 0 {
+		f.Redeliveries = uint32(d.uvarint())
+	}
+	if set&hasCount != 0 {
+		f.Count = d.varint()
+	}
+	if set&hasTags != 0 {
+		f.Tags = d.seqs()
+	}
+	if set&hasQueue != 0 {
+		f.Queue = string(d.bytes(d.uvarint()))
+	}
+	if set&hasTransaction != 0 {
+		f.Transaction = string(d.bytes(d.uvarint()))
+	}
+	if set&hasMessage != 0 {
+		f.Message = d.nested()
+	}
+	if set&hasMessages != 0 {
+		for range d.count(8) {
+			f.Messages = append(f.Messages, d.nested())
+		}
+	}
+	if set&hasError != 0 {
+		if kind := d.bytes(1); !d.failed {
+			f.Err = &gateway.Error{Kind: gateway.ErrorKind(kind[0]), Text: string(d.bytes(d.uvarint()))}
+		}
+	}
+}

@@ -1,0 +1,214 @@
+package jetstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/jetstream/embed"
+)
+
+const (
+	// leadEvery is how often a node looks whether it leads a stream.
+	leadEvery = 50 * time.Millisecond
+	// beginWithin bounds the first record of a tenure.
+	beginWithin = 2 * time.Second
+)
+
+// tenancy is a node's part in one journal of a cluster. Whenever the node leads the journal's
+// stream, it begins a tenure with a record that is stored only if it saw all before it; the tenure
+// ends when the lead is gone or something of it was refused.
+type tenancy struct {
+	store  *Store
+	shard  int
+	stream string
+	tenant gateway.Tenant
+
+	mu      sync.Mutex
+	journal *journal // nil while another node, or nobody, owns it
+
+	done     chan struct{}
+	outcomes sync.WaitGroup
+}
+
+// Tenant is who takes the journals over and speaks with the other nodes.
+type Tenant interface {
+	gateway.Tenant
+	gateway.Peer
+}
+
+// Serve begins to tell a tenant which journals are this node's. On a single node they all are, for ever, when it
+// returns. In a cluster it tells about the other nodes, too. It may be called once.
+func (s *Store) Serve(t Tenant) {
+	for i, j := range s.journals {
+		t.Begin(i, j)
+	}
+	if s.cfg.Cluster == nil {
+		return
+	}
+	s.links.serve(t)
+	ctx, stop := context.WithCancel(context.Background())
+	s.leaving = stop
+	for _, n := range s.tenancies {
+		n.tenant = t
+		go n.run(ctx) // waited for by leaveAll
+	}
+}
+
+// Peers are the other nodes; nil on a single one.
+func (s *Store) Peers() gateway.Peers {
+	if s.links == nil {
+		return nil
+	}
+	return s.links
+}
+
+// leaveAll ends all tenures.
+func (s *Store) leaveAll() {
+	if s.leaving != nil {
+		s.leaving()
+		for _, n := range s.tenancies {
+			<-n.done
+			n.outcomes.Wait()
+		}
+	}
+	if s.links != nil {
+		s.links.close()
+	}
+}
+
+// owned are the journals that this node writes.
+func (s *Store) owned() []*journal {
+	all := s.journals
+	for _, n := range s.tenancies {
+		n.mu.Lock()
+		if n.journal != nil {
+			all = append(all, n.journal)
+		}
+		n.mu.Unlock()
+	}
+	return all
+}
+
+// run has the node's tenures, one after another.
+func (n *tenancy) run(ctx context.Context) {
+	defer close(n.done)
+	tick := time.NewTicker(leadEvery)
+	defer tick.Stop()
+	complained := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if !n.leads() || n.store.Err() != nil {
+			continue
+		}
+		j, err := n.begin(ctx)
+		if err != nil {
+			if damage := (*DamageError)(nil); errors.As(err, &damage) {
+				n.store.failed(err)
+			} else if !complained && ctx.Err() == nil {
+				n.store.cfg.Logger.Info("taking over a shard failed, it is tried again", "shard", n.shard, "error", err)
+			}
+			complained = true
+			continue
+		}
+		complained = false
+		n.own(j)
+		n.tenant.Begin(n.shard, j)
+		n.store.links.own(n.shard, j.epoch)
+		n.last(ctx, tick, j)
+		n.store.links.own(n.shard, 0)
+		n.tenant.End(n.shard)
+		n.own(nil)
+		n.outcomes.Go(func() { n.finish(ctx, j) })
+	}
+}
+
+func (n *tenancy) leads() bool { return n.store.cfg.Server.Leads(n.stream) && n.store.links.Current() }
+
+func (n *tenancy) own(j *journal) {
+	n.mu.Lock()
+	n.journal = j
+	n.mu.Unlock()
+}
+
+// last returns when a tenure is over.
+func (n *tenancy) last(ctx context.Context, tick *time.Ticker, j *journal) {
+	defer j.leave()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-j.lost:
+			return
+		case <-tick.C:
+			if !n.store.cfg.Server.Leads(n.stream) {
+				return
+			}
+		}
+	}
+}
+
+// begin stores the first record of a tenure, behind everything that the owners before it have stored, and opens the journal.
+func (n *tenancy) begin(ctx context.Context) (*journal, error) {
+	j := newJournal(n.store, n.shard)
+	info, err := j.info(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("looking at %s: %w", j.stream, err)
+	}
+	state := info.State
+	ctx, cancel := context.WithTimeout(ctx, beginWithin)
+	defer cancel()
+	m := nats.NewMsg(j.prefix + "e")
+	m.Header.Set(expectLast, strconv.FormatUint(state.LastSeq, 10))
+	m.Data = appendRecord(nil, &gateway.Record{Type: gateway.RecordEpoch, Node: n.store.cfg.Node})
+	answer, err := n.store.publish.RequestMsgWithContext(ctx, m)
+	if err != nil {
+		return nil, fmt.Errorf("beginning to write %s: %w", j.stream, err)
+	}
+	if j.epoch, err = parseAck(answer.Data); err != nil {
+		return nil, fmt.Errorf("beginning to write %s: %w", j.stream, err)
+	}
+	j.first, j.next, j.sent, j.stored = max(state.FirstSeq, 1), j.epoch+1, j.epoch, state.Bytes
+	j.trimTo, j.committed = j.first, j.epoch
+	if err := n.store.marks.reached(j); err != nil {
+		return nil, err
+	}
+	dir := filepath.Join(n.store.cfg.Dir, "jetstream", string(embed.Store), "streams", j.stream, "msgs")
+	if j.log, err = n.store.committer.Add(dir, j); err != nil {
+		return nil, fmt.Errorf("watching %s: %w", dir, err)
+	}
+	if err := j.listen(); err != nil {
+		return nil, errors.Join(err, j.log.Close())
+	}
+	n.store.cfg.Logger.Info("this node owns a shard", "shard", n.shard, "epoch", j.epoch)
+	go j.run() // waited for by finish
+	return j, nil
+}
+
+// finish answers what a tenure left unanswered and closes its journal.
+func (n *tenancy) finish(ctx context.Context, j *journal) {
+	<-j.done
+	j.mu.Lock()
+	listening := j.listening
+	j.mu.Unlock()
+	_ = listening.Unsubscribe() // nobody listens any more
+	n.store.cfg.Logger.Info("this node does not own a shard any more", "shard", n.shard, "epoch", j.epoch)
+	j.outcome(ctx)
+	for j.busy() {
+		time.Sleep(time.Millisecond)
+	}
+	if err := j.log.Close(); err != nil {
+		n.store.cfg.Logger.Warn("closing a journal failed", "stream", j.stream, "error", err)
+	}
+}
