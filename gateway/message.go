@@ -90,4 +90,6 @@ type Delivery struct {
 	// Redeliveries is how often the message may have been handed out before
 	// without having been acknowledged. Above 0 the delivery is marked redelivered.
 	Redeliveries uint32
+	// Seq is the message's sequence in its journal, 0 if it is only in memory. It is core's own.
+	Seq uint64
 }

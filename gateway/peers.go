@@ -12,6 +12,19 @@ type Peers interface {
 	Current() bool
 }
 
+// Cluster is what a store offers that shares its journals with other nodes. Implemented by jetstream.
+type Cluster interface {
+	Peers
+	// Serve begins to tell a member about journals and nodes. It is called once.
+	Serve(Member)
+}
+
+// Member is a node's part in a cluster. Implemented by core.
+type Member interface {
+	Tenant
+	Peer
+}
+
 // Peer hears from Peers. Implemented by core. None of its methods may block, or call back into Peers but for Send.
 type Peer interface {
 	// Up says that there is a link to a node, a new one.

@@ -43,10 +43,11 @@ type known struct {
 }
 
 // Begin implements gateway.Tenant.
-func (m *member) Begin(i int, j gateway.Journal) {
+func (m *member) Begin(i int, _ uint64, j gateway.Journal, ready func()) {
 	m.mu.Lock()
 	m.owned[i] = j
 	m.mu.Unlock()
+	ready()
 }
 
 // End implements gateway.Tenant.
@@ -346,12 +347,12 @@ func TestConfirmedRecordsOutliveTheirOwner(t *testing.T) {
 func TestANodeAloneIsNotCurrent(t *testing.T) {
 	all := cluster(t)
 	for _, m := range all {
-		gatewaytest.Eventually(t, m.store.Peers().Current, "contact with the others")
+		gatewaytest.Eventually(t, m.store.Current, "contact with the others")
 	}
 	all[0].kill()
-	require.True(t, all[1].store.Peers().Current())
+	require.True(t, all[1].store.Current())
 	all[1].kill()
-	gatewaytest.Eventually(t, func() bool { return !all[2].store.Peers().Current() }, "the loss of contact")
+	gatewaytest.Eventually(t, func() bool { return !all[2].store.Current() }, "the loss of contact")
 	require.NoError(t, all[0].start())
-	gatewaytest.Eventually(t, all[2].store.Peers().Current, "contact again")
+	gatewaytest.Eventually(t, all[2].store.Current, "contact again")
 }

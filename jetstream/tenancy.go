@@ -38,21 +38,8 @@ type tenancy struct {
 	outcomes sync.WaitGroup
 }
 
-// Tenant is who takes the journals over and speaks with the other nodes.
-type Tenant interface {
-	gateway.Tenant
-	gateway.Peer
-}
-
-// Serve begins to tell a tenant which journals are this node's. On a single node they all are, for ever, when it
-// returns. In a cluster it tells about the other nodes, too. It may be called once.
-func (s *Store) Serve(t Tenant) {
-	for i, j := range s.journals {
-		t.Begin(i, j)
-	}
-	if s.cfg.Cluster == nil {
-		return
-	}
+// Serve implements gateway.Cluster in a cluster.
+func (s *Store) Serve(t gateway.Member) {
 	s.links.serve(t)
 	ctx, stop := context.WithCancel(context.Background())
 	s.leaving = stop
@@ -62,13 +49,11 @@ func (s *Store) Serve(t Tenant) {
 	}
 }
 
-// Peers are the other nodes; nil on a single one.
-func (s *Store) Peers() gateway.Peers {
-	if s.links == nil {
-		return nil
-	}
-	return s.links
-}
+// Send implements gateway.Peers in a cluster.
+func (s *Store) Send(node string, f *gateway.Frame) { s.links.Send(node, f) }
+
+// Current implements gateway.Peers in a cluster.
+func (s *Store) Current() bool { return s.links.Current() }
 
 // leaveAll ends all tenures.
 func (s *Store) leaveAll() {
@@ -124,12 +109,11 @@ func (n *tenancy) run(ctx context.Context) {
 		}
 		complained = false
 		n.own(j)
-		n.tenant.Begin(n.shard, j)
-		n.store.links.own(n.shard, j.epoch)
+		n.tenant.Begin(n.shard, j.epoch, j, func() { n.announce(j) })
 		n.last(ctx, tick, j)
+		n.own(nil)
 		n.store.links.own(n.shard, 0)
 		n.tenant.End(n.shard)
-		n.own(nil)
 		n.outcomes.Go(func() { n.finish(ctx, j) })
 	}
 }
@@ -140,6 +124,15 @@ func (n *tenancy) own(j *journal) {
 	n.mu.Lock()
 	n.journal = j
 	n.mu.Unlock()
+}
+
+// announce lets the other nodes know of a tenure, unless it is over.
+func (n *tenancy) announce(j *journal) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.journal == j {
+		n.store.links.own(n.shard, j.epoch)
+	}
 }
 
 // last returns when a tenure is over.

@@ -26,8 +26,10 @@ const (
 // Config says what a broker stands on and how much it allows. Zero limits mean the defaults.
 type Config struct {
 	// Node is the node's name: part of message ids and of some texts.
-	Node          string
-	Store         gateway.Store
+	Node  string
+	Store gateway.Store
+	// Cluster is nil on a single node.
+	Cluster       gateway.Cluster
 	Authenticator gateway.Authenticator
 	Authorizer    gateway.Authorizer
 	Logger        *slog.Logger
@@ -70,7 +72,7 @@ func (c *Config) defaults() {
 type Broker struct {
 	cfg    Config
 	ids    string // what the ids of this process begin with
-	shards []*shard
+	seats  []*seat
 	topics hub
 	memory atomic.Int64 // bytes of messages that are only in memory
 	loaded atomic.Int64 // bytes of waiting messages that are in memory too
@@ -84,7 +86,10 @@ type Broker struct {
 	sessions map[*session]struct{}
 	clients  map[string]*session // by client-id
 
-	resting    chan struct{} // a shard's settlements collect
+	resting    chan struct{}   // a shard's settlements collect
+	wire       atomic.Uint64   // the last name of a subscription on a link
+	guests     *guests         // of a node in a cluster
+	life       context.Context // of the same: ends with the broker
 	stop       context.CancelFunc
 	background sync.WaitGroup
 }
@@ -102,13 +107,17 @@ func New(ctx context.Context, cfg Config) (*Broker, error) {
 	}
 	b.topics.init(b)
 	for i := range cfg.Store.Shards() {
-		b.shards = append(b.shards, newShard(b, i))
+		b.seats = append(b.seats, newSeat(b, i))
 	}
-	if err := b.recover(ctx); err != nil {
+	var background context.Context
+	background, b.stop = context.WithCancel(context.Background())
+	if cfg.Cluster != nil {
+		b.guests = newGuests(b)
+		b.life = background
+		cfg.Cluster.Serve(b)
+	} else if err := b.recover(ctx); err != nil {
 		return nil, err
 	}
-	background, stop := context.WithCancel(context.Background())
-	b.stop = stop
 	b.background.Go(func() { b.sweep(background) })
 	b.background.Go(func() { b.settle(background) })
 	return b, nil
@@ -174,11 +183,11 @@ func (b *Broker) Close(ctx context.Context) error {
 	}
 	b.stop()
 	b.background.Wait()
-	for _, s := range b.shards {
+	for _, s := range b.owned() {
 		s.leaveExpired()
 	}
 	err := b.settled(ctx)
-	for _, s := range b.shards {
+	for _, s := range b.owned() {
 		s.writeDown()
 		b.arriving.Add(1)
 		s.journal.Append(&gateway.Record{Type: gateway.RecordMark, Handed: []gateway.Handed{{}}, Relaxed: true}, farewell{b})
@@ -197,7 +206,7 @@ func (b *Broker) settled(ctx context.Context) error {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for b.busy() {
-		for _, s := range b.shards {
+		for _, s := range b.owned() {
 			_ = s.repeat() // why it was refused was said before
 			s.endRest()
 		}
@@ -211,7 +220,7 @@ func (b *Broker) settled(ctx context.Context) error {
 }
 
 func (b *Broker) busy() bool {
-	for _, s := range b.shards {
+	for _, s := range b.owned() {
 		s.mu.Lock()
 		busy := s.journal.State().Err == nil && (s.writing || s.moving || s.dying > 0 || len(s.settling)+len(s.waiters)+len(s.marking) > 0)
 		s.mu.Unlock()

@@ -43,7 +43,7 @@ func (b *Broker) Stats() Stats {
 	b.mu.Lock()
 	st.Sessions = len(b.sessions)
 	b.mu.Unlock()
-	for _, s := range b.shards {
+	for _, s := range b.owned() {
 		s.mu.Lock()
 		for _, q := range s.queues {
 			qs := q.Stats()
@@ -56,10 +56,13 @@ func (b *Broker) Stats() Stats {
 	return st
 }
 
-// Depth is how many messages a queue holds, waiting, in flight or on their way to
+// Depth is how many messages a queue that this node owns holds, waiting, in flight or on their way to
 // the dead-letter queue.
 func (b *Broker) Depth(name string) int {
-	s := b.shardOf(name)
+	s := b.seatOf(name).here.Load()
+	if s == nil {
+		return 0
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	q := s.queues[name]

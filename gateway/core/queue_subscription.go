@@ -31,8 +31,8 @@ const reportBytes = ringBytes / 4
 // bring all of a queue's large messages into memory.
 const ringBytes = 1 << 20
 
-func newQueueSubscription(s *session, o gateway.SubscribeOptions) *queueSubscription {
-	sub := &queueSubscription{session: s, shard: s.broker.shardOf(o.Destination.Name), queue: o.Destination.Name, options: o}
+func newQueueSubscription(s *session, shard *shard, o gateway.SubscribeOptions) *queueSubscription {
+	sub := &queueSubscription{session: s, shard: shard, queue: o.Destination.Name, options: o}
 	sub.ring.init(o.Wake)
 	return sub
 }
@@ -53,7 +53,7 @@ func (sub *queueSubscription) open() {
 func (sub *queueSubscription) push(e *dispatch.Entry) bool {
 	sub.ring.mu.Lock()
 	defer sub.ring.mu.Unlock()
-	return sub.ring.push(gateway.Delivery{Message: e.Message, Tag: e.Tag, Redeliveries: e.Redeliveries})
+	return sub.ring.push(gateway.Delivery{Message: e.Message, Tag: e.Tag, Redeliveries: e.Redeliveries, Seq: e.Seq})
 }
 
 // Next implements gateway.Subscription.
@@ -128,7 +128,10 @@ func (sub *queueSubscription) Extend(n int) {
 }
 
 // Close implements gateway.Subscription.
-func (sub *queueSubscription) Close() {
+func (sub *queueSubscription) Close() { sub.closeWith(nil) }
+
+// closeWith closes it; beyond what waits in its ring, these never reached a client.
+func (sub *queueSubscription) closeWith(untaken []uint64) {
 	if sub.closed.Swap(true) {
 		return
 	}
@@ -137,7 +140,6 @@ func (sub *queueSubscription) Close() {
 	sub.shard.on(sub.queue, func(q *queue, fx *dispatch.Effects) {
 		delete(q.subscriptions, sub.id)
 		sub.ring.mu.Lock()
-		untaken := make([]uint64, 0, sub.ring.n)
 		for sub.ring.n > 0 {
 			untaken = append(untaken, sub.ring.pop().Tag)
 		}

@@ -17,8 +17,10 @@ import (
 // before all of a journal was read, because what settles a message comes after it.
 func (b *Broker) recover(ctx context.Context) error {
 	start := time.Now()
-	found := make([]*replay, len(b.shards))
-	for i, s := range b.shards {
+	found := make([]*replay, len(b.seats))
+	for i, seat := range b.seats {
+		s := newShard(b, i, b.cfg.Store.Journal(i))
+		seat.here.Store(s)
 		found[i] = newReplay()
 		if err := s.journal.Replay(ctx, found[i].record); err != nil {
 			return fmt.Errorf("reading the queues of shard %d: %w", i, err)
@@ -50,6 +52,7 @@ type replay struct {
 	orders   map[uint64]uint64
 	prepared map[string]preparedAt
 	last     uint64
+	known    *known // in a cluster
 }
 
 type replayed struct {
@@ -89,6 +92,9 @@ func (r *replay) record(seq uint64, size int, rec *gateway.Record) error {
 	switch rec.Type {
 	case gateway.RecordMessage:
 		r.message(seq, size, rec)
+		if r.known != nil {
+			r.known.remember(nameOf(rec.Message, rec.Transaction), replayedCall)
+		}
 	case gateway.RecordSettle:
 		for _, s := range rec.Settled {
 			r.kill(s)
@@ -100,6 +106,9 @@ func (r *replay) record(seq uint64, size int, rec *gateway.Record) error {
 		}
 	case gateway.RecordPrepare:
 		r.prepared[rec.Transaction] = preparedAt{seq, rec.Messages}
+		if r.known != nil {
+			r.known.remember(rec.Transaction, replayedCall)
+		}
 	case gateway.RecordDone:
 		delete(r.prepared, rec.Transaction)
 	}
@@ -224,7 +233,7 @@ func (b *Broker) repeatTransactions(ctx context.Context, found []*replay) error 
 		return nil
 	}
 	stored := make(map[string]place)
-	for _, s := range b.shards {
+	for _, s := range b.owned() {
 		err := s.journal.Replay(ctx, func(seq uint64, _ int, rec *gateway.Record) error {
 			if missing[rec.Transaction] != nil {
 				delete(missing, rec.Transaction)
@@ -252,7 +261,7 @@ func (b *Broker) repeat(t interrupted, missing map[string]*gateway.Message, stor
 	var parts sync.WaitGroup
 	var mu sync.Mutex
 	var failed error
-	kept := []place{{b.shards[t.shard], t.seq}}
+	kept := []place{{b.seats[t.shard].here.Load(), t.seq}}
 	for k, m := range t.messages {
 		name := partName(t.id, k)
 		if missing[name] == nil {
@@ -274,7 +283,7 @@ func (b *Broker) repeat(t interrupted, missing map[string]*gateway.Message, stor
 	}
 	parts.Wait()
 	if failed == nil {
-		b.shards[t.shard].finish(t.id, kept)
+		b.seats[t.shard].here.Load().finish(t.id, kept)
 	}
 	return failed
 }

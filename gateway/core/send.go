@@ -8,7 +8,7 @@ import (
 // send takes a message to a queue: a persistent one through the journal, another
 // by memory while there is room.
 func (s *shard) send(m *gateway.Message, c gateway.Completion, token uint64) {
-	if !m.Persistent && s.keep(m) {
+	if !m.Persistent && s.keep(m, 0) {
 		complete(c, token, nil)
 		return
 	}
@@ -28,7 +28,7 @@ func (s *shard) send(m *gateway.Message, c gateway.Completion, token uint64) {
 // keep puts a message into its queue's memory and reports true, or announces that
 // it goes to the journal. Once one goes there all later ones follow, until none
 // is under way any more: so they keep their order.
-func (s *shard) keep(m *gateway.Message) bool {
+func (s *shard) keep(m *gateway.Message, redeliveries uint32) bool {
 	s.mu.Lock()
 	q := s.queue(m.Destination.Name)
 	if s.down || q.spilling > 0 || s.broker.memory.Load()+int64(m.Size()) > s.broker.cfg.QueueMemory {
@@ -37,7 +37,9 @@ func (s *shard) keep(m *gateway.Message) bool {
 		s.broker.counts.spilled.Add(1)
 		return false
 	}
-	q.Stored(s.entry(m, 0), s.broker.nowMillis(), &s.fx)
+	e := s.entry(m, 0)
+	e.Redeliveries = redeliveries
+	q.Stored(e, s.broker.nowMillis(), &s.fx)
 	s.effects(q)
 	s.release()
 	return true
@@ -63,6 +65,7 @@ type arrival struct {
 
 func (a *arrival) append() {
 	a.shard.broker.arriving.Add(1)
+	a.shard.arriving.Add(1)
 	a.shard.journal.Append(&a.record, a)
 }
 
@@ -113,6 +116,11 @@ func (a *arrival) Appended(seq uint64, err error) {
 	}
 	s.release()
 	defer s.broker.arriving.Add(-1)
+	defer s.arriving.Add(-1)
+	if hasMoved(err) && a.memory == 0 {
+		a.takeBack()
+		return
+	}
 	if a.then != nil {
 		a.then(seq, err)
 		return
@@ -120,10 +128,27 @@ func (a *arrival) Appended(seq uint64, err error) {
 	complete(a.c, a.token, err)
 }
 
+// takeBack gives the message to the shard's next owner.
+func (a *arrival) takeBack() {
+	f := &gateway.Frame{Kind: gateway.FrameSend, Message: a.record.Message, Transaction: a.record.Transaction}
+	a.shard.broker.seats[a.shard.index].takeBack(f, func(err error) {
+		if a.then != nil {
+			a.then(0, err)
+			return
+		}
+		complete(a.c, a.token, err)
+	})
+}
+
 // deadLetter stores a copy in the dead-letter queue, with ActiveMQ's headers.
 func (b *Broker) deadLetter(m *gateway.Message, cause dispatch.Cause, then func(uint64, error)) {
 	dead := deadCopy(m, b.cfg.DeadLetterQueue, cause)
-	s := b.shardOf(b.cfg.DeadLetterQueue)
+	seat := b.seatOf(b.cfg.DeadLetterQueue)
+	s := seat.here.Load()
+	if s == nil {
+		seat.call(&gateway.Frame{Kind: gateway.FrameSend, Message: dead}, func(err error) { then(0, err) })
+		return
+	}
 	if !b.cfg.Store.Space().Sends {
 		then(0, gateway.Errorf(gateway.NoSpace, "the store has no space left"))
 		return

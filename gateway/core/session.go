@@ -86,7 +86,7 @@ func (s *session) route(m *gateway.Message, c gateway.Completion, token uint64) 
 		b.topics.publish(m, s, waiter{c, token})
 	default:
 		b.counts.queueIn.Add(1)
-		b.shardOf(m.Destination.Name).send(m, c, token)
+		b.seatOf(m.Destination.Name).send(m, c, token)
 	}
 }
 
@@ -106,8 +106,10 @@ func (s *session) Subscribe(o gateway.SubscribeOptions) (gateway.Subscription, e
 		sub = newTopicSubscription(s, o)
 	} else if o.Destination.IsPattern() {
 		return nil, gateway.Errorf(gateway.Invalid, "wildcards on queues are not supported by this version: %s", o.Destination)
+	} else if seat := s.broker.seatOf(o.Destination.Name); s.broker.cfg.Cluster != nil {
+		sub = newClusterSubscription(s, seat, o)
 	} else {
-		sub = newQueueSubscription(s, o)
+		sub = newQueueSubscription(s, seat.here.Load(), o)
 	}
 	s.mu.Lock()
 	if s.closed {

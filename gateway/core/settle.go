@@ -76,7 +76,7 @@ func (b *Broker) settle(ctx context.Context) {
 			return
 		case <-rest.C:
 		}
-		for _, s := range b.shards {
+		for _, s := range b.owned() {
 			s.endRest()
 		}
 	}
@@ -115,6 +115,10 @@ func (r *settlement) append() {
 func (r *settlement) Appended(seq uint64, err error) {
 	s := r.shard
 	s.mu.Lock()
+	if hasMoved(err) {
+		r.takeBack()
+		return
+	}
 	if err != nil && s.journal.State().Err == nil {
 		s.refused, s.refusedFor = r, err
 		s.mu.Unlock()
@@ -131,6 +135,19 @@ func (r *settlement) Appended(seq uint64, err error) {
 	for _, w := range r.waiters {
 		complete(w.c, w.token, err)
 	}
+}
+
+// takeBack has the shard's next owner settle it. Marks and what was handed out it finds itself, as far as it was
+// written down. The shard's lock is held, and released.
+func (r *settlement) takeBack() {
+	s := r.shard
+	s.writing = false
+	s.release()
+	s.broker.seats[s.index].takeBack(&gateway.Frame{Kind: gateway.FrameSettle, Tags: r.settled}, func(err error) {
+		for _, w := range r.waiters {
+			complete(w.c, w.token, err)
+		}
+	})
 }
 
 // repeat appends a refused settlement again and returns why it was refused, nil if there is none.

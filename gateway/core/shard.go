@@ -2,6 +2,7 @@ package core
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/dispatch"
@@ -50,6 +51,15 @@ type shard struct {
 	// loose: the last settlements were written for nobody, so they may not be on disk.
 	// flush: somebody waits for them all the same.
 	loose, flush bool
+
+	// arriving counts messages on their way through the journal.
+	arriving atomic.Int64
+	// epoch is that of the tenure, in a cluster.
+	epoch uint64
+	// ended: another node may own it.
+	ended bool
+	// known are the messages and transactions that other nodes may offer again.
+	known known
 
 	// down: what was only in memory is written down, and nothing more is kept there.
 	down bool
@@ -121,16 +131,27 @@ type pendingDeath struct {
 	unread bool
 }
 
-func newShard(b *Broker, i int) *shard {
+func newShard(b *Broker, i int, j gateway.Journal) *shard {
 	return &shard{
-		broker: b, index: i, journal: b.cfg.Store.Journal(i),
+		broker: b, index: i, journal: j,
 		queues: make(map[string]*queue), kept: make(map[uint64]struct{}), orders: make(map[uint64]uint64),
 		refusals: make(map[uint64]*refusal),
 	}
 }
 
-func (b *Broker) shardOf(name string) *shard {
-	return b.shards[gateway.ShardOf(name, len(b.shards))]
+func (b *Broker) seatOf(name string) *seat {
+	return b.seats[gateway.ShardOf(name, len(b.seats))]
+}
+
+// owned are the shards that this node owns.
+func (b *Broker) owned() []*shard {
+	all := make([]*shard, 0, len(b.seats))
+	for _, t := range b.seats {
+		if s := t.here.Load(); s != nil {
+			all = append(all, s)
+		}
+	}
+	return all
 }
 
 // queue returns the queue of that name, making it if need be. The lock is held.
@@ -197,6 +218,9 @@ func (s *shard) effects(q *queue) {
 
 // account keeps the books of bytes in memory.
 func (s *shard) account(q *queue) {
+	if s.ended {
+		return
+	}
 	journaled, memory := q.Weight()
 	if memory != q.memory {
 		s.broker.memory.Add(memory - q.memory)

@@ -184,6 +184,21 @@ func (q *Queue) AckClosed(tags []uint64, now int64, fx *Effects) {
 	q.pump(now, fx)
 }
 
+// AckSeqs settles those of the sequences, which are ascending, that are waiting: an owner of the queue before
+// this one handed them out. It costs a look at each entry.
+func (q *Queue) AckSeqs(seqs []uint64, now int64, fx *Effects) {
+	q.scratch = q.scratch[:0]
+	for _, l := range [...]*line{&q.waiting, &q.lapsed} {
+		l.all(func(e *Entry) bool {
+			if _, found := slices.BinarySearch(seqs, e.Seq); found {
+				q.scratch = append(q.scratch, e.Tag)
+			}
+			return true
+		})
+	}
+	q.AckClosed(q.scratch, now, fx)
+}
+
 // Buried tells that a Dead entry was dead-lettered or dropped: it is gone. A tag
 // that is not dying is ignored.
 func (q *Queue) Buried(tag uint64, fx *Effects) {

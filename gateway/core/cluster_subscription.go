@@ -1,0 +1,349 @@
+package core
+
+import (
+	"sync"
+
+	"github.com/sluice-mq/sluice/gateway"
+)
+
+// clusterSubscription implements gateway.Subscription on a queue of a cluster: it is attached to the shard's owner,
+// here or at another node, and attaches again when that changes. Tags are its own: those of owners mean nothing to the next one.
+type clusterSubscription struct {
+	session *session
+	seat    *seat
+	queue   string
+	options gateway.SubscribeOptions
+	ring    ring // of deliveries from another node
+
+	// taken are the tags that Next returned and Written was not told of, in order; only with AutoAck. The
+	// door's writer's own.
+	taken []uint64
+
+	mu         sync.Mutex
+	closed     bool
+	local      *queueSubscription // attached here
+	node       string             // attached there
+	epoch      uint64
+	wire       uint64
+	attachment uint64 // counts them
+	last       uint64 // tag
+	held       map[uint64]held
+	extension  int
+	unreported int
+}
+
+// held is a delivery that the client has.
+type held struct{ tag, seq, attachment uint64 }
+
+func newClusterSubscription(s *session, t *seat, o gateway.SubscribeOptions) *clusterSubscription {
+	sub := &clusterSubscription{session: s, seat: t, queue: o.Destination.Name, options: o, held: make(map[uint64]held)}
+	sub.ring.init(o.Wake)
+	return sub
+}
+
+func (sub *clusterSubscription) open() {
+	sub.session.broker.counts.subscriptions.Add(1)
+	sub.seat.follow(sub)
+}
+
+func (sub *clusterSubscription) cluster() gateway.Cluster { return sub.session.broker.cfg.Cluster }
+
+// attach takes the subscription to where the owner is now. What it was sent and its client has not seen comes again.
+func (sub *clusterSubscription) attach() {
+	sub.mu.Lock()
+	defer sub.mu.Unlock()
+	if sub.closed {
+		return
+	}
+	p, wire := sub.seat.place(sub)
+	if p.shard != nil && sub.local != nil && sub.local.shard == p.shard {
+		return
+	}
+	sub.detach()
+	sub.attachment++
+	credit := sub.extension - len(sub.held)
+	switch {
+	case p.shard != nil:
+		o := sub.options
+		o.AutoAck, o.Ended = false, nil
+		sub.local = newQueueSubscription(sub.session.broker.guests.session(), p.shard, o)
+		sub.local.open()
+		sub.local.Extend(credit)
+	case p.node != "":
+		sub.node, sub.epoch, sub.wire = p.node, p.epoch, wire
+		sub.send(&gateway.Frame{Kind: gateway.FrameSubscribe, Queue: sub.queue, Count: int64(sub.options.Prefetch)})
+		sub.send(&gateway.Frame{Kind: gateway.FrameExtend, Count: int64(credit)})
+	}
+	sub.options.Wake()
+}
+
+// detach leaves the owner. The lock is held.
+func (sub *clusterSubscription) detach() {
+	if sub.local != nil {
+		sub.local.Close()
+		sub.local = nil
+	}
+	if sub.node != "" {
+		var untaken []uint64
+		sub.ring.mu.Lock()
+		for sub.ring.n > 0 {
+			untaken = append(untaken, sub.ring.pop().Tag)
+		}
+		sub.ring.mu.Unlock()
+		sub.send(&gateway.Frame{Kind: gateway.FrameUnsubscribe, Tags: untaken})
+		sub.seat.unplug(sub.wire)
+		sub.node, sub.wire, sub.unreported = "", 0, 0
+	}
+}
+
+// send tells the owner there. The lock is held.
+func (sub *clusterSubscription) send(f *gateway.Frame) {
+	f.Shard, f.Epoch, f.Subscription = sub.seat.index, sub.epoch, sub.wire
+	sub.cluster().Send(sub.node, f)
+}
+
+// arrived takes a delivery from the owner there.
+func (sub *clusterSubscription) arrived(f *gateway.Frame) {
+	sub.ring.mu.Lock()
+	wake := sub.ring.push(gateway.Delivery{Message: f.Message, Tag: f.Tag, Redeliveries: f.Redeliveries, Seq: f.Seq})
+	sub.ring.mu.Unlock()
+	if wake {
+		sub.ring.wake()
+	}
+}
+
+// Next implements gateway.Subscription. A node that has lost touch with the others hands out nothing.
+func (sub *clusterSubscription) Next(dst []gateway.Delivery, maxBytes int) (n int) {
+	sub.mu.Lock()
+	defer sub.mu.Unlock()
+	switch {
+	case sub.local != nil:
+		if !sub.cluster().Current() {
+			return 0 // the sweep wakes it
+		}
+		n = sub.local.Next(dst, maxBytes)
+	case sub.node != "":
+		var bytes int
+		sub.ring.mu.Lock()
+		n, bytes = sub.ring.take(dst, maxBytes)
+		sub.ring.mu.Unlock()
+		if sub.unreported += bytes; sub.unreported >= reportBytes || n == 0 && sub.unreported > 0 {
+			sub.send(&gateway.Frame{Kind: gateway.FrameTaken, Count: int64(sub.unreported)})
+			sub.unreported = 0
+		}
+		sub.session.broker.counts.queueOut.Add(uint64(n))
+	}
+	for i := range n {
+		sub.last++
+		sub.held[sub.last] = held{dst[i].Tag, dst[i].Seq, sub.attachment}
+		dst[i].Tag = sub.last
+		if sub.options.AutoAck {
+			sub.taken = append(sub.taken, sub.last)
+		}
+	}
+	return n
+}
+
+// Written implements gateway.Subscription.
+func (sub *clusterSubscription) Written(n int) {
+	if !sub.options.AutoAck {
+		return
+	}
+	n = min(n, len(sub.taken))
+	sub.Ack(sub.taken[:n], nil, 0)
+	sub.taken = sub.taken[:copy(sub.taken, sub.taken[n:])]
+}
+
+// give takes deliveries from what the client has: the tags of those that the present owner handed out, and of all the
+// sequences. strict: all of them have to be there, or none is taken. The lock is held.
+func (sub *clusterSubscription) give(tags []uint64, strict bool) (present, presentSeqs, past []uint64, err error) {
+	if strict {
+		seen := make(map[uint64]struct{}, len(tags))
+		for _, tag := range tags {
+			_, twice := seen[tag]
+			if _, has := sub.held[tag]; !has || twice {
+				return nil, nil, nil, gateway.Errorf(gateway.NotFound, "no such delivery")
+			}
+			if len(tags) > 1 {
+				seen[tag] = struct{}{}
+			}
+		}
+	}
+	for _, tag := range tags {
+		h, has := sub.held[tag]
+		if !has {
+			continue
+		}
+		delete(sub.held, tag)
+		if h.attachment == sub.attachment && (sub.local != nil || sub.node != "") {
+			present = append(present, h.tag)
+			if h.seq != 0 {
+				presentSeqs = append(presentSeqs, h.seq)
+			}
+			continue
+		}
+		if h.seq != 0 {
+			past = append(past, h.seq)
+		}
+		sub.extendLocked(1) // it took of the credit when the subscription was attached
+		sub.extension--
+	}
+	return present, presentSeqs, past, nil
+}
+
+// Ack implements gateway.Subscription.
+func (sub *clusterSubscription) Ack(tags []uint64, c gateway.Completion, token uint64) {
+	sub.mu.Lock()
+	present, seqs, past, err := sub.give(tags, true)
+	if err != nil {
+		sub.mu.Unlock()
+		complete(c, token, err)
+		return
+	}
+	sub.settle(present, seqs, past, c, token, false)
+}
+
+// settle acknowledges. The lock is held, and released.
+func (sub *clusterSubscription) settle(present, seqs, past []uint64, c gateway.Completion, token uint64, regardless bool) {
+	all := &parts{left: 1, c: c, token: token}
+	local := sub.local
+	switch {
+	case local != nil && (len(present) > 0 || len(past) == 0 && c != nil):
+		all.add(c != nil)
+	case sub.node != "" && len(present) > 0 && c == nil:
+		sub.send(&gateway.Frame{Kind: gateway.FrameAck, Tags: present})
+	case sub.node != "" && len(present) > 0:
+		all.add(true)
+		f := &gateway.Frame{Kind: gateway.FrameAck, Tags: present, Epoch: sub.epoch, Subscription: sub.wire}
+		sub.seat.ask(f, &gateway.Frame{Kind: gateway.FrameSettle, Tags: seqs}, all.done)
+	case local == nil && len(past) == 0 && c != nil: // what was settled before
+		all.add(true)
+		sub.seat.call(&gateway.Frame{Kind: gateway.FrameSettle}, all.done)
+	}
+	sub.mu.Unlock()
+	if local != nil && (len(present) > 0 || len(past) == 0 && c != nil) {
+		switch {
+		case c == nil:
+			local.Ack(present, nil, 0)
+		case regardless:
+			local.settleNow(present, false, all, 0)
+		default:
+			local.Ack(present, all, 0)
+		}
+	}
+	if len(past) > 0 {
+		all.add(true)
+		sub.seat.call(&gateway.Frame{Kind: gateway.FrameSettle, Tags: past}, all.done)
+	}
+	all.done(nil)
+}
+
+// Nack implements gateway.Subscription.
+func (sub *clusterSubscription) Nack(tags []uint64, c gateway.Completion, token uint64) {
+	sub.mu.Lock()
+	present, _, past, err := sub.give(tags, true)
+	if err != nil {
+		sub.mu.Unlock()
+		complete(c, token, err)
+		return
+	}
+	sub.refuse(present, past, c, token)
+}
+
+// refuse refuses. The lock is held, and released. What an owner before this one handed out is where it was
+// before: it is delivered again, and may be refused then.
+func (sub *clusterSubscription) refuse(present, past []uint64, c gateway.Completion, token uint64) {
+	all := &parts{left: 1, c: c, token: token}
+	local := sub.local
+	if len(present) > 0 && sub.node != "" {
+		all.add(true)
+		sub.seat.ask(&gateway.Frame{Kind: gateway.FrameNack, Tags: present, Epoch: sub.epoch, Subscription: sub.wire}, nil, all.done)
+	}
+	sub.mu.Unlock()
+	if len(present) > 0 && local != nil {
+		all.add(true)
+		local.Nack(present, all, 0)
+	}
+	if len(past) > 0 {
+		all.add(true)
+		all.done(errOwnerGone)
+	}
+	all.done(nil)
+}
+
+// settleNow carries out a committed transaction's acknowledgements.
+func (sub *clusterSubscription) settleNow(tags []uint64, nack bool, c gateway.Completion, token uint64) {
+	sub.mu.Lock()
+	present, seqs, past, _ := sub.give(tags, false)
+	if nack {
+		sub.refuse(present, past, regardless{c}, token)
+		return
+	}
+	sub.settle(present, seqs, past, regardless{c}, token, true)
+}
+
+// Extend implements gateway.Subscription.
+func (sub *clusterSubscription) Extend(n int) {
+	sub.mu.Lock()
+	sub.extendLocked(n)
+	sub.mu.Unlock()
+}
+
+func (sub *clusterSubscription) extendLocked(n int) {
+	sub.extension += n
+	switch {
+	case sub.local != nil:
+		sub.local.Extend(n)
+	case sub.node != "":
+		sub.send(&gateway.Frame{Kind: gateway.FrameExtend, Count: int64(n)})
+	}
+}
+
+// Close implements gateway.Subscription.
+func (sub *clusterSubscription) Close() {
+	sub.mu.Lock()
+	if sub.closed {
+		sub.mu.Unlock()
+		return
+	}
+	sub.closed = true
+	sub.detach()
+	sub.mu.Unlock()
+	sub.seat.forget(sub)
+	sub.session.ended(sub)
+	sub.session.broker.counts.subscriptions.Add(-1)
+}
+
+// parts completes when all parts have, with the first error.
+type parts struct {
+	mu    sync.Mutex
+	left  int
+	err   error
+	c     gateway.Completion
+	token uint64
+}
+
+func (p *parts) add(one bool) {
+	if one {
+		p.mu.Lock()
+		p.left++
+		p.mu.Unlock()
+	}
+}
+
+func (p *parts) done(err error) { p.Complete(0, err) }
+
+// Complete implements gateway.Completion.
+func (p *parts) Complete(_ uint64, err error) {
+	p.mu.Lock()
+	if err != nil && p.err == nil {
+		p.err = err
+	}
+	p.left--
+	last := p.left == 0
+	err = p.err
+	p.mu.Unlock()
+	if last {
+		complete(p.c, p.token, err)
+	}
+}

@@ -1,0 +1,264 @@
+package core
+
+import (
+	"sync"
+
+	"github.com/sluice-mq/sluice/gateway"
+)
+
+// guests are the other nodes as they use shards of this one: like doors, with a session each.
+type guests struct {
+	broker *Broker
+	mu     sync.Mutex
+	all    map[string]*guest
+}
+
+// guest is a node to which there is a link. Frames of it come one after another.
+type guest struct {
+	broker  *Broker
+	node    string
+	session *session
+
+	mu    sync.Mutex
+	subs  map[uint64]*guestSubscription
+	ready []*guestSubscription // may have deliveries
+	some  chan struct{}
+	gone  chan struct{}
+}
+
+// guestSubscription is one of a client of that node.
+type guestSubscription struct {
+	*queueSubscription
+	wire   uint64
+	listed bool
+	ahead  int // bytes that were sent and not passed on to the client yet
+}
+
+// guestBytes is how far a guest's subscription is sent ahead.
+const guestBytes = ringBytes
+
+func newGuests(b *Broker) *guests { return &guests{broker: b, all: make(map[string]*guest)} }
+
+// session is one that no client has.
+func (gs *guests) session() *session {
+	return &session{broker: gs.broker, subscriptions: make(map[closer]struct{})}
+}
+
+func (gs *guests) of(node string) *guest {
+	gs.mu.Lock()
+	defer gs.mu.Unlock()
+	return gs.all[node]
+}
+
+// linked reports whether there is a link to a node.
+func (gs *guests) linked(node string) bool { return gs.of(node) != nil }
+
+func (gs *guests) welcome(node string) {
+	g := &guest{broker: gs.broker, node: node, session: gs.session(), subs: make(map[uint64]*guestSubscription), some: make(chan struct{}, 1), gone: make(chan struct{})}
+	gs.mu.Lock()
+	gs.all[node] = g
+	gs.mu.Unlock()
+	gs.broker.background.Go(g.pump)
+}
+
+// goodbye ends all subscriptions of a node: what they have comes back to the queues.
+func (gs *guests) goodbye(node string) {
+	gs.mu.Lock()
+	g := gs.all[node]
+	delete(gs.all, node)
+	gs.mu.Unlock()
+	if g == nil {
+		return
+	}
+	close(g.gone)
+	g.mu.Lock()
+	subs := g.subs
+	g.subs = make(map[uint64]*guestSubscription)
+	g.mu.Unlock()
+	for _, sub := range subs {
+		sub.Close()
+	}
+}
+
+// receive does what a frame asks for, if this node owns the shard in the frame's epoch.
+func (gs *guests) receive(node string, f *gateway.Frame) {
+	g := gs.of(node)
+	if g == nil {
+		return
+	}
+	s := gs.broker.seats[f.Shard].here.Load()
+	if s == nil || s.epoch != f.Epoch {
+		gs.broker.cfg.Cluster.Send(node, &gateway.Frame{Kind: gateway.FrameStale, Shard: f.Shard, Epoch: f.Epoch})
+		return
+	}
+	switch f.Kind {
+	case gateway.FrameSend, gateway.FrameSettle, gateway.FrameCommit:
+		s.serve(f, g.done(f))
+	case gateway.FrameSubscribe:
+		g.subscribe(s, f)
+	default:
+		g.use(f)
+	}
+}
+
+// done answers a call.
+func (g *guest) done(f *gateway.Frame) func(error) {
+	shard, epoch, number := f.Shard, f.Epoch, f.Number
+	return func(err error) {
+		if number == 0 {
+			return
+		}
+		if hasMoved(err) {
+			g.broker.cfg.Cluster.Send(g.node, &gateway.Frame{Kind: gateway.FrameStale, Shard: shard, Epoch: epoch})
+			return
+		}
+		answer := &gateway.Frame{Kind: gateway.FrameDone, Shard: shard, Epoch: epoch, Number: number}
+		if err != nil {
+			answer.Err = publicError(err)
+		}
+		g.broker.cfg.Cluster.Send(g.node, answer)
+	}
+}
+
+// publicError is an error as another node may see it; its cause is in this one's log.
+func publicError(err error) *gateway.Error {
+	return &gateway.Error{Kind: gateway.KindOf(err), Text: gateway.TextOf(err)}
+}
+
+func (g *guest) subscribe(s *shard, f *gateway.Frame) {
+	gsub := &guestSubscription{wire: f.Subscription}
+	gsub.queueSubscription = newQueueSubscription(g.session, s, gateway.SubscribeOptions{
+		Destination: gateway.Destination{Kind: gateway.KindQueue, Name: f.Queue}, Prefetch: int(f.Count), Wake: func() { g.list(gsub) },
+	})
+	g.mu.Lock()
+	g.subs[f.Subscription] = gsub
+	g.mu.Unlock()
+	gsub.open()
+	g.list(gsub)
+}
+
+// use is what concerns a subscription that is open.
+func (g *guest) use(f *gateway.Frame) {
+	g.mu.Lock()
+	sub := g.subs[f.Subscription]
+	if sub != nil && f.Kind == gateway.FrameTaken {
+		sub.ahead = max(sub.ahead-int(f.Count), 0)
+	}
+	if f.Kind == gateway.FrameUnsubscribe {
+		delete(g.subs, f.Subscription)
+	}
+	g.mu.Unlock()
+	done := g.done(f)
+	if sub == nil {
+		done(gateway.Errorf(gateway.NotFound, "no such subscription"))
+		return
+	}
+	switch f.Kind {
+	case gateway.FrameTaken:
+		g.list(sub)
+	case gateway.FrameAck:
+		if f.Number == 0 {
+			sub.Ack(f.Tags, nil, 0)
+			return
+		}
+		sub.settleNow(f.Tags, false, doneFunc(done), 0)
+	case gateway.FrameNack:
+		sub.Nack(f.Tags, doneFunc(done), 0)
+	case gateway.FrameExtend:
+		sub.Extend(int(f.Count))
+	case gateway.FrameUnsubscribe:
+		sub.closeWith(f.Tags)
+		done(nil)
+	}
+}
+
+// list has the pump look at a subscription.
+func (g *guest) list(sub *guestSubscription) {
+	g.mu.Lock()
+	if !sub.listed {
+		sub.listed = true
+		g.ready = append(g.ready, sub)
+	}
+	g.mu.Unlock()
+	select {
+	case g.some <- struct{}{}:
+	default:
+	}
+}
+
+// pump sends deliveries as long as the node is there and this one is in touch with the cluster.
+func (g *guest) pump() {
+	buf := make([]gateway.Delivery, 64)
+	for {
+		select {
+		case <-g.broker.life.Done():
+			return
+		case <-g.gone:
+			return
+		case <-g.some:
+		}
+		g.mu.Lock()
+		ready := g.ready
+		g.ready = nil
+		for _, sub := range ready {
+			sub.listed = false
+		}
+		g.mu.Unlock()
+		for _, sub := range ready {
+			g.deliver(sub, buf)
+		}
+	}
+}
+
+func (g *guest) deliver(sub *guestSubscription, buf []gateway.Delivery) {
+	for {
+		g.mu.Lock()
+		room := guestBytes - sub.ahead
+		g.mu.Unlock()
+		if room <= 0 || !g.broker.cfg.Cluster.Current() {
+			return // a frame, or the sweep, lists it again
+		}
+		n := sub.Next(buf, room)
+		if n == 0 {
+			return
+		}
+		for _, d := range buf[:n] {
+			g.mu.Lock()
+			sub.ahead += d.Message.Size()
+			g.mu.Unlock()
+			g.broker.cfg.Cluster.Send(g.node, &gateway.Frame{
+				Kind: gateway.FrameDeliver, Shard: sub.shard.index, Epoch: sub.shard.epoch, Subscription: sub.wire,
+				Tag: d.Tag, Seq: d.Seq, Redeliveries: d.Redeliveries, Message: d.Message,
+			})
+		}
+		clear(buf[:n])
+	}
+}
+
+// again has all subscriptions looked at: something that held them up may be over.
+func (gs *guests) again() {
+	gs.mu.Lock()
+	all := make([]*guest, 0, len(gs.all))
+	for _, g := range gs.all {
+		all = append(all, g)
+	}
+	gs.mu.Unlock()
+	for _, g := range all {
+		g.mu.Lock()
+		subs := make([]*guestSubscription, 0, len(g.subs))
+		for _, sub := range g.subs {
+			subs = append(subs, sub)
+		}
+		g.mu.Unlock()
+		for _, sub := range subs {
+			g.list(sub)
+		}
+	}
+}
+
+// commit carries out another node's transaction.
+func (gs *guests) commit(f *gateway.Frame, done func(error)) {
+	t := &commitment{session: gs.session(), id: f.Transaction, stored: f.Messages, c: doneFunc(done)}
+	t.session.committing++
+	t.begin()
+}

@@ -1,0 +1,100 @@
+package core
+
+import (
+	"strings"
+
+	"github.com/sluice-mq/sluice/gateway"
+)
+
+// knownMost is how many messages of one process a shard recognises: more than it can have offered
+// without an answer.
+const knownMost = 2 * 8192
+
+// known recognises what another node offers a second time, because it does not know what became of the
+// first: by its id, and a transaction's parts by their names. The zero value is ready to use; it is guarded by the shard's lock.
+type known struct {
+	all     map[string]*knownCall
+	origins map[string]*knownOrigin
+}
+
+// knownOrigin are the newest names of one process, as a ring.
+type knownOrigin struct {
+	names []string
+	next  int
+}
+
+// knownCall is what became of it.
+type knownCall struct {
+	over    bool
+	waiting []func(error) // while it is under way
+}
+
+// origin is the part of an id that names the process which gave it.
+func origin(name string) string {
+	const lead = len("ID:")
+	if len(name) > lead {
+		if i := strings.IndexByte(name[lead:], ':'); i >= 0 {
+			return name[:lead+i]
+		}
+	}
+	return ""
+}
+
+// nameOf is what a message is recognised by.
+func nameOf(m *gateway.Message, transaction string) string {
+	if transaction != "" {
+		return transaction
+	}
+	return m.ID + "\x00" + m.Destination.Name
+}
+
+// remember adds a name and forgets the oldest of its process.
+func (k *known) remember(name string, c *knownCall) {
+	if k.all == nil {
+		k.all, k.origins = make(map[string]*knownCall), make(map[string]*knownOrigin)
+	}
+	from := origin(name)
+	o := k.origins[from]
+	if o == nil {
+		o = &knownOrigin{}
+		k.origins[strings.Clone(from)] = o
+	}
+	if len(o.names) < knownMost {
+		o.names = append(o.names, name)
+	} else {
+		delete(k.all, o.names[o.next])
+		o.names[o.next] = name
+		o.next = (o.next + 1) % knownMost
+	}
+	k.all[name] = c
+}
+
+// replayed is what the journal had.
+var replayedCall = &knownCall{over: true}
+
+// begin reports whether a call is new. If it is not, done is told with the first.
+func (k *known) begin(name string, done func(error)) (isNew, over bool) {
+	c := k.all[name]
+	switch {
+	case c == nil:
+		k.remember(name, &knownCall{})
+		return true, false
+	case c.over:
+		return false, true
+	}
+	c.waiting = append(c.waiting, done)
+	return false, false
+}
+
+// end notes what became of a call and returns who waits for it, too. What failed may be tried again.
+func (k *known) end(name string, err error) (waiting []func(error)) {
+	c := k.all[name]
+	if c == nil || c.over {
+		return nil
+	}
+	waiting, c.waiting = c.waiting, nil
+	if c.over = err == nil; !c.over {
+		delete(k.all, name)
+	}
+	return waiting
+}

@@ -1,0 +1,97 @@
+package core
+
+import (
+	"context"
+	"time"
+
+	"github.com/sluice-mq/sluice/gateway"
+)
+
+// Begin implements gateway.Tenant.
+func (b *Broker) Begin(i int, epoch uint64, j gateway.Journal, ready func()) {
+	t := b.seats[i]
+	tenure, cancel := context.WithCancel(b.life)
+	t.mu.Lock()
+	t.reading = cancel
+	t.mu.Unlock()
+	b.background.Go(func() {
+		start := time.Now()
+		s := newShard(b, i, j)
+		s.epoch = epoch
+		found := newReplay()
+		found.known = &s.known
+		if err := j.Replay(tenure, found.record); err != nil {
+			if tenure.Err() == nil {
+				b.cfg.Logger.Error("reading the queues of a shard failed", "shard", i, "error", err)
+			}
+			return
+		}
+		found.restore(s)
+		b.cfg.Logger.Info("queues of a shard read", "shard", i, "records", found.last-found.first+1, "took", time.Since(start).Round(time.Millisecond))
+		t.open(s, tenure)
+		ready()
+		b.repeatAway(s, found)
+	})
+}
+
+// End implements gateway.Tenant.
+func (b *Broker) End(i int) {
+	t := b.seats[i]
+	t.mu.Lock()
+	if t.reading != nil {
+		t.reading()
+	}
+	t.mu.Unlock()
+	t.end()
+}
+
+// Up implements gateway.Peer.
+func (b *Broker) Up(node string) {
+	b.guests.welcome(node)
+	for _, t := range b.seats {
+		t.linkTo(node, true)
+	}
+}
+
+// Down implements gateway.Peer.
+func (b *Broker) Down(node string) {
+	for _, t := range b.seats {
+		t.linkTo(node, false)
+	}
+	b.guests.goodbye(node)
+}
+
+// Owner implements gateway.Peer.
+func (b *Broker) Owner(i int, node string, epoch uint64) {
+	if i < len(b.seats) {
+		b.seats[i].owned(node, epoch, b.guests.linked(node))
+	}
+}
+
+// Receive implements gateway.Peer.
+func (b *Broker) Receive(node string, f *gateway.Frame) {
+	if f.Shard >= len(b.seats) {
+		return // of a cluster with more shards, which this is not
+	}
+	switch f.Kind {
+	case gateway.FrameDone:
+		b.seats[f.Shard].answered(f.Number, f.Err)
+	case gateway.FrameDeliver:
+		b.seats[f.Shard].delivered(node, f)
+	case gateway.FrameStale:
+		b.seats[f.Shard].stale(node, f.Epoch)
+	default:
+		b.guests.receive(node, f)
+	}
+}
+
+// repeatAway carries out the transactions that owners before this one have not finished. Parts that are
+// in their journals are recognised by their names.
+func (b *Broker) repeatAway(s *shard, found *replay) {
+	for id, p := range found.prepared {
+		b.cfg.Logger.Info("an interrupted transaction is carried out", "transaction", id)
+		t := &commitment{session: b.guests.session(), id: id, coordinator: s, prepared: p.seq, c: nil}
+		t.session.committing++
+		t.carryOut(p.messages)
+	}
+}

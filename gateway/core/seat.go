@@ -1,0 +1,365 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sluice-mq/sluice/gateway"
+)
+
+// seat is what sessions know of a shard. On a single node the shard is here, for ever. In a
+// cluster it is here while this node owns it; else the seat passes what sessions want on to the owner, and keeps it
+// until that has answered.
+type seat struct {
+	broker *Broker
+	index  int
+	here   atomic.Pointer[shard]
+
+	mu     sync.Mutex
+	owner  string // the node that owns it in epoch, as far as is known; this one's own name included
+	epoch  uint64
+	linked bool // there is a link to it
+	// calls have no answer yet, in the order of their numbers; the first offered of them were
+	// told to the owner. number is the last one's.
+	calls   []*call
+	offered int
+	number  uint64
+	// leaving is the shard whose tenure is over, while not all of it is answered. What it gives back
+	// comes before the calls.
+	leaving    *shard
+	returned   []*call
+	next       *shard // opens when leaving is done
+	nextTenure context.Context
+	// reading ends the reading of a journal that this node began to own.
+	reading context.CancelFunc
+	wires   map[uint64]*clusterSubscription // by the names that their attachments have on links
+	subs    map[*clusterSubscription]struct{}
+}
+
+// call is something that the owner has to do and to answer.
+type call struct {
+	number uint64
+	frame  *gateway.Frame
+	done   func(error)
+	over   bool
+}
+
+// mostCalls is how many calls a seat keeps. What comes beyond them is refused.
+const mostCalls = 1 << 16
+
+func newSeat(b *Broker, i int) *seat {
+	return &seat{broker: b, index: i, subs: make(map[*clusterSubscription]struct{}), wires: make(map[uint64]*clusterSubscription)}
+}
+
+// hasMoved reports whether a journal answered that it is another node's.
+func hasMoved(err error) bool {
+	var e *gateway.Error
+	return errors.As(err, &e) && e.Kind == gateway.Moved
+}
+
+// send takes a message to its queue, here or there.
+func (t *seat) send(m *gateway.Message, c gateway.Completion, token uint64) {
+	if s := t.here.Load(); s != nil {
+		s.send(m, c, token)
+		return
+	}
+	t.call(&gateway.Frame{Kind: gateway.FrameSend, Message: m}, func(err error) { complete(c, token, err) })
+}
+
+// call has the owner do something, as soon as there is one. done is told once what became of it.
+func (t *seat) call(f *gateway.Frame, done func(error)) {
+	t.mu.Lock()
+	if s := t.here.Load(); s != nil {
+		t.mu.Unlock()
+		s.serve(f, done)
+		return
+	}
+	if len(t.calls) >= mostCalls {
+		t.mu.Unlock()
+		done(gateway.Errorf(gateway.Unavailable, "no node of the cluster takes messages for this queue at present"))
+		return
+	}
+	t.number++
+	t.calls = append(t.calls, &call{number: t.number, frame: f, done: done})
+	t.offer()
+	t.mu.Unlock()
+}
+
+// offer tells the owner of the calls that it has not heard of. The lock is held.
+func (t *seat) offer() {
+	if !t.linked || t.leaving != nil {
+		return
+	}
+	for ; t.offered < len(t.calls); t.offered++ {
+		c := t.calls[t.offered]
+		if c.over {
+			continue
+		}
+		if c.frame == nil { // asked of an owner that is gone
+			c.over = true
+			go c.done(errOwnerGone)
+			continue
+		}
+		f := *c.frame // the link keeps it
+		f.Shard, f.Epoch, f.Number = t.index, t.epoch, c.number
+		t.broker.cfg.Cluster.Send(t.owner, &f)
+	}
+}
+
+// answered takes the owner's answer to a call.
+func (t *seat) answered(number uint64, err *gateway.Error) {
+	t.mu.Lock()
+	var c *call
+	if i := t.at(number); i >= 0 && !t.calls[i].over {
+		c = t.calls[i]
+		c.over = true
+	}
+	for len(t.calls) > 0 && t.calls[0].over {
+		t.calls[0] = nil
+		t.calls = t.calls[1:]
+		t.offered = max(t.offered-1, 0)
+	}
+	t.mu.Unlock()
+	if c == nil {
+		return
+	}
+	if err != nil {
+		c.done(err)
+		return
+	}
+	c.done(nil)
+}
+
+// at finds a call by its number, -1 if there is none. The lock is held.
+func (t *seat) at(number uint64) int {
+	if len(t.calls) == 0 || number < t.calls[0].number || number-t.calls[0].number >= uint64(len(t.calls)) {
+		return -1
+	}
+	return int(number - t.calls[0].number) // they are dense
+}
+
+// owned takes in which node owns the shard.
+func (t *seat) owned(node string, epoch uint64, linked bool) {
+	t.mu.Lock()
+	if epoch < t.epoch || epoch == t.epoch && linked == t.linked {
+		t.mu.Unlock()
+		return
+	}
+	t.owner, t.epoch, t.linked, t.offered = node, epoch, linked && node != t.broker.cfg.Node, 0
+	t.offer()
+	subs := t.following()
+	t.mu.Unlock()
+	for _, sub := range subs {
+		sub.attach()
+	}
+}
+
+// following lists the subscriptions. The lock is held.
+func (t *seat) following() []*clusterSubscription {
+	all := make([]*clusterSubscription, 0, len(t.subs))
+	for sub := range t.subs {
+		all = append(all, sub)
+	}
+	return all
+}
+
+// linkTo notes that the link to a node came or went.
+func (t *seat) linkTo(node string, up bool) {
+	t.mu.Lock()
+	if t.owner != node {
+		t.mu.Unlock()
+		return
+	}
+	t.linked, t.offered = up, 0
+	t.offer()
+	subs := t.following()
+	t.mu.Unlock()
+	for _, sub := range subs {
+		sub.attach()
+	}
+}
+
+// open gives the seat a shard whose journal was read, unless its tenure is over: it takes what waited for an owner.
+func (t *seat) open(s *shard, tenure context.Context) {
+	t.mu.Lock()
+	if tenure.Err() != nil {
+		t.mu.Unlock()
+		return
+	}
+	if t.leaving != nil {
+		t.next, t.nextTenure = s, tenure
+		t.mu.Unlock()
+		return
+	}
+	for len(t.calls) > 0 {
+		calls := t.calls
+		t.calls, t.offered = nil, 0
+		t.mu.Unlock()
+		for _, c := range calls { // what comes meanwhile is behind them
+			switch {
+			case c.over:
+			case c.frame == nil:
+				c.done(errOwnerGone)
+			default:
+				s.serve(c.frame, c.done)
+			}
+		}
+		t.mu.Lock()
+	}
+	t.here.Store(s)
+	subs := t.following()
+	t.mu.Unlock()
+	for _, sub := range subs {
+		sub.attach()
+	}
+}
+
+// whereabouts are where a seat's owner is: here, or at a node to which there is a link, or nowhere.
+type whereabouts struct {
+	shard *shard
+	node  string
+	epoch uint64
+}
+
+// place tells it, and gives the subscription a name there if it is another node.
+func (t *seat) place(sub *clusterSubscription) (p whereabouts, wire uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s := t.here.Load(); s != nil {
+		return whereabouts{shard: s, epoch: s.epoch}, 0
+	}
+	if !t.linked || t.leaving != nil {
+		return whereabouts{}, 0
+	}
+	wire = t.broker.wire.Add(1)
+	t.wires[wire] = sub
+	return whereabouts{node: t.owner, epoch: t.epoch}, wire
+}
+
+// unplug forgets a name.
+func (t *seat) unplug(wire uint64) {
+	t.mu.Lock()
+	delete(t.wires, wire)
+	t.mu.Unlock()
+}
+
+// follow has a subscription told when the owner changes, until forget.
+func (t *seat) follow(sub *clusterSubscription) {
+	t.mu.Lock()
+	t.subs[sub] = struct{}{}
+	t.mu.Unlock()
+	sub.attach()
+}
+
+func (t *seat) forget(sub *clusterSubscription) {
+	t.mu.Lock()
+	delete(t.subs, sub)
+	t.mu.Unlock()
+}
+
+// delivered takes a delivery of another node.
+func (t *seat) delivered(node string, f *gateway.Frame) {
+	t.mu.Lock()
+	sub := t.wires[f.Subscription]
+	if t.owner != node || t.epoch != f.Epoch {
+		sub = nil
+	}
+	t.mu.Unlock()
+	if sub != nil && f.Message != nil {
+		sub.arrived(f)
+	}
+}
+
+// stale notes that a node does not own the shard, whatever it said before.
+func (t *seat) stale(node string, epoch uint64) {
+	t.mu.Lock()
+	same := t.owner == node && t.epoch == epoch
+	t.mu.Unlock()
+	if same {
+		t.linkTo(node, false)
+	}
+}
+
+// ask sends a call to a subscription's owner in a way of its own; should that not answer, again is what is
+// offered to the next one, or, if it is nil, nothing: then done is told so.
+func (t *seat) ask(f, again *gateway.Frame, done func(error)) {
+	t.mu.Lock()
+	if !t.linked || t.leaving != nil || t.epoch != f.Epoch || t.offered != len(t.calls) {
+		t.mu.Unlock()
+		if again == nil {
+			done(errOwnerGone)
+			return
+		}
+		t.call(again, done)
+		return
+	}
+	t.number++
+	t.calls = append(t.calls, &call{number: t.number, frame: again, done: done})
+	t.offered++
+	f.Shard, f.Number = t.index, t.number
+	t.broker.cfg.Cluster.Send(t.owner, f)
+	t.mu.Unlock()
+}
+
+var errOwnerGone = gateway.Errorf(gateway.Unavailable, "the node that had the queue is gone; the message will be delivered again")
+
+// end takes the shard away. What it has not answered is told later, by the journal.
+func (t *seat) end() {
+	t.mu.Lock()
+	t.next = nil
+	s := t.here.Swap(nil)
+	if s == nil {
+		t.mu.Unlock()
+		return
+	}
+	t.owner, t.linked = "", false
+	t.leaving = s
+	memory := s.leave()
+	for _, f := range memory {
+		t.returned = append(t.returned, &call{frame: f, done: func(error) {}}) // its sender has its answer
+	}
+	subs := t.following()
+	t.mu.Unlock()
+	for _, sub := range subs {
+		sub.attach()
+	}
+	t.broker.background.Go(func() { t.left(s) })
+}
+
+// takeBack takes in what a shard could not do any more.
+func (t *seat) takeBack(f *gateway.Frame, done func(error)) {
+	t.mu.Lock()
+	if t.leaving == nil {
+		t.mu.Unlock()
+		t.call(f, done)
+		return
+	}
+	t.returned = append(t.returned, &call{frame: f, done: done})
+	t.mu.Unlock()
+}
+
+// left waits until all that a shard had under way is answered, and puts what came back before the calls.
+func (t *seat) left(s *shard) {
+	for s.arriving.Load() > 0 {
+		time.Sleep(time.Millisecond)
+	}
+	t.mu.Lock()
+	t.leaving = nil
+	calls := append(t.returned, t.calls...)
+	t.returned, t.offered = nil, 0
+	for _, c := range calls { // with new numbers, so that they are in order
+		t.number++
+		c.number = t.number
+	}
+	t.calls = calls
+	next, tenure := t.next, t.nextTenure
+	t.next, t.nextTenure = nil, nil
+	t.offer()
+	t.mu.Unlock()
+	if next != nil { // this node owns it again
+		t.open(next, tenure)
+	}
+}

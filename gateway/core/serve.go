@@ -1,0 +1,117 @@
+package core
+
+import (
+	"slices"
+	"time"
+
+	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/dispatch"
+)
+
+// partKept is for how long the record of a transaction's part is kept for another node that carries the
+// transaction out, in case that one's successor does it again.
+const partKept = 5 * time.Minute
+
+// doneFunc is a function as a gateway.Completion.
+type doneFunc func(error)
+
+// Complete implements gateway.Completion.
+func (f doneFunc) Complete(_ uint64, err error) { f(err) }
+
+// serve does what a call asks for, which may have been offered before, to this owner or another.
+func (s *shard) serve(f *gateway.Frame, done func(error)) {
+	switch {
+	case f.Kind == gateway.FrameSettle:
+		s.settleSeqs(f.Tags, done)
+	case f.Kind == gateway.FrameCommit && len(f.Messages) > 0:
+		s.once(f.Transaction, done, func(told func(error)) { s.broker.guests.commit(f, told) })
+	case f.Kind == gateway.FrameSend && f.Message != nil && !f.Message.Persistent && f.Transaction == "":
+		s.serveLight(f, done)
+	case f.Kind == gateway.FrameSend && f.Message != nil:
+		s.once(nameOf(f.Message, f.Transaction), done, func(told func(error)) { s.serveSend(f, told) })
+	default:
+		done(gateway.Errorf(gateway.Invalid, "another node asks for what this one does not know"))
+	}
+}
+
+// once does something unless it was done before, and tells everybody who asked for it how it ended.
+func (s *shard) once(name string, done func(error), do func(told func(error))) {
+	s.mu.Lock()
+	isNew, over := s.known.begin(name, done)
+	s.mu.Unlock()
+	if over {
+		done(nil)
+	}
+	if !isNew {
+		return
+	}
+	do(func(err error) {
+		s.mu.Lock()
+		waiting := s.known.end(name, err)
+		s.mu.Unlock()
+		done(err)
+		for _, w := range waiting {
+			w(err)
+		}
+	})
+}
+
+// serveLight takes a non-persistent message. That it may have been there before shows as a redelivery.
+func (s *shard) serveLight(f *gateway.Frame, done func(error)) {
+	if f.Redeliveries > 0 && s.keep(f.Message, f.Redeliveries) {
+		done(nil)
+		return
+	}
+	s.send(f.Message, doneFunc(done), 0)
+}
+
+func (s *shard) serveSend(f *gateway.Frame, told func(error)) {
+	if f.Transaction == "" {
+		s.send(f.Message, doneFunc(told), 0)
+		return
+	}
+	a := &arrival{shard: s, kept: true, record: gateway.Record{Type: gateway.RecordMessage, Message: f.Message, Transaction: f.Transaction}}
+	a.then = func(seq uint64, err error) {
+		if err == nil && seq != 0 {
+			time.AfterFunc(partKept, func() {
+				s.mu.Lock()
+				delete(s.kept, seq)
+				s.mu.Unlock()
+			})
+		}
+		told(err)
+	}
+	a.append()
+}
+
+// settleSeqs settles messages that an owner before this one handed out, where they wait.
+func (s *shard) settleSeqs(seqs []uint64, done func(error)) {
+	seqs = slices.Clone(seqs)
+	slices.Sort(seqs)
+	s.mu.Lock()
+	now := s.broker.nowMillis()
+	for _, q := range s.queues {
+		q.AckSeqs(seqs, now, &s.fx)
+		s.effects(q)
+	}
+	s.waiters = append(s.waiters, waiter{doneFunc(done), 0})
+	s.flush = s.flush || len(seqs) == 0
+	s.release()
+}
+
+// leave ends the shard's tenure: it keeps nothing in memory any more, and hands out nothing. What was only in
+// memory is returned, to be sent to the next owner.
+func (s *shard) leave() (memory []*gateway.Frame) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended, s.down = true, true
+	for _, q := range s.queues {
+		q.Memory(func(e dispatch.Entry, _ uint64) {
+			memory = append(memory, &gateway.Frame{Kind: gateway.FrameSend, Message: e.Message, Redeliveries: e.Redeliveries})
+		})
+		s.broker.memory.Add(-q.memory)
+		s.broker.loaded.Add(-q.loaded)
+		clear(q.subscriptions)
+	}
+	return memory
+}
