@@ -247,60 +247,6 @@ func TestPersistentMessagesAndRedeliveryCountsSurviveARestart(t *testing.T) {
 	require.Equal(t, got[1].Message.ID, again[0].Message.ID)
 }
 
-func TestAfterACrashWhatWasHandedOutIsMarkedRedelivered(t *testing.T) {
-	w := newWorld(t)
-	s := w.session()
-	w.send(s, queue("q"), true, numbers(0, 10)...)
-	c := w.subscribe(s, queue("q"), 5, false)
-	got := c.next(5)
-	c.ack(got[0])
-	c.next(1) // the sixth, handed out after the settlement: the sweep notes it
-	w.awaitHanded("q", 6)
-	w.crash()
-	again := w.subscribe(w.session(), queue("q"), 100, false).next(9)
-	require.Equal(t, numbers(1, 10), bodies(again))
-	for i, d := range again {
-		require.Equal(t, i < 5, d.Redeliveries > 0, "message %s", d.Message.Body)
-	}
-}
-
-// A queue whose consumers keep up is announced ahead: what is stored a moment before the
-// process is killed was handed out, too, and nobody had the time to write that.
-func TestAfterACrashWhatWasHandedOutInTheLastMomentIsMarked(t *testing.T) {
-	w, store := tap(t)
-	s := w.session()
-	c := w.subscribe(s, queue("q"), 100, false)
-	w.send(s, queue("q"), true, "0")
-	c.ack(c.next(1)...)
-	store.append = func(j gateway.Journal, r *gateway.Record, a gateway.Appended) {
-		if r.Type == gateway.RecordMessage { // nothing else is written any more
-			j.Append(r, a)
-		}
-	}
-	w.send(s, queue("q"), true, numbers(1, 20)...)
-	require.Len(t, c.next(19), 19)
-	w.crash()
-	for _, d := range w.subscribe(w.session(), queue("q"), 100, false).next(19) {
-		require.Positive(t, d.Redeliveries, "message %s", d.Message.Body)
-	}
-}
-
-// Who handed a message out does not matter: also two crashes later it is marked.
-func TestRedeliveredMarksSurviveASecondCrash(t *testing.T) {
-	w := newWorld(t)
-	s := w.session()
-	w.send(s, queue("q"), true, numbers(0, 10)...)
-	w.subscribe(s, queue("q"), 6, false).next(6)
-	w.awaitHanded("q", 6)
-	w.crash()
-	w.subscribe(w.session(), queue("q"), 2, false).next(2)
-	w.awaitHanded("q", 2)
-	w.crash()
-	for i, d := range w.subscribe(w.session(), queue("q"), 100, false).next(10) {
-		require.Equal(t, i < 6, d.Redeliveries > 0, "message %s", d.Message.Body)
-	}
-}
-
 func TestNonPersistentMessagesAreWrittenDownByAStopInOrder(t *testing.T) {
 	w := newWorld(t)
 	s := w.session()

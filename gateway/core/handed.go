@@ -13,13 +13,18 @@ const (
 	handFast = 64
 )
 
-// announce lists the queue if the journal must hear how far it was handed out. The lock is held.
+// announce lists the queue if the journal must hear how far it was handed out. What is only in memory
+// does not outlive a crash and needs no word. The lock is held.
 func (s *shard) announce(q *queue) {
 	late := q.handed > q.announced
-	if !late && (q.Stats().Waiting > 0 || q.handed+handAhead/2 <= q.announced) {
+	if q.handed == 0 || !late && (q.Stats().Waiting > 0 || q.handed+handAhead/2 <= q.announced) {
 		return
 	}
 	s.behind = s.behind || late
+	s.list(q)
+}
+
+func (s *shard) list(q *queue) {
 	if !q.listed {
 		q.listed = true
 		s.handing = append(s.handing, q)
@@ -34,6 +39,7 @@ func (s *shard) handOver() (handed []gateway.Handed) {
 		q.listed = false
 		ahead := q.handed - q.from
 		switch {
+		case q.handed == 0: // all that was announced is of another process
 		case q.Stats().Waiting == 0:
 			ahead = handAhead
 		case ahead < handFast || q.from == 0:
@@ -46,4 +52,36 @@ func (s *shard) handOver() (handed []gateway.Handed) {
 	s.handing = append(s.handing[:0], s.handing[n:]...)
 	s.behind = len(s.handing) > 0
 	return handed
+}
+
+// noted tells that the record with this word of queues is in the journal. The lock is held.
+func (s *shard) noted(handed []gateway.Handed, seq uint64) {
+	for _, h := range handed {
+		if q := s.queues[h.Queue]; q != nil {
+			q.noted = max(q.noted, seq)
+		}
+	}
+}
+
+// keepWord returns down to which record the journal is needed if it is down to low for everything else: what
+// was said of queues that are not empty stands before their messages, and must be said again before it may be
+// trimmed. The lock is held.
+func (s *shard) keepWord(low uint64) uint64 {
+	kept := low
+	for _, q := range s.queues {
+		if q.noted != 0 && q.noted < low && !q.Empty() {
+			kept = min(kept, q.noted)
+			s.behind = true
+			s.list(q)
+		}
+	}
+	return kept
+}
+
+// lastWord forgets what would be said: an orderly stop takes everything back. The lock is held.
+func (s *shard) lastWord() {
+	for _, q := range s.handing {
+		q.listed = false
+	}
+	s.handing, s.behind = s.handing[:0], false
 }

@@ -46,7 +46,8 @@ type replay struct {
 	deadBefore map[uint64]struct{}
 	entries    []replayed
 	marks      map[uint64]uint32
-	handed     map[string]uint64
+	// handed is how far queues were handed out, saidAt the last record that says so.
+	handed, saidAt map[string]uint64
 	// moved leads from a sequence to the one that stands for it now.
 	moved    map[uint64]uint64
 	orders   map[uint64]uint64
@@ -70,7 +71,7 @@ type preparedAt struct {
 
 func newReplay() *replay {
 	return &replay{
-		names: make(map[string]string), deadBefore: make(map[uint64]struct{}), marks: make(map[uint64]uint32), handed: make(map[string]uint64), moved: make(map[uint64]uint64),
+		names: make(map[string]string), deadBefore: make(map[uint64]struct{}), marks: make(map[uint64]uint32), handed: make(map[string]uint64), saidAt: make(map[string]uint64), moved: make(map[uint64]uint64),
 		orders: make(map[uint64]uint64), prepared: make(map[string]preparedAt),
 	}
 }
@@ -84,8 +85,10 @@ func (r *replay) record(seq uint64, size int, rec *gateway.Record) error {
 	for _, h := range rec.Handed {
 		if h.Queue == "" {
 			clear(r.handed)
+			clear(r.saidAt)
 		} else {
 			name := r.name(h.Queue)
+			r.saidAt[name] = seq
 			r.handed[name] = max(r.handed[name], h.Seq) // also by processes before the one that was killed last
 		}
 	}
@@ -201,6 +204,7 @@ func (r *replay) restore(s *shard) {
 	now := s.broker.nowMillis()
 	for _, e := range live {
 		q := s.queue(e.queue)
+		q.announced, q.noted = r.handed[e.queue], r.saidAt[e.queue]
 		n := r.marks[e.seq]
 		if e.seq <= r.handed[e.queue] {
 			n = max(n, 1) // by a process that did not live to tell

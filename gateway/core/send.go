@@ -163,6 +163,7 @@ func (s *shard) writeDown() {
 	var all []*arrival
 	s.mu.Lock()
 	s.down = true
+	s.lastWord()
 	for _, q := range s.queues {
 		q.Memory(func(e dispatch.Entry, before uint64) {
 			a := &arrival{shard: s, memory: e.Tag, redeliveries: e.Redeliveries, record: gateway.Record{Type: gateway.RecordMessage, Message: e.Message, Relaxed: true}}

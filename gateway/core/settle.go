@@ -33,7 +33,7 @@ func (s *shard) write() {
 	}
 	flush := s.flush && s.loose
 	if len(s.settling)+len(s.marking)+len(s.handing) == 0 && !flush { // what they wait for was only in memory
-		s.flush = false
+		s.flush, s.rested = false, false
 		s.after.done, s.waiters = append(s.after.done, s.waiters...), s.waiters[:0]
 		return
 	}
@@ -41,7 +41,7 @@ func (s *shard) write() {
 		s.after.rest, s.resting = !s.resting, true
 		return
 	}
-	s.rested = false
+	s.rested, s.resting = false, false
 	s.writing = true
 	n := min(len(s.settling), settleMost)
 	r := &settlement{shard: s, settled: slices.Clone(s.settling[:n])}
@@ -124,8 +124,11 @@ func (r *settlement) Appended(seq uint64, err error) {
 		s.mu.Unlock()
 		return
 	}
-	if err == nil && len(r.waiters) > 0 {
-		s.saw(seq)
+	if err == nil {
+		s.noted(r.handed, seq)
+		if len(r.waiters) > 0 {
+			s.saw(seq)
+		}
 	}
 	s.writing = false
 	s.release()

@@ -72,7 +72,8 @@ type shard struct {
 	kept map[uint64]struct{}
 	// orders holds the Order of live records where their sequence does not tell it.
 	orders map[uint64]uint64
-	// moving: messages are appended again, and what settles them may be at movingFrom or behind it.
+	// moving: messages are appended again, and what settles them may be at movingFrom or behind it. Before
+	// movingFrom none of those is that were moved last.
 	moving     bool
 	movingFrom uint64
 	dying      int // burials under way
@@ -98,9 +99,9 @@ type queue struct {
 	journaled, memory, loaded int64
 	idle                      int // sweeps without any use
 	// handed is the highest sequence that was handed out, announced what the journal was told of
-	// it, and from the handed at that time. listed: the queue is in handing.
-	handed, announced, from uint64
-	listed                  bool
+	// it, noted the record that says so, and from the handed at that time. listed: the queue is in handing.
+	handed, announced, noted, from uint64
+	listed                         bool
 }
 
 // waiter is told when the settlements before it are durable.

@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
@@ -70,6 +71,7 @@ func (s *shard) sweep() {
 			delete(s.queues, name)
 		}
 	}
+	low = s.keepWord(low)
 	state := s.journal.State()
 	var entries []dispatch.Entry
 	dead := int64(state.Bytes) - live
@@ -78,7 +80,12 @@ func (s *shard) sweep() {
 	}
 	if oldest != nil && !s.moving && dead > max(moveBeyond, live) && s.broker.movable() {
 		entries = atMost(oldest.Oldest(moveMost), moveBytes)
-		s.moving, s.movingFrom = len(entries) > 0, state.Last+1
+		if state.First < s.movingFrom { // what was moved last may not have given its space back yet: it stays where it is
+			entries = slices.DeleteFunc(entries, func(e dispatch.Entry) bool { return e.Seq >= s.movingFrom })
+		}
+		if s.moving = len(entries) > 0; s.moving {
+			s.movingFrom = state.Last + 1
+		}
 	}
 	s.release()
 	s.journal.Trim(low)
@@ -171,8 +178,8 @@ func (m *move) Appended(seq uint64, err error) {
 		if m.q.Moved(m.tag, seq) {
 			delete(s.orders, m.record.Replaces)
 			s.setOrder(seq, m.order)
-			if m.record.Replaces <= m.q.handed { // what says so may be trimmed as well
-				m.redeliveries = max(m.redeliveries, 1)
+			if m.q.HandedOut(m.tag) { // what says so may be trimmed as well
+				m.redeliveries++
 			}
 			if m.redeliveries > 0 {
 				s.marking = append(s.marking, gateway.Mark{Seq: seq, Redeliveries: m.redeliveries})

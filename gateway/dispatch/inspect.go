@@ -86,6 +86,16 @@ func (q *Queue) spilled(e *Entry) {
 	q.window.ahead = 0
 }
 
+// HandedOut reports whether an entry is in flight with a subscription.
+func (q *Queue) HandedOut(tag uint64) bool {
+	for _, s := range q.subs {
+		if _, _, ok := s.inFlight.find(tag); ok {
+			return true
+		}
+	}
+	return false
+}
+
 // SeqOf returns the Seq that an entry has now, 0 if it is only in memory; false: it is gone.
 func (q *Queue) SeqOf(tag uint64) (seq uint64, ok bool) {
 	q.lines(func(l *line) bool {

@@ -17,8 +17,9 @@ const ackEvery = 100
 // consumer receives until its connection is closed.
 type consumer struct {
 	*conn
-	run    *run
-	ledger *ledger
+	run          *run
+	ledger       *ledger
+	destinations []int // of the subscriptions, in the order of their ids; none with a wildcard
 	// subscriptions whose receipt is due.
 	subscriptions int
 	latency       *hdrhistogram.Histogram
@@ -42,7 +43,8 @@ func (r *run) newConsumer(ctx context.Context, id int) (*consumer, error) {
 		frames.WriteString(d.subscribe(r.Scenario, 0, d.everything(r.seal.run)))
 		me.subscriptions = 1
 	} else {
-		for i, n := range r.subscriptionsOf(id) {
+		me.destinations = r.subscriptionsOf(id)
+		for i, n := range me.destinations {
 			frames.WriteString(d.subscribe(r.Scenario, i, d.destination(r.Scenario, r.seal.run, n)))
 			me.subscriptions++
 		}
@@ -97,12 +99,23 @@ func (c *consumer) take(f *frame) error {
 		if c.ledger.verdict.Problem == "" {
 			c.ledger.verdict.Problem = err.Error()
 		}
+	} else if !c.due(s, f) {
+		c.ledger.verdict.Misrouted++
 	} else if c.ledger.enter(s, bytes.Contains(f.head, []byte(lineRedelivered))) {
 		c.last = int64(c.read.Sub(c.run.start))
 		note(c.latency, c.last-s.due)
 		c.arrivals++
 	}
 	return c.acknowledge(f)
+}
+
+// due reports whether a message came by a subscription to where it was sent.
+func (c *consumer) due(s stamp, f *frame) bool {
+	if c.run.Wildcard {
+		return true
+	}
+	n, ok := number(f.field(lineSubscription))
+	return ok && n < uint64(len(c.destinations)) && c.destinations[n] == int(s.flow)%c.run.Destinations
 }
 
 // acknowledge answers with the values as they came: escaped.
@@ -142,9 +155,10 @@ func (c *consumer) appendAck(subscription int, id []byte) {
 
 // settle is done before waiting for more.
 func (c *consumer) settle() error {
+	err := c.flushAcks()
 	c.run.arrived(c.arrivals)
 	c.arrivals = 0
-	return c.flushAcks()
+	return err
 }
 
 func (c *consumer) flushAcks() error {

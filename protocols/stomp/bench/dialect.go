@@ -34,7 +34,7 @@ func (d Dialect) everything(run uint32) string {
 	return fmt.Sprintf("/topic/bench.%08x.%s", run, d.all)
 }
 
-// sendHead is a SEND frame up to where receipt and content-length follow.
+// sendHead is a SEND frame up to where a receipt and the body follow.
 func (d Dialect) sendHead(s Scenario, destination string) []byte {
 	head := "SEND\ndestination:" + destination + "\n"
 	if s.Persistent {

@@ -92,3 +92,20 @@ func FuzzReader(f *testing.F) {
 		}
 	})
 }
+
+// A message that comes by the subscription to another destination is a fault, and does not stand in for one that is lost.
+func TestMisroutedMessagesAreNoneThatWereDue(t *testing.T) {
+	r := &run{Scenario: Scenario{Destinations: 4, Producers: 4, Consumers: 2, Messages: 8, Size: MinSize, Ack: "auto"}, seal: newSealer(7), all: make(chan struct{})}
+	c := &consumer{conn: &conn{}, run: r, ledger: newLedger(r.Scenario), latency: newHistogram(), destinations: r.subscriptionsOf(1)}
+	for _, came := range []struct {
+		subscription string
+		flow         uint32
+	}{{"0", 1}, {"1", 3}, {"0", 3}, {"1", 2}, {"9", 1}, {"", 1}} {
+		body := make([]byte, MinSize)
+		r.seal.seal(body, came.flow, 0, 0)
+		require.NoError(t, c.take(&frame{head: []byte("\nsubscription:" + came.subscription + "\n"), body: body}))
+	}
+	require.Equal(t, Verdict{Received: 2, Misrouted: 4}, c.ledger.verdict)
+	require.False(t, c.ledger.verdict.Clean())
+	require.Contains(t, c.ledger.verdict.String(), "4 misrouted")
+}

@@ -11,14 +11,16 @@ type Verdict struct {
 	Doubled   int `json:"doubled"`
 	Damaged   int `json:"damaged"`
 	Reordered int `json:"reordered"`
+	// Misrouted came by a subscription to another destination.
+	Misrouted int `json:"misrouted"`
 	Repeated  int `json:"repeated"`
 	// Problem is what happened first, in words.
 	Problem string `json:"problem,omitempty"`
 }
 
-// Clean says that every message came once, whole and in its producer's order.
+// Clean says that every message came once, whole, where it belongs and in its producer's order.
 func (v Verdict) Clean() bool {
-	return v.Lost == 0 && v.Doubled == 0 && v.Damaged == 0 && v.Reordered == 0 && v.Problem == ""
+	return v.Lost == 0 && v.Doubled == 0 && v.Damaged == 0 && v.Reordered == 0 && v.Misrouted == 0 && v.Problem == ""
 }
 
 // ledger is what one consumer got. It is for one goroutine.
@@ -82,6 +84,7 @@ func judge(s Scenario, ledgers []*ledger) Verdict {
 		v.Doubled += l.verdict.Doubled
 		v.Repeated += l.verdict.Repeated
 		v.Reordered += l.verdict.Reordered
+		v.Misrouted += l.verdict.Misrouted
 		if v.Problem == "" {
 			v.Problem = l.verdict.Problem
 		}

@@ -18,8 +18,8 @@ import (
 type Relay struct {
 	listener net.Listener
 	mu       sync.RWMutex
-	subs     map[string][]*relayConn // by destination
-	turn     atomic.Uint64           // whose turn it is at a queue
+	subs     map[string][]relaySub // by destination
+	turn     atomic.Uint64         // whose turn it is at a queue
 }
 
 // NewRelay listens at once.
@@ -28,7 +28,7 @@ func NewRelay(address string) (*Relay, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Relay{listener: l, subs: map[string][]*relayConn{}}, nil
+	return &Relay{listener: l, subs: map[string][]relaySub{}}, nil
 }
 
 // Address is where it listens.
@@ -61,6 +61,14 @@ func (r *Relay) Serve(ctx context.Context) error {
 // relayRoom is how much may wait for a subscriber before its sender waits.
 const relayRoom = 1 << 20
 
+// relaySub is a subscription: the header line that its messages have.
+type relaySub struct {
+	*relayConn
+	line []byte
+}
+
+var messageCommand = []byte("MESSAGE")
+
 // relayConn gathers what is to be written while a write is under way.
 type relayConn struct {
 	nc     net.Conn
@@ -87,7 +95,7 @@ func (r *Relay) converse(nc net.Conn) {
 			c.add([]byte("CONNECTED\nversion:1.1\nserver:relay\n\n\x00"))
 			frames.SetVersion(wire.V11)
 		case "SUBSCRIBE":
-			r.subscribe(field(&f, "destination"), c)
+			r.subscribe(field(&f, "destination"), relaySub{c, []byte("\nsubscription:" + field(&f, "id") + "\n")})
 		case "SEND":
 			r.forward(&f, buf)
 		}
@@ -104,26 +112,26 @@ func everything(destination string) string {
 
 func (r *Relay) forward(f *wire.Frame, buf []byte) {
 	destination := field(f, "destination")
-	buf = fmt.Appendf(buf, "MESSAGE\ndestination:%s\nsubscription:0\nmessage-id:1\ncontent-length:%d\n\n", destination, len(f.Body))
+	buf = fmt.Appendf(buf, "message-id:1\ncontent-length:%d\ndestination:%s\n\n", len(f.Body), destination)
 	buf = append(append(buf, f.Body...), 0)
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	subs := r.subs[destination]
 	if strings.HasPrefix(destination, "/queue/") {
 		if len(subs) > 0 {
-			subs[r.turn.Add(1)%uint64(len(subs))].add(buf)
+			subs[r.turn.Add(1)%uint64(len(subs))].message(buf)
 		}
 		return
 	}
 	for _, c := range subs {
-		c.add(buf)
+		c.message(buf)
 	}
 	for _, c := range r.subs[everything(destination)] {
-		c.add(buf)
+		c.message(buf)
 	}
 }
 
-func (r *Relay) subscribe(destination string, c *relayConn) {
+func (r *Relay) subscribe(destination string, c relaySub) {
 	if strings.HasSuffix(destination, "#") {
 		destination = everything(destination)
 	}
@@ -137,7 +145,7 @@ func (r *Relay) forget(gone *relayConn) {
 	defer r.mu.Unlock()
 	for d, subs := range r.subs {
 		for i, c := range subs {
-			if c == gone {
+			if c.relayConn == gone {
 				r.subs[d] = append(subs[:i:i], subs[i+1:]...)
 				break
 			}
@@ -145,14 +153,19 @@ func (r *Relay) forget(gone *relayConn) {
 	}
 }
 
-func (c *relayConn) add(b []byte) {
+// message adds a message whose first header line is the subscription's.
+func (c relaySub) message(rest []byte) { c.add(messageCommand, c.line, rest) }
+
+func (c *relayConn) add(pieces ...[]byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for len(c.out) > relayRoom && !c.closed {
 		c.turn.Wait()
 	}
 	if !c.closed {
-		c.out = append(c.out, b...)
+		for _, b := range pieces {
+			c.out = append(c.out, b...)
+		}
 		c.turn.Broadcast()
 	}
 }

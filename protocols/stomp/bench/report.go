@@ -96,7 +96,7 @@ func (v Verdict) String() string {
 	for _, p := range []struct {
 		name string
 		n    int
-	}{{"lost", v.Lost}, {"doubled", v.Doubled}, {"damaged", v.Damaged}, {"reordered", v.Reordered}} {
+	}{{"lost", v.Lost}, {"doubled", v.Doubled}, {"damaged", v.Damaged}, {"reordered", v.Reordered}, {"misrouted", v.Misrouted}} {
 		if p.n != 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.name))
 		}

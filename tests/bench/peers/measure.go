@@ -13,8 +13,8 @@ import (
 	"github.com/sluice-mq/sluice/protocols/stomp/bench"
 )
 
-// entry is a scenario of the report. Messages are fewer than the scenario's own where a
-// broker would take minutes.
+// entry is a scenario of the report. Messages are at least so many, fewer than the scenario's own
+// where a broker would take minutes; a broker that is quicker gets more, so that a run takes a while.
 type entry struct {
 	name, words string
 	messages    int
@@ -47,6 +47,9 @@ type measurement struct {
 	many        *manyQueues
 	started     time.Time
 }
+
+// atLeast is how long a run takes, by the rate of the one before it.
+const atLeast = 4 * time.Second
 
 // idleConnections is how many connections are opened to measure one.
 const idleConnections = 2000
@@ -109,14 +112,21 @@ func (m *measurement) warm(ctx context.Context, s bench.Scenario) error {
 	defer m.stopAll()
 	before := s
 	before.Messages = max(s.Messages/4, s.Producers, s.Destinations)
-	for _, b := range all {
-		if _, err := m.once(ctx, b, before); err != nil {
+	sized := make([]bench.Scenario, len(all))
+	for i, b := range all {
+		r, err := m.once(ctx, b, before)
+		if err != nil {
 			return err
 		}
+		sized[i] = s
+		if s.Rate == 0 {
+			sized[i].Messages = max(s.Messages, int(r.Publish*atLeast.Seconds()))
+		}
 	}
-	for range m.runs {
-		for _, b := range all {
-			if err := m.keep(ctx, b, s); err != nil {
+	for run := range m.runs {
+		for i := range all {
+			i = (i + run) % len(all) // each follows each, because what one leaves behind may cost the next
+			if err := m.keep(ctx, all[i], sized[i]); err != nil {
 				return err
 			}
 		}
@@ -127,8 +137,9 @@ func (m *measurement) warm(ctx context.Context, s bench.Scenario) error {
 // fresh starts a broker for each run, so that its memory is that of the run.
 func (m *measurement) fresh(ctx context.Context, s bench.Scenario) error {
 	defer m.stopAll()
-	for range m.runs {
-		for _, b := range m.brokers {
+	for run := range m.runs {
+		for i := range m.brokers {
+			b := m.brokers[(i+run)%len(m.brokers)]
 			if err := b.start(ctx); err != nil {
 				return err
 			}
