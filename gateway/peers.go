@@ -64,6 +64,8 @@ const (
 	FrameSettle FrameKind = 11
 	// FrameCommit brings the Messages of Transaction to the owner of the first one's queue. FrameDone answers.
 	FrameCommit FrameKind = 12
+	// FrameRelease says that Transaction, a part's name, was carried out for good.
+	FrameRelease FrameKind = 13
 )
 
 // Frame is what nodes say to one another about a shard. Which fields count depends on the kind.

@@ -99,12 +99,31 @@ const lookAgain = 20 * time.Millisecond
 func (j *journal) outcome(ctx context.Context) {
 	j.mu.Lock()
 	rest := append([]request(nil), j.flight.items[j.flight.head:]...)
-	rest = append(rest, j.waiting...)
-	j.flight, j.bytes, j.waiting = fifo{}, 0, nil
+	j.flight, j.bytes = fifo{}, 0
 	at := j.next
 	j.mu.Unlock()
+	answer := errMoved
+	if !j.search(ctx, at, &rest) {
+		answer = errClosed
+	}
+	for j.answer(rest, answer); ; j.answer(rest, answer) { // and what was never published
+		j.mu.Lock()
+		rest, j.waiting = j.waiting, nil
+		j.over = len(rest) == 0
+		j.mu.Unlock()
+		if len(rest) == 0 {
+			return
+		}
+	}
+}
+
+// search confirms the records that are in the journal from at on, and leaves the rest. It returns false if ctx ends before it
+// is known which those are.
+func (j *journal) search(ctx context.Context, at uint64, left *[]request) bool {
+	rest := *left
+	defer func() { *left = rest }()
 	if len(rest) == 0 {
-		return
+		return true
 	}
 	var buf []byte
 	over := errors.New("the next owner has begun")
@@ -131,20 +150,18 @@ func (j *journal) outcome(ctx context.Context) {
 		})
 		switch {
 		case errors.Is(err, over):
-			j.answer(rest, errMoved)
-			return
+			return true
 		case err != nil && !errors.Is(err, errEnd):
 			j.store.cfg.Logger.Warn("looking for what became of records failed", "stream", j.stream, "error", err)
 		}
 		if len(rest) == 0 {
-			return
+			return true
 		}
 		if err == nil {
 			continue
 		}
 		if pause(ctx, lookAgain) != nil {
-			j.answer(rest, errClosed)
-			return
+			return false
 		}
 	}
 }

@@ -51,8 +51,9 @@ type journal struct {
 	// Of an owner in a cluster. epoch is 0 on a single node.
 	epoch uint64        // the sequence of the record that its tenure began with
 	sent  uint64        // the sequence of the last record that was published
-	left  bool          // the tenure is over
+	left  bool          // the tenure is over: what is appended waits behind what is unanswered
 	lost  chan struct{} // closed then
+	over  bool          // all that was appended is answered
 
 	telling    int // records that the stream has stored and whose callers are being told so
 	generation int // of answers: those of an older one are ignored
@@ -80,7 +81,7 @@ func (j *journal) Append(r *gateway.Record, a gateway.Appended) {
 	tooLarge := beyondLimit(r)
 	j.mu.Lock()
 	err := j.failure
-	if err == nil && j.left {
+	if err == nil && j.over {
 		err = errMoved
 	}
 	if err == nil && j.closed {

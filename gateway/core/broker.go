@@ -89,6 +89,7 @@ type Broker struct {
 	resting    chan struct{}   // a shard's settlements collect
 	wire       atomic.Uint64   // the last name of a subscription on a link
 	guests     *guests         // of a node in a cluster
+	current    bool            // of the same: it was in touch with a majority at the last sweep
 	life       context.Context // of the same: ends with the broker
 	stop       context.CancelFunc
 	background sync.WaitGroup
@@ -225,6 +226,11 @@ func (b *Broker) busy() bool {
 		busy := s.journal.State().Err == nil && (s.writing || s.moving || s.dying > 0 || len(s.settling)+len(s.waiters)+len(s.marking) > 0)
 		s.mu.Unlock()
 		if busy {
+			return true
+		}
+	}
+	for _, t := range b.seats {
+		if t.busy() {
 			return true
 		}
 	}

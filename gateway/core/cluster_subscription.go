@@ -228,7 +228,13 @@ func (sub *clusterSubscription) settle(present, seqs, past []uint64, c gateway.C
 		case regardless:
 			local.settleNow(present, false, all, 0)
 		default:
-			local.Ack(present, all, 0)
+			local.Ack(present, doneFunc(func(err error) {
+				if gateway.KindOf(err) == gateway.NotFound { // the owner changed in this moment
+					sub.seat.call(&gateway.Frame{Kind: gateway.FrameSettle, Tags: seqs}, all.done)
+					return
+				}
+				all.done(err)
+			}), 0)
 		}
 	}
 	if len(past) > 0 {

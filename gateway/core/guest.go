@@ -96,6 +96,8 @@ func (gs *guests) receive(node string, f *gateway.Frame) {
 		s.serve(f, g.done(f))
 	case gateway.FrameSubscribe:
 		g.subscribe(s, f)
+	case gateway.FrameRelease:
+		s.letGo(f.Transaction)
 	default:
 		g.use(f)
 	}
@@ -256,9 +258,9 @@ func (gs *guests) again() {
 	}
 }
 
-// commit carries out another node's transaction.
-func (gs *guests) commit(f *gateway.Frame, done func(error)) {
-	t := &commitment{session: gs.session(), id: f.Transaction, stored: f.Messages, c: doneFunc(done)}
+// commit carries out another node's transaction, of which the shard has the first message.
+func (gs *guests) commit(s *shard, f *gateway.Frame, done func(error)) {
+	t := &commitment{session: gs.session(), coordinator: s, id: f.Transaction, stored: f.Messages, c: doneFunc(done)}
 	t.session.committing++
 	t.begin()
 }

@@ -26,6 +26,7 @@ type knownOrigin struct {
 // knownCall is what became of it.
 type knownCall struct {
 	over    bool
+	seq     uint64        // of a record that is kept
 	waiting []func(error) // while it is under way
 }
 
@@ -97,4 +98,12 @@ func (k *known) end(name string, err error) (waiting []func(error)) {
 		delete(k.all, name)
 	}
 	return waiting
+}
+
+// kept notes the record of a call, and returns the one that was noted before.
+func (k *known) kept(name string, seq uint64) (before uint64) {
+	if c := k.all[name]; c != nil && c != replayedCall {
+		before, c.seq = c.seq, seq
+	}
+	return before
 }

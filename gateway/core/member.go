@@ -28,7 +28,9 @@ func (b *Broker) Begin(i int, epoch uint64, j gateway.Journal, ready func()) {
 		}
 		found.restore(s)
 		b.cfg.Logger.Info("queues of a shard read", "shard", i, "records", found.last-found.first+1, "took", time.Since(start).Round(time.Millisecond))
-		t.open(s, tenure)
+		if !t.open(s, tenure) {
+			return
+		}
 		ready()
 		b.repeatAway(s, found)
 	})
@@ -88,10 +90,33 @@ func (b *Broker) Receive(node string, f *gateway.Frame) {
 // repeatAway carries out the transactions that owners before this one have not finished. Parts that are
 // in their journals are recognised by their names.
 func (b *Broker) repeatAway(s *shard, found *replay) {
-	for id, p := range found.prepared {
-		b.cfg.Logger.Info("an interrupted transaction is carried out", "transaction", id)
-		t := &commitment{session: b.guests.session(), id: id, coordinator: s, prepared: p.seq, c: nil}
+	for _, p := range inOrder([]*replay{found}) {
+		b.cfg.Logger.Info("an interrupted transaction is carried out", "transaction", p.id)
+		t := &commitment{session: b.guests.session(), id: p.id, coordinator: s, prepared: p.seq, stored: p.messages}
 		t.session.committing++
 		t.carryOut(p.messages)
 	}
+}
+
+// attend wakes what stood still while this node was out of touch with the cluster. It is the sweep's.
+func (b *Broker) attend() {
+	if b.cfg.Cluster == nil {
+		return
+	}
+	current := b.cfg.Cluster.Current()
+	if current && !b.current {
+		b.guests.again()
+		for _, t := range b.seats {
+			t.mu.Lock()
+			subs := t.following()
+			t.mu.Unlock()
+			for _, sub := range subs {
+				sub.options.Wake()
+			}
+		}
+	}
+	if current != b.current {
+		b.cfg.Logger.Info("contact with the cluster changed", "majority", current)
+	}
+	b.current = current
 }

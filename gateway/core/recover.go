@@ -287,7 +287,7 @@ func (b *Broker) repeat(t interrupted, missing map[string]*gateway.Message, stor
 	}
 	parts.Wait()
 	if failed == nil {
-		b.seats[t.shard].here.Load().finish(t.id, kept)
+		b.seats[t.shard].here.Load().finish(t.id, kept, nil)
 	}
 	return failed
 }

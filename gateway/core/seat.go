@@ -29,10 +29,10 @@ type seat struct {
 	number  uint64
 	// leaving is the shard whose tenure is over, while not all of it is answered. What it gives back
 	// comes before the calls.
-	leaving    *shard
-	returned   []*call
-	next       *shard // opens when leaving is done
-	nextTenure context.Context
+	leaving  *shard
+	returned []*call
+	opening  *shard    // takes the calls before it is here
+	changed  sync.Cond // leaving or a tenure
 	// reading ends the reading of a journal that this node began to own.
 	reading context.CancelFunc
 	wires   map[uint64]*clusterSubscription // by the names that their attachments have on links
@@ -51,7 +51,9 @@ type call struct {
 const mostCalls = 1 << 16
 
 func newSeat(b *Broker, i int) *seat {
-	return &seat{broker: b, index: i, subs: make(map[*clusterSubscription]struct{}), wires: make(map[uint64]*clusterSubscription)}
+	t := &seat{broker: b, index: i, subs: make(map[*clusterSubscription]struct{}), wires: make(map[uint64]*clusterSubscription)}
+	t.changed.L = &t.mu
+	return t
 }
 
 // hasMoved reports whether a journal answered that it is another node's.
@@ -182,19 +184,25 @@ func (t *seat) linkTo(node string, up bool) {
 	}
 }
 
-// open gives the seat a shard whose journal was read, unless its tenure is over: it takes what waited for an owner.
-func (t *seat) open(s *shard, tenure context.Context) {
+// open gives the seat a shard whose journal was read, unless its tenure is over: it takes what waited for an owner. It
+// reports whether the seat has it.
+func (t *seat) open(s *shard, tenure context.Context) bool {
+	stop := context.AfterFunc(tenure, func() {
+		t.mu.Lock()
+		t.changed.Broadcast()
+		t.mu.Unlock()
+	})
+	defer stop()
 	t.mu.Lock()
+	for t.leaving != nil && tenure.Err() == nil {
+		t.changed.Wait()
+	}
 	if tenure.Err() != nil {
 		t.mu.Unlock()
-		return
+		return false
 	}
-	if t.leaving != nil {
-		t.next, t.nextTenure = s, tenure
-		t.mu.Unlock()
-		return
-	}
-	for len(t.calls) > 0 {
+	t.opening = s
+	for len(t.calls) > 0 && t.opening == s {
 		calls := t.calls
 		t.calls, t.offered = nil, 0
 		t.mu.Unlock()
@@ -209,12 +217,18 @@ func (t *seat) open(s *shard, tenure context.Context) {
 		}
 		t.mu.Lock()
 	}
+	if t.opening != s {
+		t.mu.Unlock()
+		return false
+	}
+	t.opening = nil
 	t.here.Store(s)
 	subs := t.following()
 	t.mu.Unlock()
 	for _, sub := range subs {
 		sub.attach()
 	}
+	return true
 }
 
 // whereabouts are where a seat's owner is: here, or at a node to which there is a link, or nowhere.
@@ -309,13 +323,17 @@ var errOwnerGone = gateway.Errorf(gateway.Unavailable, "the node that had the qu
 // end takes the shard away. What it has not answered is told later, by the journal.
 func (t *seat) end() {
 	t.mu.Lock()
-	t.next = nil
 	s := t.here.Swap(nil)
+	if s == nil {
+		s, t.opening = t.opening, nil
+	}
 	if s == nil {
 		t.mu.Unlock()
 		return
 	}
-	t.owner, t.linked = "", false
+	if t.owner == t.broker.cfg.Node { // the next one may be known already
+		t.owner, t.linked = "", false
+	}
 	t.leaving = s
 	memory := s.leave()
 	for _, f := range memory {
@@ -343,6 +361,9 @@ func (t *seat) takeBack(f *gateway.Frame, done func(error)) {
 
 // left waits until all that a shard had under way is answered, and puts what came back before the calls.
 func (t *seat) left(s *shard) {
+	s.mu.Lock()
+	s.resting, s.rested = false, true // nobody ends its rest any more
+	s.release()
 	for s.arriving.Load() > 0 {
 		time.Sleep(time.Millisecond)
 	}
@@ -355,11 +376,31 @@ func (t *seat) left(s *shard) {
 		c.number = t.number
 	}
 	t.calls = calls
-	next, tenure := t.next, t.nextTenure
-	t.next, t.nextTenure = nil, nil
+	t.changed.Broadcast()
 	t.offer()
+	subs := t.following()
 	t.mu.Unlock()
-	if next != nil { // this node owns it again
-		t.open(next, tenure)
+	for _, sub := range subs {
+		sub.attach()
 	}
+}
+
+// letGo tells the owner that a part of a transaction need not be kept. If it does not hear of it, it keeps it a little longer.
+func (t *seat) letGo(name string) {
+	if s := t.here.Load(); s != nil {
+		s.letGo(name)
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.linked {
+		t.broker.cfg.Cluster.Send(t.owner, &gateway.Frame{Kind: gateway.FrameRelease, Shard: t.index, Epoch: t.epoch, Transaction: name})
+	}
+}
+
+// busy reports whether the seat has calls without an answer.
+func (t *seat) busy() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.calls)+len(t.returned) > 0
 }

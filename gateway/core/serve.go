@@ -10,7 +10,7 @@ import (
 
 // partKept is for how long the record of a transaction's part is kept for another node that carries the
 // transaction out, in case that one's successor does it again.
-const partKept = 5 * time.Minute
+const partKept = time.Minute
 
 // doneFunc is a function as a gateway.Completion.
 type doneFunc func(error)
@@ -24,7 +24,7 @@ func (s *shard) serve(f *gateway.Frame, done func(error)) {
 	case f.Kind == gateway.FrameSettle:
 		s.settleSeqs(f.Tags, done)
 	case f.Kind == gateway.FrameCommit && len(f.Messages) > 0:
-		s.once(f.Transaction, done, func(told func(error)) { s.broker.guests.commit(f, told) })
+		s.once(f.Transaction, done, func(told func(error)) { s.broker.guests.commit(s, f, told) })
 	case f.Kind == gateway.FrameSend && f.Message != nil && !f.Message.Persistent && f.Transaction == "":
 		s.serveLight(f, done)
 	case f.Kind == gateway.FrameSend && f.Message != nil:
@@ -73,15 +73,21 @@ func (s *shard) serveSend(f *gateway.Frame, told func(error)) {
 	a := &arrival{shard: s, kept: true, record: gateway.Record{Type: gateway.RecordMessage, Message: f.Message, Transaction: f.Transaction}}
 	a.then = func(seq uint64, err error) {
 		if err == nil && seq != 0 {
-			time.AfterFunc(partKept, func() {
-				s.mu.Lock()
-				delete(s.kept, seq)
-				s.mu.Unlock()
-			})
+			s.mu.Lock()
+			s.known.kept(f.Transaction, seq)
+			s.mu.Unlock()
+			time.AfterFunc(partKept, func() { s.letGo(f.Transaction) })
 		}
 		told(err)
 	}
 	a.append()
+}
+
+// letGo lets the record of a part be trimmed.
+func (s *shard) letGo(name string) {
+	s.mu.Lock()
+	delete(s.kept, s.known.kept(name, 0))
+	s.mu.Unlock()
 }
 
 // settleSeqs settles messages that an owner before this one handed out, where they wait.
@@ -111,7 +117,6 @@ func (s *shard) leave() (memory []*gateway.Frame) {
 		})
 		s.broker.memory.Add(-q.memory)
 		s.broker.loaded.Add(-q.loaded)
-		clear(q.subscriptions)
 	}
 	return memory
 }

@@ -188,6 +188,9 @@ func (s *shard) on(name string, event func(q *queue, fx *dispatch.Effects)) {
 // and leaves the rest in after.
 func (s *shard) effects(q *queue) {
 	fx := &s.fx
+	if s.ended {
+		fx.Deliver = fx.Deliver[:0] // the next owner does that
+	}
 	for i := range fx.Deliver {
 		d := &fx.Deliver[i]
 		if sub := q.subscriptions[d.Sub]; sub.push(&d.Entry) {

@@ -36,6 +36,7 @@ func (b *Broker) sweep(ctx context.Context) {
 		case <-tick.C:
 		}
 		b.topics.sweep(b.nowMillis())
+		b.attend()
 		for _, s := range b.owned() {
 			if err := s.repeat(); err != nil {
 				b.cfg.Logger.Warn("writing settlements failed and is tried again", "shard", s.index, "error", err)

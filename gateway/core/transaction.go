@@ -32,7 +32,7 @@ type commitment struct {
 	c       gateway.Completion
 	token   uint64
 
-	coordinator *shard
+	coordinator *shard // chosen by the first message, unless it is given
 	record      gateway.Record
 	prepared    uint64 // sequence of the record
 
@@ -110,30 +110,55 @@ func (t *commitment) begin() {
 		return
 	}
 	b := t.session.broker
-	t.coordinator = b.shardOf(t.stored[0].Destination.Name)
+	seat := b.seatOf(t.stored[0].Destination.Name)
+	if t.coordinator == nil {
+		t.coordinator = seat.here.Load()
+	}
 	if len(t.stored) == 1 {
 		m := t.stored[0]
-		a := &arrival{shard: t.coordinator, record: gateway.Record{Type: gateway.RecordMessage, Message: m}}
-		a.then = func(_ uint64, err error) {
-			if err != nil {
-				t.fail(err)
-				return
-			}
-			b.counts.queueIn.Add(1)
-			t.carryOut(nil)
+		if t.coordinator == nil {
+			seat.call(&gateway.Frame{Kind: gateway.FrameSend, Message: m}, t.happened)
+			return
 		}
+		a := &arrival{shard: t.coordinator, record: gateway.Record{Type: gateway.RecordMessage, Message: m}}
+		a.then = func(_ uint64, err error) { t.happened(err) }
 		a.append()
 		return
 	}
-	t.id = t.session.ids + transactionMark + strconv.FormatUint(t.session.sent.Add(1), 10)
+	if t.id == "" {
+		t.id = t.session.ids + transactionMark + strconv.FormatUint(t.session.sent.Add(1), 10)
+	}
+	if t.coordinator == nil {
+		seat.call(t.frame(), t.happened)
+		return
+	}
 	t.record = gateway.Record{Type: gateway.RecordPrepare, Transaction: t.id, Messages: t.stored}
 	b.arriving.Add(1)
 	t.coordinator.journal.Append(&t.record, t)
 }
 
+// frame is the transaction as another node carries it out.
+func (t *commitment) frame() *gateway.Frame {
+	return &gateway.Frame{Kind: gateway.FrameCommit, Transaction: t.id, Messages: t.stored}
+}
+
+// happened goes on when all persistent messages are where they belong, or nothing has happened.
+func (t *commitment) happened(err error) {
+	if err != nil {
+		t.fail(err)
+		return
+	}
+	t.session.broker.counts.queueIn.Add(uint64(len(t.stored)))
+	t.carryOut(nil)
+}
+
 // Appended implements gateway.Appended for the record of the transaction.
 func (t *commitment) Appended(seq uint64, err error) {
 	defer t.session.broker.arriving.Add(-1)
+	if hasMoved(err) {
+		t.session.broker.seats[t.coordinator.index].takeBack(t.frame(), t.happened)
+		return
+	}
 	if err != nil {
 		t.fail(err)
 		return
@@ -180,7 +205,13 @@ type place struct {
 // kept, whatever becomes of the message, until finish lets it go: if a crash comes first, it
 // tells the next start that this part was carried out.
 func (b *Broker) appendPart(id string, i int, m *gateway.Message, then func(place, error)) {
-	a := &arrival{shard: b.shardOf(m.Destination.Name), kept: true, record: gateway.Record{Type: gateway.RecordMessage, Message: m, Transaction: partName(id, i)}}
+	seat := b.seatOf(m.Destination.Name)
+	if b.cfg.Cluster != nil { // whoever owns it recognises what was carried out before
+		f := &gateway.Frame{Kind: gateway.FrameSend, Message: m, Transaction: partName(id, i)}
+		seat.call(f, func(err error) { then(place{}, err) })
+		return
+	}
+	a := &arrival{shard: seat.here.Load(), kept: true, record: gateway.Record{Type: gateway.RecordMessage, Message: m, Transaction: partName(id, i)}}
 	a.then = func(seq uint64, err error) { then(place{a.shard, seq}, err) }
 	a.append()
 }
@@ -211,7 +242,7 @@ func (t *commitment) partStored(at place, err error) {
 	done := t.journaled == 0
 	t.mu.Unlock()
 	if done {
-		t.coordinator.finish(t.id, append(t.places, place{t.coordinator, t.prepared}))
+		t.coordinator.finish(t.id, append(t.places, place{t.coordinator, t.prepared}), t.stored)
 	}
 	t.Complete(0, err)
 }
@@ -219,14 +250,16 @@ func (t *commitment) partStored(at place, err error) {
 // finish writes that a prepared transaction was carried out, and then lets its records go. The
 // record is durable like others, although nobody waits for it: without it the next start would miss the
 // messages that were acknowledged and trimmed meanwhile, and send them again.
-func (s *shard) finish(id string, kept []place) {
+func (s *shard) finish(id string, kept []place, messages []*gateway.Message) {
 	s.broker.arriving.Add(1)
-	s.journal.Append(&gateway.Record{Type: gateway.RecordDone, Transaction: id}, finished{s, kept})
+	s.journal.Append(&gateway.Record{Type: gateway.RecordDone, Transaction: id}, finished{s, kept, id, messages})
 }
 
 type finished struct {
-	shard *shard
-	kept  []place
+	shard    *shard
+	kept     []place
+	id       string
+	messages []*gateway.Message
 }
 
 // Appended implements gateway.Appended.
@@ -238,7 +271,15 @@ func (f finished) Appended(seq uint64, err error) {
 	f.shard.mu.Lock()
 	f.shard.saw(seq)
 	f.shard.mu.Unlock()
+	if b := f.shard.broker; b.cfg.Cluster != nil {
+		for i, m := range f.messages {
+			b.seatOf(m.Destination.Name).letGo(partName(f.id, i))
+		}
+	}
 	for _, p := range f.kept {
+		if p.shard == nil {
+			continue // another node's
+		}
 		p.shard.mu.Lock()
 		delete(p.shard.kept, p.seq)
 		p.shard.mu.Unlock()

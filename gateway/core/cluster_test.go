@@ -1,0 +1,221 @@
+package core_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/core"
+	"github.com/sluice-mq/sluice/gateway/gatewaytest"
+)
+
+// realm is three brokers that share two shards.
+type realm struct {
+	*testing.T
+	*gatewaytest.Cluster
+	stores []*gatewaytest.Node
+	worlds []*world // a broker each
+}
+
+func name(i int) string { return "n" + strconv.Itoa(i+1) }
+
+func newRealm(t *testing.T) *realm {
+	r := &realm{T: t, Cluster: gatewaytest.NewCluster(2)}
+	for i := range 3 {
+		store := r.Node(name(i))
+		b, err := core.New(context.Background(), core.Config{
+			Node: name(i), Store: store, Cluster: store, Authenticator: gatewaytest.Everyone{}, Authorizer: gatewaytest.Everyone{},
+			Logger: slog.New(slog.DiscardHandler),
+		})
+		require.NoError(t, err)
+		r.stores, r.worlds = append(r.stores, store), append(r.worlds, &world{T: t, broker: b})
+	}
+	for i := range 3 {
+		for k := range i {
+			r.Link(name(i), name(k), true)
+		}
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		for _, w := range r.worlds {
+			_ = w.broker.Close(ctx) // what has no owner has no answer
+		}
+		r.Close()
+	})
+	return r
+}
+
+// shard is that of a queue.
+func shard(name string) int { return gateway.ShardOf(name, 2) }
+
+// Whoever owns the queue, whoever sends and whoever receives: messages arrive in order.
+func TestAnyNodeServesAnyQueue(t *testing.T) {
+	r := newRealm(t)
+	r.Move(shard("q"), "n2")
+	for from := range 3 {
+		for to := range 3 {
+			q := queue("q") // one for each, because a subscription's end takes its time to another node
+			for i := 0; i == 0 || shard(q.Name) != shard("q"); i++ {
+				q = queue(fmt.Sprintf("q.%d.%d.%d", from, to, i))
+			}
+			c := r.worlds[to].subscribe(r.worlds[to].session(), q, 10, false)
+			s := r.worlds[from].session()
+			for _, persistent := range []bool{true, false} {
+				r.worlds[from].send(s, q, persistent, numbers(0, 50)...)
+				for i := range 5 {
+					got := c.next(10)
+					require.Equal(t, numbers(10*i, 10*i+10), bodies(got), "from %d to %d", from, to)
+					for _, d := range got {
+						require.Zero(t, d.Redeliveries)
+					}
+					c.ack(got...)
+				}
+			}
+			c.Close()
+		}
+	}
+	gatewaytest.Eventually(t, func() bool { return r.worlds[1].waiting() == 0 }, "empty queues")
+}
+
+// What is sent while nobody owns the queue waits, in order.
+func TestSendsWaitForAnOwner(t *testing.T) {
+	r := newRealm(t)
+	s := r.worlds[0].session()
+	var o outcome
+	for i, b := range numbers(0, 20) {
+		s.Send(message(queue("q"), b, true), &o, uint64(i))
+	}
+	c := r.worlds[2].subscribe(r.worlds[2].session(), queue("q"), 100, false)
+	r.Move(shard("q"), "n3")
+	for _, err := range o.wait(t, 20) {
+		require.NoError(t, err)
+	}
+	require.Equal(t, numbers(0, 20), bodies(c.next(20)))
+}
+
+// An owner that is out of touch with the others hands nothing out, neither here nor there.
+func TestAnOwnerAloneHandsNothingOut(t *testing.T) {
+	r := newRealm(t)
+	r.Move(shard("q"), "n2")
+	here := r.worlds[1].subscribe(r.worlds[1].session(), queue("q"), 1, false)
+	there := r.worlds[0].subscribe(r.worlds[0].session(), queue("q"), 1, false)
+	s := r.worlds[1].session()
+	r.worlds[1].send(s, queue("q"), true, "a", "b")
+	got := append(here.next(1), there.next(1)...)
+	require.Equal(t, []string{"a", "b"}, bodies(got))
+	r.stores[1].Alone(true)
+	here.ack(got[0])
+	there.ack(got[1])
+	r.worlds[1].send(s, queue("q"), true, "c", "d")
+	var buf [1]gateway.Delivery
+	require.Zero(t, here.Next(buf[:], 1<<20))
+	require.Zero(t, there.Next(buf[:], 1<<20))
+	r.stores[1].Alone(false)
+	require.ElementsMatch(t, []string{"c", "d"}, bodies(append(here.next(1), there.next(1)...)))
+}
+
+// Owners change and links break while numbered messages flow: none is lost, none comes twice unmarked, none overtakes another.
+func TestOwnersChangeAndLinksBreakUnderLoad(t *testing.T) {
+	r := newRealm(t)
+	r.Move(shard("q"), "n1")
+	const all = 3000
+	var o outcome
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		s := r.worlds[0].session()
+		for i := range all {
+			s.Send(message(queue("q"), strconv.Itoa(i), true), &o, uint64(i))
+			if i%100 == 99 {
+				o.wait(t, i-200)
+			}
+		}
+	}()
+	c := r.worlds[2].subscribe(r.worlds[2].session(), queue("q"), 50, false)
+	seen := make(map[string]bool)
+	last := -1
+	var cuts sync.WaitGroup
+	defer cuts.Wait()
+	for step := 0; len(seen) < all; step++ {
+		switch {
+		case step%40 == 20:
+			r.Move(shard("q"), name(step/40%3))
+		case step%40 == 30:
+			other := name(1 + step/40%2)
+			r.Link("n1", other, false)
+			cuts.Go(func() {
+				time.Sleep(time.Duration(step%7) * time.Millisecond)
+				r.Link("n1", other, true)
+			})
+		}
+		var buf [20]gateway.Delivery
+		n := 0
+		gatewaytest.Eventually(t, func() bool { n = c.Next(buf[:], 1<<20); c.Written(n); return n > 0 }, "deliveries after %d of %d", len(seen), all)
+		for _, d := range buf[:n] {
+			body := string(d.Message.Body)
+			number, err := strconv.Atoi(body)
+			require.NoError(t, err)
+			require.False(t, seen[body] && d.Redeliveries == 0, "%s came twice, unmarked", body)
+			require.True(t, seen[body] || number > last, "%s came after %d", body, last)
+			seen[body], last = true, max(last, number)
+			if number%3 > 0 {
+				var done outcome
+				c.Ack([]uint64{d.Tag}, &done, 0)
+				require.NoError(t, done.wait(t, 1)[0])
+			} else {
+				c.Ack([]uint64{d.Tag}, nil, 0)
+			}
+		}
+	}
+	<-sent
+	for i, err := range o.wait(t, all) {
+		require.NoError(t, err, "message %d", i)
+	}
+}
+
+// A transaction over both shards happens as a whole, although its owners change meanwhile.
+func TestTransactionsOverChangesOfOwner(t *testing.T) {
+	r := newRealm(t)
+	r.Move(0, "n1")
+	r.Move(1, "n2")
+	a, b := "q", ""
+	for i := 0; b == "" || shard(b) == shard(a); i++ {
+		b = fmt.Sprint("other", i)
+	}
+	s := r.worlds[2].session()
+	const all = 60
+	var o outcome
+	for i := range all {
+		body := strconv.Itoa(i)
+		s.Commit(&gateway.Transaction{Sends: []*gateway.Message{message(queue(a), body, true), message(queue(b), body, true)}}, &o, uint64(i))
+		if i%10 == 5 {
+			r.Move(i/10%2, name(i/10%3))
+		}
+	}
+	for i, err := range o.wait(t, all) {
+		require.NoError(t, err, "transaction %d", i)
+	}
+	for _, q := range []string{a, b} {
+		c := r.worlds[1].subscribe(r.worlds[1].session(), queue(q), 1000, false)
+		var got []string
+		for len(got) < all {
+			for _, d := range c.next(1) {
+				if !slices.Contains(got, string(d.Message.Body)) {
+					got = append(got, string(d.Message.Body))
+				} else {
+					require.Positive(t, d.Redeliveries)
+				}
+			}
+		}
+		require.Equal(t, numbers(0, all), got)
+	}
+}

@@ -1,0 +1,348 @@
+package gatewaytest
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"github.com/sluice-mq/sluice/gateway"
+)
+
+// Cluster is the stores of several nodes in memory. A test decides who owns a shard and which links there are.
+type Cluster struct {
+	disk *Disk
+
+	mu    sync.Mutex
+	nodes map[string]*Node
+	owner []*tenure
+	epoch uint64
+	ended sync.WaitGroup
+}
+
+// Node is one node's store. It implements gateway.Store and gateway.Cluster.
+type Node struct {
+	cluster *Cluster
+	name    string
+	member  gateway.Member
+	linked  map[string]bool
+	alone   atomic.Bool
+
+	inbox *queue
+}
+
+// NewCluster makes a cluster whose shards nobody owns.
+func NewCluster(shards int) *Cluster {
+	return &Cluster{disk: NewDisk(shards), nodes: make(map[string]*Node), owner: make([]*tenure, shards)}
+}
+
+// queue runs functions one after another, however many there are.
+type queue struct {
+	mu     sync.Mutex
+	some   sync.Cond
+	todo   []func()
+	closed bool
+}
+
+func newQueue(ended *sync.WaitGroup) *queue {
+	q := &queue{}
+	q.some.L = &q.mu
+	ended.Go(func() {
+		for {
+			q.mu.Lock()
+			for len(q.todo) == 0 && !q.closed {
+				q.some.Wait()
+			}
+			if len(q.todo) == 0 {
+				q.mu.Unlock()
+				return
+			}
+			f := q.todo[0]
+			q.todo = q.todo[1:]
+			q.mu.Unlock()
+			f()
+		}
+	})
+	return q
+}
+
+func (q *queue) add(f func()) {
+	q.mu.Lock()
+	q.todo = append(q.todo, f)
+	q.some.Signal()
+	q.mu.Unlock()
+}
+
+func (q *queue) close() {
+	q.mu.Lock()
+	q.closed = true
+	q.some.Signal()
+	q.mu.Unlock()
+}
+
+// Node makes a node.
+func (c *Cluster) Node(name string) *Node {
+	n := &Node{cluster: c, name: name, linked: make(map[string]bool), inbox: newQueue(&c.ended)}
+	c.mu.Lock()
+	c.nodes[name] = n
+	c.mu.Unlock()
+	return n
+}
+
+// Move gives a shard to a node, or to nobody. Its owner so far stores nothing more from here on.
+func (c *Cluster) Move(shard int, to string) {
+	c.mu.Lock()
+	old := c.owner[shard]
+	c.epoch++
+	c.owner[shard] = nil
+	var t *tenure
+	if to != "" {
+		t = &tenure{node: c.nodes[to], shard: shard, epoch: c.epoch, work: newQueue(&c.ended)}
+		c.owner[shard] = t
+	}
+	c.mu.Unlock()
+	if old != nil {
+		old.node.inbox.add(func() {
+			old.node.member.End(shard)
+			old.end()
+		})
+	}
+	if t != nil {
+		t.node.inbox.add(func() {
+			t.node.member.Begin(shard, t.epoch, t, func() { c.announce(t) })
+		})
+	}
+}
+
+// announce tells all nodes that hear it of an owner.
+func (c *Cluster) announce(t *tenure) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.owner[t.shard] != t {
+		return
+	}
+	t.announced = true
+	for name, n := range c.nodes {
+		if name == t.node.name || t.node.linked[name] {
+			n.tell(t)
+		}
+	}
+}
+
+func (n *Node) tell(t *tenure) {
+	n.inbox.add(func() { n.member.Owner(t.shard, t.node.name, t.epoch) })
+}
+
+// Link makes or cuts the link between two nodes. What is on its way is lost when it is cut.
+func (c *Cluster) Link(a, b string, up bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, ends := range [][2]string{{a, b}, {b, a}} {
+		n, other := c.nodes[ends[0]], ends[1]
+		if n.linked[other] == up {
+			continue
+		}
+		n.linked[other] = up
+		if !up {
+			n.inbox.add(func() { n.member.Down(other) })
+			continue
+		}
+		n.inbox.add(func() { n.member.Up(other) })
+		for _, t := range c.owner {
+			if t != nil && t.announced && t.node.name == other {
+				n.tell(t)
+			}
+		}
+	}
+}
+
+// Alone has a node out of touch with the majority.
+func (n *Node) Alone(alone bool) { n.alone.Store(alone) }
+
+// Close ends everything. Brokers are closed before.
+func (c *Cluster) Close() {
+	c.mu.Lock()
+	for i, t := range c.owner {
+		if t != nil {
+			t.work.close()
+		}
+		c.owner[i] = nil
+	}
+	for _, n := range c.nodes {
+		n.inbox.close()
+	}
+	c.mu.Unlock()
+	c.ended.Wait()
+}
+
+// Shards implements gateway.Store.
+func (n *Node) Shards() int { return len(n.cluster.owner) }
+
+// Journal implements gateway.Store; in a cluster there is none for good.
+func (n *Node) Journal(int) gateway.Journal { return nil }
+
+// Space implements gateway.Store.
+func (n *Node) Space() gateway.Space { return gateway.Space{Sends: true, Free: 1 << 40} }
+
+// Serve implements gateway.Cluster.
+func (n *Node) Serve(m gateway.Member) { n.member = m }
+
+// Current implements gateway.Peers.
+func (n *Node) Current() bool { return !n.alone.Load() }
+
+// Send implements gateway.Peers.
+func (n *Node) Send(to string, f *gateway.Frame) {
+	n.cluster.mu.Lock()
+	defer n.cluster.mu.Unlock()
+	if !n.linked[to] {
+		return
+	}
+	other, copied := n.cluster.nodes[to], copyFrame(f)
+	other.inbox.add(func() {
+		n.cluster.mu.Lock()
+		linked := other.linked[n.name]
+		n.cluster.mu.Unlock()
+		if linked {
+			other.member.Receive(n.name, copied)
+		}
+	})
+}
+
+// copyFrame makes a frame that shares nothing that may change.
+func copyFrame(f *gateway.Frame) *gateway.Frame {
+	c := *f
+	c.Tags = append([]uint64(nil), f.Tags...)
+	c.Message = copyMessage(f.Message)
+	c.Messages = nil
+	for _, m := range f.Messages {
+		c.Messages = append(c.Messages, copyMessage(m))
+	}
+	return &c
+}
+
+func copyMessage(m *gateway.Message) *gateway.Message {
+	if m == nil {
+		return nil
+	}
+	return &gateway.Message{
+		ID: m.ID, Destination: m.Destination, Header: append(gateway.Header(nil), m.Header...), Body: append([]byte(nil), m.Body...),
+		Text: m.Text, Persistent: m.Persistent, Priority: m.Priority, Expires: m.Expires, Timestamp: m.Timestamp,
+	}
+}
+
+// tenure is a shard's journal as one owner has it.
+type tenure struct {
+	node      *Node
+	shard     int
+	epoch     uint64
+	announced bool
+	work      *queue
+	// refused waits for the owner to be told that it is none any more; told: it was. The work's own.
+	refused []gateway.Appended
+	told    bool
+}
+
+var errMoved = gateway.Errorf(gateway.Moved, "another node owns the queue now")
+
+// end has everything refused that was not stored, now that the owner knows why.
+func (t *tenure) end() {
+	t.work.add(func() {
+		t.told = true
+		for _, a := range t.refused {
+			a.Appended(0, errMoved)
+		}
+	})
+	t.work.close()
+}
+
+// Append implements gateway.Journal.
+func (t *tenure) Append(r *gateway.Record, a gateway.Appended) {
+	do := func() {
+		c := t.node.cluster
+		c.mu.Lock()
+		if c.owner[t.shard] != t {
+			c.mu.Unlock()
+			if !t.told {
+				t.refused = append(t.refused, a)
+				return
+			}
+			a.Appended(0, errMoved)
+			return
+		}
+		d := c.disk
+		d.mu.Lock()
+		stored := *r
+		if r.Message != nil {
+			stored.Message = copyMessage(r.Message)
+		}
+		d.records[t.shard] = append(d.records[t.shard], stored)
+		seq := d.first[t.shard] + uint64(len(d.records[t.shard])) - 1
+		d.mu.Unlock()
+		c.mu.Unlock()
+		if s, ok := a.(gateway.Stored); ok && !r.Relaxed {
+			s.Stored(seq)
+		}
+		a.Appended(seq, nil)
+	}
+	t.work.mu.Lock()
+	closed := t.work.closed && len(t.work.todo) == 0
+	if !closed {
+		t.work.todo = append(t.work.todo, do)
+		t.work.some.Signal()
+	}
+	t.work.mu.Unlock()
+	if closed {
+		a.Appended(0, errMoved)
+	}
+}
+
+// Replay implements gateway.Journal.
+func (t *tenure) Replay(ctx context.Context, fn func(seq uint64, size int, r *gateway.Record) error) error {
+	d := t.node.cluster.disk
+	d.mu.Lock()
+	records, first := d.records[t.shard], d.first[t.shard]
+	d.mu.Unlock()
+	for i := range records {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		r, size := records[i], 0
+		if r.Message != nil {
+			size = r.Message.Size()
+			r.Message = copyMessage(r.Message)
+			r.Message.Body = nil
+		}
+		if err := fn(first+uint64(i), size, &r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Load implements gateway.Journal.
+func (t *tenure) Load(name string, seqs []uint64, done func([]*gateway.Message, error)) {
+	d := t.node.cluster.disk
+	messages := make([]*gateway.Message, len(seqs))
+	d.mu.Lock()
+	for i, seq := range seqs {
+		at := int(seq) - int(d.first[t.shard])
+		if at < 0 || at >= len(d.records[t.shard]) {
+			continue
+		}
+		if m := d.records[t.shard][at].Message; m != nil && m.Destination.Name == name {
+			messages[i] = copyMessage(m)
+		}
+	}
+	d.mu.Unlock()
+	t.node.inbox.add(func() { done(messages, nil) })
+}
+
+// Trim implements gateway.Journal: nothing is given back here.
+func (t *tenure) Trim(uint64) {}
+
+// State implements gateway.Journal.
+func (t *tenure) State() gateway.JournalState {
+	d := t.node.cluster.disk
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return gateway.JournalState{First: d.first[t.shard], Last: d.first[t.shard] + uint64(len(d.records[t.shard])) - 1}
+}
