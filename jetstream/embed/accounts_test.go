@@ -1,7 +1,11 @@
 package embed_test
 
 import (
+	"bufio"
+	"encoding/json"
+	"fmt"
 	"log/slog"
+	"net"
 	"testing"
 	"time"
 
@@ -115,5 +119,58 @@ func TestTheOtherAccountsAreClosed(t *testing.T) {
 			_, err := nats.Connect("nats://"+s.Addr().String(), nats.UserInfo(string(a), password))
 			require.ErrorIs(t, err, nats.ErrAuthorization, a)
 		}
+	}
+}
+
+// What our door for native clients leans on: it hears when one of their connections ends, knows
+// which are there, and may join them as a leaf node.
+func TestEndsOfConnectionsAreTold(t *testing.T) {
+	s := startServer(t)
+	told, err := connect(t, s, embed.Inbound).SubscribeSync("$SYS.ACCOUNT.USERS.DISCONNECT")
+	require.NoError(t, err)
+	require.NoError(t, told.SetPendingLimits(-1, -1))
+	native, err := nats.Connect("nats://" + s.Addr().String())
+	require.NoError(t, err)
+	id, err := native.GetClientID()
+	require.NoError(t, err)
+	require.True(t, s.Connected(id))
+	hidden := everything(t, native)
+	require.NoError(t, connect(t, s, embed.Inbound).Flush())
+	other, err := nats.Connect("nats://" + s.Addr().String())
+	require.NoError(t, err)
+	otherID, err := other.GetClientID()
+	require.NoError(t, err)
+	other.Close()
+	m, err := told.NextMsg(patience)
+	require.NoError(t, err)
+	var event struct {
+		Client struct {
+			ID uint64 `json:"id"`
+		} `json:"client"`
+	}
+	require.NoError(t, json.Unmarshal(m.Data, &event))
+	require.Equal(t, otherID, event.Client.ID)
+	require.Eventually(t, func() bool { return !s.Connected(otherID) }, patience, time.Millisecond)
+	_, err = hidden.NextMsg(10 * time.Millisecond)
+	require.ErrorIs(t, err, nats.ErrTimeout, "native clients do not hear of each other")
+	native.Close()
+}
+
+func TestLeafNodesNeedThePassword(t *testing.T) {
+	s := startServer(t)
+	addr, user, password, err := s.Leaf()
+	require.NoError(t, err)
+	for _, c := range []struct{ user, password, want string }{{user, "x", "-ERR"}, {"", "", "-ERR"}, {"anonymous", "", "-ERR"}, {user, password, "INFO"}} {
+		conn, err := net.Dial("tcp", addr)
+		require.NoError(t, err)
+		in := bufio.NewReader(conn)
+		_, err = in.ReadString('\n')
+		require.NoError(t, err)
+		_, err = fmt.Fprintf(conn, "CONNECT {\"user\":%q,\"pass\":%q}\r\n", c.user, c.password)
+		require.NoError(t, err)
+		line, err := in.ReadString('\n')
+		require.NoError(t, err)
+		require.Contains(t, line, c.want, c.user)
+		require.NoError(t, conn.Close())
 	}
 }

@@ -18,7 +18,7 @@ func TestConnectionLimitIsForNativeClients(t *testing.T) {
 	})
 	require.NoError(t, err)
 	t.Cleanup(s.Stop)
-	for _, account := range []embed.Account{embed.Store, embed.Store, embed.Store, embed.Inbound, embed.Outbound, embed.Users} {
+	for _, account := range []embed.Account{embed.Store, embed.Store, embed.Store, embed.Inbound, embed.Outbound, embed.Users, embed.Users} {
 		nc, err := s.Connect(account, "ours")
 		require.NoError(t, err)
 		t.Cleanup(nc.Close)

@@ -15,22 +15,6 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Account is one of the name spaces of the embedded server.
-type Account string
-
-const (
-	// Store holds our streams. Nobody but this process can log in to it.
-	Store Account = "SLUICE"
-	// Users is where native clients live. It has no way into Store.
-	Users Account = "USERS"
-	// Inbound hears what native clients publish to queue.> and topic.>.
-	Inbound Account = "INBOUND"
-	// Outbound is heard by native clients: what is published there on topic.>
-	// reaches their subscriptions, but not Inbound, so that nothing can go round in
-	// a loop. Its interest is that of native clients alone.
-	Outbound Account = "OUTBOUND"
-)
-
 // Config says how the embedded server runs.
 type Config struct {
 	// Name of the node; unique in a cluster.
@@ -88,27 +72,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 
 func (s *Server) options() (*server.Options, error) {
 	opts := &server.Options{}
-	text := fmt.Sprintf(`
-accounts {
-  %[1]s { jetstream: enabled, users: [ { user: %[1]s, password: %[5]q } ] }
-  %[2]s {
-    limits: { max_connections: %[6]d }
-    users: [ { user: %[2]s, password: %[5]q }, { user: anonymous, password: %[5]q } ]
-    exports: [ { stream: "queue.>", accounts: [ %[3]s ] }, { stream: "topic.>", accounts: [ %[3]s ] } ]
-    imports: [ { stream: { account: %[4]s, subject: "topic.>" } } ]
-  }
-  %[3]s {
-    users: [ { user: %[3]s, password: %[5]q } ]
-    imports: [ { stream: { account: %[2]s, subject: "queue.>" } }, { stream: { account: %[2]s, subject: "topic.>" } } ]
-  }
-  %[4]s {
-    users: [ { user: %[4]s, password: %[5]q } ]
-    exports: [ { stream: "topic.>", accounts: [ %[2]s ] } ]
-  }
-}
-no_auth_user: anonymous
-`, Store, Users, Inbound, Outbound, s.secret, s.nativeConnections())
-	if err := opts.ProcessConfigString(text); err != nil {
+	if err := opts.ProcessConfigString(s.accounts()); err != nil {
 		return nil, fmt.Errorf("configuring the embedded nats-server: %w", err)
 	}
 	opts.ServerName = s.cfg.Name
@@ -125,7 +89,7 @@ no_auth_user: anonymous
 	opts.MaxControlLine = maxControlLine
 	opts.NoFastProducerStall = true
 	if s.cfg.Address == "" {
-		opts.DontListen = true
+		opts.DontListen, opts.LeafNode = true, server.LeafNodeOpts{}
 		return opts, nil
 	}
 	addr, err := net.ResolveTCPAddr("tcp", s.cfg.Address)
@@ -140,15 +104,6 @@ no_auth_user: anonymous
 		opts.Port = server.RANDOM_PORT
 	}
 	return opts, nil
-}
-
-// nativeConnections is how many connections the account of native clients takes:
-// theirs and our one that answers them. Our other connections are not counted.
-func (s *Server) nativeConnections() int {
-	if s.cfg.MaxConnections <= 0 {
-		return -1
-	}
-	return s.cfg.MaxConnections + 1
 }
 
 // readyWithin bounds the start; a store of many gigabytes takes its time.
@@ -197,6 +152,10 @@ func (s *Server) Interest(account Account, subject string) bool {
 	a, err := s.ns.LookupAccount(string(account))
 	return err == nil && a.SubscriptionInterest(subject)
 }
+
+// Connected reports whether a client's connection, by its number, is there. It is as
+// quick as Interest.
+func (s *Server) Connected(id uint64) bool { return s.ns.GetClient(id) != nil }
 
 // Revive stops JetStream and starts it again on the same files: after a write
 // error a stream takes nothing more until then. Connections stay up; requests

@@ -19,7 +19,9 @@ type Door struct {
 	session gateway.Session
 	inboxes *inboxes
 	window  window
+	repeats repeats
 	relay   relay
+	workers *workers
 	counts  counts
 	intakes []*intake
 	// faults is for refused.
@@ -58,10 +60,14 @@ func New(cfg Config) (*Door, error) {
 	d.context, d.cut = context.WithCancel(context.Background())
 	d.window.init(cfg.Limits)
 	d.relay.init()
+	d.repeats.init(cfg.Limits.MessageIDs)
 	if err := d.open(); err != nil {
 		d.cut()
 		d.window.close()
 		d.disconnect()
+		if d.workers != nil {
+			d.workers.close()
+		}
 		if d.session != nil {
 			d.session.Close()
 		}
@@ -95,6 +101,10 @@ func (d *Door) open() (err error) {
 			return fmt.Errorf("subscribing to %s>: %w", root, err)
 		}
 		d.intakes = append(d.intakes, in)
+	}
+	d.workers = newWorkers(&d.cfg, d.session, d.inboxes)
+	if err := d.workers.open(func(error) { tell(d.lost) }); err != nil {
+		return err
 	}
 	if err := d.cfg.Inbound.FlushTimeout(flushWithin); err != nil {
 		return fmt.Errorf("waiting for the server: %w", err)
@@ -205,13 +215,16 @@ func (d *Door) finish(ctx context.Context) error {
 	if err := await(d.window.empty); err != nil {
 		return err
 	}
+	if err := d.workers.leave(await); err != nil {
+		return err
+	}
 	close(d.relay.stop)
 	if err := await(d.relay.done); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, flushWithin)
 	defer cancel()
-	return errors.Join(d.cfg.Answers.FlushWithContext(ctx), d.cfg.Outbound.FlushWithContext(ctx))
+	return errors.Join(d.cfg.Answers.FlushWithContext(ctx), d.cfg.Outbound.FlushWithContext(ctx), d.cfg.Workers.FlushWithContext(ctx))
 }
 
 // disconnect closes the connections and waits for the last callback.
@@ -236,6 +249,7 @@ func (d *Door) close() {
 	}
 	<-d.relay.done
 	<-d.answered
+	d.workers.close()
 	d.session.Close()
 }
 

@@ -4,6 +4,7 @@ import "sync/atomic"
 
 type counts struct {
 	received, refused, unanswered   atomic.Uint64
+	repeated                        atomic.Uint64
 	relayed, unrelayed, interrupted atomic.Uint64
 }
 
@@ -12,6 +13,8 @@ type Stats struct {
 	// Received messages came from native clients; Refused of them the broker did not
 	// take, for which Unanswered got no PubAck although they might have asked for one.
 	Received, Refused, Unanswered uint64
+	// Repeated messages were known by their ids and not stored again.
+	Repeated uint64
 	// Dropped messages never reached the broker: too many waited.
 	Dropped uint64
 	// Relayed topic messages went to native clients; Unrelayed could not. Interrupted
@@ -25,7 +28,8 @@ type Stats struct {
 func (d *Door) Stats() Stats {
 	s := Stats{
 		Received: d.counts.received.Load(), Refused: d.counts.refused.Load(), Unanswered: d.counts.unanswered.Load(),
-		Relayed: d.counts.relayed.Load(), Unrelayed: d.counts.unrelayed.Load(), Interrupted: d.counts.interrupted.Load(),
+		Repeated: d.counts.repeated.Load(),
+		Relayed:  d.counts.relayed.Load(), Unrelayed: d.counts.unrelayed.Load(), Interrupted: d.counts.interrupted.Load(),
 		Outstanding: d.window.outstanding(),
 	}
 	for _, in := range d.intakes {
