@@ -27,6 +27,10 @@ const (
 const leafUser = "LEAF"
 
 // accounts configures who may log in, and what goes from which account to which others.
+//
+// The service of nobody, $JS.API.INFO, is there for what it prevents: in an account
+// with a service of this name the server itself does not answer JetStream requests, not even with a
+// no. Our door for native clients answers them.
 func (s *Server) accounts() string {
 	return fmt.Sprintf(`
 accounts {
@@ -35,10 +39,11 @@ accounts {
     limits: { max_connections: %[6]d }
     users: [ { user: %[2]s, password: %[5]q }, { user: anonymous, password: %[5]q } ]
     exports: [ { stream: "queue.>", accounts: [ %[3]s ] }, { stream: "topic.>", accounts: [ %[3]s ] } ]
-    imports: [ { stream: { account: %[4]s, subject: "topic.>" } } ]
+    imports: [ { stream: { account: %[4]s, subject: "topic.>" } }, { service: { account: %[3]s, subject: "nobody" }, to: "$JS.API.INFO" } ]
   }
   %[3]s {
     users: [ { user: %[3]s, password: %[5]q } ]
+    exports: [ { service: "nobody", accounts: [ %[2]s ] } ]
     imports: [
       { stream: { account: %[2]s, subject: "queue.>" } }, { stream: { account: %[2]s, subject: "topic.>" } }
       { stream: { account: "$SYS", subject: "$SYS.ACCOUNT.%[2]s.DISCONNECT" } }

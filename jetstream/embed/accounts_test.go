@@ -174,3 +174,19 @@ func TestLeafNodesNeedThePassword(t *testing.T) {
 		require.NoError(t, conn.Close())
 	}
 }
+
+// Requests to JetStream are for our door alone: the server answers none of native clients, also not
+// after its storage was started again.
+func TestTheServerAnswersNoJetStreamRequests(t *testing.T) {
+	s := startServer(t)
+	native := connect(t, s, embed.Users)
+	silent := func() {
+		for _, subject := range []string{"$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.CREATE.X", "$JS.API.CONSUMER.INFO.QUEUES.w"} {
+			_, err := native.Request(subject, nil, patience)
+			require.ErrorIs(t, err, nats.ErrNoResponders, subject)
+		}
+	}
+	silent()
+	require.NoError(t, s.Revive())
+	silent()
+}

@@ -83,13 +83,15 @@ type options struct {
 // accounts are laid out as those of the embedded server.
 const accounts = `
 accounts {
+  SLUICE { jetstream: enabled }
   USERS {
     users: [ { user: users, password: x } ]
     exports: [ { stream: "queue.>", accounts: [ INBOUND ] }, { stream: "topic.>", accounts: [ INBOUND ] } ]
-    imports: [ { stream: { account: OUTBOUND, subject: "topic.>" } } ]
+    imports: [ { stream: { account: OUTBOUND, subject: "topic.>" } }, { service: { account: INBOUND, subject: "nobody" }, to: "$JS.API.INFO" } ]
   }
   INBOUND {
     users: [ { user: inbound, password: x } ]
+    exports: [ { service: "nobody", accounts: [ USERS ] } ]
     imports: [
       { stream: { account: USERS, subject: "queue.>" } }, { stream: { account: USERS, subject: "topic.>" } }
       { stream: { account: "$SYS", subject: "$SYS.ACCOUNT.USERS.DISCONNECT" } }
@@ -104,7 +106,10 @@ leafnodes { host: 127.0.0.1, port: -1, no_advertise: true, compression: off, aut
 `
 
 func newServer(t testing.TB) *server.Server {
-	o := &server.Options{DontListen: true, NoSigs: true, NoLog: true, MaxPayload: 31 << 20, MaxPending: 512 << 20, NoFastProducerStall: true}
+	o := &server.Options{
+		DontListen: true, NoSigs: true, NoLog: true, MaxPayload: 31 << 20, MaxPending: 512 << 20, NoFastProducerStall: true,
+		JetStream: true, StoreDir: t.TempDir(),
+	}
 	require.NoError(t, o.ProcessConfigString(accounts))
 	s, err := server.NewServer(o)
 	require.NoError(t, err)
