@@ -73,3 +73,32 @@ func BenchmarkInterest(b *testing.B) {
 		}
 	}
 }
+
+// What a message costs from the queue through a worker and back.
+func BenchmarkWorker(b *testing.B) {
+	h := newHouse(b, options{})
+	js := h.jetStream(jetstream.WithPublishAsyncMaxPending(4000))
+	c := h.consumer(h.jetStream(), "w", "a")
+	it, err := c.Messages()
+	require.NoError(b, err)
+	body := make([]byte, 200)
+	const burst = 2000
+	b.ReportAllocs()
+	waiting := 0
+	collect := func() {
+		for ; waiting > 0; waiting-- {
+			m, err := it.Next()
+			require.NoError(b, err)
+			require.NoError(b, m.Ack())
+		}
+	}
+	for b.Loop() {
+		_, err := js.PublishMsgAsync(&natsgo.Msg{Subject: "queue.a", Data: body}, jetstream.WithStallWait(patience))
+		require.NoError(b, err)
+		if waiting++; waiting == burst {
+			collect()
+		}
+	}
+	collect()
+	it.Stop()
+}
