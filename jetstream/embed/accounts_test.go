@@ -17,16 +17,26 @@ import (
 
 const patience = 20 * time.Second
 
-func startServer(t *testing.T) *embed.Server {
+// node is a server and where native clients connect to it.
+type node struct {
+	*embed.Server
+	addr net.Addr
+}
+
+func (n *node) Addr() net.Addr { return n.addr }
+
+func startServer(t *testing.T) *node {
 	s, err := embed.Start(t.Context(), embed.Config{
 		Name: "n1", Dir: t.TempDir(), Address: "127.0.0.1:0", MaxPayload: 1 << 20, Logger: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(t, err)
 	t.Cleanup(s.Stop)
-	return s
+	addr, err := s.Listen()
+	require.NoError(t, err)
+	return &node{s, addr}
 }
 
-func connect(t *testing.T, s *embed.Server, a embed.Account) *nats.Conn {
+func connect(t *testing.T, s *node, a embed.Account) *nats.Conn {
 	nc, err := s.Connect(a, "test")
 	require.NoError(t, err)
 	t.Cleanup(nc.Close)
@@ -189,4 +199,24 @@ func TestTheServerAnswersNoJetStreamRequests(t *testing.T) {
 	silent()
 	require.NoError(t, s.Revive())
 	silent()
+}
+
+// Before somebody is there to answer them native clients are refused, and not told that there is nobody.
+func TestNobodyConnectsBeforeListen(t *testing.T) {
+	probe, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	address := probe.Addr().String()
+	s, err := embed.Start(t.Context(), embed.Config{Name: "n1", Dir: t.TempDir(), Address: address, MaxPayload: 1 << 20, Logger: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	t.Cleanup(s.Stop)
+	_, err = s.Listen()
+	require.ErrorContains(t, err, "cannot listen on "+address)
+	require.NoError(t, probe.Close())
+	_, err = nats.Connect("nats://" + address)
+	require.ErrorIs(t, err, nats.ErrNoServers)
+	_, err = s.Listen()
+	require.NoError(t, err)
+	nc, err := nats.Connect("nats://" + address)
+	require.NoError(t, err)
+	nc.Close()
 }

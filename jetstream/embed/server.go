@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -21,7 +22,7 @@ type Config struct {
 	Name string
 	// Dir is where JetStream keeps its files.
 	Dir string
-	// Address of the listener for native clients, "host:port"; empty opens none.
+	// Address of the listener for native clients, "host:port", that Listen opens; empty is none.
 	Address string
 	// MaxPayload bounds one message in bytes, headers included.
 	MaxPayload int
@@ -44,10 +45,11 @@ type Server struct {
 	secret string
 
 	revive sync.Mutex
+	fatal  atomic.Pointer[string] // see natsLogger
 }
 
-// Start runs a server and returns when it accepts connections and JetStream
-// has read its streams. Errors name what could not be done.
+// Start runs a server and returns when it accepts connections of this process and JetStream
+// has read its streams. Nobody else can connect before Listen. Errors name what could not be done.
 func Start(ctx context.Context, cfg Config) (*Server, error) {
 	secret := make([]byte, 32)
 	if _, err := rand.Read(secret); err != nil {
@@ -61,7 +63,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if s.ns, err = server.NewServer(opts); err != nil {
 		return nil, fmt.Errorf("creating the embedded nats-server: %w", err)
 	}
-	s.ns.SetLoggerV2(natsLogger{cfg.Logger}, false, false, false)
+	s.ns.SetLoggerV2(natsLogger{cfg.Logger, &s.fatal}, false, false, false)
 	s.ns.Start()
 	if err := s.awaitReady(ctx); err != nil {
 		s.Stop()
@@ -88,8 +90,9 @@ func (s *Server) options() (*server.Options, error) {
 	opts.MaxPending = 64 << 20
 	opts.MaxControlLine = maxControlLine
 	opts.NoFastProducerStall = true
+	opts.DontListen = true
 	if s.cfg.Address == "" {
-		opts.DontListen, opts.LeafNode = true, server.LeafNodeOpts{}
+		opts.LeafNode = server.LeafNodeOpts{}
 		return opts, nil
 	}
 	addr, err := net.ResolveTCPAddr("tcp", s.cfg.Address)
@@ -125,8 +128,19 @@ func (s *Server) awaitReady(ctx context.Context) error {
 	return nil
 }
 
-// Addr is where native clients connect, or nil.
-func (s *Server) Addr() net.Addr { return s.ns.Addr() }
+// Listen lets native clients connect and returns where. Call it once, when those are there who
+// answer them: until then nobody could, and clients would take that for an answer.
+func (s *Server) Listen() (net.Addr, error) {
+	s.ns.AcceptLoop(make(chan struct{})) // which returns when the listener is open
+	if addr := s.ns.Addr(); addr != nil {
+		return addr, nil
+	}
+	why := "the server is stopping"
+	if text := s.fatal.Load(); text != nil {
+		why = *text
+	}
+	return nil, fmt.Errorf("cannot listen on %s: %s", s.cfg.Address, why)
+}
 
 // Connect opens an in-process connection to an account. It does not reconnect:
 // it lives as long as the server.

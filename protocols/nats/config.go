@@ -30,8 +30,9 @@ type Config struct {
 	// Leaf is where the server takes leaf nodes into the native clients' account: as one
 	// of them the door hands out messages.
 	Leaf leaf.Login
-	// Addr is where native clients connect.
-	Addr   net.Addr
+	// Listen lets native clients connect and returns where. It is called once, when the
+	// door can answer them.
+	Listen func() (net.Addr, error)
 	Broker gateway.Broker
 	// Interest reports whether a native client hears what Outbound publishes on a
 	// subject. It is asked for every topic message, by its sender's goroutine: it must
@@ -96,8 +97,8 @@ func (c Config) complete() (Config, error) {
 			return c, errors.New("nats: four connections are needed")
 		}
 	}
-	if c.Addr == nil || c.Broker == nil || c.Interest == nil || c.Listening == nil || c.Connected == nil || c.Queue == nil {
-		return c, errors.New("nats: Addr, Broker, Interest, Listening, Connected and Queue are needed")
+	if c.Listen == nil || c.Broker == nil || c.Interest == nil || c.Listening == nil || c.Connected == nil || c.Queue == nil {
+		return c, errors.New("nats: Listen, Broker, Interest, Listening, Connected and Queue are needed")
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

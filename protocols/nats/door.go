@@ -22,6 +22,7 @@ type Door struct {
 	repeats repeats
 	relay   relay
 	workers *workers
+	addr    net.Addr
 	counts  counts
 	intakes []*intake
 	// faults is for refused.
@@ -80,7 +81,7 @@ func (d *Door) open() (err error) {
 	if d.inboxes, err = newInboxes(); err != nil {
 		return fmt.Errorf("making a key: %w", err)
 	}
-	login := gateway.Login{Protocol: "nats", Remote: d.cfg.Addr.String()}
+	login := gateway.Login{Protocol: "nats", Remote: "native clients"}
 	if d.session, err = d.cfg.Broker.Open(d.context, login); err != nil {
 		return fmt.Errorf("opening a session: %w", err)
 	}
@@ -108,6 +109,9 @@ func (d *Door) open() (err error) {
 	}
 	if err := d.cfg.Inbound.FlushTimeout(flushWithin); err != nil {
 		return fmt.Errorf("waiting for the server: %w", err)
+	}
+	if d.addr, err = d.cfg.Listen(); err != nil {
+		return err
 	}
 	go d.answer()
 	go d.carry(sub)
@@ -143,7 +147,7 @@ func (d *Door) complain(_ *natsgo.Conn, sub *natsgo.Subscription, err error) {
 }
 
 // Addr is where native clients connect.
-func (d *Door) Addr() net.Addr { return d.cfg.Addr }
+func (d *Door) Addr() net.Addr { return d.addr }
 
 // Serve returns nil after Drain. When ctx is done or the embedded server is gone, it
 // ends everything at once and says so. Nothing of the door runs when it returns.

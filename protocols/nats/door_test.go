@@ -153,7 +153,8 @@ func (h *house) config() nats.Config {
 	as := func(user string) *natsgo.Conn { return h.connect(natsgo.UserInfo(user, "x"), natsgo.NoReconnect()) }
 	return nats.Config{
 		Inbound: as("inbound"), Outbound: as("outbound"), Answers: as("users"), Workers: as("users"),
-		Addr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 4222}, Broker: h.broker, Interest: h.interest,
+		Broker: h.broker, Interest: h.interest,
+		Listen:    func() (net.Addr, error) { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 4222}, nil },
 		Listening: func(subject string) bool { return interested(h.t, h.server, "USERS", subject) },
 		Connected: func(id uint64) bool { return h.server.GetClient(id) != nil },
 		Queue: func(name string) (int, bool) {

@@ -14,11 +14,11 @@ import (
 // consumersFile, in the data directory, is where native clients' consumers are kept.
 const consumersFile = "consumers.json"
 
-// openNats puts the door for native clients behind the listener that the
-// embedded server has opened already.
+// openNats puts the door for native clients behind the embedded server, which then opens
+// their listener.
 func (n *node) openNats(dataDir string, log *slog.Logger) error {
 	cfg := nats.Config{
-		Addr: n.server.Addr(), Broker: n.broker, Logger: log, Book: filepath.Join(dataDir, consumersFile),
+		Listen: n.server.Listen, Broker: n.broker, Logger: log, Book: filepath.Join(dataDir, consumersFile),
 		Interest:  func(subject string) bool { return n.server.Interest(embed.Outbound, subject) },
 		Listening: func(subject string) bool { return n.server.Interest(embed.Users, subject) },
 		Connected: n.server.Connected,
