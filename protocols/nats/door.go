@@ -103,7 +103,7 @@ func (d *Door) open() (err error) {
 		}
 		d.intakes = append(d.intakes, in)
 	}
-	d.workers = newWorkers(&d.cfg, d.session, d.inboxes)
+	d.workers = newWorkers(&d.cfg, d.session, d.inboxes, &d.counts.handed)
 	if err := d.workers.open(func(error) { tell(d.lost) }); err != nil {
 		return err
 	}
@@ -203,6 +203,9 @@ func (d *Door) finish(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+	}
+	for _, in := range d.workers.subs {
+		d.keepDropped(in)
 	}
 	for _, in := range d.intakes {
 		d.keepDropped(in)

@@ -179,6 +179,8 @@ func TestDrainEndsRequestsAndKeepsWhatWasAcknowledged(t *testing.T) {
 	h.fill("a", 4)
 	c := h.consumer(h.jetStream(), "w", "a")
 	got := fetch(t, c, 4)
+	st := h.door.Stats()
+	require.Equal(t, []int{4, 4, 1}, []int{int(st.Handed), st.Held, st.Workers})
 	b, err := c.Fetch(1, jetstream.FetchMaxWait(patience))
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { return h.infos()["w"] == 1 }, patience, time.Millisecond)

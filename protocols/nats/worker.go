@@ -189,6 +189,7 @@ func (ws *workers) header(m *gateway.Message) []byte {
 func (w *worker) keep(d *delivery) {
 	c := w.consumer
 	now := c.home.cfg.Clock()
+	c.home.handed.Add(1)
 	w.granted--
 	w.held++
 	w.used, c.used = now, now

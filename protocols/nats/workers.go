@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	natsgo "github.com/nats-io/nats.go"
@@ -23,6 +24,7 @@ type workers struct {
 	leaf    *leaf.Conn
 	session gateway.Session
 	inboxes *inboxes
+	handed  *atomic.Uint64
 	book    book
 	started time.Time
 	// base is added to the broker's tags, so that no message has the number of one
@@ -70,10 +72,10 @@ const (
 	idleWorker = time.Minute
 )
 
-func newWorkers(cfg *Config, session gateway.Session, i *inboxes) *workers {
+func newWorkers(cfg *Config, session gateway.Session, i *inboxes, handed *atomic.Uint64) *workers {
 	now := cfg.Clock()
 	ws := &workers{
-		cfg: cfg, conn: cfg.Workers, session: session, inboxes: i, book: book{path: cfg.Book},
+		cfg: cfg, conn: cfg.Workers, session: session, inboxes: i, handed: handed, book: book{path: cfg.Book},
 		started: now, base: uint64(now.UnixNano()), traces: natsgo.NewInbox() + ".",
 		consumers: make(map[string]*consumer), connections: make(map[uint64]*connection), asking: make(map[string]*pull),
 		batch: make([]gateway.Delivery, takeMost),
@@ -117,6 +119,9 @@ func (ws *workers) open(lost func(error)) error {
 		}
 		in.SetClosedHandler(func(string) { close(in.done) })
 		ws.subs = append(ws.subs, in)
+		if err := in.SetPendingLimits(ws.cfg.Limits.PendingMessages, ws.cfg.Limits.PendingBytes); err != nil {
+			return err
+		}
 	}
 	ws.mu.Lock()
 	ws.set(&ws.sweeper, sweepEvery)

@@ -54,15 +54,19 @@ var (
 	nativeUnanswered  = prometheus.NewDesc("sluice_nats_unanswered_total", "Native messages whose PubAck could not be sent.", nil, nil)
 	nativeRepeated    = prometheus.NewDesc("sluice_nats_repeated_total", "Native messages that were known by their ids and not stored again.", nil, nil)
 	nativeDropped     = prometheus.NewDesc("sluice_nats_dropped_total", "Native messages dropped because too many waited for the broker.", nil, nil)
+	nativeHanded      = prometheus.NewDesc("sluice_nats_handed_total", "Messages of queues handed to native workers.", nil, nil)
 	nativeRelayed     = prometheus.NewDesc("sluice_nats_relayed_total", "Topic messages handed to native clients.", nil, nil)
 	nativeUnrelayed   = prometheus.NewDesc("sluice_nats_unrelayed_total", "Topic messages that could not be handed to native clients.", nil, nil)
 	nativeInterrupted = prometheus.NewDesc("sluice_nats_interrupted_total", "Times that topic messages came faster than they could be handed to native clients.", nil, nil)
+	nativeWorkers     = prometheus.NewDesc("sluice_nats_workers", "Native connections that consume queues, once for each consumer that they use.", nil, nil)
+	nativeHeld        = prometheus.NewDesc("sluice_nats_held", "Messages that native workers have and have not settled.", nil, nil)
 	nativeOutstanding = prometheus.NewDesc("sluice_nats_outstanding", "Native messages that are with the broker and not answered yet.", nil, nil)
 )
 
 // natsFigures lists what the door for native clients counts.
 func natsFigures() []*prometheus.Desc {
-	return []*prometheus.Desc{nativeIn, nativeRefused, nativeUnanswered, nativeRepeated, nativeDropped, nativeRelayed, nativeUnrelayed, nativeInterrupted, nativeOutstanding}
+	return []*prometheus.Desc{nativeIn, nativeRefused, nativeUnanswered, nativeRepeated, nativeDropped, nativeHanded, nativeRelayed, nativeUnrelayed, nativeInterrupted,
+		nativeOutstanding, nativeWorkers, nativeHeld}
 }
 
 // collectNats shows the door's snapshot.
@@ -72,10 +76,12 @@ func collectNats(d *nats.Door, ch chan<- prometheus.Metric) {
 		desc  *prometheus.Desc
 		value uint64
 	}{
-		{nativeIn, s.Received}, {nativeRefused, s.Refused}, {nativeUnanswered, s.Unanswered}, {nativeRepeated, s.Repeated}, {nativeDropped, s.Dropped},
+		{nativeIn, s.Received}, {nativeRefused, s.Refused}, {nativeUnanswered, s.Unanswered}, {nativeRepeated, s.Repeated}, {nativeDropped, s.Dropped}, {nativeHanded, s.Handed},
 		{nativeRelayed, s.Relayed}, {nativeUnrelayed, s.Unrelayed}, {nativeInterrupted, s.Interrupted},
 	} {
 		ch <- prometheus.MustNewConstMetric(c.desc, prometheus.CounterValue, float64(c.value))
 	}
-	ch <- prometheus.MustNewConstMetric(nativeOutstanding, prometheus.GaugeValue, float64(s.Outstanding))
+	for desc, value := range map[*prometheus.Desc]int{nativeOutstanding: s.Outstanding, nativeWorkers: s.Workers, nativeHeld: s.Held} {
+		ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(value))
+	}
 }
