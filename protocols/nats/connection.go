@@ -14,6 +14,8 @@ import (
 type connection struct {
 	id      uint64
 	workers map[*consumer]*worker
+	// parting: it has ended, and nothing more comes from it but what is on its way.
+	parting bool
 }
 
 // disconnects is where the server tells that a native client's connection has ended.
@@ -77,8 +79,8 @@ func (ws *workers) admit(p *pull, id uint64) {
 		w = newWorker(c, conn)
 		conn.workers[c], c.workers[id] = w, w
 	}
-	if !ws.cfg.Connected(id) { // asked after it was noted: nobody tells of its end any more
-		ws.lose(conn)
+	if conn.parting || !ws.cfg.Connected(id) { // perhaps nobody tells of its end any more
+		ws.part(conn)
 		return
 	}
 	w.enter(p)
@@ -97,6 +99,35 @@ func (ws *workers) disconnected(m *natsgo.Msg) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	if conn := ws.connections[event.Client.ID]; conn != nil {
+		ws.part(conn)
+	}
+}
+
+// partings begins the subjects by which the door tells itself of connections that ended.
+// Who else publishes there tells nothing.
+const partings = "$JS.PARTED."
+
+// part gives back what a connection held that has gone, when all that came from it was heard:
+// its last acknowledgements may still be on their way, and nothing overtakes them there. The lock is held.
+func (ws *workers) part(conn *connection) {
+	if conn.parting {
+		return
+	}
+	conn.parting = true
+	if ws.conn.Publish(partings+strconv.FormatUint(conn.id, 10), nil) != nil {
+		ws.lose(conn)
+	}
+}
+
+// parted is told when all that came from a connection was heard.
+func (ws *workers) parted(id string) {
+	n, err := strconv.ParseUint(id, 10, 64)
+	if err != nil {
+		return
+	}
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	if conn := ws.connections[n]; conn != nil && conn.parting {
 		ws.lose(conn)
 	}
 }

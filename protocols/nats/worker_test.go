@@ -343,3 +343,22 @@ func TestALostConnectionGivesBackAtOnce(t *testing.T) {
 	}
 	h.settled("a", 0, 0)
 }
+
+// What a worker acknowledged before it left is settled, however quickly it leaves.
+func TestAcknowledgementsOfAWorkerThatLeavesCount(t *testing.T) {
+	const n, rounds = 300, 20
+	h := newHouse(t, options{})
+	for range rounds {
+		h.fill("a", n)
+		nc := h.connect()
+		js, err := jetstream.New(nc)
+		require.NoError(t, err)
+		for _, m := range fetch(t, h.consumer(js, "w", "a"), n) {
+			require.NoError(t, m.Ack())
+		}
+		nc.Close()
+		h.settled("a", 0, 0)
+		require.Zero(t, h.door.Stats().Held)
+	}
+	require.EqualValues(t, n*rounds, h.door.Stats().Handed, "nothing came again")
+}

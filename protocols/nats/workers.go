@@ -134,6 +134,8 @@ func (ws *workers) open(lost func(error)) error {
 func (ws *workers) receive(m *natsgo.Msg) {
 	if strings.HasPrefix(m.Subject, jsapi.AckPrefix) {
 		ws.settle(m)
+	} else if id, ok := strings.CutPrefix(m.Subject, partings); ok {
+		ws.parted(id)
 	} else {
 		ws.request(m)
 	}
@@ -208,7 +210,11 @@ func (ws *workers) sweep() {
 	now := ws.cfg.Clock()
 	for id, conn := range ws.connections {
 		if !ws.cfg.Connected(id) {
-			ws.lose(conn)
+			if conn.parting { // since the last time: what the door told itself was lost
+				ws.lose(conn)
+			} else {
+				ws.part(conn)
+			}
 			continue
 		}
 		for _, w := range conn.workers {
