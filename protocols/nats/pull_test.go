@@ -3,6 +3,7 @@ package nats_test
 import (
 	"context"
 	"encoding/json"
+	"math"
 	"path/filepath"
 	"strconv"
 	"sync/atomic"
@@ -317,4 +318,32 @@ func TestSingleRequestsLeaveNothingBehind(t *testing.T) {
 	require.Eventually(t, func() bool { return h.infos()["w"] == 0 }, patience, 10*time.Millisecond)
 	h.fill("a", 1)
 	require.EqualValues(t, 1, deliveries(t, fetch(t, c, 1)[0]))
+}
+
+// However much a worker asks for, it gets what is there, and nothing overflows.
+func TestEndlessRequests(t *testing.T) {
+	h := newHouse(t, options{})
+	h.consumer(h.jetStream(), "w", "a", func(c *jetstream.ConsumerConfig) { c.MaxAckPending, c.AckWait = -1, math.MaxInt64 })
+	nc := h.connect()
+	inbox := nc.NewInbox()
+	sub := listen(t, nc, inbox)
+	for range 5 {
+		require.NoError(t, nc.PublishRequest("$JS.API.CONSUMER.MSG.NEXT.QUEUES.w", inbox, []byte(`{"batch":9223372036854775807,"max_bytes":9223372036854775807}`)))
+		require.NoError(t, nc.PublishRequest("$JS.API.CONSUMER.MSG.NEXT.QUEUES.w", inbox, []byte(`{"batch":1073741825,"idle_heartbeat":9223372036854775807}`)))
+		require.NoError(t, nc.PublishRequest("$JS.API.CONSUMER.MSG.NEXT.QUEUES.w", inbox, []byte(`{"expires":9223372036854775807,"batch":9}`)))
+	}
+	require.Eventually(t, func() bool { return h.infos()["w"] == 15 }, patience, time.Millisecond)
+	h.fill("a", 100)
+	for i := range 100 {
+		m := hear(t, sub)
+		require.Equal(t, strconv.Itoa(i), string(m.Data))
+		require.NoError(t, m.Respond([]byte("+WPI")))
+		require.NoError(t, m.Respond([]byte(`-NAK {"delay":9223372036854775807}`)))
+		require.NoError(t, m.Respond([]byte("+ACK")))
+	}
+	h.settled("a", 0, 0)
+	nc.Close()
+	require.Eventually(t, func() bool { return h.door.Stats().Workers == 0 }, patience, time.Millisecond)
+	h.fill("a", 1)
+	h.settled("a", 1, 0)
 }

@@ -53,16 +53,21 @@ func (w *worker) wake() {
 	tell(home.rouse)
 }
 
+// mostGranted is how many messages the broker allows at a time for one worker. Who asks
+// for more gets the rest as these come.
+const mostGranted = 1 << 16
+
 // fund has the broker allow as many messages as the requests ask for, and no more.
 func (w *worker) fund() {
 	if w.closed {
 		return
 	}
 	c := w.consumer
-	n := -w.granted
+	n := 0
 	for _, p := range w.pulls {
 		n += p.wants()
 	}
+	n = min(n, mostGranted) - w.granted
 	if room := c.room(); n > room {
 		n = room
 		if !w.short {

@@ -141,8 +141,10 @@ func (ws *workers) receive(m *natsgo.Msg) {
 	}
 }
 
-// set has an alarm ring after a time. The lock is held.
+// set has an alarm ring after a time. What clients ask for is bounded here, so that no
+// time comes before now. The lock is held.
 func (ws *workers) set(a *alarm, after time.Duration) {
+	after = min(max(after, 0), jsapi.LongestDelay)
 	if ws.alarms.put(a, ws.cfg.Clock().UnixNano()+int64(after)) {
 		tell(ws.rouse)
 	}

@@ -66,7 +66,7 @@ func FuzzParsePull(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if p.Batch < 1 || p.MaxBytes < 0 || p.Expires < 0 || p.Heartbeat < 0 || p.Heartbeat > 0 && p.Heartbeat < shortestHeartbeat {
+		if p.Batch < 1 || p.Batch > mostMessages || p.MaxBytes < 0 || p.Expires < 0 || p.Heartbeat < 0 || p.Heartbeat > 0 && p.Heartbeat < shortestHeartbeat {
 			t.Fatalf("%q became %+v", body, p)
 		}
 	})

@@ -23,6 +23,9 @@ type Pull struct {
 	Heartbeat time.Duration
 }
 
+// mostMessages bounds what a request can ask for, so that no sum of requests overflows.
+const mostMessages = 1 << 30
+
 // shortestHeartbeat bounds what a request can have us send.
 const shortestHeartbeat = 50 * time.Millisecond
 
@@ -71,5 +74,5 @@ func ParsePull(body []byte) (Pull, error) {
 	if w.Heartbeat > 0 {
 		w.Heartbeat = max(w.Heartbeat, shortestHeartbeat)
 	}
-	return Pull{Batch: max(w.Batch, 1), MaxBytes: w.MaxBytes, Expires: w.Expires, NoWait: w.NoWait, Heartbeat: w.Heartbeat}, nil
+	return Pull{Batch: min(max(w.Batch, 1), mostMessages), MaxBytes: w.MaxBytes, Expires: w.Expires, NoWait: w.NoWait, Heartbeat: w.Heartbeat}, nil
 }

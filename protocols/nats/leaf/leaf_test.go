@@ -23,9 +23,12 @@ no_auth_user: users
 leafnodes { host: 127.0.0.1, port: -1, no_advertise: true, compression: off, authorization { users: [ { user: leaf, password: secret, account: USERS } ] } }
 `
 
-func start(t *testing.T) (*server.Server, leaf.Login) {
+func start(t *testing.T, change ...func(*server.Options)) (*server.Server, leaf.Login) {
 	t.Cleanup(func() { goleak.VerifyNone(t, goleak.IgnoreCurrent()) })
 	o := &server.Options{DontListen: true, NoSigs: true, NoLog: true, MaxPayload: 1 << 20}
+	for _, c := range change {
+		c(o)
+	}
 	require.NoError(t, o.ProcessConfigString(config))
 	s, err := server.NewServer(o)
 	require.NoError(t, err)
@@ -73,6 +76,30 @@ func TestClientsGetWhatTheServerWouldSend(t *testing.T) {
 	_, err = other.NextMsg(10 * time.Millisecond)
 	require.ErrorIs(t, err, nats.ErrTimeout)
 	require.ErrorIs(t, c.Send(leaf.Message{To: "_INBOX.a.b", Header: []byte("NATS/1.0\r\n\r\n"), Body: make([]byte, 1<<20)}), leaf.ErrTooLarge)
+}
+
+// The server asks now and then whether somebody is there, and cuts off who does not answer.
+func TestPingsAreAnswered(t *testing.T) {
+	s, login := start(t, func(o *server.Options) { o.PingInterval, o.MaxPingsOut = 20*time.Millisecond, 1 })
+	lost := make(chan error, 1)
+	c, err := leaf.Dial(login, func(err error) { lost <- err })
+	require.NoError(t, err)
+	defer c.Close()
+	nc, err := nats.Connect("nats://in-process", nats.InProcessServer(s), nats.UserInfo("users", "x"), nats.PingInterval(time.Hour))
+	require.NoError(t, err)
+	defer nc.Close()
+	inbox, err := nc.SubscribeSync("_INBOX.a")
+	require.NoError(t, err)
+	require.NoError(t, nc.Flush())
+	select {
+	case err := <-lost:
+		require.NoError(t, err, "it was cut off")
+	case <-time.After(30 * 20 * time.Millisecond):
+	}
+	require.NoError(t, c.Send(leaf.Message{To: "_INBOX.a", Header: []byte("NATS/1.0\r\n\r\n")}))
+	require.NoError(t, c.Flush())
+	_, err = inbox.NextMsg(patience)
+	require.NoError(t, err)
 }
 
 func TestWrongPasswordsAreRefused(t *testing.T) {
