@@ -29,9 +29,10 @@ type consumer struct {
 	// short are the workers that were granted less than they asked for, because of that bound.
 	short []*worker
 
-	// seq counts deliveries; last and acked are the latest ones.
-	seq         uint64
-	last, acked jsapi.Position
+	// seq counts deliveries, last is the latest one, and acked when one was acknowledged last.
+	seq   uint64
+	last  jsapi.Position
+	acked *time.Time
 }
 
 // newConsumer makes a consumer of a configuration. Errors are in words for the client.
@@ -97,10 +98,13 @@ func (c *consumer) info() *jsapi.Info {
 	waits, _ := c.home.cfg.Queue(c.queue.Name)
 	i := &jsapi.Info{
 		Stream: queueStream, Name: c.name, Created: c.created, Config: c.cfg,
-		Delivered: c.last, AckFloor: c.acked, NumAckPending: len(c.held), NumWaiting: c.waiting(),
+		Delivered: c.last, AckFloor: c.last, NumAckPending: len(c.held), NumWaiting: c.waiting(),
 		NumPending: uint64(waits), TimeStamp: c.home.cfg.Clock(),
 	}
-	for _, d := range c.held {
+	i.AckFloor.Last = c.acked
+	for _, d := range c.held { // all before the floor is settled
+		i.AckFloor.Consumer = min(i.AckFloor.Consumer, d.seq-1)
+		i.AckFloor.Stream = min(i.AckFloor.Stream, d.number-1)
 		if d.count > 1 {
 			i.NumRedelivered++
 		}

@@ -85,7 +85,8 @@ func (d *delivery) leave() {
 func (d *delivery) done(c gateway.Completion) {
 	d.leave()
 	consumer := d.worker.consumer
-	consumer.acked = jsapi.Position{Consumer: d.seq, Stream: d.number, Last: &d.worker.used}
+	now := d.worker.used
+	consumer.acked = &now
 	d.worker.sub.Ack([]uint64{d.tag}, c, 0)
 	consumer.refill()
 }

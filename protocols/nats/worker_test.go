@@ -106,6 +106,8 @@ func TestAWorkerConsumes(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 3, info.NumAckPending)
 	require.EqualValues(t, 2, info.NumPending)
+	require.EqualValues(t, 3, info.Delivered.Consumer)
+	require.Zero(t, info.AckFloor.Consumer)
 	require.NoError(t, got[0].Ack())
 	require.NoError(t, got[1].DoubleAck(ctx(t)))
 	require.NoError(t, got[2].DoubleAck(ctx(t)))

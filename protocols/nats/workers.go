@@ -76,7 +76,7 @@ func newWorkers(cfg *Config, session gateway.Session, i *inboxes, handed *atomic
 	now := cfg.Clock()
 	ws := &workers{
 		cfg: cfg, conn: cfg.Workers, session: session, inboxes: i, handed: handed, book: book{path: cfg.Book},
-		started: now, base: uint64(now.UnixNano()), traces: natsgo.NewInbox() + ".",
+		started: now, base: uint64(now.UnixMicro()), traces: natsgo.NewInbox() + ".",
 		consumers: make(map[string]*consumer), connections: make(map[uint64]*connection), asking: make(map[string]*pull),
 		batch: make([]gateway.Delivery, takeMost),
 		rouse: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
