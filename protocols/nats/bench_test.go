@@ -102,3 +102,17 @@ func BenchmarkWorker(b *testing.B) {
 	collect()
 	it.Stop()
 }
+
+// What a worker pays that asks for one message at a time, above all for the way of its request.
+func BenchmarkWorkerOneByOne(b *testing.B) {
+	h := newHouse(b, options{})
+	c := h.consumer(h.jetStream(), "w", "a")
+	s := h.session()
+	b.ReportAllocs()
+	for b.Loop() {
+		s.Send(&gateway.Message{Destination: queue("a"), Priority: 4}, nil, 0)
+		m, err := c.Next(jetstream.FetchMaxWait(patience))
+		require.NoError(b, err)
+		require.NoError(b, m.Ack())
+	}
+}
