@@ -303,7 +303,8 @@ func TestAConsumerOfAQueueThatMayNotBeReadIsRefused(t *testing.T) {
 func TestSingleRequestsLeaveNothingBehind(t *testing.T) {
 	h := newHouse(t, options{})
 	h.fill("a", 200)
-	c := h.consumer(h.jetStream(), "w", "a")
+	js := h.jetStream()
+	c := h.consumer(js, "w", "a")
 	for range 200 {
 		m, err := c.Next(jetstream.FetchMaxWait(patience))
 		require.NoError(t, err)
@@ -315,6 +316,7 @@ func TestSingleRequestsLeaveNothingBehind(t *testing.T) {
 	b, err := c.Fetch(10, jetstream.FetchContext(cancelled))
 	require.NoError(t, err)
 	require.ErrorIs(t, nothing(t, b), context.Canceled)
+	require.NoError(t, js.Conn().Flush()) // the server knows that it listens no more
 	require.Eventually(t, func() bool { return h.infos()["w"] == 0 }, patience, 10*time.Millisecond)
 	h.fill("a", 1)
 	require.EqualValues(t, 1, deliveries(t, fetch(t, c, 1)[0]))

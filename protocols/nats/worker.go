@@ -1,6 +1,7 @@
 package nats
 
 import (
+	"errors"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -158,10 +159,15 @@ func (w *worker) hand(d *gateway.Delivery, pending uint64) bool {
 	}
 	c.seq++
 	out.To = p.inbox
-	if err := c.home.leaf.Send(out); err != nil {
+	if err := c.home.leaf.Send(out); errors.Is(err, leaf.ErrTooLarge) {
 		c.home.cfg.Logger.Warn("a message cannot be handed to native clients and is refused", "queue", c.queue.Name, "error", err)
 		w.sub.Nack([]uint64{d.Tag}, nil, 0)
 		return true
+	} else if err != nil { // the door is at its end: nobody is served any more
+		for len(w.pulls) > 0 {
+			w.drop(w.pulls[0])
+		}
+		return false
 	}
 	c.home.wrote()
 	w.keep(own)

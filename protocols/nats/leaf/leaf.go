@@ -40,6 +40,8 @@ type Conn struct {
 	out  *bufio.Writer
 	line []byte
 	err  error // the first one
+	// closed: from this side.
+	closed bool
 }
 
 // Dial connects. lost is called when the connection ends by itself, from a goroutine of its own.
@@ -57,8 +59,8 @@ func Dial(l Login, lost func(error)) (*Conn, error) {
 		defer close(c.done)
 		err := c.read(in)
 		c.mu.Lock()
-		mine := c.err != nil // closed from this side
-		c.fail(err)
+		mine := c.closed
+		_ = c.fail(err)
 		c.mu.Unlock()
 		if !mine {
 			lost(err)
@@ -229,6 +231,7 @@ func (c *Conn) Close() {
 		return
 	}
 	c.mu.Lock()
+	c.closed = true
 	if c.err == nil {
 		_ = c.conn.SetWriteDeadline(time.Now().Add(time.Second))
 		_ = c.out.Flush()
