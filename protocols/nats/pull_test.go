@@ -313,10 +313,12 @@ func TestSingleRequestsLeaveNothingBehind(t *testing.T) {
 	h.settled("a", 0, 0)
 	cancelled, cancel := context.WithCancel(context.Background())
 	cancel()
+	before := h.server.NumSubscriptions()
 	b, err := c.Fetch(10, jetstream.FetchContext(cancelled))
 	require.NoError(t, err)
 	require.ErrorIs(t, nothing(t, b), context.Canceled)
-	require.NoError(t, js.Conn().Flush()) // the server knows that it listens no more
+	require.NoError(t, js.Conn().Flush())
+	require.Eventually(t, func() bool { return h.server.NumSubscriptions() == before }, patience, time.Millisecond, "it listens no more")
 	require.Eventually(t, func() bool { return h.infos()["w"] == 0 }, patience, 10*time.Millisecond)
 	h.fill("a", 1)
 	require.EqualValues(t, 1, deliveries(t, fetch(t, c, 1)[0]))
