@@ -94,6 +94,11 @@ type Subscription interface {
 	// queue, another is dropped (ActiveMQ's poison acknowledgement). Completion
 	// (c may be nil) comes when the messages have changed queues for good. The slice is not kept.
 	Nack(tags []uint64, c Completion, token uint64)
+	// Release gives deliveries that Next returned back to the queue while the subscription
+	// lives: they take their old places and go to whoever has the turn, perhaps to this one again. redelivered
+	// says that they count as handed out. With unknown or already settled tags the Error is of kind NotFound,
+	// and then none is given back. A topic keeps nothing: there they are forgotten. The slice is not kept.
+	Release(tags []uint64, redelivered bool) error
 	// Extend lets n more deliveries be outstanding than Prefetch says (n may be
 	// negative to take it back): deliveries acknowledged inside an open transaction do not fill the window.
 	Extend(n int)

@@ -66,6 +66,8 @@ const (
 	FrameCommit FrameKind = 12
 	// FrameRelease says that Transaction, a part's name, was carried out for good.
 	FrameRelease FrameKind = 13
+	// FrameGiveBack gives Tags of Subscription back to their queue; they count as handed out if Count is 1.
+	FrameGiveBack FrameKind = 14
 )
 
 // Frame is what nodes say to one another about a shard. Which fields count depends on the kind.

@@ -42,7 +42,7 @@ func mayImport(s source, name string) string {
 	standard := !strings.Contains(strings.SplitN(name, "/", 2)[0], ".")
 	from, to := room(s.dir), room(ours)
 	switch {
-	case strings.HasPrefix(name, "github.com/nats-io/") && !under(s.dir, "jetstream") && !under(s.dir, "protocols/nats") && !under(s.dir, "tests") && !s.test:
+	case strings.HasPrefix(name, "github.com/nats-io/") && !under(s.dir, "jetstream") && !under(s.dir, "protocols/nats") && !under(s.dir, "deploy/examples") && !under(s.dir, "tests") && !s.test:
 		return "nats-io stays under jetstream and protocols/nats"
 	case strings.HasPrefix(name, "github.com/spf13/viper") && s.dir != "cmd/sluice/app":
 		return "viper stays in cmd/sluice/app"
@@ -232,7 +232,7 @@ func clock(h *house, s source) (bad []offence) {
 
 // quietWords keeps output for the program alone: rooms return errors and log.
 func quietWords(h *house, s source) (bad []offence) {
-	if s.test || under(s.dir, "cmd") || under(s.dir, "tests") {
+	if s.test || under(s.dir, "cmd") || under(s.dir, "tests") || under(s.dir, "deploy/examples") {
 		return nil
 	}
 	ast.Inspect(s.ast, func(n ast.Node) bool {

@@ -277,6 +277,25 @@ func (sub *clusterSubscription) refuse(present, past []uint64, c gateway.Complet
 	all.done(nil)
 }
 
+// Release implements gateway.Subscription.
+func (sub *clusterSubscription) Release(tags []uint64, redelivered bool) error {
+	sub.mu.Lock()
+	present, _, _, err := sub.give(tags, true) // what an owner before this one handed out waits already
+	local := sub.local
+	if err == nil && local == nil && len(present) > 0 {
+		f := &gateway.Frame{Kind: gateway.FrameGiveBack, Tags: present}
+		if redelivered {
+			f.Count = 1
+		}
+		sub.send(f)
+	}
+	sub.mu.Unlock()
+	if err == nil && local != nil && len(present) > 0 {
+		_ = local.Release(present, redelivered) // the same, if the owner changed in this moment
+	}
+	return err
+}
+
 // settleNow carries out a committed transaction's acknowledgements.
 func (sub *clusterSubscription) settleNow(tags []uint64, nack bool, c gateway.Completion, token uint64) {
 	sub.mu.Lock()

@@ -56,6 +56,29 @@ func (b *Broker) Stats() Stats {
 	return st
 }
 
+// QueueState is a snapshot of one queue.
+type QueueState struct {
+	// Waiting messages are with nobody, InFlight ones with consumers that have not acknowledged them.
+	Waiting, InFlight int
+}
+
+// Queue takes a snapshot of a queue that this node owns. It is cheap. known is false for one that is
+// empty and has not been used lately.
+func (b *Broker) Queue(name string) (state QueueState, known bool) {
+	s := b.seatOf(name).here.Load()
+	if s == nil {
+		return QueueState{}, false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	q := s.queues[name]
+	if q == nil {
+		return QueueState{}, false
+	}
+	st := q.Stats()
+	return QueueState{Waiting: st.Waiting, InFlight: st.InFlight}, true
+}
+
 // Depth is how many messages a queue that this node owns holds, waiting, in flight or on their way to
 // the dead-letter queue.
 func (b *Broker) Depth(name string) int {

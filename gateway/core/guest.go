@@ -168,6 +168,8 @@ func (g *guest) use(f *gateway.Frame) {
 		sub.Nack(f.Tags, doneFunc(done), 0)
 	case gateway.FrameExtend:
 		sub.Extend(int(f.Count))
+	case gateway.FrameGiveBack:
+		_ = sub.Release(f.Tags, f.Count == 1) // those that it does not have it has given back before
 	case gateway.FrameUnsubscribe:
 		sub.closeWith(f.Tags)
 		done(nil)

@@ -142,6 +142,21 @@ func (o *office) settle(nack bool) {
 func (o *office) ack(*rapid.T)  { o.settle(false) }
 func (o *office) nack(*rapid.T) { o.settle(true) }
 
+// giveBack has some of what a subscription holds wait again, while it lives.
+func (o *office) giveBack(*rapid.T) {
+	s := o.slot()
+	if len(s.held) == 0 {
+		o.rt.Skip("holds nothing")
+	}
+	n := rapid.IntRange(1, len(s.held)).Draw(o.rt, "how many")
+	require.NoError(o.rt, s.Release(tags(s.held[:n]), rapid.Bool().Draw(o.rt, "redelivered")))
+	require.Equal(o.rt, gateway.NotFound, gateway.KindOf(s.Release([]uint64{1 << 60}, true)))
+	for _, d := range s.held[:n] {
+		o.letters[string(d.Message.Body)].held--
+	}
+	s.held = s.held[n:]
+}
+
 func (o *office) transact(*rapid.T) {
 	d := o.desk()
 	tx := &gateway.Transaction{}
@@ -300,7 +315,7 @@ func TestBrokerKeepsEveryPromise(t *testing.T) {
 			}
 		}()
 		rt.Repeat(map[string]func(*rapid.T){
-			"send": o.send, "subscribe": o.subscribe, "take": o.take, "take2": o.take, "take3": o.take, "ack": o.ack, "ack2": o.ack, "nack": o.nack,
+			"send": o.send, "subscribe": o.subscribe, "take": o.take, "take2": o.take, "take3": o.take, "ack": o.ack, "ack2": o.ack, "nack": o.nack, "give back": o.giveBack,
 			"transact": o.transact, "unsubscribe": o.unsubscribe, "leave": o.leave, "stop and start": o.stopAndStart, "crash": o.crash,
 		})
 		o.audit()

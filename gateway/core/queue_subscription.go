@@ -120,6 +120,14 @@ func (sub *queueSubscription) Nack(tags []uint64, c gateway.Completion, token ui
 	}
 }
 
+// Release implements gateway.Subscription.
+func (sub *queueSubscription) Release(tags []uint64, redelivered bool) (err error) {
+	sub.shard.on(sub.queue, func(q *queue, fx *dispatch.Effects) {
+		err = q.Release(sub.id, tags, redelivered, sub.session.broker.nowMillis(), fx)
+	})
+	return err
+}
+
 // Extend implements gateway.Subscription.
 func (sub *queueSubscription) Extend(n int) {
 	sub.shard.on(sub.queue, func(q *queue, fx *dispatch.Effects) {

@@ -227,9 +227,11 @@ func (sub *topicSubscription) Ack(tags []uint64, c gateway.Completion, token uin
 	sub.answer(ok, c, token)
 }
 
+var errUnknownDelivery = gateway.Errorf(gateway.NotFound, "delivery is unknown or already acknowledged")
+
 func (sub *topicSubscription) answer(ok bool, c gateway.Completion, token uint64) {
 	if !ok {
-		complete(c, token, gateway.Errorf(gateway.NotFound, "delivery is unknown or already acknowledged"))
+		complete(c, token, errUnknownDelivery)
 		return
 	}
 	sub.ring.wake()
@@ -245,6 +247,15 @@ func (sub *topicSubscription) Nack(tags []uint64, c gateway.Completion, token ui
 		}
 	}
 	sub.answer(ok, c, token)
+}
+
+// Release implements gateway.Subscription: nobody else could get them.
+func (sub *topicSubscription) Release(tags []uint64, _ bool) error {
+	if _, ok := sub.settle(tags); !ok {
+		return errUnknownDelivery
+	}
+	sub.ring.wake()
+	return nil
 }
 
 // Extend implements gateway.Subscription.

@@ -1,7 +1,11 @@
 package embed_test
 
 import (
+	"bufio"
+	"encoding/json"
+	"fmt"
 	"log/slog"
+	"net"
 	"testing"
 	"time"
 
@@ -13,16 +17,26 @@ import (
 
 const patience = 20 * time.Second
 
-func startServer(t *testing.T) *embed.Server {
+// node is a server and where native clients connect to it.
+type node struct {
+	*embed.Server
+	addr net.Addr
+}
+
+func (n *node) Addr() net.Addr { return n.addr }
+
+func startServer(t *testing.T) *node {
 	s, err := embed.Start(t.Context(), embed.Config{
 		Name: "n1", Dir: t.TempDir(), Address: "127.0.0.1:0", MaxPayload: 1 << 20, Logger: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(t, err)
 	t.Cleanup(s.Stop)
-	return s
+	addr, err := s.Listen()
+	require.NoError(t, err)
+	return &node{s, addr}
 }
 
-func connect(t *testing.T, s *embed.Server, a embed.Account) *nats.Conn {
+func connect(t *testing.T, s *node, a embed.Account) *nats.Conn {
 	nc, err := s.Connect(a, "test")
 	require.NoError(t, err)
 	t.Cleanup(nc.Close)
@@ -116,4 +130,93 @@ func TestTheOtherAccountsAreClosed(t *testing.T) {
 			require.ErrorIs(t, err, nats.ErrAuthorization, a)
 		}
 	}
+}
+
+// What our door for native clients leans on: it hears when one of their connections ends, knows
+// which are there, and may join them as a leaf node.
+func TestEndsOfConnectionsAreTold(t *testing.T) {
+	s := startServer(t)
+	told, err := connect(t, s, embed.Inbound).SubscribeSync("$SYS.ACCOUNT.USERS.DISCONNECT")
+	require.NoError(t, err)
+	require.NoError(t, told.SetPendingLimits(-1, -1))
+	native, err := nats.Connect("nats://" + s.Addr().String())
+	require.NoError(t, err)
+	id, err := native.GetClientID()
+	require.NoError(t, err)
+	require.True(t, s.Connected(id))
+	hidden := everything(t, native)
+	require.NoError(t, connect(t, s, embed.Inbound).Flush())
+	other, err := nats.Connect("nats://" + s.Addr().String())
+	require.NoError(t, err)
+	otherID, err := other.GetClientID()
+	require.NoError(t, err)
+	other.Close()
+	m, err := told.NextMsg(patience)
+	require.NoError(t, err)
+	var event struct {
+		Client struct {
+			ID uint64 `json:"id"`
+		} `json:"client"`
+	}
+	require.NoError(t, json.Unmarshal(m.Data, &event))
+	require.Equal(t, otherID, event.Client.ID)
+	require.Eventually(t, func() bool { return !s.Connected(otherID) }, patience, time.Millisecond)
+	_, err = hidden.NextMsg(10 * time.Millisecond)
+	require.ErrorIs(t, err, nats.ErrTimeout, "native clients do not hear of each other")
+	native.Close()
+}
+
+func TestLeafNodesNeedThePassword(t *testing.T) {
+	s := startServer(t)
+	addr, user, password, err := s.Leaf()
+	require.NoError(t, err)
+	for _, c := range []struct{ user, password, want string }{{user, "x", "-ERR"}, {"", "", "-ERR"}, {"anonymous", "", "-ERR"}, {user, password, "INFO"}} {
+		conn, err := net.Dial("tcp", addr)
+		require.NoError(t, err)
+		in := bufio.NewReader(conn)
+		_, err = in.ReadString('\n')
+		require.NoError(t, err)
+		_, err = fmt.Fprintf(conn, "CONNECT {\"user\":%q,\"pass\":%q}\r\n", c.user, c.password)
+		require.NoError(t, err)
+		line, err := in.ReadString('\n')
+		require.NoError(t, err)
+		require.Contains(t, line, c.want, c.user)
+		require.NoError(t, conn.Close())
+	}
+}
+
+// Requests to JetStream are for our door alone: the server answers none of native clients, also not
+// after its storage was started again.
+func TestTheServerAnswersNoJetStreamRequests(t *testing.T) {
+	s := startServer(t)
+	native := connect(t, s, embed.Users)
+	silent := func() {
+		for _, subject := range []string{"$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.CREATE.X", "$JS.API.CONSUMER.INFO.QUEUES.w"} {
+			_, err := native.Request(subject, nil, patience)
+			require.ErrorIs(t, err, nats.ErrNoResponders, subject)
+		}
+	}
+	silent()
+	require.NoError(t, s.Revive())
+	silent()
+}
+
+// Before somebody is there to answer them native clients are refused, and not told that there is nobody.
+func TestNobodyConnectsBeforeListen(t *testing.T) {
+	probe, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	address := probe.Addr().String()
+	s, err := embed.Start(t.Context(), embed.Config{Name: "n1", Dir: t.TempDir(), Address: address, MaxPayload: 1 << 20, Logger: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	t.Cleanup(s.Stop)
+	_, err = s.Listen()
+	require.ErrorContains(t, err, "cannot listen on "+address)
+	require.NoError(t, probe.Close())
+	_, err = nats.Connect("nats://" + address)
+	require.ErrorIs(t, err, nats.ErrNoServers)
+	_, err = s.Listen()
+	require.NoError(t, err)
+	nc, err := nats.Connect("nats://" + address)
+	require.NoError(t, err)
+	nc.Close()
 }

@@ -18,12 +18,14 @@ func TestConnectionLimitIsForNativeClients(t *testing.T) {
 	})
 	require.NoError(t, err)
 	t.Cleanup(s.Stop)
-	for _, account := range []embed.Account{embed.Store, embed.Store, embed.Store, embed.Inbound, embed.Outbound, embed.Users} {
+	addr, err := s.Listen()
+	require.NoError(t, err)
+	for _, account := range []embed.Account{embed.Store, embed.Store, embed.Store, embed.Inbound, embed.Outbound, embed.Users, embed.Users} {
 		nc, err := s.Connect(account, "ours")
 		require.NoError(t, err)
 		t.Cleanup(nc.Close)
 	}
-	url := "nats://" + s.Addr().String()
+	url := "nats://" + addr.String()
 	for range 2 {
 		nc, err := nats.Connect(url)
 		require.NoError(t, err)

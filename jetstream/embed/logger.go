@@ -5,11 +5,16 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 )
 
 // natsLogger brings the server's lines into our log: notices are debugging
 // for us, warnings and errors keep their rank.
-type natsLogger struct{ *slog.Logger }
+type natsLogger struct {
+	*slog.Logger
+	// fatal is the last line that the server meant to be its own.
+	fatal *atomic.Pointer[string]
+}
 
 func (l natsLogger) Noticef(format string, v ...any) { l.Debug(line(format, v), "component", "nats") }
 func (l natsLogger) Debugf(format string, v ...any)  { l.Debug(line(format, v), "component", "nats") }
@@ -17,7 +22,11 @@ func (l natsLogger) Tracef(format string, v ...any)  { l.Debug(line(format, v), 
 func (l natsLogger) Errorf(format string, v ...any)  { l.Error(line(format, v), "component", "nats") }
 
 // Fatalf logs only: the server then stops, and whoever started it ends in order.
-func (l natsLogger) Fatalf(format string, v ...any) { l.Error(line(format, v), "component", "nats") }
+func (l natsLogger) Fatalf(format string, v ...any) {
+	text := line(format, v)
+	l.fatal.Store(&text)
+	l.Error(text, "component", "nats")
+}
 
 func line(format string, v []any) string { return strings.TrimSpace(fmt.Sprintf(format, v...)) }
 

@@ -9,26 +9,11 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
-)
-
-// Account is one of the name spaces of the embedded server.
-type Account string
-
-const (
-	// Store holds our streams. Nobody but this process can log in to it.
-	Store Account = "SLUICE"
-	// Users is where native clients live. It has no way into Store.
-	Users Account = "USERS"
-	// Inbound hears what native clients publish to queue.> and topic.>.
-	Inbound Account = "INBOUND"
-	// Outbound is heard by native clients: what is published there on topic.>
-	// reaches their subscriptions, but not Inbound, so that nothing can go round in
-	// a loop. Its interest is that of native clients alone.
-	Outbound Account = "OUTBOUND"
 )
 
 // Config says how the embedded server runs.
@@ -37,7 +22,7 @@ type Config struct {
 	Name string
 	// Dir is where JetStream keeps its files.
 	Dir string
-	// Address of the listener for native clients, "host:port"; empty opens none.
+	// Address of the listener for native clients, "host:port", that Listen opens; empty is none.
 	Address string
 	// MaxPayload bounds one message in bytes, headers included.
 	MaxPayload int
@@ -62,10 +47,11 @@ type Server struct {
 	secret string
 
 	revive sync.Mutex
+	fatal  atomic.Pointer[string] // see natsLogger
 }
 
-// Start runs a server and returns when it accepts connections and JetStream
-// has read its streams. Errors name what could not be done.
+// Start runs a server and returns when it accepts connections of this process and JetStream
+// has read its streams. Nobody else can connect before Listen. Errors name what could not be done.
 func Start(ctx context.Context, cfg Config) (*Server, error) {
 	secret := make([]byte, 32)
 	if _, err := rand.Read(secret); err != nil {
@@ -79,7 +65,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if s.ns, err = server.NewServer(opts); err != nil {
 		return nil, fmt.Errorf("creating the embedded nats-server: %w", err)
 	}
-	s.ns.SetLoggerV2(natsLogger{cfg.Logger}, false, false, false)
+	s.ns.SetLoggerV2(natsLogger{cfg.Logger, &s.fatal}, false, false, false)
 	s.ns.Start()
 	if err := s.awaitReady(ctx); err != nil {
 		s.Stop()
@@ -90,26 +76,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 
 func (s *Server) options() (*server.Options, error) {
 	opts := &server.Options{}
-	text := fmt.Sprintf(`
-accounts {
-  %[1]s { jetstream: enabled, users: [ { user: %[1]s, password: %[5]q } ] }
-  %[2]s {
-    limits: { max_connections: %[6]d }
-    users: [ { user: %[2]s, password: %[5]q }, { user: anonymous, password: %[5]q } ]
-    exports: [ { stream: "queue.>", accounts: [ %[3]s ] }, { stream: "topic.>", accounts: [ %[3]s ] } ]
-    imports: [ { stream: { account: %[4]s, subject: "topic.>" } } ]
-  }
-  %[3]s {
-    users: [ { user: %[3]s, password: %[5]q } ]
-    imports: [ { stream: { account: %[2]s, subject: "queue.>" } }, { stream: { account: %[2]s, subject: "topic.>" } } ]
-  }
-  %[4]s {
-    users: [ { user: %[4]s, password: %[5]q } ]
-    exports: [ { stream: "topic.>", accounts: [ %[2]s ] } ]
-  }
-}
-`, Store, Users, Inbound, Outbound, s.secret, s.nativeConnections())
-	if err := opts.ProcessConfigString(text); err != nil {
+	if err := opts.ProcessConfigString(s.accounts()); err != nil {
 		return nil, fmt.Errorf("configuring the embedded nats-server: %w", err)
 	}
 	opts.ServerName = s.cfg.Name
@@ -130,19 +97,17 @@ accounts {
 			return nil, err
 		}
 	}
-	return opts, s.listen(opts)
+	return opts, s.listening(opts)
 }
 
-// listen says where native clients connect.
-func (s *Server) listen(opts *server.Options) error {
+// listening says where native clients connect, and from when on. The server opens its routes only behind their
+// listener, so that in a cluster it cannot wait for Listen.
+func (s *Server) listening(opts *server.Options) error {
+	opts.DontListen = s.cfg.Cluster == nil
 	address := s.cfg.Address
-	switch {
-	case address != "":
-		opts.NoAuthUser = "anonymous"
-	case s.cfg.Cluster == nil:
-		opts.DontListen = true
-		return nil
-	default: // routes open when this is open; nobody can log in
+	if address == "" {
+		opts.LeafNode = server.LeafNodeOpts{}
+		opts.NoAuthUser = "" // nobody can log in
 		address = "127.0.0.1:0"
 	}
 	addr, err := net.ResolveTCPAddr("tcp", address)
@@ -157,15 +122,6 @@ func (s *Server) listen(opts *server.Options) error {
 		opts.Port = server.RANDOM_PORT
 	}
 	return nil
-}
-
-// nativeConnections is how many connections the account of native clients takes:
-// theirs and our one that answers them. Our other connections are not counted.
-func (s *Server) nativeConnections() int {
-	if s.cfg.MaxConnections <= 0 {
-		return -1
-	}
-	return s.cfg.MaxConnections + 1
 }
 
 // readyWithin bounds the start; a store of many gigabytes takes its time.
@@ -187,8 +143,21 @@ func (s *Server) awaitReady(ctx context.Context) error {
 	return nil
 }
 
-// Addr is where native clients connect, or nil.
-func (s *Server) Addr() net.Addr { return s.ns.Addr() }
+// Listen lets native clients connect and returns where. Call it once, when those are there who
+// answer them: until then nobody could, and clients would take that for an answer.
+func (s *Server) Listen() (net.Addr, error) {
+	if s.cfg.Cluster == nil {
+		s.ns.AcceptLoop(make(chan struct{})) // which returns when the listener is open
+	}
+	if addr := s.ns.Addr(); addr != nil {
+		return addr, nil
+	}
+	why := "the server is stopping"
+	if text := s.fatal.Load(); text != nil {
+		why = *text
+	}
+	return nil, fmt.Errorf("cannot listen on %s: %s", s.cfg.Address, why)
+}
 
 // Connect opens an in-process connection to an account. It does not reconnect:
 // it lives as long as the server.
@@ -214,6 +183,10 @@ func (s *Server) Interest(account Account, subject string) bool {
 	a, err := s.ns.LookupAccount(string(account))
 	return err == nil && a.SubscriptionInterest(subject)
 }
+
+// Connected reports whether a client's connection, by its number, is there. It is as
+// quick as Interest.
+func (s *Server) Connected(id uint64) bool { return s.ns.GetClient(id) != nil }
 
 // Revive stops JetStream and starts it again on the same files: after a write
 // error a stream takes nothing more until then. Connections stay up; requests

@@ -73,3 +73,46 @@ func BenchmarkInterest(b *testing.B) {
 		}
 	}
 }
+
+// What a message costs from the queue through a worker and back.
+func BenchmarkWorker(b *testing.B) {
+	h := newHouse(b, options{})
+	js := h.jetStream(jetstream.WithPublishAsyncMaxPending(4000))
+	c := h.consumer(h.jetStream(), "w", "a")
+	it, err := c.Messages()
+	require.NoError(b, err)
+	body := make([]byte, 200)
+	const burst = 2000
+	b.ReportAllocs()
+	waiting := 0
+	collect := func() {
+		for ; waiting > 0; waiting-- {
+			m, err := it.Next()
+			require.NoError(b, err)
+			require.NoError(b, m.Ack())
+		}
+	}
+	for b.Loop() {
+		_, err := js.PublishMsgAsync(&natsgo.Msg{Subject: "queue.a", Data: body}, jetstream.WithStallWait(patience))
+		require.NoError(b, err)
+		if waiting++; waiting == burst {
+			collect()
+		}
+	}
+	collect()
+	it.Stop()
+}
+
+// What a worker pays that asks for one message at a time, above all for the way of its request.
+func BenchmarkWorkerOneByOne(b *testing.B) {
+	h := newHouse(b, options{})
+	c := h.consumer(h.jetStream(), "w", "a")
+	s := h.session()
+	b.ReportAllocs()
+	for b.Loop() {
+		s.Send(&gateway.Message{Destination: queue("a"), Priority: 4}, nil, 0)
+		m, err := c.Next(jetstream.FetchMaxWait(patience))
+		require.NoError(b, err)
+		require.NoError(b, m.Ack())
+	}
+}

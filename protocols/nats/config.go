@@ -9,6 +9,7 @@ import (
 	natsgo "github.com/nats-io/nats.go"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/protocols/nats/leaf"
 )
 
 // Config says where the door stands and whom it asks.
@@ -16,19 +17,36 @@ type Config struct {
 	// The connections, which the door takes over and closes. Three accounts of the
 	// server keep the ways apart, so that what the door publishes never comes back to it.
 	//
-	// Inbound gets what native clients publish to queue.> and topic.>, and nothing else.
+	// Inbound gets what native clients publish to queue.> and topic.>, the server's
+	// notes of connections that ended, and nothing else.
 	Inbound *natsgo.Conn
 	// Outbound publishes to topic.> what native clients shall hear.
 	Outbound *natsgo.Conn
 	// Answers is in the native clients' own account: it reaches their inboxes.
 	Answers *natsgo.Conn
-	// Addr is where native clients connect.
-	Addr   net.Addr
+	// Workers is in the native clients' own account, too: it answers those that consume
+	// queues.
+	Workers *natsgo.Conn
+	// Leaf is where the server takes leaf nodes into the native clients' account: as one
+	// of them the door hands out messages.
+	Leaf leaf.Login
+	// Listen lets native clients connect and returns where. It is called once, when the
+	// door can answer them.
+	Listen func() (net.Addr, error)
 	Broker gateway.Broker
 	// Interest reports whether a native client hears what Outbound publishes on a
 	// subject. It is asked for every topic message, by its sender's goroutine: it must
 	// be quick and must not block.
 	Interest func(subject string) bool
+	// Listening reports whether a native client hears a subject in its own account, such
+	// as its inbox, and Connected whether its connection, by the server's number, is there. Rules as for Interest.
+	Listening func(subject string) bool
+	Connected func(id uint64) bool
+	// Queue returns how many messages wait in a queue, and whether anything has used it lately. Rules as for Interest.
+	Queue func(name string) (waiting int, known bool)
+	// Book is the file that the consumers of native clients are kept in; empty keeps
+	// them until the next start.
+	Book string
 	// Logger gets what goes wrong; nil is silence.
 	Logger *slog.Logger
 	// Clock is nil for time.Now.
@@ -47,6 +65,9 @@ type Limits struct {
 	PendingMessages, PendingBytes int
 	// HeaderFields bounds the fields of one message (1,000).
 	HeaderFields int
+	// MessageIDs bounds the ids by which repeated messages are recognised (524,288, some
+	// 60 MB). With more than half of it within two minutes the oldest are forgotten early.
+	MessageIDs int
 }
 
 func (l *Limits) defaults() {
@@ -56,7 +77,7 @@ func (l *Limits) defaults() {
 	}{
 		{&l.OutstandingMessages, 8192}, {&l.OutstandingBytes, 64 << 20},
 		{&l.PendingMessages, 1 << 18}, {&l.PendingBytes, 128 << 20},
-		{&l.HeaderFields, 1000},
+		{&l.HeaderFields, 1000}, {&l.MessageIDs, 1 << 19},
 	} {
 		if *d.value <= 0 {
 			*d.value = d.fallback
@@ -64,15 +85,20 @@ func (l *Limits) defaults() {
 	}
 }
 
-// connections lists the three.
-func (c *Config) connections() [3]*natsgo.Conn {
-	return [...]*natsgo.Conn{c.Inbound, c.Answers, c.Outbound}
+// connections lists the four.
+func (c *Config) connections() [4]*natsgo.Conn {
+	return [...]*natsgo.Conn{c.Inbound, c.Answers, c.Outbound, c.Workers}
 }
 
 // complete checks a configuration and fills in what was left out.
 func (c Config) complete() (Config, error) {
-	if c.Inbound == nil || c.Outbound == nil || c.Answers == nil || c.Addr == nil || c.Broker == nil || c.Interest == nil {
-		return c, errors.New("nats: three connections, Addr, Broker and Interest are needed")
+	for _, nc := range c.connections() {
+		if nc == nil {
+			return c, errors.New("nats: four connections are needed")
+		}
+	}
+	if c.Listen == nil || c.Broker == nil || c.Interest == nil || c.Listening == nil || c.Connected == nil || c.Queue == nil {
+		return c, errors.New("nats: Listen, Broker, Interest, Listening, Connected and Queue are needed")
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

@@ -19,7 +19,10 @@ type Door struct {
 	session gateway.Session
 	inboxes *inboxes
 	window  window
+	repeats repeats
 	relay   relay
+	workers *workers
+	addr    net.Addr
 	counts  counts
 	intakes []*intake
 	// faults is for refused.
@@ -58,10 +61,14 @@ func New(cfg Config) (*Door, error) {
 	d.context, d.cut = context.WithCancel(context.Background())
 	d.window.init(cfg.Limits)
 	d.relay.init()
+	d.repeats.init(cfg.Limits.MessageIDs)
 	if err := d.open(); err != nil {
 		d.cut()
 		d.window.close()
 		d.disconnect()
+		if d.workers != nil {
+			d.workers.close()
+		}
 		if d.session != nil {
 			d.session.Close()
 		}
@@ -74,7 +81,7 @@ func (d *Door) open() (err error) {
 	if d.inboxes, err = newInboxes(); err != nil {
 		return fmt.Errorf("making a key: %w", err)
 	}
-	login := gateway.Login{Protocol: "nats", Remote: d.cfg.Addr.String()}
+	login := gateway.Login{Protocol: "nats", Remote: "native clients"}
 	if d.session, err = d.cfg.Broker.Open(d.context, login); err != nil {
 		return fmt.Errorf("opening a session: %w", err)
 	}
@@ -96,8 +103,15 @@ func (d *Door) open() (err error) {
 		}
 		d.intakes = append(d.intakes, in)
 	}
+	d.workers = newWorkers(&d.cfg, d.session, d.inboxes, &d.counts.handed)
+	if err := d.workers.open(func(error) { tell(d.lost) }); err != nil {
+		return err
+	}
 	if err := d.cfg.Inbound.FlushTimeout(flushWithin); err != nil {
 		return fmt.Errorf("waiting for the server: %w", err)
+	}
+	if d.addr, err = d.cfg.Listen(); err != nil {
+		return err
 	}
 	go d.answer()
 	go d.carry(sub)
@@ -133,7 +147,7 @@ func (d *Door) complain(_ *natsgo.Conn, sub *natsgo.Subscription, err error) {
 }
 
 // Addr is where native clients connect.
-func (d *Door) Addr() net.Addr { return d.cfg.Addr }
+func (d *Door) Addr() net.Addr { return d.addr }
 
 // Serve returns nil after Drain. When ctx is done or the embedded server is gone, it
 // ends everything at once and says so. Nothing of the door runs when it returns.
@@ -190,6 +204,9 @@ func (d *Door) finish(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
+	for _, in := range d.workers.subs {
+		d.keepDropped(in)
+	}
 	for _, in := range d.intakes {
 		d.keepDropped(in)
 		if err := in.Drain(); err != nil {
@@ -205,13 +222,16 @@ func (d *Door) finish(ctx context.Context) error {
 	if err := await(d.window.empty); err != nil {
 		return err
 	}
+	if err := d.workers.leave(await); err != nil {
+		return err
+	}
 	close(d.relay.stop)
 	if err := await(d.relay.done); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, flushWithin)
 	defer cancel()
-	return errors.Join(d.cfg.Answers.FlushWithContext(ctx), d.cfg.Outbound.FlushWithContext(ctx))
+	return errors.Join(d.cfg.Answers.FlushWithContext(ctx), d.cfg.Outbound.FlushWithContext(ctx), d.cfg.Workers.FlushWithContext(ctx))
 }
 
 // disconnect closes the connections and waits for the last callback.
@@ -236,6 +256,7 @@ func (d *Door) close() {
 	}
 	<-d.relay.done
 	<-d.answered
+	d.workers.close()
 	d.session.Close()
 }
 

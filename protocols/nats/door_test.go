@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -21,6 +22,7 @@ import (
 	"github.com/sluice-mq/sluice/gateway/core"
 	"github.com/sluice-mq/sluice/gateway/gatewaytest"
 	"github.com/sluice-mq/sluice/protocols/nats"
+	"github.com/sluice-mq/sluice/protocols/nats/leaf"
 )
 
 const patience = 20 * time.Second
@@ -47,6 +49,7 @@ type house struct {
 	door   *nats.Door
 	served chan error
 	cutOff func() // ends the context of Serve
+	book   string
 	log    *journal
 }
 
@@ -74,27 +77,39 @@ type options struct {
 	core   core.Config
 	deny   rules
 	clock  func() time.Time
+	book   string
 }
 
 // accounts are laid out as those of the embedded server.
 const accounts = `
 accounts {
+  SLUICE { jetstream: enabled }
   USERS {
     users: [ { user: users, password: x } ]
     exports: [ { stream: "queue.>", accounts: [ INBOUND ] }, { stream: "topic.>", accounts: [ INBOUND ] } ]
-    imports: [ { stream: { account: OUTBOUND, subject: "topic.>" } } ]
+    imports: [ { stream: { account: OUTBOUND, subject: "topic.>" } }, { service: { account: INBOUND, subject: "nobody" }, to: "$JS.API.INFO" } ]
   }
   INBOUND {
     users: [ { user: inbound, password: x } ]
-    imports: [ { stream: { account: USERS, subject: "queue.>" } }, { stream: { account: USERS, subject: "topic.>" } } ]
+    exports: [ { service: "nobody", accounts: [ USERS ] } ]
+    imports: [
+      { stream: { account: USERS, subject: "queue.>" } }, { stream: { account: USERS, subject: "topic.>" } }
+      { stream: { account: "$SYS", subject: "$SYS.ACCOUNT.USERS.DISCONNECT" } }
+    ]
   }
   OUTBOUND { users: [ { user: outbound, password: x } ], exports: [ { stream: "topic.>", accounts: [ USERS ] } ] }
+  "$SYS" { exports: [ { stream: "$SYS.ACCOUNT.USERS.DISCONNECT", accounts: [ INBOUND ] } ] }
 }
+system_account: "$SYS"
 no_auth_user: users
+leafnodes { host: 127.0.0.1, port: -1, no_advertise: true, compression: off, authorization { users: [ { user: leaf, password: x, account: USERS } ] } }
 `
 
 func newServer(t testing.TB) *server.Server {
-	o := &server.Options{DontListen: true, NoSigs: true, NoLog: true, MaxPayload: 31 << 20, MaxPending: 512 << 20, NoFastProducerStall: true}
+	o := &server.Options{
+		DontListen: true, NoSigs: true, NoLog: true, MaxPayload: 31 << 20, MaxPending: 512 << 20, NoFastProducerStall: true,
+		JetStream: true, StoreDir: t.TempDir(),
+	}
 	require.NoError(t, o.ProcessConfigString(accounts))
 	s, err := server.NewServer(o)
 	require.NoError(t, err)
@@ -108,7 +123,7 @@ func newHouse(t testing.TB, o options) *house {
 	if _, benchmark := t.(*testing.B); !benchmark {
 		t.Cleanup(func() { goleak.VerifyNone(t, goleak.IgnoreCurrent()) })
 	}
-	h := &house{t: t, server: newServer(t), store: gatewaytest.NewMemory(gatewaytest.NewDisk(2)), log: &journal{}, served: make(chan error, 1)}
+	h := &house{t: t, server: newServer(t), store: gatewaytest.NewMemory(gatewaytest.NewDisk(2)), log: &journal{}, served: make(chan error, 1), book: o.book}
 	t.Cleanup(h.store.Close)
 	cfg := o.core
 	cfg.Node, cfg.Store, cfg.Authenticator, cfg.Logger = "n1", h.store, everybody{}, slog.New(slog.NewTextHandler(h.log, nil))
@@ -133,10 +148,21 @@ func newHouse(t testing.TB, o options) *house {
 
 // config has all that a door needs.
 func (h *house) config() nats.Config {
+	v, err := h.server.Varz(nil)
+	require.NoError(h.t, err)
 	as := func(user string) *natsgo.Conn { return h.connect(natsgo.UserInfo(user, "x"), natsgo.NoReconnect()) }
 	return nats.Config{
-		Inbound: as("inbound"), Outbound: as("outbound"), Answers: as("users"),
-		Addr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 4222}, Broker: h.broker, Interest: h.interest,
+		Inbound: as("inbound"), Outbound: as("outbound"), Answers: as("users"), Workers: as("users"),
+		Broker: h.broker, Interest: h.interest,
+		Listen:    func() (net.Addr, error) { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 4222}, nil },
+		Listening: func(subject string) bool { return interested(h.t, h.server, "USERS", subject) },
+		Connected: func(id uint64) bool { return h.server.GetClient(id) != nil },
+		Queue: func(name string) (int, bool) {
+			state, known := h.broker.Queue(name)
+			return state.Waiting, known
+		},
+		Leaf: leaf.Login{Addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(v.LeafNode.Port)), User: "leaf", Password: "x"},
+		Book: h.book,
 	}
 }
 

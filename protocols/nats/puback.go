@@ -94,11 +94,14 @@ func apiErrorOf(err error) apiError {
 }
 
 // appendPubAck appends the answer to a publish that the broker took.
-func appendPubAck(dst []byte, stream string, seq uint64) []byte {
+func appendPubAck(dst []byte, stream string, seq uint64, duplicate bool) []byte {
 	dst = append(dst, `{"stream":"`...)
 	dst = append(dst, stream...)
 	dst = append(dst, `","seq":`...)
 	dst = strconv.AppendUint(dst, seq, 10)
+	if duplicate {
+		dst = append(dst, `,"duplicate":true`...)
+	}
 	return append(dst, '}')
 }
 
@@ -128,12 +131,18 @@ func (d *Door) answer() {
 		}
 		for i := range known {
 			o := &known[i]
-			if o.err != nil {
+			switch {
+			case o.err != nil:
 				d.refused(o)
 				buf = appendRefusal(buf[:0], o.err)
-			} else {
+				d.remember(o, 0)
+			case o.repeats != 0:
+				d.counts.repeated.Add(1)
+				buf = appendPubAck(buf[:0], o.stream, o.repeats, true)
+			default:
 				seq++
-				buf = appendPubAck(buf[:0], o.stream, seq)
+				buf = appendPubAck(buf[:0], o.stream, seq, false)
+				d.remember(o, seq)
 			}
 			if o.reply == "" {
 				continue
@@ -143,6 +152,16 @@ func (d *Door) answer() {
 			}
 		}
 		d.window.answered(known)
+	}
+}
+
+// remember notes the outcome of a message with an id, and answers its repetitions.
+func (d *Door) remember(o *outcome, seq uint64) {
+	if !o.identified || o.repeats != 0 {
+		return
+	}
+	for _, token := range d.repeats.stored(o.key, seq, d.cfg.Clock().UnixNano()) {
+		d.window.complete(token, o.err, max(seq, 1))
 	}
 }
 

@@ -22,14 +22,35 @@ func (d *Door) receive(in *natsgo.Msg) {
 		e.stream = queueStream
 	}
 	m, err := d.accept(in, to, &e)
+	if id, ok := first(in.Header, messageID); ok && id != "" && to.Kind == gateway.KindQueue && err == nil {
+		e.identified, e.key = true, keyOf(to.Name, id)
+	}
 	token, ok := d.window.enter(e)
 	switch {
 	case !ok: // cut off; who waits for an answer asks again
 		d.counts.unanswered.Add(1)
 	case err != nil:
 		d.window.Complete(token, err)
+	case e.identified && d.repeated(e.key, token):
 	default:
 		d.session.Send(m, &d.window, token)
+	}
+}
+
+// repeated reports whether a message was published before. Then it is answered as that one
+// was, as soon as that is known.
+func (d *Door) repeated(k messageKey, token uint64) bool {
+	for {
+		before, repeated := d.repeats.first(k, d.cfg.Clock().UnixNano())
+		switch {
+		case !repeated:
+			return false
+		case before.seq != 0:
+			d.window.complete(token, nil, before.seq)
+			return true
+		case d.repeats.await(k, token):
+			return true
+		}
 	}
 }
 

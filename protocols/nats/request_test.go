@@ -138,3 +138,22 @@ func TestHostileReplySubjects(t *testing.T) {
 	require.Equal(t, "topic.end", hear(t, everything).Subject)
 	h.count(nats.Stats{Received: 6, Relayed: 1, Unrelayed: 3})
 }
+
+// A worker answers where reply-to says, natively: to a STOMP destination or to a native inbox.
+func TestWorkersAnswer(t *testing.T) {
+	h := newHouse(t, options{})
+	js := h.jetStream()
+	nc, s := js.Conn(), h.session()
+	c := h.consumer(js, "w", "jobs")
+	inbox := natsgo.NewInbox()
+	native, stomp := listen(t, nc, inbox), h.subscribe(s, queue("answers here"))
+	require.NoError(t, h.send(s, &gateway.Message{Destination: queue("jobs"), Body: []byte("1"), Header: gateway.Header{{Name: "reply-to", Value: "/queue/answers here"}}}))
+	_, err := js.PublishMsg(ctx(t), &natsgo.Msg{Subject: "queue.jobs", Data: []byte("2"), Header: natsgo.Header{"reply-to": {inbox}}})
+	require.NoError(t, err)
+	for _, m := range fetch(t, c, 2) {
+		require.NoError(t, nc.Publish(m.Headers().Get("Sluice-Reply"), append([]byte("answer to "), m.Data()...)))
+		require.NoError(t, m.DoubleAck(ctx(t)))
+	}
+	require.Equal(t, "answer to 1", string(stomp.next(1)[0].Body))
+	require.Equal(t, "answer to 2", string(hear(t, native).Data))
+}

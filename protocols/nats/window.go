@@ -11,12 +11,17 @@ type entry struct {
 	reply  string // where the PubAck goes; empty is nowhere
 	stream string // what the PubAck says
 	size   int
+	// identified: its publisher gave it an id, under key, by which repetitions are known.
+	identified bool
+	key        messageKey
 }
 
 // outcome is what became of an entry.
 type outcome struct {
 	entry
 	err error
+	// repeats is, for a repetition, the sequence of the message that it repeats.
+	repeats uint64
 }
 
 // window bounds what is with the broker. It implements gateway.Completion with
@@ -67,17 +72,20 @@ func (w *window) enter(e entry) (token uint64, ok bool) {
 }
 
 // Complete implements gateway.Completion.
-func (w *window) Complete(token uint64, err error) {
+func (w *window) Complete(token uint64, err error) { w.complete(token, err, 0) }
+
+// complete is Complete, also for repetitions.
+func (w *window) complete(token uint64, err error, repeats uint64) {
 	w.mu.Lock()
 	e := w.entries[token]
 	w.entries[token] = entry{}
 	w.free = append(w.free, token)
-	if e.reply == "" && err == nil {
+	if e.reply == "" && err == nil && !e.identified {
 		w.drop(1, e.size)
 		w.mu.Unlock()
 		return
 	}
-	w.known = append(w.known, outcome{e, err})
+	w.known = append(w.known, outcome{e, err, repeats})
 	w.mu.Unlock()
 	w.rouse()
 }

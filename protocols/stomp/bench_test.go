@@ -48,6 +48,7 @@ func (s nullSession) Subscribe(gateway.SubscribeOptions) (gateway.Subscription, 
 
 type nullSubscription struct{ b *nullBroker }
 
+func (nullSubscription) Release([]uint64, bool) error { return nil }
 func (s nullSubscription) Next(dst []gateway.Delivery, maxBytes int) (n int) {
 	for size := 0; n < len(dst) && s.b.left > 0 && size < maxBytes; n++ {
 		s.b.tag++

@@ -308,6 +308,10 @@ func (s *fakeSub) Nack(tags []uint64, c gateway.Completion, token uint64) {
 	s.finish(tags, true, c, token)
 }
 
+func (s *fakeSub) Release([]uint64, bool) error {
+	panic("STOMP gives nothing back while it is subscribed")
+}
+
 func (s *fakeSub) Extend(n int) {
 	s.s.b.mu.Lock()
 	s.extra += n

@@ -3,6 +3,7 @@ package app
 import (
 	"errors"
 	"log/slog"
+	"path/filepath"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -10,19 +11,30 @@ import (
 	"github.com/sluice-mq/sluice/protocols/nats"
 )
 
-// openNats puts the door for native clients behind the listener that the
-// embedded server has opened already.
-func (n *node) openNats(log *slog.Logger) error {
+// consumersFile, in the data directory, is where native clients' consumers are kept.
+const consumersFile = "consumers.json"
+
+// openNats puts the door for native clients behind the embedded server, which then opens
+// their listener.
+func (n *node) openNats(dataDir string, log *slog.Logger) error {
 	cfg := nats.Config{
-		Addr: n.server.Addr(), Broker: n.broker, Logger: log,
-		Interest: func(subject string) bool { return n.server.Interest(embed.Outbound, subject) },
+		Listen: n.server.Listen, Broker: n.broker, Logger: log, Book: filepath.Join(dataDir, consumersFile),
+		Interest:  func(subject string) bool { return n.server.Interest(embed.Outbound, subject) },
+		Listening: func(subject string) bool { return n.server.Interest(embed.Users, subject) },
+		Connected: n.server.Connected,
+		Queue: func(name string) (int, bool) {
+			state, known := n.broker.Queue(name)
+			return state.Waiting, known
+		},
 	}
-	var errs [3]error
+	var errs [5]error
 	cfg.Inbound, errs[0] = n.server.Connect(embed.Inbound, "native publishes")
 	cfg.Outbound, errs[1] = n.server.Connect(embed.Outbound, "topics for native clients")
 	cfg.Answers, errs[2] = n.server.Connect(embed.Users, "answers to native clients")
+	cfg.Leaf.Addr, cfg.Leaf.User, cfg.Leaf.Password, errs[4] = n.server.Leaf()
+	cfg.Workers, errs[3] = n.server.Connect(embed.Users, "queues for native clients")
 	if err := errors.Join(errs[:]...); err != nil {
-		for _, nc := range []interface{ Close() }{cfg.Inbound, cfg.Outbound, cfg.Answers} {
+		for _, nc := range []interface{ Close() }{cfg.Inbound, cfg.Outbound, cfg.Answers, cfg.Workers} {
 			nc.Close() // which a nil one allows
 		}
 		return err
@@ -40,16 +52,21 @@ var (
 	nativeIn          = prometheus.NewDesc("sluice_nats_received_total", "Messages that native clients published to queues and topics.", nil, nil)
 	nativeRefused     = prometheus.NewDesc("sluice_nats_refused_total", "Native messages that the broker refused.", nil, nil)
 	nativeUnanswered  = prometheus.NewDesc("sluice_nats_unanswered_total", "Native messages whose PubAck could not be sent.", nil, nil)
+	nativeRepeated    = prometheus.NewDesc("sluice_nats_repeated_total", "Native messages that were known by their ids and not stored again.", nil, nil)
 	nativeDropped     = prometheus.NewDesc("sluice_nats_dropped_total", "Native messages dropped because too many waited for the broker.", nil, nil)
+	nativeHanded      = prometheus.NewDesc("sluice_nats_handed_total", "Messages of queues handed to native workers.", nil, nil)
 	nativeRelayed     = prometheus.NewDesc("sluice_nats_relayed_total", "Topic messages handed to native clients.", nil, nil)
 	nativeUnrelayed   = prometheus.NewDesc("sluice_nats_unrelayed_total", "Topic messages that could not be handed to native clients.", nil, nil)
 	nativeInterrupted = prometheus.NewDesc("sluice_nats_interrupted_total", "Times that topic messages came faster than they could be handed to native clients.", nil, nil)
+	nativeWorkers     = prometheus.NewDesc("sluice_nats_workers", "Native connections that consume queues, once for each consumer that they use.", nil, nil)
+	nativeHeld        = prometheus.NewDesc("sluice_nats_held", "Messages that native workers have and have not settled.", nil, nil)
 	nativeOutstanding = prometheus.NewDesc("sluice_nats_outstanding", "Native messages that are with the broker and not answered yet.", nil, nil)
 )
 
 // natsFigures lists what the door for native clients counts.
 func natsFigures() []*prometheus.Desc {
-	return []*prometheus.Desc{nativeIn, nativeRefused, nativeUnanswered, nativeDropped, nativeRelayed, nativeUnrelayed, nativeInterrupted, nativeOutstanding}
+	return []*prometheus.Desc{nativeIn, nativeRefused, nativeUnanswered, nativeRepeated, nativeDropped, nativeHanded, nativeRelayed, nativeUnrelayed, nativeInterrupted,
+		nativeOutstanding, nativeWorkers, nativeHeld}
 }
 
 // collectNats shows the door's snapshot.
@@ -59,10 +76,12 @@ func collectNats(d *nats.Door, ch chan<- prometheus.Metric) {
 		desc  *prometheus.Desc
 		value uint64
 	}{
-		{nativeIn, s.Received}, {nativeRefused, s.Refused}, {nativeUnanswered, s.Unanswered}, {nativeDropped, s.Dropped},
+		{nativeIn, s.Received}, {nativeRefused, s.Refused}, {nativeUnanswered, s.Unanswered}, {nativeRepeated, s.Repeated}, {nativeDropped, s.Dropped}, {nativeHanded, s.Handed},
 		{nativeRelayed, s.Relayed}, {nativeUnrelayed, s.Unrelayed}, {nativeInterrupted, s.Interrupted},
 	} {
 		ch <- prometheus.MustNewConstMetric(c.desc, prometheus.CounterValue, float64(c.value))
 	}
-	ch <- prometheus.MustNewConstMetric(nativeOutstanding, prometheus.GaugeValue, float64(s.Outstanding))
+	for desc, value := range map[*prometheus.Desc]int{nativeOutstanding: s.Outstanding, nativeWorkers: s.Workers, nativeHeld: s.Held} {
+		ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(value))
+	}
 }

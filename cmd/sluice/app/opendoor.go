@@ -18,7 +18,7 @@ func (n *node) openDoor(l Listener, cfg Config, log *slog.Logger) error {
 		}
 		n.doors = append(n.doors, listener{Stomp, d})
 	case Nats:
-		return n.openNats(log)
+		return n.openNats(cfg.DataDir, log)
 	case Admin: // it is there already
 	}
 	return nil

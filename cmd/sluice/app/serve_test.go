@@ -209,6 +209,11 @@ func TestAnAddressInUseEndsTheStartInWords(t *testing.T) {
 	require.Equal(t, 1, p.exit())
 	require.Contains(t, p.rest.String(), "sluice: serve: admin listener: listen on "+taken.Addr().String()+": ")
 	require.Contains(t, p.rest.String(), "address already in use")
+
+	p = launch(t, "serve", "--dev", "--listen", "admin=127.0.0.1:0", "--listen", "stomp=127.0.0.1:0", "--listen", "nats="+taken.Addr().String())
+	require.Equal(t, 1, p.exit())
+	require.Contains(t, p.rest.String(), "nats listener "+taken.Addr().String()+": nats: cannot listen on "+taken.Addr().String())
+	require.Contains(t, p.rest.String(), "address already in use")
 }
 
 func TestServeRefusesAClusterInWords(t *testing.T) {

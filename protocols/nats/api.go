@@ -1,0 +1,183 @@
+package nats
+
+import (
+	"strings"
+
+	natsgo "github.com/nats-io/nats.go"
+
+	"github.com/sluice-mq/sluice/protocols/nats/jsapi"
+)
+
+// The error codes of JetStream that answers to requests use.
+const (
+	codeBadJSON          = 10025
+	codeCreate           = 10012
+	codeNoConsumer       = 10014
+	codeMostConsumers    = 10026
+	codeNoStream         = 10059
+	codeConsumerExists   = 10148
+	codeConsumerNotThere = 10149
+)
+
+const (
+	// mostConsumers bounds what is kept for names that clients make up.
+	mostConsumers = 10_000
+	pageOfNames   = 1024
+	pageOfInfos   = 256
+)
+
+// request answers a request to the JetStream API.
+func (ws *workers) request(m *natsgo.Msg) {
+	if m.Reply == "" || !mayAnswer(m.Reply) {
+		return // nobody could be answered
+	}
+	r, ok := jsapi.ParseRequest(m.Subject)
+	if ok && r.Verb == jsapi.ConsumerNext && r.Stream == queueStream {
+		ws.next(r.Consumer, m.Reply, m.Data)
+		return
+	}
+	var answer []byte
+	var err *jsapi.Error
+	switch {
+	case !ok:
+		err = bad("this version does not know the request %.100s", strings.TrimPrefix(m.Subject, jsapi.Prefix))
+	case r.Stream == "":
+		answer, err = ws.general(r, m.Data)
+	case r.Stream != queueStream:
+		err = foreign(r)
+	default:
+		answer, err = ws.answer(r, m.Data)
+	}
+	switch {
+	case err == nil:
+	case r.Verb == jsapi.DirectGet: // its answers are messages
+		ws.tell(m.Reply, "400 "+err.Description)
+		return
+	default:
+		answer = jsapi.AppendError(nil, kindOf(r.Verb), err)
+	}
+	if err := ws.conn.Publish(m.Reply, answer); err != nil {
+		ws.cfg.Logger.Debug("a request of a native client could not be answered", "error", err)
+	}
+}
+
+// kindOf names the type of an answer.
+func kindOf(v jsapi.Verb) string {
+	switch v {
+	case jsapi.AccountInfo:
+		return "account_info_response"
+	case jsapi.ConsumerDurable:
+		v = jsapi.ConsumerCreate
+	}
+	return strings.ToLower(strings.ReplaceAll(string(v), ".", "_")) + "_response"
+}
+
+// bad is the error for what makes no sense, or is not supported.
+func bad(format string, args ...any) *jsapi.Error {
+	return refusal(400, codeBadRequest, format, args...)
+}
+
+// foreign refuses requests about streams that are not ours.
+func foreign(r jsapi.Request) *jsapi.Error {
+	switch r.Verb {
+	case "STREAM.CREATE", "STREAM.UPDATE", "STREAM.RESTORE":
+		if r.Stream == topicStream {
+			return bad("the name %s is taken: it stands for the topics of this node, which are no stream", topicStream)
+		}
+		return bad("streams and buckets of your own are not supported by this version: only %s is there, the queues of this node", queueStream)
+	}
+	return refusal(404, codeNoStream, "stream not found")
+}
+
+// general answers requests that name no stream.
+func (ws *workers) general(r jsapi.Request, body []byte) ([]byte, *jsapi.Error) {
+	list, err := jsapi.ParseList(body)
+	if err != nil && r.Verb != jsapi.AccountInfo {
+		return nil, refusal(400, codeBadJSON, "%s", err)
+	}
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	ours := list.Subject == "" || list.Subject == ">" || strings.HasPrefix(list.Subject, queueRoot) || strings.HasPrefix(list.Subject, "*.")
+	switch r.Verb {
+	case jsapi.AccountInfo:
+		return jsapi.AppendAccount(nil, 1, len(ws.consumers)), nil
+	case jsapi.StreamNames:
+		names := []string{}
+		if ours {
+			names = append(names, queueStream)
+		}
+		page, p := jsapi.Page(names, list.Offset, pageOfNames)
+		return jsapi.AppendStreamNames(nil, p, page), nil
+	default:
+		streams := []*jsapi.Stream{}
+		if ours {
+			streams = append(streams, ws.stream())
+		}
+		page, p := jsapi.Page(streams, list.Offset, pageOfInfos)
+		return jsapi.AppendStreams(nil, p, page), nil
+	}
+}
+
+// stream describes the queues of this node as the one stream that clients see. The lock is held.
+func (ws *workers) stream() *jsapi.Stream {
+	return &jsapi.Stream{
+		Config: jsapi.StreamConfig{
+			Name: queueStream, Description: "the queues of this node", Subjects: []string{queueRoot + ">"}, Retention: "workqueue",
+			MaxConsumers: -1, MaxMsgs: -1, MaxBytes: -1, MaxMsgSize: -1, Discard: "new", Storage: "file", Replicas: 1, DenyDelete: true, DenyPurge: true,
+		},
+		Created: ws.started, TimeStamp: ws.cfg.Clock(),
+		State: jsapi.StreamState{Consumers: len(ws.consumers)},
+	}
+}
+
+// answer answers requests about the queues.
+func (ws *workers) answer(r jsapi.Request, body []byte) ([]byte, *jsapi.Error) {
+	switch r.Verb {
+	case jsapi.StreamInfo:
+		ws.mu.Lock()
+		defer ws.mu.Unlock()
+		return jsapi.AppendStream(nil, ws.stream()), nil
+	case jsapi.ConsumerCreate, jsapi.ConsumerDurable:
+		return ws.create(r, body)
+	case jsapi.ConsumerInfo:
+		return ws.describe(r.Consumer)
+	case jsapi.ConsumerDelete:
+		return ws.remove(r.Consumer)
+	case jsapi.ConsumerNames, jsapi.ConsumerList:
+		return ws.list(r.Verb, body)
+	case "STREAM.CREATE", "STREAM.UPDATE", "STREAM.RESTORE", "STREAM.DELETE":
+		return nil, bad("%s stands for the queues of this node: it can be neither made, changed nor deleted", queueStream)
+	case "STREAM.PURGE", "STREAM.MSG.DELETE":
+		return nil, bad("queues cannot be emptied this way: messages leave them when they are acknowledged")
+	case "STREAM.MSG.GET", jsapi.DirectGet:
+		return nil, bad("single messages cannot be read out of queues: consume them")
+	case "CONSUMER.RESET":
+		return nil, bad("a queue cannot be replayed: what was acknowledged is gone")
+	default:
+		return nil, bad("%s is not supported on queues", r.Verb)
+	}
+}
+
+// list answers with the consumers, or their names.
+func (ws *workers) list(verb jsapi.Verb, body []byte) ([]byte, *jsapi.Error) {
+	l, err := jsapi.ParseList(body)
+	if err != nil {
+		return nil, refusal(400, codeBadJSON, "%s", err)
+	}
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	if verb == jsapi.ConsumerNames {
+		page, p := jsapi.Page(ws.sorted(), l.Offset, pageOfNames)
+		names := []string{}
+		for _, c := range page {
+			names = append(names, c.name)
+		}
+		return jsapi.AppendConsumerNames(nil, p, names), nil
+	}
+	page, p := jsapi.Page(ws.sorted(), l.Offset, pageOfInfos)
+	infos := []*jsapi.Info{}
+	for _, c := range page {
+		infos = append(infos, c.info())
+	}
+	return jsapi.AppendConsumers(nil, p, infos), nil
+}
