@@ -298,6 +298,14 @@ func (s *Store) Shards() int { return s.shards }
 // Journal implements gateway.Store.
 func (s *Store) Journal(i int) gateway.Journal { return s.journals[i] }
 
+// Bytes is what the journals that this node owns take on disk, roughly.
+func (s *Store) Bytes() (n uint64) {
+	for _, j := range s.owned() {
+		n += j.State().Bytes
+	}
+	return n
+}
+
 // Space implements gateway.Store.
 func (s *Store) Space() gateway.Space { return s.space.now() }
 
