@@ -66,7 +66,7 @@ func (s *Store) clusterStreams(ctx context.Context, m *manifest) (*manifest, err
 }
 
 // answerWithin bounds one look at the cluster's streams.
-const answerWithin = 5 * time.Second
+const answerWithin = time.Second
 
 // agree makes the streams that are not there, if this node is fresh, and returns their number. The first says how many they are.
 func (s *Store) agree(ctx context.Context, shards int, fresh bool) (int, error) {

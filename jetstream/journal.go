@@ -58,6 +58,7 @@ type journal struct {
 	telling    int // records that the stream has stored and whose callers are being told so
 	generation int // of answers: those of an older one are ignored
 	listening  *nats.Subscription
+	deaf       chan struct{} // closed after the last call of listening
 	reply      string
 	publishing bool // the appender has a batch in its hands
 	done       chan struct{}
@@ -212,11 +213,13 @@ func (j *journal) listen() error {
 	if err != nil {
 		return fmt.Errorf("listening to %s: %w", j.stream, err)
 	}
+	deaf := make(chan struct{})
+	sub.SetClosedHandler(func(string) { close(deaf) })
 	if err := sub.SetPendingLimits(-1, -1); err != nil {
 		return fmt.Errorf("listening to %s: %w", j.stream, err)
 	}
 	j.mu.Lock()
-	j.listening = sub
+	j.listening, j.deaf = sub, deaf
 	j.mu.Unlock()
 	return j.store.publish.Flush()
 }

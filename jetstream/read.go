@@ -97,7 +97,7 @@ func (j *journal) Replay(ctx context.Context, fn func(seq uint64, size int, r *g
 				return nil
 			}
 			if seq != at {
-				if err := j.gap(at, seq-1); err != nil {
+				if err := j.missing(ctx, at, seq-1); err != nil {
 					return err
 				}
 			}
@@ -105,7 +105,10 @@ func (j *journal) Replay(ctx context.Context, fn func(seq uint64, size int, r *g
 			return replayed(j.stream, seq, b, fn)
 		})
 		if errors.Is(err, errEnd) { // the server may remember sequences whose records a power cut took
-			if j.epoch > 0 { // the replica that answered is behind
+			if j.epoch > 0 { // the replica that answered is behind, or it was trimmed
+				if j.missing(ctx, at, state.Last) == nil {
+					break
+				}
 				if waited += lookAgain; waited > readTimeout {
 					return fmt.Errorf("reading %s from %d: no replica has it", j.stream, at)
 				}
@@ -127,6 +130,17 @@ func (j *journal) Replay(ctx context.Context, fn func(seq uint64, size int, r *g
 	j.committed = max(j.committed, state.Last) // it is all there, and was synced at the start
 	j.mu.Unlock()
 	return nil
+}
+
+// missing decides what missing records are. In a cluster an owner before this one may have had them trimmed just
+// now: only who appends is fenced.
+func (j *journal) missing(ctx context.Context, from, to uint64) error {
+	if j.epoch > 0 {
+		if info, err := j.info(ctx); err == nil && info.State.FirstSeq > to {
+			return nil
+		}
+	}
+	return j.gap(from, to)
 }
 
 func replayed(stream string, seq uint64, b []byte, fn func(uint64, int, *gateway.Record) error) error {

@@ -193,9 +193,10 @@ func (n *tenancy) begin(ctx context.Context) (*journal, error) {
 func (n *tenancy) finish(ctx context.Context, j *journal) {
 	<-j.done
 	j.mu.Lock()
-	listening := j.listening
+	listening, deaf := j.listening, j.deaf
 	j.mu.Unlock()
-	_ = listening.Unsubscribe() // nobody listens any more
+	_ = listening.Unsubscribe() // fails if the connection is gone, and then it is deaf as well
+	<-deaf                      // an answer may be under way
 	n.store.cfg.Logger.Info("this node does not own a shard any more", "shard", n.shard, "epoch", j.epoch)
 	j.outcome(ctx)
 	for j.busy() {

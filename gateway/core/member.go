@@ -16,14 +16,8 @@ func (b *Broker) Begin(i int, epoch uint64, j gateway.Journal, ready func()) {
 	t.mu.Unlock()
 	b.background.Go(func() {
 		start := time.Now()
-		s := newShard(b, i, j)
-		s.epoch = epoch
-		found := newReplay()
-		found.known = &s.known
-		if err := j.Replay(tenure, found.record); err != nil {
-			if tenure.Err() == nil {
-				b.cfg.Logger.Error("reading the queues of a shard failed", "shard", i, "error", err)
-			}
+		s, found := b.read(tenure, i, epoch, j)
+		if s == nil {
 			return
 		}
 		found.restore(s)
@@ -34,6 +28,31 @@ func (b *Broker) Begin(i int, epoch uint64, j gateway.Journal, ready func()) {
 		ready()
 		b.repeatAway(s, found)
 	})
+}
+
+// readAgain is how long a shard rests whose journal could not be read.
+const readAgain = time.Second
+
+// read reads a journal until it succeeds or the tenure is over; then there is no shard.
+func (b *Broker) read(tenure context.Context, i int, epoch uint64, j gateway.Journal) (*shard, *replay) {
+	for {
+		s := newShard(b, i, j)
+		s.epoch = epoch
+		found := newReplay()
+		found.known = &s.known
+		err := j.Replay(tenure, found.record)
+		if err == nil {
+			return s, found
+		}
+		if tenure.Err() != nil {
+			return nil, nil
+		}
+		b.cfg.Logger.Error("reading the queues of a shard failed, and is tried again", "shard", i, "error", err)
+		select {
+		case <-tenure.Done():
+		case <-time.After(readAgain):
+		}
+	}
 }
 
 // End implements gateway.Tenant.
