@@ -35,8 +35,6 @@ type Cluster struct {
 	Name    string    `yaml:"name"`
 	Address Address   `yaml:"address"`
 	Routes  []Address `yaml:"routes"`
-	// SecretFile holds what the nodes know one another by.
-	SecretFile string `yaml:"secret_file"`
 	// Replicas is on how many nodes a message is kept: 1, 3 or 5.
 	Replicas int `yaml:"replicas"`
 }

@@ -2,7 +2,6 @@ package app
 
 import (
 	"fmt"
-	"net"
 	"strings"
 )
 
@@ -131,9 +130,6 @@ func (v *validator) cluster(c Cluster) {
 		if r.Port == 0 || r.Host == "" {
 			v.say(fmt.Sprintf("cluster.routes[%d]", i), "needs a host and a port above 0")
 		}
-	}
-	if c.SecretFile == "" && !net.ParseIP(c.Address.Host).IsLoopback() {
-		v.say("cluster.secret_file", "is needed, because %v can be reached from other machines", c.Address)
 	}
 	if c.Replicas != 1 && c.Replicas != 3 && c.Replicas != 5 {
 		v.say("cluster.replicas", "%d is not 1, 3 or 5", c.Replicas)
