@@ -142,7 +142,7 @@ func (c *Config) filter() (string, error) {
 		all = append([]string{c.FilterSubject}, all...)
 	}
 	switch {
-	case len(all) == 0:
+	case len(all) == 0, len(all) == 1 && all[0] == "":
 		return "", errors.New("a consumer needs a filter subject, queue.<name>: it is a view of one queue")
 	case len(all) > 1:
 		return "", errors.New("several filter subjects are not supported: a consumer is a view of one queue")
