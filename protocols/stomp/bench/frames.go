@@ -112,12 +112,12 @@ func (r *reader) find(what string, from, most int) (int, error) {
 	for looked := from; ; {
 		held := r.data[r.pos:r.end]
 		if looked < len(held) {
-			if at := bytes.Index(held[looked:], []byte(what)); at >= 0 {
+			if at := bytes.Index(held[looked:], []byte(what)); at >= 0 && looked+at <= from+most {
 				return looked + at, nil
 			}
 			looked = max(from, len(held)-len(what)+1)
 		}
-		if len(held) > from+most {
+		if len(held) >= from+most+len(what) {
 			return 0, fmt.Errorf("a frame goes on after %d bytes", len(held))
 		}
 		if err := r.fill(len(held) + 1); err != nil {
