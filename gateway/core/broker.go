@@ -152,13 +152,19 @@ func (b *Broker) Open(ctx context.Context, login gateway.Login) (gateway.Session
 	return s, nil
 }
 
+// release gives a session's client id free.
+func (b *Broker) release(s *session) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.clients[s.login.ClientID] == s {
+		delete(b.clients, s.login.ClientID)
+	}
+}
+
 func (b *Broker) forget(s *session) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.sessions, s)
-	if b.clients[s.login.ClientID] == s {
-		delete(b.clients, s.login.ClientID)
-	}
 }
 
 // Drain refuses new sessions from now on. Open ones go on.

@@ -24,6 +24,7 @@ type session struct {
 	committing int
 	held       []func()
 	flushing   bool // held is being worked off
+	left       bool // closed, and its subscriptions are
 }
 
 // closer is a subscription as its session sees it.
@@ -128,7 +129,8 @@ func (s *session) ended(sub closer) {
 	s.mu.Unlock()
 }
 
-// Close implements gateway.Session.
+// Close implements gateway.Session. The session counts among the open ones until what it
+// committed is on its way to its queues: whoever sees it gone is behind all it sent.
 func (s *session) Close() {
 	s.mu.Lock()
 	if s.closed {
@@ -144,8 +146,18 @@ func (s *session) Close() {
 	for _, sub := range open {
 		sub.Close()
 	}
-	s.broker.forget(s)
+	s.broker.release(s)
+	s.mu.Lock()
+	s.left = true
+	idle := s.idle()
+	s.mu.Unlock()
+	if idle {
+		s.broker.forget(s)
+	}
 }
+
+// idle reports whether nothing is held behind a transaction. Its caller holds the lock.
+func (s *session) idle() bool { return s.committing == 0 && !s.flushing && len(s.held) == 0 }
 
 func complete(c gateway.Completion, token uint64, err error) {
 	if c != nil {

@@ -324,5 +324,9 @@ func (s *session) committed() {
 		s.mu.Lock()
 	}
 	s.flushing = false
+	gone := s.left && s.idle()
 	s.mu.Unlock()
+	if gone {
+		s.broker.forget(s)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -150,4 +151,22 @@ func TestEndOfATransactionIsAsDurableAsItsMessages(t *testing.T) {
 		}))
 		return ended
 	}, "the end of the transaction")
+}
+
+// Found by a paused node: a client left right after its COMMIT, the session counted as gone,
+// and what was sent then stood before the messages of the transaction.
+func TestASessionIsGoneOnlyWhenWhatItCommittedIsInItsQueues(t *testing.T) {
+	w := newWorld(t)
+	s, after := w.session(), w.session()
+	resume := w.store.Stop()
+	s.Commit(&gateway.Transaction{Sends: []*gateway.Message{message(queue("a"), "1", true), message(queue("b"), "2", true)}}, nil, 0)
+	s.Send(message(queue("b"), "3", true), nil, 0) // held behind it
+	s.Close()
+	require.Equal(t, 2, w.broker.Stats().Sessions)
+	resume()
+	require.Eventually(t, func() bool { return w.broker.Stats().Sessions == 1 }, 5*time.Second, time.Millisecond)
+	w.send(after, queue("a"), true, "behind")
+	w.send(after, queue("b"), true, "behind")
+	require.Equal(t, []string{"1", "behind"}, bodies(w.subscribe(after, queue("a"), 10, false).next(2)))
+	require.Equal(t, []string{"2", "3", "behind"}, bodies(w.subscribe(after, queue("b"), 10, false).next(3)))
 }
