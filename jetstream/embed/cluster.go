@@ -15,6 +15,8 @@ type Cluster struct {
 	Name string
 	// Address is where the other nodes connect, "host:port"; with port 0 the system chooses one.
 	Address string
+	// Advertise is Address as other nodes reach it, "host:port"; empty if it is the same.
+	Advertise string
 	// Routes are the addresses of the other nodes. One's own among them does no harm.
 	Routes []string
 	// TLS is mutual: both sides of a route show a certificate and check the other's. Trust makes one
@@ -33,7 +35,7 @@ func (c *Cluster) options(opts *server.Options) error {
 	}
 	opts.Cluster = server.ClusterOpts{
 		Name: c.Name, Host: "0.0.0.0", Port: addr.Port,
-		TLSConfig: c.TLS, TLSTimeout: routeTLSSeconds,
+		TLSConfig: c.TLS, TLSTimeout: routeTLSSeconds, Advertise: c.Advertise,
 		// Nodes know one another by configuration, and clients of this server are none of the others' business.
 		NoAdvertise: true,
 	}

@@ -87,9 +87,5 @@ func (b *brokerCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge(waiting, int64(s.InFlight), "in_flight")
 	gauge(memoryBytes, s.MemoryBytes)
 	gauge(storeFree, c.store.Space().Free)
-	var bytes uint64
-	for i := range c.store.Shards() {
-		bytes += c.store.Journal(i).State().Bytes
-	}
-	gauge(storeBytes, int64(bytes))
+	gauge(storeBytes, int64(c.store.Bytes()))
 }

@@ -35,6 +35,14 @@ type Cluster struct {
 	Name    string    `yaml:"name"`
 	Address Address   `yaml:"address"`
 	Routes  []Address `yaml:"routes"`
+	// Advertise is where other nodes reach Address, if it is somewhere else for them.
+	Advertise string `yaml:"advertise"`
+	// SecretFile holds what the nodes know one another by.
+	SecretFile string `yaml:"secret_file"`
+	// Certificate, Key and Authority are files in PEM, and take the secret's place.
+	Certificate string `yaml:"certificate"`
+	Key         string `yaml:"key"`
+	Authority   string `yaml:"authority"`
 	// Replicas is on how many nodes a message is kept: 1, 3 or 5.
 	Replicas int `yaml:"replicas"`
 }

@@ -101,7 +101,7 @@ cluster: {name: file, address: "127.0.0.1:1", routes: ["127.0.0.1:2"]}
 	require.Equal(t, Log{Warn, JSONFormat}, c.Log)
 	require.Equal(t, "/flag", c.DataDir, "flag over environment")
 	require.Equal(t, MiB, c.Queues.Memory, "environment over default")
-	require.Equal(t, &Cluster{"file", Address{"127.0.0.1", 1}, []Address{{"127.0.0.1", 3}, {"127.0.0.1", 4}}, 1}, c.Cluster)
+	require.Equal(t, &Cluster{Name: "file", Address: Address{"127.0.0.1", 1}, Routes: []Address{{"127.0.0.1", 3}, {"127.0.0.1", 4}}, Replicas: 1}, c.Cluster)
 	require.Equal(t, []Listener{
 		defaultListener(Stomp, Address{"127.0.0.1", 5}), defaultListener(Stomp, Address{"127.0.0.1", 6}),
 	}, c.Listeners)
@@ -125,6 +125,7 @@ func TestEveryKeyCanBeSaidByTheEnvironment(t *testing.T) {
 	samples := map[string]string{
 		"node": "n2", "data_dir": "/d", "durability": "relaxed", "listeners": "nats=127.0.0.1:9", "store.reserve": "1GiB",
 		"cluster.name": "c", "cluster.address": "127.0.0.1:7", "cluster.routes": "127.0.0.1:8", "cluster.replicas": "5",
+		"cluster.secret_file": "/s", "cluster.advertise": "h:1", "cluster.certificate": "/c", "cluster.key": "/k", "cluster.authority": "/a",
 		"topics.slow_consumer": "disconnect", "log.level": "error", "log.format": "text",
 	}
 	seen := map[string]string{}
@@ -206,7 +207,7 @@ func TestTheDeliveredClusterIsSound(t *testing.T) {
 	c := load(t, Sources{File: write(t, section[1]+strings.ReplaceAll(section[2], "#     ", "  "))})
 	require.Equal(t, &Cluster{
 		Name: "c1", Address: Address{"127.0.0.1", 6222},
-		Routes: []Address{{"127.0.0.1", 6223}, {"127.0.0.1", 6224}}, Replicas: 3,
+		Routes: []Address{{"127.0.0.1", 6223}, {"127.0.0.1", 6224}}, SecretFile: "/etc/sluice/secret", Replicas: 3,
 	}, c.Cluster)
 	for _, l := range leaves(reflect.TypeFor[Cluster](), "") {
 		require.Contains(t, section[2], l.path+":")

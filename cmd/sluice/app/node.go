@@ -77,6 +77,9 @@ func (n *node) openDir(dir string) error {
 // openStore starts the embedded server and the store on it, with the durability asked for.
 func (n *node) openStore(ctx context.Context, cfg Config, log *slog.Logger, h *health) error {
 	serverSyncs, weSync := false, cfg.Durability == Disk
+	if cfg.Cluster != nil { // the servers agree in groups, and sync those
+		serverSyncs, weSync = weSync, false
+	}
 	if weSync {
 		name, proven, err := commit.Supported(cfg.DataDir)
 		if err != nil {
@@ -93,10 +96,13 @@ func (n *node) openStore(ctx context.Context, cfg Config, log *slog.Logger, h *h
 			address = l.Address.String()
 		}
 	}
-	var err error
+	together, shared, err := cluster(cfg.Cluster)
+	if err != nil {
+		return err
+	}
 	n.server, err = embed.Start(ctx, embed.Config{
 		Name: cfg.Node, Dir: cfg.DataDir, Address: address, MaxPayload: jetstream.MaxRecord,
-		SyncAlways: serverSyncs, MaxConnections: cfg.Limits.MaxConnections, Logger: log,
+		SyncAlways: serverSyncs, MaxConnections: cfg.Limits.MaxConnections, Cluster: together, Logger: log,
 	})
 	if err != nil {
 		return err
@@ -108,7 +114,7 @@ func (n *node) openStore(ctx context.Context, cfg Config, log *slog.Logger, h *h
 	}
 	n.store, err = jetstream.Open(ctx, jetstream.Config{
 		Dir: cfg.DataDir, Server: n.server, Node: cfg.Node, Shards: cfg.Store.Shards,
-		Sync: weSync, ServerSyncs: serverSyncs, Reserve: reserve, Logger: log,
+		Sync: weSync, ServerSyncs: serverSyncs, Reserve: reserve, Cluster: shared, Logger: log,
 	})
 	if err != nil {
 		return err
@@ -134,8 +140,12 @@ func (n *node) openBroker(ctx context.Context, cfg Config, log *slog.Logger) (er
 	if cfg.Topics.SlowConsumer == Disconnect {
 		slow = core.Disconnect
 	}
+	var others gateway.Cluster
+	if cfg.Cluster != nil {
+		others = n.store
+	}
 	n.broker, err = core.New(ctx, core.Config{
-		Node: cfg.Node, Store: n.store, Authenticator: auth.Anonymous{}, Authorizer: auth.AllowAll{}, Logger: log,
+		Node: cfg.Node, Store: n.store, Cluster: others, Authenticator: auth.Anonymous{}, Authorizer: auth.AllowAll{}, Logger: log,
 		MaxMessage:  int(cfg.Limits.MaxMessageSize) + headerRoom,
 		QueueMemory: int64(cfg.Queues.Memory), TopicMessages: cfg.Topics.PendingMessages, TopicBytes: int(cfg.Topics.PendingBytes),
 		SlowConsumer: slow,

@@ -65,6 +65,22 @@ func TestEveryMistakeHasItsPlaceAndWords(t *testing.T) {
 			"cluster: {name: c, address: \"127.0.0.1:1\", routes: [\"127.0.0.1:2\"], replicas: 2}\n",
 			`c.yaml:1:79: cluster.replicas: 2 is not 1, 3 or 5`,
 		},
+		"an open cluster": {
+			"cluster: {name: c, address: \"10.0.0.1:1\", routes: [\"127.0.0.1:2\", \"127.0.0.1:3\"]}\n",
+			`c.yaml:1:10: cluster.secret_file: is needed (or certificate, key and authority), because 10.0.0.1:1 can be reached from other machines`,
+		},
+		"a cluster without address": {
+			"cluster: {name: c, address: \":1\", routes: [\"127.0.0.1:2\", \"127.0.0.1:3\"]}\n",
+			`c.yaml:1:10: cluster.secret_file: is needed (or certificate, key and authority), because :1 can be reached from other machines`,
+		},
+		"two ways to trust": {
+			"cluster: {name: c, address: \"127.0.0.1:1\", routes: [\"127.0.0.1:2\", \"127.0.0.1:3\"], secret_file: s, certificate: c, key: k, authority: a}\n",
+			`c.yaml:1:97: cluster.secret_file: a secret and a certificate exclude one another`,
+		},
+		"half a certificate": {
+			"cluster: {name: c, address: \"127.0.0.1:1\", routes: [\"127.0.0.1:2\", \"127.0.0.1:3\"], certificate: c}\n",
+			`c.yaml:1:97: cluster.certificate: certificate, key and authority go together`,
+		},
 		"cluster of nothing": {
 			"cluster: {replicas: 3}\n",
 			"c.yaml:1:10: cluster.name: \"\" is not a name of 1 to 64 letters, digits, '-' or '_'\n" +

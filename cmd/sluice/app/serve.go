@@ -1,7 +1,6 @@
 package app
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -70,9 +69,6 @@ func serve(s Sources, p Process) error {
 	cfg, warnings, err := Load(s)
 	if err != nil {
 		return err
-	}
-	if cfg.Cluster != nil {
-		return errors.New("clusters are not supported by this build; remove the cluster section to run a single node")
 	}
 	log := newLogger(cfg.Log, p.Stderr)
 	if s.File == "" && !s.Dev {

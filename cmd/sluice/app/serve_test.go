@@ -216,14 +216,6 @@ func TestAnAddressInUseEndsTheStartInWords(t *testing.T) {
 	require.Contains(t, p.rest.String(), "address already in use")
 }
 
-func TestServeRefusesAClusterInWords(t *testing.T) {
-	file := write(t, "data_dir: here\ncluster: {name: c, address: \"127.0.0.1:1\", routes: [\"127.0.0.1:2\"]}\n")
-	p := launch(t, "serve", "--config", file)
-	require.Equal(t, 1, p.exit())
-	require.Equal(t, "sluice: clusters are not supported by this build; remove the cluster section to run a single node\n", p.rest.String())
-	require.NoDirExists(t, "here")
-}
-
 // ask sends STOMP frames over a connection of its own and reads until the answer
 // holds the wanted text.
 func (p *program) ask(want string, frames ...string) {

@@ -2,6 +2,7 @@ package app
 
 import (
 	"fmt"
+	"net"
 	"strings"
 )
 
@@ -123,6 +124,9 @@ func (v *validator) cluster(c Cluster) {
 	if c.Address.Port == 0 {
 		v.say("cluster.address", "needs a host and a port above 0")
 	}
+	if _, _, err := net.SplitHostPort(c.Advertise); c.Advertise != "" && err != nil {
+		v.say("cluster.advertise", "%q is not host:port", c.Advertise)
+	}
 	if len(c.Routes) == 0 {
 		v.say("cluster.routes", "at least one other node is needed")
 	}
@@ -131,8 +135,29 @@ func (v *validator) cluster(c Cluster) {
 			v.say(fmt.Sprintf("cluster.routes[%d]", i), "needs a host and a port above 0")
 		}
 	}
+	if c.Address.Port != 0 {
+		v.trust(c)
+	}
 	if c.Replicas != 1 && c.Replicas != 3 && c.Replicas != 5 {
 		v.say("cluster.replicas", "%d is not 1, 3 or 5", c.Replicas)
+	}
+}
+
+// trust wants one way for the nodes to know one another, or an address that others do not reach.
+func (v *validator) trust(c Cluster) {
+	files := 0
+	for _, f := range []string{c.Certificate, c.Key, c.Authority} {
+		if f != "" {
+			files++
+		}
+	}
+	switch {
+	case files > 0 && c.SecretFile != "":
+		v.say("cluster.secret_file", "a secret and a certificate exclude one another")
+	case files > 0 && files < 3:
+		v.say("cluster.certificate", "certificate, key and authority go together")
+	case files == 0 && c.SecretFile == "" && !c.Address.Loopback():
+		v.say("cluster.secret_file", "is needed (or certificate, key and authority), because %v can be reached from other machines", c.Address)
 	}
 }
 

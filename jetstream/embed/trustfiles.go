@@ -1,0 +1,40 @@
+package embed
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"os"
+)
+
+// TrustFiles makes the TLS configuration of routes between nodes that one authority has signed. The files are PEM.
+// The certificate and its key are read again for each handshake, so that a new pair counts from the next
+// route on; the authority is read once. Both sides must show a certificate, and what a node dials must be named in the other's.
+func TrustFiles(certificate, key, authority string) (*tls.Config, error) {
+	pem, err := os.ReadFile(authority)
+	if err != nil {
+		return nil, fmt.Errorf("the cluster's authority: %w", err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("the cluster's authority: %s holds no certificate", authority)
+	}
+	pair := func() (*tls.Certificate, error) {
+		c, err := tls.LoadX509KeyPair(certificate, key)
+		if err != nil {
+			return nil, fmt.Errorf("the node's certificate: %w", err)
+		}
+		return &c, nil
+	}
+	if _, err := pair(); err != nil {
+		return nil, err
+	}
+	return &tls.Config{
+		MinVersion:           tls.VersionTLS13,
+		ClientAuth:           tls.RequireAndVerifyClientCert,
+		ClientCAs:            roots,
+		RootCAs:              roots,
+		GetCertificate:       func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return pair() },
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return pair() },
+	}, nil
+}
