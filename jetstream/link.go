@@ -30,6 +30,8 @@ type sheet struct {
 	sent     int64  // the speaker's time
 	echo     int64  // the listener's time in the last sheet that the speaker heard
 	owns     []tenure
+	leaving  bool   // the speaker gives its shards to others
+	speaks   uint64 // the newest language that the speaker knows
 	frames   []byte
 }
 
@@ -107,11 +109,18 @@ func (l *link) begin() (was bool) {
 const (
 	sheetVersion = 1
 	mostOwned    = MaxShards
+	// language counts what nodes can say to one another. A node says nothing that is newer than what the one that it speaks
+	// to announces, and understands all before its own.
+	language = 1
+	// leavingFlag is a bit of a sheet's flags. Unknown ones mean nothing.
+	leavingFlag = 1
 )
 
-// appendSheet appends a sheet's encoding to dst: version (1), sessions, number, times, shards that are owned, and the frames as the rest.
+// appendSheet appends a sheet's encoding to dst: version (1), the length of the head (2), the head, and the frames as the rest. The
+// head has the sessions, number, times, the shards that are owned, flags and the speaker's language; who reads it skips what follows in it.
 func appendSheet(dst []byte, s *sheet) []byte {
-	dst = append(dst, sheetVersion)
+	dst = append(dst, sheetVersion, 0, 0)
+	start := len(dst)
 	for _, n := range []uint64{s.from, s.to, s.number, uint64(s.sent), uint64(s.echo), uint64(len(s.owns))} {
 		dst = binary.AppendUvarint(dst, n)
 	}
@@ -119,14 +128,22 @@ func appendSheet(dst []byte, s *sheet) []byte {
 		dst = binary.AppendUvarint(dst, uint64(o.shard))
 		dst = binary.AppendUvarint(dst, o.epoch)
 	}
+	flags := uint64(0)
+	if s.leaving {
+		flags |= leavingFlag
+	}
+	dst = binary.AppendUvarint(dst, flags)
+	dst = binary.AppendUvarint(dst, s.speaks)
+	binary.BigEndian.PutUint16(dst[start-2:], uint16(len(dst)-start))
 	return append(dst, s.frames...)
 }
 
 func readSheet(b []byte) (*sheet, error) {
-	if len(b) == 0 || b[0] != sheetVersion {
+	if len(b) < 3 || b[0] != sheetVersion || int(binary.BigEndian.Uint16(b[1:])) > len(b)-3 {
 		return nil, errBadRecord
 	}
-	d := decoder{b: b[1:]}
+	head := 3 + int(binary.BigEndian.Uint16(b[1:]))
+	d := decoder{b: b[3:head]}
 	s := &sheet{from: d.uvarint(), to: d.uvarint(), number: d.uvarint(), sent: int64(d.uvarint()), echo: int64(d.uvarint())}
 	n := d.uvarint()
 	if n > mostOwned {
@@ -139,10 +156,11 @@ func readSheet(b []byte) (*sheet, error) {
 		}
 		s.owns = append(s.owns, o)
 	}
+	s.leaving, s.speaks = d.uvarint()&leavingFlag != 0, d.uvarint()
 	if d.failed || s.from == 0 {
 		return nil, errBadRecord
 	}
-	s.frames = d.b
+	s.frames = b[head:]
 	return s, nil
 }
 

@@ -152,7 +152,7 @@ func TestFramesComeBackAsTheyWere(t *testing.T) {
 		for range n {
 			encoded = appendFrame(encoded, drawFrame(t))
 		}
-		s := sheet{from: 1, to: rapid.Uint64().Draw(t, "to"), number: 3, sent: 4, echo: 5, owns: []tenure{{1, 2}}, frames: encoded}
+		s := sheet{from: 1, to: rapid.Uint64().Draw(t, "to"), number: 3, sent: 4, echo: 5, owns: []tenure{{1, 2}}, leaving: rapid.Bool().Draw(t, "leaving"), speaks: 7, frames: encoded}
 		got, err := readSheet(appendSheet(nil, &s))
 		require.NoError(t, err)
 		require.Equal(t, appendSheet(nil, &s), appendSheet(nil, got))
@@ -179,9 +179,19 @@ func TestFieldsOfNewerBuildsAreSkipped(t *testing.T) {
 	require.Equal(t, &gateway.Frame{Kind: gateway.FrameAck, Shard: 1, Epoch: 2, Number: 3}, f)
 }
 
+func TestHeadsOfNewerBuildsAreReadAsFarAsTheyAreKnown(t *testing.T) {
+	b := appendSheet(nil, &sheet{from: 1, to: 2, owns: []tenure{{3, 4}}, speaks: 5})
+	b = append(b, 9, 9, 9)
+	b[2] += 3
+	b = append(b, "frames"...)
+	s, err := readSheet(b)
+	require.NoError(t, err)
+	require.Equal(t, &sheet{from: 1, to: 2, owns: []tenure{{3, 4}}, speaks: 5, frames: []byte("frames")}, s)
+}
+
 // FuzzSheet: bytes of another node, or of nobody, never panic nor make this one allocate more than they can hold.
 func FuzzSheet(f *testing.F) {
-	s := sheet{from: 1, to: 2, number: 3, sent: 4, echo: 5, owns: []tenure{{1, 2}}}
+	s := sheet{from: 1, to: 2, number: 3, sent: 4, echo: 5, owns: []tenure{{1, 2}}, leaving: true, speaks: 6}
 	s.frames = appendFrame(nil, &gateway.Frame{Kind: gateway.FrameAck, Tags: []uint64{1, 2}, Queue: "q"})
 	f.Add(appendSheet(nil, &s))
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -51,6 +51,9 @@ type links struct {
 	peer gateway.Peer // nil until serve
 	owns []tenure
 	all  map[string]*linkEnd
+	// leaving: this node wants no shards. changed is when a link came or went, or what somebody owns.
+	leaving bool
+	changed time.Time
 
 	done   chan struct{}
 	closed sync.WaitGroup
@@ -59,9 +62,12 @@ type links struct {
 // linkEnd is a link and what waits to be sent over it. Guarded by links.mu.
 type linkEnd struct {
 	*link
-	out    []byte        // frames
-	some   chan struct{} // out is not empty
-	echoed int64         // our latest time that it has heard
+	out     []byte        // frames
+	some    chan struct{} // out is not empty
+	echoed  int64         // our latest time that it has heard
+	owns    []tenure      // as it said last
+	leaving bool
+	speaks  uint64
 }
 
 func newLinks(nc *nats.Conn, node string, nodes int, logger *slog.Logger) *links {
@@ -97,6 +103,7 @@ func (l *links) own(shard int, epoch uint64) {
 	if epoch > 0 {
 		l.owns = append(l.owns, tenure{shard, epoch})
 	}
+	l.changed = time.Now()
 	peer := l.peer
 	for _, e := range l.all {
 		l.greetLocked(e)
@@ -133,6 +140,7 @@ func (l *links) look() {
 	for _, e := range l.all {
 		if e.look(l.now()) {
 			e.out = nil
+			l.changed = time.Now()
 			down = append(down, e.node)
 		}
 		l.greetLocked(e)
@@ -162,7 +170,7 @@ func (l *links) greetLocked(e *linkEnd) {
 
 func (l *links) sayLocked(e *linkEnd, frames []byte) {
 	s := e.say(l.now(), frames)
-	s.owns = l.owns
+	s.owns, s.leaving, s.speaks = l.owns, l.leaving, language
 	_ = l.nc.Publish(linkSubject+e.node+"."+l.node, appendSheet(nil, &s))
 }
 
@@ -195,6 +203,10 @@ func (l *links) heard(m *nats.Msg) {
 	if c.down {
 		e.out = nil
 	}
+	if c.down || c.up || !slices.Equal(e.owns, s.owns) {
+		l.changed = time.Now()
+	}
+	e.owns, e.leaving, e.speaks = s.owns, s.leaving, s.speaks
 	if c.echo > 0 {
 		e.echoed = c.echo
 		l.touchLocked()

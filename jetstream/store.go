@@ -162,6 +162,9 @@ func (s *Store) open(ctx context.Context) error {
 	var background context.Context
 	background, s.stop = context.WithCancel(context.Background())
 	s.background.Go(func() { s.keep(background) })
+	if s.links != nil {
+		s.background.Go(func() { s.balance(background) })
+	}
 	return nil
 }
 
