@@ -118,13 +118,8 @@ func (s *Store) open(ctx context.Context) error {
 	if err := s.space.open(s.cfg.Dir, s.cfg.Reserve); err != nil {
 		return err
 	}
-	mode := commit.None
-	if s.cfg.Sync {
-		mode = commit.Disk
-	}
-	s.committer, err = commit.Start(commit.Config{Root: s.cfg.Dir, Mode: mode, Logger: s.cfg.Logger, Failed: s.failed})
-	if err != nil {
-		return fmt.Errorf("starting the group commit: %w", err)
+	if err := s.startCommitter(); err != nil {
+		return err
 	}
 	if err := s.marks.open(s.cfg.Dir, manifest != nil); err != nil {
 		return err
@@ -164,6 +159,18 @@ func (s *Store) open(ctx context.Context) error {
 	s.background.Go(func() { s.keep(background) })
 	if s.links != nil {
 		s.background.Go(func() { s.balance(background) })
+	}
+	return nil
+}
+
+func (s *Store) startCommitter() (err error) {
+	mode := commit.None
+	if s.cfg.Sync {
+		mode = commit.Disk
+	}
+	s.committer, err = commit.Start(commit.Config{Root: s.cfg.Dir, Mode: mode, Logger: s.cfg.Logger, Failed: s.failed})
+	if err != nil {
+		return fmt.Errorf("starting the group commit: %w", err)
 	}
 	return nil
 }

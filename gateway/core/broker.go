@@ -208,6 +208,10 @@ type farewell struct{ *Broker }
 // Appended implements gateway.Appended.
 func (f farewell) Appended(uint64, error) { f.arriving.Add(-1) }
 
+// Settle waits until nothing is on its way to the journals, or ctx ends. What comes meanwhile
+// counts as well, so it is for when nobody sends any more.
+func (b *Broker) Settle(ctx context.Context) error { return b.settled(ctx) }
+
 // settled waits until nothing is on its way to the journals.
 func (b *Broker) settled(ctx context.Context) error {
 	tick := time.NewTicker(time.Millisecond)

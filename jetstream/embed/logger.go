@@ -19,7 +19,15 @@ type natsLogger struct {
 func (l natsLogger) Noticef(format string, v ...any) { l.Debug(line(format, v), "component", "nats") }
 func (l natsLogger) Debugf(format string, v ...any)  { l.Debug(line(format, v), "component", "nats") }
 func (l natsLogger) Tracef(format string, v ...any)  { l.Debug(line(format, v), "component", "nats") }
-func (l natsLogger) Errorf(format string, v ...any)  { l.Error(line(format, v), "component", "nats") }
+
+// Errorf keeps its rank, but for nodes of the cluster that are not there: that they are missed is said elsewhere.
+func (l natsLogger) Errorf(format string, v ...any) {
+	text, level := line(format, v), slog.LevelError
+	if strings.HasPrefix(text, "Error trying to connect to route") {
+		level = slog.LevelInfo
+	}
+	l.Log(context.Background(), level, text, "component", "nats")
+}
 
 // Fatalf logs only: the server then stops, and whoever started it ends in order.
 func (l natsLogger) Fatalf(format string, v ...any) {
@@ -31,9 +39,12 @@ func (l natsLogger) Fatalf(format string, v ...any) {
 func line(format string, v []any) string { return strings.TrimSpace(fmt.Sprintf(format, v...)) }
 
 // harmless are warnings about choices that are ours: the passwords are made at
-// start and never leave the process, the payload limit is that of the store's records, and
-// routes have a check of their own in place of the standard one.
-var harmless = [...]string{"Plaintext passwords detected", "Maximum payloads over", "TLS certificate chain and hostname of solicited routes"}
+// start and never leave the process, the payload limit is that of the store's records,
+// routes have a check of their own in place of the standard one, and a majority is waited for at each start.
+var harmless = [...]string{
+	"Plaintext passwords detected", "Maximum payloads over", "TLS certificate chain and hostname of solicited routes",
+	"Metalayer blocking snapshot", "Waiting for routing to be established", "JetStream has not established contact with a meta leader",
+}
 
 // Warnf keeps its rank, but for what we chose.
 func (l natsLogger) Warnf(format string, v ...any) {

@@ -16,7 +16,9 @@ type Config struct {
 	Queues  Queues   `yaml:"queues"`
 	Topics  Topics   `yaml:"topics"`
 	Log     Log      `yaml:"log"`
-	// ShutdownTimeout is how long a stop may take, clients' last words included.
+	// DrainGrace comes before a stop or drain does anything but to say so.
+	DrainGrace DrainGrace `yaml:"drain_grace"`
+	// ShutdownTimeout is how long a stop may take after that, clients' last words included.
 	ShutdownTimeout Duration `yaml:"shutdown_timeout"`
 }
 

@@ -24,6 +24,8 @@ type door interface {
 type listener struct {
 	protocol Protocol
 	door
+	// again makes the door anew at the address that it had; nil if it is never closed while the node runs.
+	again func() (door, error)
 }
 
 // drain drains all of them at once.

@@ -6,13 +6,15 @@ import (
 	"github.com/sluice-mq/sluice/protocols/admin"
 )
 
-// stage is how far a node's life has come. It only grows.
+// stage is how far a node's life has come. It only grows, but that a node which drains may serve again.
 type stage int
 
 const (
 	starting stage = iota
 	serving
 	draining
+	drained
+	stopping
 )
 
 // health is what the admin door tells of the node.
@@ -37,6 +39,22 @@ func (h *health) enter(s stage) {
 	h.stage = max(h.stage, s)
 }
 
+// leaves reports whether the node drains, has drained or stops.
+func (h *health) leaves() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.stage >= draining
+}
+
+// undrain takes back that the node drains, unless it stops.
+func (h *health) undrain() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.stage == draining || h.stage == drained {
+		h.stage = serving
+	}
+}
+
 // watch adds a probe. Probes are added before the node serves.
 func (h *health) watch(name string, reason func() string) {
 	h.mu.Lock()
@@ -54,7 +72,7 @@ func (h *health) Started() bool {
 // Checks are the stage of life and the probes.
 func (h *health) Checks() []admin.Check {
 	h.mu.Lock()
-	checks := []admin.Check{{Name: "node", Reason: [...]string{"starting", "", "draining"}[h.stage]}}
+	checks := []admin.Check{{Name: "node", Reason: [...]string{"starting", "", "draining", "drained", "stopping"}[h.stage]}}
 	probes := h.probes
 	h.mu.Unlock()
 	for _, p := range probes {

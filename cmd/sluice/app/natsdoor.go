@@ -43,7 +43,7 @@ func (n *node) openNats(dataDir string, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	n.doors = append(n.doors, listener{Nats, d})
+	n.doors = append(n.doors, listener{protocol: Nats, door: d})
 	n.figures.nats.Store(d)
 	return nil
 }

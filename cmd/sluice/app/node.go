@@ -120,19 +120,32 @@ func (n *node) openStore(ctx context.Context, cfg Config, log *slog.Logger, h *h
 		return err
 	}
 	n.parts = append(n.parts, part{"store", n.store.Close})
+	n.probe(cfg, h)
+	return nil
+}
+
+// probe has the node's health depend on the store.
+func (n *node) probe(cfg Config, h *health) {
 	h.watch("store", func() string {
 		if err := n.store.Err(); err != nil {
 			return "the store has failed: " + err.Error()
 		}
 		return ""
 	})
+	if cfg.Cluster != nil {
+		h.watch("cluster", func() string {
+			if !n.store.Current() {
+				return "not in touch with a majority of the nodes"
+			}
+			return ""
+		})
+	}
 	h.watch("space", func() string {
 		if s := n.store.Space(); !s.Sends {
 			return fmt.Sprintf("only %d MiB are free: sends are refused", s.Free>>20)
 		}
 		return ""
 	})
-	return nil
 }
 
 func (n *node) openBroker(ctx context.Context, cfg Config, log *slog.Logger) (err error) {

@@ -12,11 +12,13 @@ import (
 func (n *node) openDoor(l Listener, cfg Config, log *slog.Logger) error {
 	switch l.Protocol {
 	case Stomp:
-		d, err := stomp.New(stompConfig(l, cfg, n, log))
+		settings := stompConfig(l, cfg, n, log)
+		d, err := stomp.New(settings)
 		if err != nil {
 			return err
 		}
-		n.doors = append(n.doors, listener{Stomp, d})
+		settings.Address = d.Addr().String()
+		n.doors = append(n.doors, listener{Stomp, d, func() (door, error) { return stomp.New(settings) }})
 	case Nats:
 		return n.openNats(cfg.DataDir, log)
 	case Admin: // it is there already

@@ -34,6 +34,7 @@ func Main(args []string, p Process) int {
 	root.SetOut(p.Stdout)
 	root.SetErr(p.Stderr)
 	root.AddCommand(serveCommand(p), checkConfigCommand(), configCommand(), benchCommand(), versionCommand())
+	root.AddCommand(operateCommands(p)...)
 	err := root.Execute()
 	if err == nil {
 		return 0

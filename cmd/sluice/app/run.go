@@ -22,6 +22,7 @@ func run(cfg Config, log *slog.Logger, notify notifier, signals <-chan os.Signal
 	stop, watched := watch(signals, log, echo, quit)
 	defer watched()
 	l := &life{cfg: cfg, log: log, notify: notify, node: &node{}}
+	l.duty.life = l
 	serve, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	l.group, l.serving = errgroup.WithContext(serve)
@@ -84,6 +85,7 @@ type life struct {
 	serving context.Context
 	admin   []listener
 	node    *node
+	duty    duty
 }
 
 // start brings everything up. Whatever came up is in l, also after an error.
@@ -108,6 +110,9 @@ func (l *life) start(ctx context.Context) error {
 	for _, d := range l.node.doors {
 		l.open(d.protocol, d.door)
 	}
+	if err := l.control(); err != nil {
+		return err
+	}
 	l.health.enter(serving)
 	l.banner(time.Since(began))
 	l.notify.say("READY=1")
@@ -122,7 +127,34 @@ func (l *life) open(p Protocol, d door) listener {
 		}
 		return nil
 	})
-	return listener{p, d}
+	return listener{protocol: p, door: d}
+}
+
+// reopen lets the doors serve again that were drained.
+func (l *life) reopen() error {
+	for i, d := range l.node.doors {
+		if d.again == nil {
+			continue
+		}
+		fresh, err := d.again()
+		if err != nil {
+			return fmt.Errorf("%s listener %v: %w", d.protocol, d.Addr(), err)
+		}
+		l.node.doors[i].door = fresh
+		l.open(d.protocol, fresh)
+	}
+	return nil
+}
+
+// control takes the socket through which the operator speaks.
+func (l *life) control() error {
+	c, err := admin.ListenControl(l.cfg.DataDir, &l.duty, l.log)
+	if err != nil {
+		return err
+	}
+	l.group.Go(c.Serve)
+	l.node.parts = append(l.node.parts, part{"control socket", func(context.Context) error { return c.Close() }})
+	return nil
 }
 
 // banner says what listens where.
@@ -134,25 +166,23 @@ func (l *life) banner(took time.Duration) {
 		"durability", string(l.cfg.Durability), "took", took.Round(time.Millisecond).String())
 }
 
-// end stops what start brought up: readiness goes bad first, then clients leave,
-// then the broker and the store close. It returns within the shutdown timeout,
+// end stops what start brought up: readiness goes bad first, then clients leave, then
+// shards, then the broker and the store close. It returns within the drain grace and the shutdown timeout,
 // even if something hangs; the process ends then and takes it along.
 func (l *life) end(cancel context.CancelFunc) error {
-	l.health.enter(draining)
+	served := l.health.Started()
+	l.health.enter(stopping)
 	l.notify.say("STOPPING=1")
 	timeout := time.Duration(l.cfg.ShutdownTimeout)
-	// What clients do not finish in four fifths of the time they do not finish;
-	// the rest is for the store.
-	clients, cancelClients := context.WithTimeout(context.Background(), timeout*4/5)
-	defer cancelClients()
+	if served {
+		l.duty.warn(time.Duration(l.cfg.drainGrace()))
+	}
 	all, cancelAll := context.WithTimeout(context.Background(), timeout)
 	defer cancelAll()
 
 	done := make(chan error, 1)
 	go func() {
-		if err := drain(clients, l.node.doors); err != nil {
-			l.log.Warn("clients were cut off", "error", err)
-		}
+		l.duty.stop(timeout)
 		err := l.node.close(all)
 		_ = drain(all, l.admin) // scrapes that hang are not worth a word
 		cancel()

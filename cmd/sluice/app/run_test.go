@@ -74,6 +74,7 @@ func living(t *testing.T, timeout time.Duration, doors ...*fake) (*life, *trace,
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	l := &life{cfg: cfg, log: slog.New(slog.DiscardHandler), node: &node{}}
+	l.duty.life = l
 	l.group, l.serving = errgroup.WithContext(ctx)
 	for _, name := range []string{"server", "store", "broker"} {
 		l.node.parts = append(l.node.parts, part{name, func(context.Context) error { tr.add("close " + name); return nil }})
@@ -94,7 +95,7 @@ func TestTheEndGoesInOrder(t *testing.T) {
 		return nil
 	}})
 	require.NoError(t, l.end(cancel))
-	require.Equal(t, []string{"drain door", "not ready: draining", "close broker", "close store", "close server"}, tr.all())
+	require.Equal(t, []string{"drain door", "not ready: stopping", "close broker", "close store", "close server"}, tr.all())
 	require.True(t, l.health.Started())
 }
 
@@ -184,8 +185,13 @@ func TestHealthTellsWhatIsWrong(t *testing.T) {
 	space = "no space"
 	require.Equal(t, "no space", h.Checks()[1].Reason)
 	h.enter(draining)
+	require.Equal(t, "draining", h.Checks()[0].Reason)
+	h.undrain()
+	require.Empty(t, h.Checks()[0].Reason)
+	h.enter(stopping)
+	h.undrain()
 	h.enter(serving)
-	require.Equal(t, "draining", h.Checks()[0].Reason, "there is no way back")
+	require.Equal(t, "stopping", h.Checks()[0].Reason, "there is no way back")
 	require.True(t, h.Started())
 }
 

@@ -19,7 +19,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-const soon = 20 * time.Second
+const (
+	soon = 20 * time.Second
+	poll = 5 * time.Millisecond
+)
 
 // asProgram, in the environment, makes the test binary be sluice.
 const asProgram = "TEST_AS_SLUICE=1"

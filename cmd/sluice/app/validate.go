@@ -43,6 +43,9 @@ func Validate(c Config) Problems {
 	count(&v, "queues.memory", c.Queues.Memory, KiB, maxMemory)
 	count(&v, "topics.pending_messages", c.Topics.PendingMessages, 1, maxCount)
 	count(&v, "topics.pending_bytes", c.Topics.PendingBytes, KiB, maxMemory)
+	if c.DrainGrace.Fixed {
+		count(&v, "drain_grace", c.DrainGrace.Duration, 0, maxTimeout)
+	}
 	count(&v, "shutdown_timeout", c.ShutdownTimeout, Duration(1e8), maxTimeout)
 	return v.found
 }

@@ -1,0 +1,44 @@
+package jetstream
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/sluice-mq/sluice/gateway"
+)
+
+// Copy is how one node's copy of a shard's journal stands.
+type Copy struct {
+	Node string
+	// Leads: what is stored goes through this one.
+	Leads bool
+	// Offline: the node is not there.
+	Offline bool
+	// Lag is how many operations it is behind, as far as the leader knows.
+	Lag uint64
+}
+
+// Copies asks where a shard's journal is kept, its leader first. On a single node it is here. Without a leader, or before
+// ctx ends without an answer, there is an error.
+func (s *Store) Copies(ctx context.Context, shard int) ([]Copy, error) {
+	here := []Copy{{Node: s.cfg.Node, Leads: true}}
+	if s.links == nil {
+		return here, nil
+	}
+	j := newJournal(s, shard)
+	info, err := j.info(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("looking at %s: %w", j.stream, err)
+	}
+	if info.Cluster == nil {
+		return here, nil
+	}
+	if info.Cluster.Leader == "" {
+		return nil, gateway.Errorf(gateway.Unavailable, "%s has no leader", j.stream)
+	}
+	all := []Copy{{Node: info.Cluster.Leader, Leads: true}}
+	for _, r := range info.Cluster.Replicas {
+		all = append(all, Copy{Node: r.Name, Offline: r.Offline, Lag: r.Lag})
+	}
+	return all, nil
+}

@@ -1,0 +1,46 @@
+package embed
+
+import (
+	"fmt"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// dismissAtOnce is how many connections Dismiss looks at in one go.
+const dismissAtOnce = 1024
+
+// Warn tells native clients that the server will close their connections soon (lame duck mode, as clients know
+// it). New ones are still taken.
+func (s *Server) Warn() error {
+	_, err := s.eachClient(func(id uint64) error { return s.ns.LDMClientByID(id) })
+	return err
+}
+
+// Dismiss closes the connections of all native clients and returns how many there were. New ones are
+// still taken, so that who wants none calls it again and again.
+func (s *Server) Dismiss() (int, error) { return s.eachClient(s.ns.DisconnectClientByID) }
+
+// eachClient does something with each native client's connection. One that is gone in between is nothing bad.
+func (s *Server) eachClient(do func(id uint64) error) (n int, err error) {
+	var clients []uint64
+	for offset := 0; ; offset += dismissAtOnce {
+		page, err := s.ns.Connz(&server.ConnzOptions{Username: true, Account: string(Users), Limit: dismissAtOnce, Offset: offset})
+		if err != nil {
+			return 0, fmt.Errorf("listing native clients: %w", err)
+		}
+		for _, c := range page.Conns {
+			if c.AuthorizedUser != string(Users) && c.AuthorizedUser != leafUser { // else it is ours
+				clients = append(clients, c.Cid)
+			}
+		}
+		if len(page.Conns) < dismissAtOnce {
+			break
+		}
+	}
+	for _, id := range clients {
+		if do(id) == nil {
+			n++
+		}
+	}
+	return n, nil
+}
