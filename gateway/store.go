@@ -136,3 +136,17 @@ type JournalState struct {
 	// Err is not nil when the journal has failed for good: nothing can be appended.
 	Err error
 }
+
+// Reader reads a journal as it was at a moment, while others may append to it and trim it.
+type Reader interface {
+	// Replay and Load are those of Journal. What was trimmed since the moment is left out: it was not needed any more.
+	Replay(ctx context.Context, fn func(seq uint64, size int, r *Record) error) error
+	Load(queue string, seqs []uint64, done func([]*Message, error))
+}
+
+// Archive is a store as one that copies it sees it. Implemented by jetstream.
+type Archive interface {
+	Shards() int
+	// Read opens journal i as it is now. It does not disturb who writes it, on this or another node.
+	Read(ctx context.Context, i int) (Reader, error)
+}

@@ -54,6 +54,8 @@ type journal struct {
 	left  bool          // the tenure is over: what is appended waits behind what is unanswered
 	lost  chan struct{} // closed then
 	over  bool          // all that was appended is answered
+	// reading: nothing is ever appended here, others do.
+	reading bool
 
 	telling    int // records that the stream has stored and whose callers are being told so
 	generation int // of answers: those of an older one are ignored

@@ -105,7 +105,7 @@ func (j *journal) Replay(ctx context.Context, fn func(seq uint64, size int, r *g
 			return replayed(j.stream, seq, b, fn)
 		})
 		if errors.Is(err, errEnd) { // the server may remember sequences whose records a power cut took
-			if j.epoch > 0 { // the replica that answered is behind, or it was trimmed
+			if j.epoch > 0 || j.reading { // the replica that answered is behind, or it was trimmed
 				if j.missing(ctx, at, state.Last) == nil {
 					break
 				}
@@ -135,7 +135,7 @@ func (j *journal) Replay(ctx context.Context, fn func(seq uint64, size int, r *g
 // missing decides what missing records are. In a cluster an owner before this one may have had them trimmed just
 // now: only who appends is fenced.
 func (j *journal) missing(ctx context.Context, from, to uint64) error {
-	if j.epoch > 0 {
+	if j.epoch > 0 || j.reading {
 		if info, err := j.info(ctx); err == nil && info.State.FirstSeq > to {
 			return nil
 		}

@@ -193,23 +193,34 @@ func (r *replay) isDead(seq uint64) bool {
 	return at/64 < uint64(len(r.dead)) && r.dead[at/64]&(1<<(at%64)) != 0
 }
 
-// restore puts the live messages into their queues.
-func (r *replay) restore(s *shard) {
+// live returns the live messages, each queue's in its order, and forgets them.
+func (r *replay) live() []replayed {
 	live := slices.DeleteFunc(r.entries, func(e replayed) bool { return r.isDead(e.seq) })
 	r.entries = nil
 	if len(r.orders) > 0 {
 		slices.SortStableFunc(live, func(a, b replayed) int { return cmp.Compare(a.order, b.order) })
 	}
+	return live
+}
+
+// redeliveries is how often a message was handed out, as far as the journal tells.
+func (r *replay) redeliveries(e replayed) uint32 {
+	n := r.marks[e.seq]
+	if e.seq <= r.handed[e.queue] {
+		n = max(n, 1) // by a process that did not live to tell
+	}
+	return n
+}
+
+// restore puts the live messages into their queues.
+func (r *replay) restore(s *shard) {
+	live := r.live()
 	s.mu.Lock()
 	now := s.broker.nowMillis()
 	for _, e := range live {
 		q := s.queue(e.queue)
 		q.announced, q.noted = r.handed[e.queue], r.saidAt[e.queue]
-		n := r.marks[e.seq]
-		if e.seq <= r.handed[e.queue] {
-			n = max(n, 1) // by a process that did not live to tell
-		}
-		q.Stored(dispatch.Entry{Tag: s.nextTag(), Seq: e.seq, Expires: e.expires, Size: e.size, Redeliveries: n}, now, &s.fx)
+		q.Stored(dispatch.Entry{Tag: s.nextTag(), Seq: e.seq, Expires: e.expires, Size: e.size, Redeliveries: r.redeliveries(e)}, now, &s.fx)
 		s.effects(q)
 		if order, ok := r.orders[e.seq]; ok {
 			s.orders[e.seq] = order

@@ -55,9 +55,9 @@ type arrival struct {
 	then func(seq uint64, err error)
 	// kept: the record is a part of a transaction.
 	kept bool
-	// memory, if not 0, is the tag of the entry that is written down, and
-	// redeliveries what its message cannot say.
-	memory       uint64
+	// memory, if not 0, is the tag of the entry that is written down.
+	memory uint64
+	// redeliveries are what the message cannot say.
 	redeliveries uint32
 	// visible: the message is in its queue. Guarded by the shard's lock.
 	visible bool
@@ -87,7 +87,7 @@ func (a *arrival) show(seq uint64) {
 	if !a.visible {
 		a.visible = true
 		m := a.record.Message
-		a.shard.store(a.shard.queue(m.Destination.Name), m, seq)
+		a.shard.store(a.shard.queue(m.Destination.Name), m, seq, a.redeliveries)
 	}
 }
 
@@ -104,12 +104,12 @@ func (a *arrival) Appended(seq uint64, err error) {
 	if err == nil && a.memory != 0 {
 		q.Moved(a.memory, seq)
 		s.setOrder(seq, a.record.Order)
-		if a.redeliveries > 0 {
-			s.marking = append(s.marking, gateway.Mark{Seq: seq, Redeliveries: a.redeliveries})
-		}
 		s.account(q)
 	} else if err == nil {
 		a.show(seq)
+	}
+	if err == nil && a.redeliveries > 0 {
+		s.marking = append(s.marking, gateway.Mark{Seq: seq, Redeliveries: a.redeliveries})
 	}
 	if err == nil && a.kept {
 		s.kept[seq] = struct{}{}
@@ -130,7 +130,7 @@ func (a *arrival) Appended(seq uint64, err error) {
 
 // takeBack gives the message to the shard's next owner.
 func (a *arrival) takeBack() {
-	f := &gateway.Frame{Kind: gateway.FrameSend, Message: a.record.Message, Transaction: a.record.Transaction}
+	f := &gateway.Frame{Kind: gateway.FrameSend, Message: a.record.Message, Transaction: a.record.Transaction, Redeliveries: a.redeliveries}
 	a.shard.broker.seats[a.shard.index].takeBack(f, func(err error) {
 		if a.then != nil {
 			a.then(0, err)

@@ -66,6 +66,11 @@ func (s *shard) serveLight(f *gateway.Frame, done func(error)) {
 }
 
 func (s *shard) serveSend(f *gateway.Frame, told func(error)) {
+	if f.Transaction == "" && f.Redeliveries > 0 {
+		a := &arrival{shard: s, c: doneFunc(told), redeliveries: f.Redeliveries, record: gateway.Record{Type: gateway.RecordMessage, Message: f.Message}}
+		a.append()
+		return
+	}
 	if f.Transaction == "" {
 		s.send(f.Message, doneFunc(told), 0)
 		return

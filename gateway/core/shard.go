@@ -289,8 +289,9 @@ func (s *shard) entry(m *gateway.Message, seq uint64) dispatch.Entry {
 
 // store puts a message that the journal has into its queue. Behind others it
 // comes without its body when memory for bodies is short. The lock is held.
-func (s *shard) store(q *queue, m *gateway.Message, seq uint64) {
+func (s *shard) store(q *queue, m *gateway.Message, seq uint64, redeliveries uint32) {
 	e := s.entry(m, seq)
+	e.Redeliveries = redeliveries
 	if s.broker.loaded.Load() > allWindows && q.Stats().Waiting > 0 {
 		e.Message = nil
 	}
