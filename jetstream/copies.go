@@ -42,3 +42,17 @@ func (s *Store) Copies(ctx context.Context, shard int) ([]Copy, error) {
 	}
 	return all, nil
 }
+
+// Read implements gateway.Archive.
+func (s *Store) Read(ctx context.Context, i int) (gateway.Reader, error) {
+	j := newJournal(s, i)
+	info, err := j.info(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("looking at %s: %w", j.stream, err)
+	}
+	j.reading, j.first, j.next, j.epoch = true, max(info.State.FirstSeq, 1), info.State.LastSeq+1, 0
+	if s.links != nil {
+		j.epoch = j.next
+	}
+	return j, nil
+}

@@ -142,7 +142,7 @@ func (s *Store) settleIn(m *manifest, shards int) (*manifest, error) {
 		}
 		return m, nil
 	}
-	m = &manifest{Format: 1, Node: s.cfg.Node, Shards: shards, Created: s.cfg.Now().UTC()}
+	m = &manifest{Format: 1, Node: s.cfg.Node, Shards: shards, Clustered: true, Created: s.cfg.Now().UTC()}
 	if err := s.marks.create(shards); err != nil {
 		return nil, err
 	}

@@ -12,10 +12,12 @@ import (
 
 // manifest is the file that makes a directory a store of ours: it says what must be there.
 type manifest struct {
-	Format  int       `json:"format"`
-	Node    string    `json:"node"`
-	Shards  int       `json:"shards"`
-	Created time.Time `json:"created"`
+	Format int    `json:"format"`
+	Node   string `json:"node"`
+	Shards int    `json:"shards"`
+	// Clustered: the journals are kept together with other nodes.
+	Clustered bool      `json:"clustered,omitempty"`
+	Created   time.Time `json:"created"`
 }
 
 const manifestFile = "sluice.json"
@@ -44,12 +46,12 @@ func (m *manifest) write(dir string) error {
 	if err != nil {
 		return err
 	}
-	return replaceFile(filepath.Join(dir, manifestFile), append(b, '\n'))
+	return ReplaceFile(filepath.Join(dir, manifestFile), append(b, '\n'))
 }
 
-// replaceFile puts content in place of path's so that a power cut leaves the old
+// ReplaceFile puts content in place of path's so that a power cut leaves the old
 // or the new one: the data is on disk before the rename, and the rename before the return.
-func replaceFile(path string, content []byte) error {
+func ReplaceFile(path string, content []byte) error {
 	tmp, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
@@ -64,11 +66,7 @@ func replaceFile(path string, content []byte) error {
 	if err := os.Rename(tmp.Name(), path); err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
-	}
-	if err := errors.Join(dir.Sync(), dir.Close()); err != nil {
+	if err := syncDir(filepath.Dir(path)); err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
 	return nil

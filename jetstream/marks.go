@@ -60,7 +60,7 @@ func (m *marks) create(shards int) error {
 	if err != nil {
 		return err
 	}
-	return replaceFile(m.path, b)
+	return ReplaceFile(m.path, b)
 }
 
 // sized checks that there is a mark for each journal.
@@ -144,7 +144,7 @@ func (m *marks) write(journals []*journal, synced bool) error {
 	if err != nil {
 		return err
 	}
-	if err := replaceFile(m.path, b); err != nil {
+	if err := ReplaceFile(m.path, b); err != nil {
 		return err
 	}
 	m.old = m.old[:0]

@@ -308,20 +308,6 @@ func (s *Store) Shards() int { return s.shards }
 // Journal implements gateway.Store.
 func (s *Store) Journal(i int) gateway.Journal { return s.journals[i] }
 
-// Read implements gateway.Archive.
-func (s *Store) Read(ctx context.Context, i int) (gateway.Reader, error) {
-	j := newJournal(s, i)
-	info, err := j.info(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("looking at %s: %w", j.stream, err)
-	}
-	j.reading, j.first, j.next, j.epoch = true, max(info.State.FirstSeq, 1), info.State.LastSeq+1, 0
-	if s.links != nil {
-		j.epoch = j.next
-	}
-	return j, nil
-}
-
 // Bytes is what the journals that this node owns take on disk, roughly.
 func (s *Store) Bytes() (n uint64) {
 	for _, j := range s.owned() {

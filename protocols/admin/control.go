@@ -25,6 +25,11 @@ type Operations interface {
 	Status(ctx context.Context, w io.Writer) error
 	// SelfTest sends, receives and acknowledges through every shard.
 	SelfTest(ctx context.Context, w io.Writer) error
+	// Backup writes a backup of all queues to w, and nothing else.
+	Backup(ctx context.Context, w io.Writer) error
+	// Restore takes the messages of a backup into the queues. Unless merge is set it wants them to be empty. It
+	// writes nothing before it has read all of r.
+	Restore(ctx context.Context, r io.Reader, merge bool, w io.Writer) error
 }
 
 const (
@@ -33,6 +38,8 @@ const (
 	// failure is the trailer that says what went wrong; ended is there if the answer is whole.
 	failure = "Sluice-Error"
 	ended   = "Sluice-Ended"
+	// merging is the query parameter that lets Restore add to what is there.
+	merging = "merge"
 )
 
 // Control serves Operations on a socket in the node's data directory, over HTTP: a POST to the operation's name.
@@ -61,10 +68,15 @@ func ListenControl(dataDir string, ops Operations, log *slog.Logger) (*Control, 
 	c := &Control{socket: socket, dir: dir}
 	mux := http.NewServeMux()
 	for name, do := range map[string]func(context.Context, io.Writer) error{
-		"drain": ops.Drain, "undrain": ops.Undrain, "status": ops.Status, "selftest": ops.SelfTest,
+		"drain": ops.Drain, "undrain": ops.Undrain, "status": ops.Status, "selftest": ops.SelfTest, "backup": ops.Backup,
 	} {
 		mux.HandleFunc("POST /"+name, func(w http.ResponseWriter, r *http.Request) { answer(w, r, do) })
 	}
+	mux.HandleFunc("POST /restore", func(w http.ResponseWriter, r *http.Request) {
+		answer(w, r, func(ctx context.Context, w io.Writer) error {
+			return ops.Restore(ctx, r.Body, r.URL.Query().Has(merging), w)
+		})
+	})
 	c.http = &http.Server{
 		Handler: mux, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
@@ -90,7 +102,6 @@ func inside(dataDir string) (*os.File, string, error) {
 func answer(w http.ResponseWriter, r *http.Request, do func(context.Context, io.Writer) error) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Trailer", failure+", "+ended)
-	w.WriteHeader(http.StatusOK)
 	err := do(r.Context(), prompt{w, http.NewResponseController(w)})
 	if err != nil {
 		w.Header().Set(failure, url.QueryEscape(err.Error()))
@@ -123,9 +134,22 @@ func (c *Control) Serve() error {
 // Close ends what is under way and removes the socket.
 func (c *Control) Close() error { return errors.Join(c.http.Close(), c.dir.Close()) }
 
+// AskRestore is Ask for Restore, with the backup.
+func AskRestore(ctx context.Context, dataDir string, backup io.Reader, merge bool, w io.Writer) error {
+	path := "restore"
+	if merge {
+		path += "?" + merging
+	}
+	return ask(ctx, dataDir, path, backup, w)
+}
+
 // Ask has the node of a data directory carry out an operation and copies what it says to w. Its error is the operation's own, or says
 // that no node answers.
 func Ask(ctx context.Context, dataDir, operation string, w io.Writer) error {
+	return ask(ctx, dataDir, operation, http.NoBody, w)
+}
+
+func ask(ctx context.Context, dataDir, operation string, body io.Reader, w io.Writer) error {
 	dir, path, err := inside(dataDir)
 	if err != nil {
 		return err
@@ -135,7 +159,7 @@ func Ask(ctx context.Context, dataDir, operation string, w io.Writer) error {
 		return (&net.Dialer{}).DialContext(ctx, "unix", path)
 	}}
 	defer transport.CloseIdleConnections()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://node/"+operation, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://node/"+operation, body)
 	if err != nil {
 		return err
 	}

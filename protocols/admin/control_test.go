@@ -30,6 +30,18 @@ func (o *operations) Undrain(_ context.Context, w io.Writer) error  { return o.s
 func (o *operations) Status(_ context.Context, w io.Writer) error   { return o.say(w, "status") }
 func (o *operations) SelfTest(_ context.Context, w io.Writer) error { return o.say(w, "testing") }
 
+func (o *operations) Backup(_ context.Context, w io.Writer) error {
+	return o.say(w, "\x00\xff")
+}
+
+func (o *operations) Restore(_ context.Context, r io.Reader, merge bool, w io.Writer) error {
+	b, err := io.ReadAll(r)
+	if err != nil {
+		return err
+	}
+	return o.say(w, fmt.Sprintf("%s %v", b, merge))
+}
+
 func control(t *testing.T, dir string, ops admin.Operations) {
 	t.Helper()
 	t.Cleanup(func() { goleak.VerifyNone(t) })
@@ -53,10 +65,15 @@ func TestOperationsAreAskedForThroughTheDataDirectory(t *testing.T) {
 			info, err := os.Stat(filepath.Join(dir, "control.sock"))
 			require.NoError(t, err)
 			require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
-			for operation, said := range map[string]string{"drain": "draining\n", "undrain": "undraining\n", "status": "status\n", "selftest": "testing\n"} {
+			for operation, said := range map[string]string{"drain": "draining\n", "undrain": "undraining\n", "status": "status\n", "selftest": "testing\n", "backup": "\x00\xff\n"} {
 				var out bytes.Buffer
 				require.NoError(t, admin.Ask(t.Context(), dir, operation, &out))
 				require.Equal(t, said, out.String())
+			}
+			for _, merge := range []bool{true, false} {
+				var out bytes.Buffer
+				require.NoError(t, admin.AskRestore(t.Context(), dir, strings.NewReader("a backup"), merge, &out))
+				require.Equal(t, fmt.Sprintf("a backup %v\n", merge), out.String())
 			}
 			ops.fails = errors.New("no node takes shards: 100 % \n of them")
 			var out bytes.Buffer

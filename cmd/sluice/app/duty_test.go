@@ -70,8 +70,8 @@ func TestDrainAndUndrain(t *testing.T) {
 
 func first(code int, _, _ string) int { return code }
 
-// three launches the nodes of a cluster that nobody else can join.
-func three(t *testing.T) (nodes []*program, dirs []string) {
+// threeConfigs writes the configurations of a cluster's nodes, beside their data directories.
+func threeConfigs(t *testing.T) (dirs []string) {
 	t.Helper()
 	dir := t.TempDir()
 	secret := filepath.Join(dir, "secret")
@@ -88,15 +88,22 @@ func three(t *testing.T) (nodes []*program, dirs []string) {
 		dirs = append(dirs, fmt.Sprintf("%s/n%d", dir, i+1))
 		require.NoError(t, os.WriteFile(dirs[i]+".yaml", []byte(text), 0o600))
 	}
+	return dirs
+}
+
+// launchAll launches nodes with the configurations beside their data directories.
+func launchAll(t *testing.T, dirs []string) (nodes []*program) {
+	t.Helper()
 	for _, d := range dirs {
 		nodes = append(nodes, launch(t, free("serve", "--config", d+".yaml")...))
 	}
-	return nodes, dirs
+	return nodes
 }
 
 // Whichever node a client is on, the queue is the same one; a drained node keeps nothing back.
 func TestThreeNodesAreOneBroker(t *testing.T) {
-	nodes, dirs := three(t)
+	dirs := threeConfigs(t)
+	nodes := launchAll(t, dirs)
 	for _, p := range nodes {
 		p.await("ready")
 	}

@@ -30,6 +30,8 @@ type node struct {
 	broker *core.Broker
 
 	figures brokerCollector
+	// aside: there is a store that the node had before it was in a cluster.
+	aside bool
 }
 
 // part is something that must be closed.
@@ -41,7 +43,7 @@ type part struct {
 // start opens the store, recovers what is in it, and takes the addresses of the
 // doors. It gives up when ctx is done. After an error, close closes what was opened.
 func (n *node) start(ctx context.Context, cfg Config, log *slog.Logger, h *health) error {
-	if err := n.openDir(cfg.DataDir); err != nil {
+	if err := n.openDir(cfg.DataDir, cfg.Cluster != nil); err != nil {
 		return err
 	}
 	if err := n.openStore(ctx, cfg, log, h); err != nil {
@@ -49,6 +51,11 @@ func (n *node) start(ctx context.Context, cfg Config, log *slog.Logger, h *healt
 	}
 	if err := n.openBroker(ctx, cfg, log); err != nil {
 		return err
+	}
+	if n.aside {
+		if err := n.adopt(ctx, cfg, log); err != nil {
+			return fmt.Errorf("bringing the messages that the node had alone into the cluster: %w", err)
+		}
 	}
 	for _, l := range cfg.Listeners {
 		if err := n.openDoor(l, cfg, log); err != nil {
@@ -59,7 +66,7 @@ func (n *node) start(ctx context.Context, cfg Config, log *slog.Logger, h *healt
 }
 
 // openDir makes the data directory ours alone.
-func (n *node) openDir(dir string) error {
+func (n *node) openDir(dir string, clustered bool) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("data directory: %w", err)
 	}
@@ -71,7 +78,8 @@ func (n *node) openDir(dir string) error {
 		return errors.Join(fmt.Errorf("data directory %s is in use by another process", dir), lock.Close())
 	}
 	n.parts = append(n.parts, part{"data directory", func(context.Context) error { return lock.Close() }})
-	return nil
+	n.aside, err = jetstream.Prepare(dir, clustered)
+	return err
 }
 
 // openStore starts the embedded server and the store on it, with the durability asked for.

@@ -220,8 +220,8 @@ func TestAnAddressInUseEndsTheStartInWords(t *testing.T) {
 }
 
 // ask sends STOMP frames over a connection of its own and reads until the answer
-// holds the wanted text.
-func (p *program) ask(want string, frames ...string) {
+// holds the wanted text. It returns all that it has read.
+func (p *program) ask(want string, frames ...string) string {
 	p.t.Helper()
 	c, err := net.DialTimeout("tcp", p.addr["stomp"], soon)
 	require.NoError(p.t, err)
@@ -235,6 +235,7 @@ func (p *program) ask(want string, frames ...string) {
 		require.NoError(p.t, err, "%q", got)
 		got = append(got, b[:n]...)
 	}
+	return string(got)
 }
 
 // TestWhatHasAReceiptSurvives stops the node in the given ways, and looks whether

@@ -1,0 +1,94 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/jetstream"
+	"github.com/sluice-mq/sluice/protocols/admin"
+)
+
+func backupCommand(p Process) *cobra.Command {
+	var out string
+	cmd := &cobra.Command{
+		Use: "backup", Short: "Write a backup of all queues, while the node runs",
+		Long: "Writes all persistent messages that wait in queues to a file, with their order, ids and redelivery counts; in a cluster those of\n" +
+			"all nodes, whichever is asked. Messages that are acknowledged meanwhile may be in it. The file appears when it is complete.",
+		Example: "  sluice backup --out /backup/sluice-$(date +%F)\n  sluice backup --out - | zstd > backup.zst",
+		Args:    cobra.NoArgs,
+	}
+	dataDir := nodeFlags(cmd, p)
+	cmd.Flags().StringVar(&out, "out", "", "file to write; - is standard output")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if out == "" {
+			return errors.New("--out is needed: the file to write, or -")
+		}
+		dir, err := dataDir(cmd)
+		if err != nil {
+			return err
+		}
+		if out == "-" {
+			return admin.Ask(cmd.Context(), dir, "backup", cmd.OutOrStdout())
+		}
+		return writeBackup(cmd.Context(), dir, out)
+	}
+	return cmd
+}
+
+// writeBackup has the file there when it is whole and on disk.
+func writeBackup(ctx context.Context, dataDir, path string) error {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".part-")
+	if err != nil {
+		return err
+	}
+	err = admin.Ask(ctx, dataDir, "backup", f)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
+}
+
+func restoreCommand(p Process) *cobra.Command {
+	var merge bool
+	cmd := &cobra.Command{
+		Use: "restore FILE", Short: "Take a backup's messages into the queues of a node that runs",
+		Long: "Takes all messages of a backup into the queues, of one node or of a cluster, whatever it was made of. The file is checked as a whole\n" +
+			"first. The queues must be empty, unless --merge is said. The messages are marked as redelivered, because somebody may have had them since.",
+		Example: "  sluice restore /backup/sluice-2026-11-20",
+		Args:    cobra.ExactArgs(1),
+	}
+	dataDir := nodeFlags(cmd, p)
+	cmd.Flags().BoolVar(&merge, "merge", false, "add to what is in the queues")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		dir, err := dataDir(cmd)
+		if err != nil {
+			return err
+		}
+		f, err := os.Open(args[0])
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if _, err := jetstream.ReadBackup(f, func(*gateway.Message, uint32) error { return nil }); err != nil {
+			return fmt.Errorf("%s: %w; nothing was restored", args[0], err)
+		}
+		if _, err := f.Seek(0, io.SeekStart); err != nil {
+			return err
+		}
+		return admin.AskRestore(cmd.Context(), dir, f, merge, cmd.OutOrStdout())
+	}
+	return cmd
+}

@@ -1,0 +1,105 @@
+package app
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// fill sends count messages to each of three queues.
+func (p *program) fill(count int) {
+	var frames []string
+	for i := range count {
+		for q := range 3 {
+			frames = append(frames, fmt.Sprintf("SEND\ndestination:/queue/q%d\npersistent:true\nreceipt:%d-%d\n\nmessage %d\x00", q, q, i, i))
+		}
+	}
+	p.ask(fmt.Sprintf("receipt-id:2-%d\n", count-1), frames...)
+}
+
+// requireFilled takes what fill sent, in order.
+func (p *program) requireFilled(count int) {
+	for q := range 3 {
+		got := p.ask(fmt.Sprintf("\nmessage %d\x00", count-1), fmt.Sprintf("SUBSCRIBE\nid:1\ndestination:/queue/q%d\nack:client\nactivemq.prefetchSize:10000\n\n\x00", q))
+		at := 0
+		for i := range count {
+			n := strings.Index(got[at:], fmt.Sprintf("\nmessage %d\x00", i))
+			require.GreaterOrEqual(p.t, n, 0, "message %d of q%d is not there, or not in its place", i, q)
+			at += n
+		}
+		require.Equal(p.t, count, strings.Count(got, "\nmessage "), "q%d", q)
+	}
+}
+
+// A node that was alone becomes the first of three: what it had is the cluster's, in order, and a kill while it is brought in does no harm.
+func TestOneNodeGrowsToThree(t *testing.T) {
+	const count = 2000
+	dirs := threeConfigs(t)
+	alone := launch(t, free("serve", "--data-dir", dirs[0])...)
+	alone.await("ready")
+	alone.fill(count)
+	require.NoError(t, alone.cmd.Process.Signal(syscall.SIGKILL))
+	alone.exit()
+
+	nodes := launchAll(t, dirs)
+	nodes[0].await("the messages that the node had alone go into the cluster")
+	require.NoError(t, nodes[0].cmd.Process.Signal(syscall.SIGKILL))
+	nodes[0].exit()
+	nodes[0] = launch(t, free("serve", "--config", dirs[0]+".yaml")...)
+	for _, p := range nodes {
+		p.await("ready")
+	}
+	require.NoDirExists(t, filepath.Join(dirs[0], "single"))
+	nodes[1].requireFilled(count)
+
+	for _, p := range nodes {
+		require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
+	}
+	nodes[0].exit()
+	alone = launch(t, free("serve", "--data-dir", dirs[0])...)
+	require.Equal(t, 1, alone.exit())
+	require.Contains(t, alone.rest.String(), "belongs to a node of a cluster, and there is no cluster section in the configuration")
+}
+
+func TestBackupOfOneNodeIsRestoredInACluster(t *testing.T) {
+	const count = 300
+	dir := t.TempDir()
+	alone := launch(t, free("serve", "--data-dir", dir)...)
+	alone.await("ready")
+	alone.fill(count)
+	file := filepath.Join(t.TempDir(), "backup")
+	code, _, errs := command(nil, "backup", "--data-dir", dir, "--out", file)
+	require.Equal(t, 0, code, errs)
+	code, out, errs := command(nil, "backup", "--data-dir", dir, "--out", "-")
+	require.Equal(t, 0, code, errs)
+	whole, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, string(whole), out)
+
+	code, _, errs = command(nil, "restore", "--data-dir", dir, file)
+	require.Equal(t, 1, code)
+	require.Equal(t, "sluice: the queues are not empty; with --merge the backup's messages are added to what is there\n", errs)
+
+	dirs := threeConfigs(t)
+	nodes := launchAll(t, dirs)
+	for _, p := range nodes {
+		p.await("ready")
+	}
+	cut := file + ".cut"
+	require.NoError(t, os.WriteFile(cut, whole[:len(whole)/2], 0o600))
+	code, _, errs = command(nil, "restore", "--data-dir", dirs[1], cut)
+	require.Equal(t, 1, code)
+	require.Contains(t, errs, "nothing was restored")
+	code, out, errs = command(nil, "restore", "--data-dir", dirs[1], file)
+	require.Equal(t, 0, code, errs)
+	require.Equal(t, fmt.Sprintf("%d messages restored\n", 3*count), out)
+	code, out, errs = command(nil, "backup", "--data-dir", dirs[2], "--out", "-")
+	require.Equal(t, 0, code, errs)
+	require.InDelta(t, len(whole), len(out), 10, "a backup of the cluster, by any node, is a backup of the same messages")
+	nodes[2].requireFilled(count)
+}

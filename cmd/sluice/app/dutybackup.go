@@ -1,0 +1,60 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/core"
+	"github.com/sluice-mq/sluice/jetstream"
+)
+
+// Backup implements admin.Operations.
+func (d *duty) Backup(ctx context.Context, w io.Writer) error {
+	b, err := jetstream.NewBackupWriter(w)
+	if err != nil {
+		return err
+	}
+	if err := core.Export(ctx, d.life.node.store, func(e core.Exported) error { return b.Add(e.Message, e.Redeliveries) }); err != nil {
+		return err
+	}
+	n, err := b.Close()
+	if err != nil {
+		return err
+	}
+	d.life.log.Info("a backup was made", "messages", n)
+	return nil
+}
+
+// errSome ends an export at the first message.
+var errSome = errors.New("there is a message")
+
+// Restore implements admin.Operations. Whether somebody has had the messages since the backup nobody knows: they are
+// marked as redelivered.
+func (d *duty) Restore(ctx context.Context, r io.Reader, merge bool, w io.Writer) error {
+	ctx, end, err := d.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
+	if !merge {
+		err := core.Export(ctx, d.life.node.store, func(core.Exported) error { return errSome })
+		if errors.Is(err, errSome) {
+			return errors.New("the queues are not empty; with --merge the backup's messages are added to what is there")
+		}
+		if err != nil {
+			return err
+		}
+	}
+	in := newIntake(d.life.node.broker)
+	_, err = jetstream.ReadBackup(r, func(m *gateway.Message, redeliveries uint32) error {
+		return in.take(ctx, m, max(redeliveries, 1))
+	})
+	if err := errors.Join(err, in.wait()); err != nil {
+		return fmt.Errorf("after %d messages: %w", in.taken, err)
+	}
+	teller{w, d.life.log}.tell(fmt.Sprintf("%d messages restored", in.taken))
+	return nil
+}
