@@ -193,7 +193,7 @@ func (h *hub) hear(node string, f *gateway.Frame) {
 	case f.Kind == gateway.FramePublish && f.Message != nil:
 		h.handOut(p, f)
 	case f.Kind == gateway.FrameHeard:
-		p.heardOf(int(f.Count), int(f.Seq))
+		p.heardOf(uint64(f.Count), f.Seq)
 	}
 }
 

@@ -50,8 +50,10 @@ func (a *amount) add(bytes int) {
 	a.bytes += bytes
 }
 
-func (a *amount) take(messages, bytes int) {
-	a.messages, a.bytes = max(a.messages-messages, 0), max(a.bytes-bytes, 0)
+// take takes no more than there is: what another node says of it may be anything.
+func (a *amount) take(messages, bytes uint64) {
+	a.messages -= int(min(messages, uint64(a.messages)))
+	a.bytes -= int(min(bytes, uint64(a.bytes)))
 }
 
 // isBelow reports whether there is less of it than a link may carry, times n over m.
@@ -101,7 +103,7 @@ func (p *peer) drop(n int) {
 }
 
 // heardOf makes room for what waits: so much was handed out over there.
-func (p *peer) heardOf(messages, bytes int) {
+func (p *peer) heardOf(messages, bytes uint64) {
 	p.mu.Lock()
 	p.ahead.take(messages, bytes)
 	n := 0
@@ -127,7 +129,7 @@ func (p *peer) unpark(n int) (done []parked) {
 		p.parked = nil
 	}
 	for i := range done {
-		p.behind.take(1, done[i].m.Size())
+		p.behind.take(1, uint64(done[i].m.Size()))
 	}
 	return done
 }
