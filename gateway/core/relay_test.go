@@ -187,7 +187,7 @@ func TestASubscriptionThatWasNotKnownMayBeServedElsewhere(t *testing.T) {
 // What a node sends is heard when it was handed out, in portions.
 func TestWhatIsHandedOutIsHeard(t *testing.T) {
 	var now clock
-	r := newRealm(t, now.config, func(c *core.Config) { c.TopicMessages = 1 << 20 })
+	r := newRealm(t, now.config, func(c *core.Config) { c.TopicMessages = 4 * 4096 })
 	n4 := r.strange("n4")
 	for i := range 1024 {
 		n4.Send("n1", &gateway.Frame{Kind: gateway.FramePublish, Message: message(topic("nobody"), "x", false)})
@@ -205,18 +205,30 @@ func TestWhatIsHandedOutIsHeard(t *testing.T) {
 	r.Settle()
 	require.Equal(t, []*gateway.Frame{{Kind: gateway.FrameHeard, Count: 1, Seq: uint64(big.Size())}}, n4.heard())
 
+	n4.heard()
 	stuck := r.hear(r.worlds[0].session(), named("", "t"))
-	bytes := 1 << 18 // waits without anybody's waiting
+	flood := func() { // the first 4096 wait for it without anybody's waiting
+		for range 4096 + 2048 {
+			n4.Send("n1", &gateway.Frame{Kind: gateway.FramePublish, Message: message(topic("t"), "x", false)})
+		}
+		r.Settle()
+	}
+	flood()
+	portions := n4.heard()[1:] // the first is the subscription
+	require.Len(t, portions, 4, "not what a subscriber that is behind keeps waiting")
+	stuck.all()
+	r.Settle()
+	portions = append(portions, n4.heard()...)
+	require.Len(t, portions, 6)
+
+	flood()
+	r.Link("n1", "n4", false)
+	r.Link("n1", "n4", true)
 	r.Settle()
 	n4.heard()
-	for range bytes + 1024 {
-		n4.Send("n1", &gateway.Frame{Kind: gateway.FramePublish, Message: message(topic("t"), "x", false)})
-	}
-	r.Settle()
-	portions := n4.heard()
-	require.Less(t, len(portions), (bytes+1024)/1024, "not what a subscriber that is behind keeps waiting")
 	stuck.all()
-	gatewaytest.Eventually(t, func() bool { portions = append(portions, n4.heard()...); return len(portions) == (bytes+1024)/1024 }, "the rest")
+	r.Settle()
+	require.Empty(t, n4.heard(), "it was on its way on another link")
 }
 
 // No more than 16384 messages or 16 MiB are on their way. What comes then waits with its sender and goes, in
@@ -304,4 +316,25 @@ func TestSendersThatWaitForANodeGoOnWhenItIsGone(t *testing.T) {
 	require.Len(t, n4.heard(), 16, "nothing is on its way on a new link")
 	require.NoError(t, r.worlds[0].broker.Close(t.Context()))
 	require.Len(t, o.wait(t, 41), 41)
+}
+
+// What waits for a node is bounded too, for the sake of senders that do not wait themselves.
+func TestSoMuchWaitsForANode(t *testing.T) {
+	var now clock
+	r := newRealm(t, now.config)
+	n4 := r.strange("n4")
+	n4.Send("n1", interest(1, "t", ""))
+	r.Settle()
+	s := r.worlds[0].session()
+	for range 100 {
+		m := message(topic("t"), "", false)
+		m.Body = make([]byte, 1<<20)
+		s.Send(m, nil, 0)
+	}
+	require.EqualValues(t, 20, r.worlds[0].broker.Stats().TopicDroppedLinks, "behind 16 on their way and 64 that wait")
+	for range 5 { // more than there is
+		n4.Send("n1", &gateway.Frame{Kind: gateway.FrameHeard, Count: -1, Seq: 1 << 63})
+	}
+	r.Settle()
+	require.Len(t, n4.heard(), 80)
 }
