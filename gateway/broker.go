@@ -65,6 +65,13 @@ type SubscribeOptions struct {
 	AutoAck bool
 	// NoLocal leaves out messages that the same session sent.
 	NoLocal bool
+	// Local subscriptions to topics hear only what was sent on this node.
+	Local bool
+	// Name is what the client calls the subscription, with whatever else sets it apart from others of the
+	// client on the same destination, such as the text of a selector. A client that has subscriptions of one name
+	// on several nodes of a cluster is one client there, which hears each message of a topic on one of them. Empty: it
+	// never is the same as another.
+	Name string
 	// Match, if not nil, leaves out the messages of a topic for which it is false.
 	// It is called by the senders' goroutines: it must be quick and must not block.
 	Match func(*Message) bool

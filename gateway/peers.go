@@ -68,9 +68,19 @@ const (
 	FrameRelease FrameKind = 13
 	// FrameGiveBack gives Tags of Subscription back to their queue; they count as handed out if Count is 1.
 	FrameGiveBack FrameKind = 14
+	// FrameInterest says that the node has subscribers on Queue, here a topic or a pattern, of the client Group
+	// or, if that is empty, of nobody in particular. Subscription names the interest; names grow from frame to frame.
+	FrameInterest FrameKind = 15
+	// FrameDisinterest says that the interest Subscription is over.
+	FrameDisinterest FrameKind = 16
+	// FramePublish brings Message to all subscribers of its topic on the node, but for those of the interests
+	// Tags, which grow, and of clients whose interest has a name above Seq: others have it for them.
+	FramePublish FrameKind = 17
+	// FrameHeard says that Count messages of FramePublish, of Seq bytes in all, were handed out.
+	FrameHeard FrameKind = 18
 )
 
-// Frame is what nodes say to one another about a shard. Which fields count depends on the kind.
+// Frame is what nodes say to one another about a shard, or about topics. Which fields count depends on the kind.
 type Frame struct {
 	Kind  FrameKind
 	Shard int
@@ -88,4 +98,5 @@ type Frame struct {
 	Message      *Message
 	Messages     []*Message
 	Err          *Error
+	Group        string
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/core"
 	"github.com/sluice-mq/sluice/gateway/gatewaytest"
 	"github.com/sluice-mq/sluice/jetstream"
 	"github.com/sluice-mq/sluice/jetstream/embed"
@@ -23,13 +24,15 @@ const secret = "nobody else knows this one"
 
 // member is a node of a cluster in this process.
 type member struct {
-	t       *testing.T
+	t       testing.TB
 	name    string
 	dir     string
 	address string
 	routes  []string
 	server  *embed.Server
 	store   *jetstream.Store
+	serve   func(*member) error // has somebody else serve the store
+	broker  *core.Broker        // perhaps that
 
 	mu    sync.Mutex
 	owned map[int]gateway.Journal
@@ -99,6 +102,9 @@ func (m *member) start() error {
 	if err != nil {
 		return err
 	}
+	if m.serve != nil {
+		return m.serve(m)
+	}
 	m.store.Serve(m)
 	return nil
 }
@@ -111,6 +117,9 @@ func (m *member) kill() {
 	m.server.Stop()
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
+	if m.broker != nil {
+		_ = m.broker.Close(ctx) // likewise
+	}
 	_ = m.store.Close(ctx) // what was under way has no answer
 	m.store = nil
 	m.mu.Lock()
@@ -118,8 +127,8 @@ func (m *member) kill() {
 	m.mu.Unlock()
 }
 
-// cluster starts three nodes.
-func cluster(t *testing.T) []*member {
+// cluster starts three nodes. With serve they get their members from it.
+func cluster(t testing.TB, serve func(*member) error) []*member {
 	t.Helper()
 	var listeners []net.Listener
 	var addresses []string
@@ -133,7 +142,7 @@ func cluster(t *testing.T) []*member {
 	}
 	var all []*member
 	for i := range 3 {
-		all = append(all, &member{t: t, name: "n" + strconv.Itoa(i+1), dir: t.TempDir(), address: addresses[i], routes: addresses})
+		all = append(all, &member{t: t, name: "n" + strconv.Itoa(i+1), dir: t.TempDir(), address: addresses[i], routes: addresses, serve: serve})
 	}
 	startAll(t, all)
 	t.Cleanup(func() {
@@ -144,7 +153,7 @@ func cluster(t *testing.T) []*member {
 	return all
 }
 
-func startAll(t *testing.T, all []*member) {
+func startAll(t testing.TB, all []*member) {
 	t.Helper()
 	errs := make([]error, len(all))
 	var wg sync.WaitGroup
@@ -203,7 +212,7 @@ func kindOf(err error) gateway.ErrorKind {
 
 // An owner that was replaced stores nothing any more, also if it has not noticed yet.
 func TestAReplacedOwnerStoresNothing(t *testing.T) {
-	all := cluster(t)
+	all := cluster(t, nil)
 	old := owner(t, all, 0)
 	j := old.journal(0)
 	first := make(outcome, 1)
@@ -304,7 +313,7 @@ func (w *writer) verify(t *testing.T, j gateway.Journal) {
 }
 
 func TestEveryRecordIsAnsweredRightlyWhileOwnersChange(t *testing.T) {
-	all := cluster(t)
+	all := cluster(t, nil)
 	w := &writer{unknown: make(map[string]bool)}
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
@@ -324,7 +333,7 @@ func TestEveryRecordIsAnsweredRightlyWhileOwnersChange(t *testing.T) {
 }
 
 func TestConfirmedRecordsOutliveTheirOwner(t *testing.T) {
-	all := cluster(t)
+	all := cluster(t, nil)
 	w := &writer{unknown: make(map[string]bool)}
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
@@ -345,7 +354,7 @@ func TestConfirmedRecordsOutliveTheirOwner(t *testing.T) {
 
 // A node that nobody hears may not deliver.
 func TestANodeAloneIsNotCurrent(t *testing.T) {
-	all := cluster(t)
+	all := cluster(t, nil)
 	for _, m := range all {
 		gatewaytest.Eventually(t, m.store.Current, "contact with the others")
 	}

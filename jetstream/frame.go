@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"bytes"
 	"encoding/binary"
 
 	"github.com/sluice-mq/sluice/gateway"
@@ -27,6 +28,7 @@ const (
 	hasMessage
 	hasMessages
 	hasError
+	hasGroup
 )
 
 func fieldsOf(f *gateway.Frame) (set uint64) {
@@ -37,6 +39,7 @@ func fieldsOf(f *gateway.Frame) (set uint64) {
 		{hasNumber, f.Number != 0}, {hasSubscription, f.Subscription != 0}, {hasTag, f.Tag != 0}, {hasSeq, f.Seq != 0},
 		{hasRedeliveries, f.Redeliveries != 0}, {hasCount, f.Count != 0}, {hasTags, len(f.Tags) > 0}, {hasQueue, f.Queue != ""},
 		{hasTransaction, f.Transaction != ""}, {hasMessage, f.Message != nil}, {hasMessages, len(f.Messages) > 0}, {hasError, f.Err != nil},
+		{hasGroup, f.Group != ""},
 	} {
 		if x.has {
 			set |= x.bit
@@ -86,6 +89,9 @@ func appendFrame(dst []byte, f *gateway.Frame) []byte {
 		dst = append(dst, byte(f.Err.Kind))
 		dst = appendString(dst, f.Err.Text)
 	}
+	if set&hasGroup != 0 {
+		dst = appendString(dst, f.Group)
+	}
 	binary.BigEndian.PutUint32(dst[start-4:], uint32(len(dst)-start))
 	return dst
 }
@@ -100,7 +106,7 @@ func appendNested(dst []byte, m *gateway.Message) []byte {
 }
 
 // nextFrame reads the first frame of b and returns what follows it. The frame shares no memory with b, but for
-// the bodies of messages.
+// the bodies of messages, if they are large or for queues.
 func nextFrame(b []byte) (f *gateway.Frame, rest []byte, err error) {
 	if len(b) < 4 || uint64(binary.BigEndian.Uint32(b)) > uint64(len(b)-4) {
 		return nil, nil, errBadRecord
@@ -156,5 +162,23 @@ func (d *decoder) frame(f *gateway.Frame, set uint64) {
 		if kind := d.bytes(1); !d.failed {
 			f.Err = &gateway.Error{Kind: gateway.ErrorKind(kind[0]), Text: string(d.bytes(d.uvarint()))}
 		}
+	}
+	if set&hasGroup != 0 {
+		f.Group = string(d.bytes(d.uvarint()))
+	}
+	if f.Kind == gateway.FramePublish && f.Message != nil {
+		ofTopic(f.Message)
+	}
+}
+
+// apart is up to which length the body of a topic's message is copied out of the sheet that brought it.
+const apart = 32 << 10
+
+// ofTopic makes a message of a record one of a topic. It may wait for a slow subscriber when all others of its sheet are
+// gone, and must not keep the whole of it in memory.
+func ofTopic(m *gateway.Message) {
+	m.Destination.Kind = gateway.KindTopic
+	if len(m.Body) <= apart {
+		m.Body = bytes.Clone(m.Body)
 	}
 }

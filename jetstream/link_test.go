@@ -132,6 +132,7 @@ func drawFrame(t *rapid.T) *gateway.Frame {
 		Tag: rapid.Uint64().Draw(t, "tag"), Seq: rapid.Uint64().Draw(t, "seq"), Redeliveries: rapid.Uint32().Draw(t, "n"),
 		Count: rapid.Int64().Draw(t, "count"), Tags: rapid.SliceOf(rapid.Uint64()).Draw(t, "tags"),
 		Queue: rapid.String().Draw(t, "queue"), Transaction: rapid.String().Draw(t, "tx"),
+		Group: rapid.String().Draw(t, "group"),
 	}
 	if rapid.Bool().Draw(t, "message") {
 		f.Message = drawMessage(t)
@@ -168,6 +169,32 @@ func TestFramesComeBackAsTheyWere(t *testing.T) {
 	})
 }
 
+func topicFrames() []*gateway.Frame {
+	m := &gateway.Message{ID: "id", Destination: gateway.Destination{Kind: gateway.KindTopic, Name: "a.b"}, Header: gateway.Header{{Name: "n", Value: "v"}}, Body: []byte("body")}
+	return []*gateway.Frame{
+		{Kind: gateway.FrameInterest, Subscription: 7, Queue: "a.*", Group: "\x00\xff of any bytes"},
+		{Kind: gateway.FrameInterest, Subscription: 8, Queue: "a.>"},
+		{Kind: gateway.FrameDisinterest, Subscription: 7},
+		{Kind: gateway.FramePublish, Seq: 8, Tags: []uint64{3, 7}, Message: m},
+		{Kind: gateway.FrameHeard, Count: 1024, Seq: 1 << 20},
+	}
+}
+
+// What is said about topics arrives as it was said: a topic stays one, and what waits of it does not hold its sheet.
+func TestFramesOfTopicsComeBackAsTheyWere(t *testing.T) {
+	for _, f := range topicFrames() {
+		b := appendFrame(nil, f)
+		got, rest, err := nextFrame(b)
+		require.NoError(t, err)
+		require.Empty(t, rest)
+		require.Equal(t, f, got)
+		if f.Message != nil {
+			clear(b)
+			require.Equal(t, "body", string(got.Message.Body))
+		}
+	}
+}
+
 // A newer build's frame with fields that this one does not know is read as far as it is known.
 func TestFieldsOfNewerBuildsAreSkipped(t *testing.T) {
 	b := appendFrame(nil, &gateway.Frame{Kind: gateway.FrameAck, Shard: 1, Epoch: 2, Number: 3})
@@ -193,6 +220,10 @@ func TestHeadsOfNewerBuildsAreReadAsFarAsTheyAreKnown(t *testing.T) {
 func FuzzSheet(f *testing.F) {
 	s := sheet{from: 1, to: 2, number: 3, sent: 4, echo: 5, owns: []tenure{{1, 2}}, leaving: true, speaks: 6}
 	s.frames = appendFrame(nil, &gateway.Frame{Kind: gateway.FrameAck, Tags: []uint64{1, 2}, Queue: "q"})
+	f.Add(appendSheet(nil, &s))
+	for _, x := range topicFrames() {
+		s.frames = appendFrame(s.frames, x)
+	}
 	f.Add(appendSheet(nil, &s))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s, err := readSheet(b)

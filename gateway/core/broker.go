@@ -44,6 +44,8 @@ type Config struct {
 	// TopicMessages and TopicBytes bound what may wait for one topic subscription.
 	TopicMessages, TopicBytes int
 	SlowConsumer              SlowPolicy
+	// TopicDelivery is what a cluster's topics are like. It should be the same on all nodes.
+	TopicDelivery TopicDelivery
 	// DeadLetterQueue takes refused and expired persistent messages.
 	DeadLetterQueue string
 }
@@ -188,6 +190,7 @@ func (b *Broker) Close(ctx context.Context) error {
 	for _, s := range open {
 		s.Close()
 	}
+	b.topics.leave()
 	b.stop()
 	b.background.Wait()
 	for _, s := range b.owned() {

@@ -23,18 +23,23 @@ type realm struct {
 	*gatewaytest.Cluster
 	stores []*gatewaytest.Node
 	worlds []*world // a broker each
+	ports  int      // of clients
 }
 
 func name(i int) string { return "n" + strconv.Itoa(i+1) }
 
-func newRealm(t *testing.T) *realm {
+func newRealm(t *testing.T, change ...func(*core.Config)) *realm {
 	r := &realm{T: t, Cluster: gatewaytest.NewCluster(2)}
 	for i := range 3 {
 		store := r.Node(name(i))
-		b, err := core.New(context.Background(), core.Config{
+		cfg := core.Config{
 			Node: name(i), Store: store, Cluster: store, Authenticator: gatewaytest.Everyone{}, Authorizer: gatewaytest.Everyone{},
 			Logger: slog.New(slog.DiscardHandler),
-		})
+		}
+		for _, c := range change {
+			c(&cfg)
+		}
+		b, err := core.New(context.Background(), cfg)
 		require.NoError(t, err)
 		r.stores, r.worlds = append(r.stores, store), append(r.worlds, &world{T: t, broker: b})
 	}

@@ -8,6 +8,7 @@ type counters struct {
 	spilled, deadLettered, dropped       atomic.Uint64
 	slowDropped, slowEnded, refused      atomic.Uint64
 	moved                                atomic.Uint64
+	topicRelayed, topicDroppedLinks      atomic.Uint64
 	subscriptions                        atomic.Int64
 }
 
@@ -21,6 +22,9 @@ type Stats struct {
 	DeadLettered, Dropped uint64
 	// SlowDropped messages were taken from slow topic subscribers; SlowEnded subscriptions were ended for it.
 	SlowDropped, SlowEnded uint64
+	// TopicRelayed messages of topics went to another node, counted for each; TopicDroppedLinks did not, because
+	// it did not keep up or its link broke.
+	TopicRelayed, TopicDroppedLinks uint64
 	// LoginsRefused by the authenticator.
 	LoginsRefused uint64
 	// Moved messages were appended again to free space before them.
@@ -38,6 +42,7 @@ func (b *Broker) Stats() Stats {
 		QueueIn: c.queueIn.Load(), QueueOut: c.queueOut.Load(), TopicIn: c.topicIn.Load(), TopicOut: c.topicOut.Load(),
 		Spilled: c.spilled.Load(), DeadLettered: c.deadLettered.Load(), Dropped: c.dropped.Load(),
 		SlowDropped: c.slowDropped.Load(), SlowEnded: c.slowEnded.Load(), LoginsRefused: c.refused.Load(),
+		TopicRelayed: c.topicRelayed.Load(), TopicDroppedLinks: c.topicDroppedLinks.Load(),
 		Moved: c.moved.Load(), Subscriptions: int(c.subscriptions.Load()), MemoryBytes: b.memory.Load(),
 	}
 	b.mu.Lock()

@@ -68,6 +68,7 @@ func (b *Broker) End(i int) {
 
 // Up implements gateway.Peer.
 func (b *Broker) Up(node string) {
+	b.topics.up(node)
 	b.guests.welcome(node)
 	for _, t := range b.seats {
 		t.linkTo(node, true)
@@ -80,6 +81,7 @@ func (b *Broker) Down(node string) {
 		t.linkTo(node, false)
 	}
 	b.guests.goodbye(node)
+	b.topics.down(node)
 }
 
 // Owner implements gateway.Peer.
@@ -101,6 +103,8 @@ func (b *Broker) Receive(node string, f *gateway.Frame) {
 		b.seats[f.Shard].delivered(node, f)
 	case gateway.FrameStale:
 		b.seats[f.Shard].stale(node, f.Epoch)
+	case gateway.FrameInterest, gateway.FrameDisinterest, gateway.FramePublish, gateway.FrameHeard:
+		b.topics.hear(node, f)
 	default:
 		b.guests.receive(node, f)
 	}

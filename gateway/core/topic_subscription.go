@@ -14,6 +14,9 @@ type topicSubscription struct {
 	options gateway.SubscribeOptions
 	ring    ring
 	closed  atomic.Bool
+	// far: it hears what was sent on other nodes, which interest made them send. Set when it is opened.
+	far      bool
+	interest *interest
 
 	// Guarded by ring.mu.
 	tag       uint64
@@ -36,7 +39,7 @@ const (
 )
 
 func newTopicSubscription(s *session, o gateway.SubscribeOptions) *topicSubscription {
-	sub := &topicSubscription{session: s, options: o, credit: o.Prefetch, allowance: o.Prefetch}
+	sub := &topicSubscription{session: s, options: o, credit: o.Prefetch, allowance: o.Prefetch, far: s.isFar(&o)}
 	if !o.AutoAck {
 		sub.unacked = make(map[uint64]*gateway.Message)
 	}

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"slices"
 	"strings"
 	"sync"
 
@@ -14,27 +15,34 @@ type hub struct {
 	mu       sync.RWMutex
 	exact    map[string][]*topicSubscription
 	patterns []*topicSubscription
-	// matches remembers who gets the messages of a topic. The lists are never
-	// changed, only replaced.
-	matches map[string][]*topicSubscription
+	// routes remembers who gets the messages of a topic.
+	routes map[string]*route
 	// watched subscriptions keep senders waiting.
 	watched map[*topicSubscription]struct{}
+
+	// In a cluster: what this node told the others of its subscribers, the last one's name, and the nodes
+	// that it has links to, by name.
+	interests map[interestKey]*interest
+	named     uint64
+	peers     []*peer
 }
 
-// matchesMost bounds the remembered topics.
-const matchesMost = 16384
+// routesMost bounds the remembered topics.
+const routesMost = 16384
 
 func (h *hub) init(b *Broker) {
 	h.broker = b
 	h.exact = make(map[string][]*topicSubscription)
-	h.matches = make(map[string][]*topicSubscription)
+	h.routes = make(map[string]*route)
 	h.watched = make(map[*topicSubscription]struct{})
+	h.interests = make(map[interestKey]*interest)
 }
 
-// publish hands a message to every current subscriber. The sender is told when
+// publish hands a message to every current subscriber, here and on other nodes. The sender is told when
 // none of them is far behind any more, at the latest when their grace is over.
 func (h *hub) publish(m *gateway.Message, from *session, w waiter) {
-	for _, sub := range h.subscribers(m.Destination.Name) {
+	r := h.route(m.Destination.Name)
+	for _, sub := range r.here {
 		if sub.options.NoLocal && sub.session == from {
 			continue
 		}
@@ -43,6 +51,11 @@ func (h *hub) publish(m *gateway.Message, from *session, w waiter) {
 		}
 		if sub.offer(m, w) {
 			w = waiter{} // one of those behind is enough: the next message asks again
+		}
+	}
+	for i := range r.away {
+		if r.away[i].relay(m, w) {
+			w = waiter{}
 		}
 	}
 	complete(w.c, w.token, nil)
@@ -62,7 +75,11 @@ func (h *hub) sweep(now int64) {
 	for sub := range h.watched {
 		watched = append(watched, sub)
 	}
+	peers := slices.Clone(h.peers)
 	h.mu.RUnlock()
+	for _, p := range peers {
+		p.letGo(now)
+	}
 	for _, sub := range watched {
 		if sub.letGo(now) {
 			h.unwatch(sub)
@@ -81,29 +98,41 @@ func (h *hub) unwatch(sub *topicSubscription) {
 	}
 }
 
-func (h *hub) subscribers(topic string) []*topicSubscription {
+func (h *hub) route(topic string) *route {
 	h.mu.RLock()
-	list, ok := h.matches[topic]
+	r := h.routes[topic]
 	h.mu.RUnlock()
-	if ok {
-		return list
+	if r != nil {
+		return r
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if list, ok = h.matches[topic]; ok {
-		return list
+	if r = h.routes[topic]; r != nil {
+		return r
 	}
-	list = append(list, h.exact[topic]...)
+	r = &route{here: slices.Clone(h.exact[topic])}
 	for _, sub := range h.patterns {
 		if matches(sub.options.Destination.Name, topic) {
-			list = append(list, sub)
+			r.here = append(r.here, sub)
 		}
 	}
-	if len(h.matches) >= matchesMost {
-		clear(h.matches)
+	if len(h.peers) > 0 {
+		r.away = h.legs(topic, r.here)
 	}
-	h.matches[topic] = list
-	return list
+	if len(h.routes) >= routesMost {
+		clear(h.routes)
+	}
+	h.routes[topic] = r
+	return r
+}
+
+// forget has the routes to a topic, or to those of a pattern, found anew. The lock is held.
+func (h *hub) forget(destination string) {
+	if isPattern(destination) {
+		clear(h.routes)
+	} else {
+		delete(h.routes, destination)
+	}
 }
 
 func (h *hub) add(sub *topicSubscription) {
@@ -112,37 +141,35 @@ func (h *hub) add(sub *topicSubscription) {
 	if sub.closed.Load() { // with its session, before it was open
 		return
 	}
-	if sub.options.Destination.IsPattern() {
-		h.patterns = append(h.patterns, sub)
-		clear(h.matches)
-		return
-	}
+	h.announce(sub)
 	name := sub.options.Destination.Name
-	h.exact[name] = append(h.exact[name], sub)
-	delete(h.matches, name)
+	if isPattern(name) {
+		h.patterns = append(h.patterns, sub)
+	} else {
+		h.exact[name] = append(h.exact[name], sub)
+	}
+	h.forget(name)
 }
 
 func (h *hub) remove(sub *topicSubscription) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if sub.options.Destination.IsPattern() {
-		h.patterns = without(h.patterns, sub)
-		clear(h.matches)
-		return
-	}
 	name := sub.options.Destination.Name
-	if rest := without(h.exact[name], sub); len(rest) > 0 {
+	if isPattern(name) {
+		h.patterns = without(h.patterns, sub)
+	} else if rest := without(h.exact[name], sub); len(rest) > 0 {
 		h.exact[name] = rest
 	} else {
 		delete(h.exact, name)
 	}
-	delete(h.matches, name)
+	h.forget(name)
+	h.renounce(sub)
 }
 
-// without removes sub from a list that nobody else reads.
-func without(list []*topicSubscription, sub *topicSubscription) []*topicSubscription {
+// without removes x from a list that nobody else reads.
+func without[T any](list []*T, x *T) []*T {
 	for i, other := range list {
-		if other == sub {
+		if other == x {
 			copy(list[i:], list[i+1:])
 			list[len(list)-1] = nil
 			return list[:len(list)-1]

@@ -17,6 +17,8 @@ type Cluster struct {
 	owner []*tenure
 	epoch uint64
 	ended sync.WaitGroup
+
+	inboxes pending
 }
 
 // Node is one node's store. It implements gateway.Store and gateway.Cluster.
@@ -25,6 +27,8 @@ type Node struct {
 	name    string
 	member  gateway.Member
 	linked  map[string]bool
+	links   map[string]int // how many there were so far, to each node
+	told    map[string]int // which of them the member knows of, 0 if of none
 	alone   atomic.Bool
 
 	inbox *queue
@@ -32,7 +36,37 @@ type Node struct {
 
 // NewCluster makes a cluster whose shards nobody owns.
 func NewCluster(shards int) *Cluster {
-	return &Cluster{disk: NewDisk(shards), nodes: make(map[string]*Node), owner: make([]*tenure, shards)}
+	c := &Cluster{disk: NewDisk(shards), nodes: make(map[string]*Node), owner: make([]*tenure, shards)}
+	c.inboxes.none.L = &c.inboxes.mu
+	return c
+}
+
+// pending counts what queues have not done yet.
+type pending struct {
+	mu   sync.Mutex
+	none sync.Cond
+	n    int
+}
+
+func (p *pending) add(n int) {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	if p.n += n; p.n == 0 {
+		p.none.Broadcast()
+	}
+	p.mu.Unlock()
+}
+
+// Settle waits until all that nodes said to one another so far was heard, with what it made them say.
+func (c *Cluster) Settle() {
+	p := &c.inboxes
+	p.mu.Lock()
+	for p.n > 0 {
+		p.none.Wait()
+	}
+	p.mu.Unlock()
 }
 
 // queue runs functions one after another, however many there are.
@@ -41,10 +75,11 @@ type queue struct {
 	some   sync.Cond
 	todo   []func()
 	closed bool
+	count  *pending // or nil
 }
 
-func newQueue(ended *sync.WaitGroup) *queue {
-	q := &queue{}
+func newQueue(ended *sync.WaitGroup, count *pending) *queue {
+	q := &queue{count: count}
 	q.some.L = &q.mu
 	ended.Go(func() {
 		for {
@@ -60,12 +95,14 @@ func newQueue(ended *sync.WaitGroup) *queue {
 			q.todo = q.todo[1:]
 			q.mu.Unlock()
 			f()
+			q.count.add(-1)
 		}
 	})
 	return q
 }
 
 func (q *queue) add(f func()) {
+	q.count.add(1)
 	q.mu.Lock()
 	q.todo = append(q.todo, f)
 	q.some.Signal()
@@ -81,7 +118,10 @@ func (q *queue) close() {
 
 // Node makes a node.
 func (c *Cluster) Node(name string) *Node {
-	n := &Node{cluster: c, name: name, linked: make(map[string]bool), inbox: newQueue(&c.ended)}
+	n := &Node{
+		cluster: c, name: name, inbox: newQueue(&c.ended, &c.inboxes),
+		linked: make(map[string]bool), links: make(map[string]int), told: make(map[string]int),
+	}
 	c.mu.Lock()
 	c.nodes[name] = n
 	c.mu.Unlock()
@@ -96,7 +136,7 @@ func (c *Cluster) Move(shard int, to string) {
 	c.owner[shard] = nil
 	var t *tenure
 	if to != "" {
-		t = &tenure{node: c.nodes[to], shard: shard, epoch: c.epoch, work: newQueue(&c.ended)}
+		t = &tenure{node: c.nodes[to], shard: shard, epoch: c.epoch, work: newQueue(&c.ended, nil)}
 		c.owner[shard] = t
 	}
 	c.mu.Unlock()
@@ -143,15 +183,30 @@ func (c *Cluster) Link(a, b string, up bool) {
 		}
 		n.linked[other] = up
 		if !up {
-			n.inbox.add(func() { n.member.Down(other) })
+			n.inbox.add(func() { n.tellLink(other, 0) })
 			continue
 		}
-		n.inbox.add(func() { n.member.Up(other) })
+		n.links[other]++
+		number := n.links[other]
+		n.inbox.add(func() { n.tellLink(other, number) })
 		for _, t := range c.owner {
 			if t != nil && t.announced && t.node.name == other {
 				n.tell(t)
 			}
 		}
+	}
+}
+
+// tellLink tells the member of a link, or of its end. Not before it knows of a link does it send over it.
+func (n *Node) tellLink(other string, number int) {
+	if number == 0 {
+		n.member.Down(other)
+	}
+	n.cluster.mu.Lock()
+	n.told[other] = number
+	n.cluster.mu.Unlock()
+	if number > 0 {
+		n.member.Up(other)
 	}
 }
 
@@ -193,13 +248,14 @@ func (n *Node) Current() bool { return !n.alone.Load() }
 func (n *Node) Send(to string, f *gateway.Frame) {
 	n.cluster.mu.Lock()
 	defer n.cluster.mu.Unlock()
-	if !n.linked[to] {
+	number := n.links[to]
+	if !n.linked[to] || n.told[to] != number {
 		return
 	}
 	other, copied := n.cluster.nodes[to], copyFrame(f)
 	other.inbox.add(func() {
 		n.cluster.mu.Lock()
-		linked := other.linked[n.name]
+		linked := other.linked[n.name] && other.told[n.name] == number
 		n.cluster.mu.Unlock()
 		if linked {
 			other.member.Receive(n.name, copied)

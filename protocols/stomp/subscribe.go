@@ -61,6 +61,7 @@ func (c *conn) wanted(f *wire.Frame) (*subscription, gateway.SubscribeOptions, e
 	s := &subscription{conn: c, number: c.lastSub, id: id, hasID: hasID, destination: d, mode: parseAckMode(mode)}
 	return s, gateway.SubscribeOptions{
 		Destination: d,
+		Name:        id,
 		Prefetch:    prefetch(f.Header, d.Kind, consumerOption(extra, "prefetchSize")),
 		AutoAck:     s.mode == ackAuto,
 		NoLocal:     isTrue(f.Header, "activemq.noLocal") || isTrue(f.Header, "no-local"),

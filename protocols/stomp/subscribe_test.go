@@ -135,6 +135,21 @@ func TestA4PrefetchZeroNeverDelivers(t *testing.T) {
 	subscribed(t, s, "1.1", "activemq.prefetchSize:0\n").expectAlive()
 }
 
+// The broker tells a client on several nodes by what it calls its subscription. Nothing is the name of none.
+func TestSubscriptionsCarryTheirNames(t *testing.T) {
+	for version, want := range map[string]string{"1.0": "", "1.1": "sub-7"} {
+		b := newFakeBroker()
+		c := login(t, start(t, b), version)
+		id := ""
+		if want != "" {
+			id = "id:" + want + "\n"
+		}
+		c.send("SUBSCRIBE\n" + id + "destination:/topic/a\nreceipt:r\n\n^")
+		c.expectReceipt("r")
+		require.Equal(t, want, b.options().Name)
+	}
+}
+
 func TestA2DestinationOptions(t *testing.T) {
 	b := newFakeBroker()
 	c := login(t, start(t, b), "1.1")

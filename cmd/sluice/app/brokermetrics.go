@@ -20,6 +20,7 @@ type brokerCollector struct {
 
 // snapshots is where the figures come from.
 type snapshots struct {
+	node   string
 	broker *core.Broker
 	store  *jetstream.Store
 }
@@ -40,6 +41,11 @@ var (
 	waiting       = prometheus.NewDesc("sluice_queue_messages", "Messages in queues.", []string{"state"}, nil)
 	memoryBytes   = prometheus.NewDesc("sluice_queue_memory_bytes", "Bytes of messages that are only in memory.", nil, nil)
 	storeFree     = prometheus.NewDesc("sluice_store_free_bytes", "Free space of the store's file system.", nil, nil)
+	topicRelayed  = prometheus.NewDesc("sluice_topic_messages_relayed_total", "Topic messages sent on to other nodes.", nil, nil)
+	topicLost     = prometheus.NewDesc("sluice_topic_messages_unrelayed_total", "Topic messages dropped because another node did not keep up.", nil, nil)
+	linked        = prometheus.NewDesc("sluice_cluster_links", "Links to other nodes that are up.", nil, nil)
+	inTouch       = prometheus.NewDesc("sluice_cluster_majority", "1 while the node is in touch with a majority of the nodes.", nil, nil)
+	owned         = prometheus.NewDesc("sluice_cluster_shards_owned", "Shards that this node owns.", nil, nil)
 	storeBytes    = prometheus.NewDesc("sluice_store_bytes", "Bytes in the store's journals.", nil, nil)
 )
 
@@ -48,6 +54,7 @@ func (b *brokerCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range append(natsFigures(),
 		messagesIn, messagesOut, spilled, deadLettered, discarded, slowDropped, slowEnded, loginsRefused, moved,
 		sessions, subscriptions, queues, waiting, memoryBytes, storeFree, storeBytes,
+		topicRelayed, topicLost, linked, inTouch, owned,
 	) {
 		ch <- d
 	}
@@ -88,4 +95,30 @@ func (b *brokerCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge(memoryBytes, s.MemoryBytes)
 	gauge(storeFree, c.store.Space().Free)
 	gauge(storeBytes, int64(c.store.Bytes()))
+	count(topicRelayed, s.TopicRelayed)
+	count(topicLost, s.TopicDroppedLinks)
+	c.cluster(gauge)
+}
+
+// cluster shows how the node stands in its cluster, if it is in one.
+func (c *snapshots) cluster(gauge func(d *prometheus.Desc, v int64, labels ...string)) {
+	nodes := c.store.Nodes()
+	if nodes == nil {
+		return
+	}
+	var links, shards, majority int64
+	for _, n := range nodes {
+		switch {
+		case n.Name == c.node:
+			shards = int64(len(n.Owns))
+		case n.Linked:
+			links++
+		}
+	}
+	if c.store.Current() {
+		majority = 1
+	}
+	gauge(linked, links)
+	gauge(inTouch, majority)
+	gauge(owned, shards)
 }

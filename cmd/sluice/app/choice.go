@@ -85,6 +85,25 @@ func (s *SlowConsumer) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
+// TopicDelivery says who hears on a node of a cluster what was sent to a topic on another one.
+type TopicDelivery string
+
+// The deliveries.
+const (
+	// OncePerClient: everybody, but a client that subscribes on several nodes on one of them only.
+	OncePerClient TopicDelivery = "once-per-client"
+	// ClusterWide: every subscription.
+	ClusterWide TopicDelivery = "cluster"
+	// LocalDelivery: nobody.
+	LocalDelivery TopicDelivery = "local"
+)
+
+// UnmarshalText reads one of the words.
+func (d *TopicDelivery) UnmarshalText(text []byte) (err error) {
+	*d, err = choose(text, OncePerClient, ClusterWide, LocalDelivery)
+	return err
+}
+
 // LogLevel is the least important kind of line that is written.
 type LogLevel string
 

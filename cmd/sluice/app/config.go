@@ -15,7 +15,9 @@ type Config struct {
 	Limits  Limits   `yaml:"limits"`
 	Queues  Queues   `yaml:"queues"`
 	Topics  Topics   `yaml:"topics"`
-	Log     Log      `yaml:"log"`
+	// TopicDelivery is for clusters.
+	TopicDelivery TopicDelivery `yaml:"topic_delivery"`
+	Log           Log           `yaml:"log"`
 	// DrainGrace comes before a stop or drain does anything but to say so.
 	DrainGrace DrainGrace `yaml:"drain_grace"`
 	// ShutdownTimeout is how long a stop may take after that, clients' last words included.
@@ -117,6 +119,7 @@ func Default() Config {
 		},
 		Queues:          Queues{Memory: 64 * MiB},
 		Topics:          Topics{SlowConsumer: DropOldest, PendingMessages: 100_000, PendingBytes: 32 * MiB},
+		TopicDelivery:   OncePerClient,
 		Log:             Log{Level: Info, Format: AutoFormat},
 		ShutdownTimeout: seconds(10),
 	}

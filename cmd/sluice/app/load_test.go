@@ -126,7 +126,7 @@ func TestEveryKeyCanBeSaidByTheEnvironment(t *testing.T) {
 		"node": "n2", "data_dir": "/d", "durability": "relaxed", "listeners": "nats=127.0.0.1:9", "store.reserve": "1GiB",
 		"cluster.name": "c", "cluster.address": "127.0.0.1:7", "cluster.routes": "127.0.0.1:8", "cluster.replicas": "5",
 		"cluster.secret_file": "/s", "cluster.advertise": "h:1", "cluster.certificate": "/c", "cluster.key": "/k", "cluster.authority": "/a",
-		"topics.slow_consumer": "disconnect", "drain_grace": "3s", "log.level": "error", "log.format": "text",
+		"topics.slow_consumer": "disconnect", "drain_grace": "3s", "topic_delivery": "cluster", "log.level": "error", "log.format": "text",
 	}
 	seen := map[string]string{}
 	for _, l := range leaves(reflect.TypeFor[Config](), "") {

@@ -161,6 +161,7 @@ func (n *node) openBroker(ctx context.Context, cfg Config, log *slog.Logger) (er
 	if cfg.Topics.SlowConsumer == Disconnect {
 		slow = core.Disconnect
 	}
+	delivery := map[TopicDelivery]core.TopicDelivery{OncePerClient: core.OncePerClient, ClusterWide: core.ClusterWide, LocalDelivery: core.Local}
 	var others gateway.Cluster
 	if cfg.Cluster != nil {
 		others = n.store
@@ -169,13 +170,13 @@ func (n *node) openBroker(ctx context.Context, cfg Config, log *slog.Logger) (er
 		Node: cfg.Node, Store: n.store, Cluster: others, Authenticator: auth.Anonymous{}, Authorizer: auth.AllowAll{}, Logger: log,
 		MaxMessage:  int(cfg.Limits.MaxMessageSize) + headerRoom,
 		QueueMemory: int64(cfg.Queues.Memory), TopicMessages: cfg.Topics.PendingMessages, TopicBytes: int(cfg.Topics.PendingBytes),
-		SlowConsumer: slow,
+		SlowConsumer: slow, TopicDelivery: delivery[cfg.TopicDelivery],
 	})
 	if err != nil {
 		return err
 	}
 	n.parts = append(n.parts, part{"broker", n.broker.Close})
-	n.figures.live.Store(&snapshots{n.broker, n.store})
+	n.figures.live.Store(&snapshots{cfg.Node, n.broker, n.store})
 	return nil
 }
 
