@@ -42,7 +42,7 @@ type tenure struct {
 }
 
 // silence is how long nothing may be heard of a node, in nanoseconds.
-const silence = int64(3e9)
+const silence = int64(2e9)
 
 func newLink(node string, session func() uint64) *link {
 	l := &link{node: node, session: session}

@@ -14,14 +14,14 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/jetstream/embed"
 )
 
 const (
 	// greetEvery is the rhythm in which nodes greet one another.
-	greetEvery = 200 * time.Millisecond
-	// contactFor is how long after a greeting that a majority answered an owner may go on. A node that is
-	// cut off loses a stream's lead to another one no sooner than 4 s after it was last heard.
-	contactFor = 2 * time.Second
+	greetEvery = 100 * time.Millisecond
+	// contactFor is how long after a greeting that a majority answered an owner may go on.
+	contactFor = embed.Patience
 	// sheetSize is from where on frames wait for the next sheet.
 	sheetSize = 256 << 10
 )

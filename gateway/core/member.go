@@ -21,7 +21,7 @@ func (b *Broker) Begin(i int, epoch uint64, j gateway.Journal, ready func()) {
 			return
 		}
 		found.restore(s)
-		b.cfg.Logger.Info("queues of a shard read", "shard", i, "records", found.last-found.first+1, "took", time.Since(start).Round(time.Millisecond))
+		b.cfg.Logger.Info("queues of a shard read", "shard", i, "records", found.last-found.first+1, "took", time.Since(start).Round(time.Millisecond).String())
 		if !t.open(s, tenure) {
 			return
 		}

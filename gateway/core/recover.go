@@ -32,7 +32,7 @@ func (b *Broker) recover(ctx context.Context) error {
 	}
 	waiting := b.Stats().Waiting
 	if waiting > 0 {
-		b.cfg.Logger.Info("queues read", "messages", waiting, "took", time.Since(start).Round(time.Millisecond))
+		b.cfg.Logger.Info("queues read", "messages", waiting, "took", time.Since(start).Round(time.Millisecond).String())
 	}
 	return nil
 }

@@ -93,6 +93,7 @@ func (s *Server) options() (*server.Options, error) {
 	opts.MaxControlLine = maxControlLine
 	opts.NoFastProducerStall = true
 	if s.cfg.Cluster != nil {
+		elections()
 		if err := s.cfg.Cluster.options(opts); err != nil {
 			return nil, err
 		}
