@@ -11,7 +11,7 @@ CC_FOUND := $(shell command -v gcc || command -v clang || command -v cc)
 RACE     := $(if $(CC_FOUND),-race,)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check fuzz bench bench-peers clients race-possible
+.PHONY: help run run-cluster build test check fuzz bench bench-peers clients race-possible
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -21,6 +21,9 @@ build: ## Build bin/sluice
 
 run: build ## Run one node on loopback: STOMP 61613, NATS 4222, admin 8161, data in ./data
 	@exec ./bin/sluice serve --dev $(ARGS)
+
+run-cluster: build ## Run three nodes on loopback: STOMP 61613-61615, NATS 4222-4224, admin 8161-8163, data in ./data/cluster
+	@exec ./deploy/examples/cluster/run ./bin/sluice
 
 check: ## Formatting, vet, the rules of the house, and that everything builds
 	@unformatted=$$($(GO) list -f '{{.Dir}}' ./... | xargs gofmt -l); \

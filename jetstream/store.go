@@ -369,7 +369,8 @@ func (s *Store) Close(ctx context.Context) error {
 	return err
 }
 
-// drain waits until no journal has anything under way, and reports whether that came before the end of ctx.
+// drain waits until no journal has anything under way, and reports whether that came before the end of ctx. Without a
+// majority of the cluster it would be in vain.
 func (s *Store) drain(ctx context.Context) bool {
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
@@ -378,6 +379,9 @@ func (s *Store) drain(ctx context.Context) bool {
 		case <-ctx.Done():
 			return false
 		case <-tick.C:
+			if s.links != nil && !s.links.Current() {
+				return false
+			}
 		}
 	}
 	return true

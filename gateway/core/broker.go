@@ -197,13 +197,22 @@ func (b *Broker) Close(ctx context.Context) error {
 		s.leaveExpired()
 	}
 	err := b.settled(ctx)
+	if errors.Is(err, errNoMajority) {
+		b.cfg.Logger.Warn("no majority of the cluster is there to store what was only in memory")
+		return nil
+	}
 	for _, s := range b.owned() {
 		s.writeDown()
 		b.arriving.Add(1)
 		s.journal.Append(&gateway.Record{Type: gateway.RecordMark, Handed: []gateway.Handed{{}}, Relaxed: true}, farewell{b})
 	}
-	return errors.Join(err, b.settled(ctx))
+	if last := b.settled(ctx); !errors.Is(last, errNoMajority) { // the others may be stopping, too
+		err = errors.Join(err, last)
+	}
+	return err
 }
+
+var errNoMajority = errors.New("no majority of the cluster is there")
 
 // farewell is the record that an orderly stop ends with.
 type farewell struct{ *Broker }
@@ -211,7 +220,7 @@ type farewell struct{ *Broker }
 // Appended implements gateway.Appended.
 func (f farewell) Appended(uint64, error) { f.arriving.Add(-1) }
 
-// Settle waits until nothing is on its way to the journals, or ctx ends. What comes meanwhile
+// Settle waits until nothing is on its way to the journals, or ctx ends, or no majority of the cluster is there. What comes meanwhile
 // counts as well, so it is for when nobody sends any more.
 func (b *Broker) Settle(ctx context.Context) error { return b.settled(ctx) }
 
@@ -220,6 +229,9 @@ func (b *Broker) settled(ctx context.Context) error {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for b.busy() {
+		if b.cfg.Cluster != nil && !b.cfg.Cluster.Current() {
+			return errNoMajority
+		}
 		for _, s := range b.owned() {
 			_ = s.repeat() // why it was refused was said before
 			s.endRest()

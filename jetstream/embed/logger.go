@@ -24,7 +24,7 @@ func (l natsLogger) Tracef(format string, v ...any)  { l.Debug(line(format, v), 
 func (l natsLogger) Errorf(format string, v ...any) {
 	text, level := line(format, v), slog.LevelError
 	if strings.HasPrefix(text, "Error trying to connect to route") {
-		level = slog.LevelInfo
+		level = slog.LevelDebug
 	}
 	l.Log(context.Background(), level, text, "component", "nats")
 }

@@ -54,7 +54,7 @@ func (d *duty) Drain(ctx context.Context, w io.Writer) error {
 	l.notify.say("STATUS=draining")
 	if !d.away {
 		if grace := time.Duration(l.cfg.drainGrace()); grace > 0 {
-			t.tell("not ready any more; load balancers have time to see it", "grace", grace)
+			t.tell("not ready any more; load balancers have time to see it", "grace", grace.String())
 			if err := pause(ctx, grace); err != nil {
 				return err
 			}
@@ -161,11 +161,19 @@ const lookEvery = 20 * time.Millisecond
 
 func (d *duty) shardsGone(ctx context.Context) error {
 	for {
-		owned := len(d.itself().Owns)
+		owned, others := 0, 0
+		for _, n := range d.life.node.store.Nodes() {
+			switch {
+			case n.Name == d.life.cfg.Node:
+				owned = len(n.Owns)
+			case n.Linked && !n.Leaving:
+				others++
+			}
+		}
 		if owned == 0 {
 			return nil
 		}
-		if pause(ctx, lookEvery) != nil {
+		if others == 0 || pause(ctx, lookEvery) != nil {
 			return fmt.Errorf("%d shards are still here: no other node takes them", owned)
 		}
 	}
@@ -204,7 +212,7 @@ func (d *duty) warn(grace time.Duration) {
 	d.mu.Unlock()
 	d.busy.Lock() // and never unlocks it: nothing else may begin
 	if !d.away && grace > 0 {
-		d.life.log.Info("not ready any more; load balancers have time to see it", "grace", grace)
+		d.life.log.Info("not ready any more; load balancers have time to see it", "grace", grace.String())
 		time.Sleep(grace)
 	}
 }

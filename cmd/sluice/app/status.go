@@ -6,19 +6,7 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
-
-	"github.com/sluice-mq/sluice/jetstream"
 )
-
-// itself is what the node's cluster knows of it.
-func (d *duty) itself() (n jetstream.Node) {
-	for _, n = range d.life.node.store.Nodes() {
-		if n.Name == d.life.cfg.Node {
-			return n
-		}
-	}
-	return n
-}
 
 // Status implements admin.Operations.
 func (d *duty) Status(ctx context.Context, w io.Writer) error {
