@@ -30,7 +30,12 @@ var maxElectionTimeout time.Duration
 //go:linkname hbInterval github.com/nats-io/nats-server/v2/server.hbInterval
 var hbInterval time.Duration
 
-// elections sets them, once in a process and before any server runs in a cluster.
+// elections sets them, once in a process and before any server runs in a cluster. They are the only variables of a package that
+// Sluice ever changes.
 var elections = sync.OnceFunc(func() {
-	minElectionTimeout, maxElectionTimeout, hbInterval = electAfterLeast, electAfterMost, beatEvery
+	for variable, value := range map[*time.Duration]time.Duration{
+		&minElectionTimeout: electAfterLeast, &maxElectionTimeout: electAfterMost, &hbInterval: beatEvery,
+	} {
+		*variable = value
+	}
 })
