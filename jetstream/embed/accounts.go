@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+
+	"github.com/nats-io/nats-server/v2/server"
 )
 
 // Account is one of the name spaces of the embedded server.
@@ -81,4 +83,14 @@ func (s *Server) Leaf() (addr, user, password string, err error) {
 		return "", "", "", fmt.Errorf("asking where leaf nodes connect: %w", err)
 	}
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(v.LeafNode.Port)), leafUser, s.secret, nil
+}
+
+// Pending returns how many bytes wait for a client's connection, by its number; 0 if it is not
+// there. It takes time in proportion to the number of connections: ask it for slow ones only.
+func (s *Server) Pending(id uint64) int {
+	z, err := s.ns.Connz(&server.ConnzOptions{CID: id})
+	if err != nil || len(z.Conns) == 0 {
+		return 0
+	}
+	return z.Conns[0].Pending
 }

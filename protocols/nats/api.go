@@ -51,6 +51,8 @@ func (ws *workers) request(m *natsgo.Msg) {
 	switch {
 	case err == nil:
 	case r.Verb == jsapi.DirectGet: // its answers are messages
+		ws.mu.Lock()
+		defer ws.mu.Unlock()
 		ws.tell(m.Reply, "400 "+err.Description)
 		return
 	default:

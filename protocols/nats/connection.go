@@ -14,6 +14,8 @@ import (
 type connection struct {
 	id      uint64
 	workers map[*consumer]*worker
+	pulls   int // requests that wait
+	load    load
 	// parting: it has ended, and nothing more comes from it but what is on its way.
 	parting bool
 }
@@ -38,6 +40,7 @@ func (ws *workers) ask(p *pull) {
 	}})
 	if err != nil {
 		delete(ws.asking, token)
+		ws.over(p, "408 Request Timeout")
 	}
 }
 
@@ -63,13 +66,11 @@ func (ws *workers) admit(p *pull, id uint64) {
 		ws.tell(p.inbox, "409 Consumer Deleted")
 		return
 	}
-	if c.waiting() >= c.cfg.MaxWaiting {
-		if p.heartbeat == 0 { // who waits for heartbeats will miss them and not ask again at once
-			ws.tell(p.inbox, "409 Exceeded MaxWaiting")
-		}
+	conn := ws.connections[id]
+	if c.waiting >= c.cfg.MaxWaiting || conn != nil && conn.pulls >= mostPulls {
+		p.tooMany()
 		return
 	}
-	conn := ws.connections[id]
 	if conn == nil {
 		conn = &connection{id: id, workers: make(map[*consumer]*worker)}
 		ws.connections[id] = conn

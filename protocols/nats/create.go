@@ -187,9 +187,7 @@ func (ws *workers) remove(name string) ([]byte, *jsapi.Error) {
 func (ws *workers) forget(c *consumer) {
 	delete(ws.consumers, c.name)
 	for _, w := range c.workers {
-		for len(w.pulls) > 0 {
-			w.finish(w.pulls[0], "409 Consumer Deleted")
-		}
+		w.finishAll("409 Consumer Deleted")
 		w.close()
 	}
 }
@@ -197,12 +195,12 @@ func (ws *workers) forget(c *consumer) {
 // next takes a pull request in.
 func (ws *workers) next(name, inbox string, body []byte) {
 	c, refused := ws.find(name)
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
 	if refused != nil {
 		ws.tell(inbox, "409 Consumer not found: "+name)
 		return
 	}
-	ws.mu.Lock()
-	defer ws.mu.Unlock()
 	ws.pull(c, inbox, body)
 }
 
@@ -221,7 +219,7 @@ func (ws *workers) pull(c *consumer, inbox string, body []byte) {
 	case c.cfg.MaxRequestMaxBytes > 0 && r.MaxBytes > c.cfg.MaxRequestMaxBytes:
 		ws.tell(inbox, fmt.Sprintf("409 Exceeded MaxRequestMaxBytes of %d", c.cfg.MaxRequestMaxBytes))
 	case len(ws.asking) >= mostAsking:
-		ws.tell(inbox, "409 Exceeded MaxWaiting")
+		c.newPull(inbox, r).tooMany()
 	default:
 		ws.ask(c.newPull(inbox, r))
 	}

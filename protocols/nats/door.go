@@ -104,7 +104,7 @@ func (d *Door) open() (err error) {
 		d.intakes = append(d.intakes, in)
 	}
 	d.workers = newWorkers(&d.cfg, d.session, d.inboxes, &d.counts.handed)
-	if err := d.workers.open(func(error) { tell(d.lost) }); err != nil {
+	if err := d.workers.open(); err != nil {
 		return err
 	}
 	if err := d.cfg.Inbound.FlushTimeout(flushWithin); err != nil {

@@ -78,6 +78,7 @@ type options struct {
 	deny   rules
 	clock  func() time.Time
 	book   string
+	leaf   func(addr string) string // where the door connects as a leaf node instead
 }
 
 // accounts are laid out as those of the embedded server.
@@ -107,7 +108,7 @@ leafnodes { host: 127.0.0.1, port: -1, no_advertise: true, compression: off, aut
 
 func newServer(t testing.TB) *server.Server {
 	o := &server.Options{
-		DontListen: true, NoSigs: true, NoLog: true, MaxPayload: 31 << 20, MaxPending: 512 << 20, NoFastProducerStall: true,
+		DontListen: true, NoSigs: true, NoLog: true, MaxPayload: 31 << 20, MaxPending: 64 << 20, NoFastProducerStall: true,
 		JetStream: true, StoreDir: t.TempDir(),
 	}
 	require.NoError(t, o.ProcessConfigString(accounts))
@@ -136,6 +137,9 @@ func newHouse(t testing.TB, o options) *house {
 	t.Cleanup(func() { require.NoError(t, h.broker.Close(context.Background())) })
 	door := h.config()
 	door.Logger, door.Limits, door.Clock = cfg.Logger, o.limits, o.clock
+	if o.leaf != nil {
+		door.Leaf.Addr = o.leaf(door.Leaf.Addr)
+	}
 	h.door, err = nats.New(door)
 	require.NoError(t, err)
 	serving, cancel := context.WithCancel(context.Background())
@@ -157,6 +161,13 @@ func (h *house) config() nats.Config {
 		Listen:    func() (net.Addr, error) { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 4222}, nil },
 		Listening: func(subject string) bool { return interested(h.t, h.server, "USERS", subject) },
 		Connected: func(id uint64) bool { return h.server.GetClient(id) != nil },
+		Pending: func(id uint64) int {
+			z, err := h.server.Connz(&server.ConnzOptions{CID: id})
+			if err != nil || len(z.Conns) == 0 {
+				return 0
+			}
+			return z.Conns[0].Pending
+		},
 		Queue: func(name string) (int, bool) {
 			state, known := h.broker.Queue(name)
 			return state.Waiting, known

@@ -18,10 +18,8 @@ import (
 // requests, and is one subscriber of the broker for each connection and consumer. Everything below is guarded by mu,
 // but for what says otherwise; broker and server are called under it, and neither calls back into it.
 type workers struct {
-	cfg  *Config
-	conn *natsgo.Conn
-	// leaf hands out messages and statuses.
-	leaf    *leaf.Conn
+	cfg     *Config
+	conn    *natsgo.Conn
 	session gateway.Session
 	inboxes *inboxes
 	handed  *atomic.Uint64
@@ -33,8 +31,14 @@ type workers struct {
 	// traces is the subject below which the server answers whose connection an inbox is.
 	traces string
 	subs   []*intake
+	// lost gets the error of a leaf that is lost; kept is closed when nobody makes another.
+	lost  chan error
+	kept  chan struct{}
+	flush atomic.Bool // something was written to leaf
 
-	mu          sync.Mutex
+	mu sync.Mutex
+	// leaf hands out messages and statuses; nil while it is lost.
+	leaf        *leaf.Conn
 	consumers   map[string]*consumer
 	connections map[uint64]*connection
 	// asking are pull requests whose connections are being asked for.
@@ -44,8 +48,10 @@ type workers struct {
 	sweeper alarm
 	leaving bool
 	forgot  bool // consumers that are in the book still
-	flush   bool // something was written to leaf
 	batch   []gateway.Delivery
+	round   uint64 // counts hand-outs
+	// refusals are the requests that are refused later.
+	refusals int
 
 	wakes wakes
 	acks  confirmations
@@ -79,6 +85,7 @@ func newWorkers(cfg *Config, session gateway.Session, i *inboxes, handed *atomic
 		started: now, base: uint64(now.UnixMicro()), traces: natsgo.NewInbox() + ".",
 		consumers: make(map[string]*consumer), connections: make(map[uint64]*connection), asking: make(map[string]*pull),
 		batch: make([]gateway.Delivery, takeMost),
+		lost:  make(chan error, 1), kept: make(chan struct{}),
 		rouse: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	ws.sweeper.ring = ws.sweep
@@ -86,12 +93,12 @@ func newWorkers(cfg *Config, session gateway.Session, i *inboxes, handed *atomic
 	return ws
 }
 
-// open reads the book and begins to serve. Whatever comes of it, close must be called. lost
-// is told when the server lets the door hand out nothing any more.
-func (ws *workers) open(lost func(error)) error {
+// open reads the book and begins to serve. Whatever comes of it, close must be called.
+func (ws *workers) open() error {
 	entries, err := ws.book.read()
 	if err != nil {
 		close(ws.done)
+		close(ws.kept)
 		return err
 	}
 	for _, e := range entries {
@@ -99,11 +106,13 @@ func (ws *workers) open(lost func(error)) error {
 			ws.consumers[c.name] = c
 		}
 	}
-	if ws.leaf, err = leaf.Dial(ws.cfg.Leaf, lost); err != nil {
+	if err = ws.dial(); err != nil {
 		close(ws.done)
+		close(ws.kept)
 		return err
 	}
 	go ws.run()
+	go ws.keepLeaf()
 	for _, s := range []struct {
 		conn    *natsgo.Conn
 		subject string
@@ -170,20 +179,6 @@ func (ws *workers) run() {
 	}
 }
 
-// sendOut has the server get what was written for clients.
-func (ws *workers) sendOut() {
-	ws.mu.Lock()
-	flush := ws.flush
-	ws.flush = false
-	ws.mu.Unlock()
-	if !flush {
-		return
-	}
-	if err := ws.leaf.Flush(); err != nil {
-		ws.cfg.Logger.Debug("nothing can be handed to native clients", "error", err)
-	}
-}
-
 // turn does what is to be done now and returns when to look again at the latest.
 func (ws *workers) turn() time.Duration {
 	ws.mu.Lock()
@@ -219,6 +214,10 @@ func (ws *workers) sweep() {
 			}
 			continue
 		}
+		if conn.load.overdue > 0 {
+			conn.look(ws)
+			conn.relax()
+		}
 		for _, w := range conn.workers {
 			w.prune()
 			if w.fund(); w.idle() && now.Sub(w.used) > idleWorker {
@@ -232,6 +231,7 @@ func (ws *workers) sweep() {
 	for token, p := range ws.asking {
 		if now.Sub(p.since) > askWithin {
 			delete(ws.asking, token)
+			ws.over(p, "408 Request Timeout")
 		}
 	}
 	for _, c := range ws.consumers {
@@ -250,9 +250,7 @@ func (ws *workers) leave(await func(<-chan struct{}) error) error {
 	ws.leaving = true
 	for _, conn := range ws.connections {
 		for _, w := range conn.workers {
-			for len(w.pulls) > 0 {
-				w.finish(w.pulls[0], "409 Server Shutdown")
-			}
+			w.finishAll("409 Server Shutdown")
 			w.fund()
 		}
 	}
@@ -278,7 +276,8 @@ func (ws *workers) close() {
 	}
 	close(ws.stop)
 	<-ws.done
-	ws.leaf.Close()
+	<-ws.kept
+	ws.leaf.Close() // which nobody changes any more
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	ws.leaving = true

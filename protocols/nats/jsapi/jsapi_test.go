@@ -138,7 +138,7 @@ func TestWhatAQueueCannotDoIsRefusedInWords(t *testing.T) {
 		`{"filter_subject":"queue.a","priority_groups":["x"]}`:              "priority groups",
 		`{"filter_subject":"queue.a","num_replicas":3}`:                     "replicas",
 		`{"filter_subject":"queue.a","ack_wait":-1}`:                        "below zero",
-		`{"filter_subject":"queue.a","backoff":[1]}`:                        "below a millisecond",
+		`{"filter_subject":"queue.a","backoff":[1]}`:                        "below 100 ms",
 		`{"filter_subject":"queue.a","sample_freq":"100%"}`:                 "sampling",
 		`{"filter_subject":"queue.a","pause_until":"2030-01-01T00:00:00Z"}`: "pausing",
 	} {
