@@ -19,6 +19,7 @@ type consumer struct {
 	name    string
 	queue   gateway.Destination
 	cfg     jsapi.Config
+	entry   []byte // in the book
 	created time.Time
 	used    time.Time // when a worker last asked for something
 
@@ -58,10 +59,12 @@ func newConsumer(ws *workers, cfg jsapi.Config, created time.Time) (*consumer, e
 	if err := queue.Validate(); err != nil {
 		return nil, errors.New(gateway.TextOf(err))
 	}
-	return &consumer{
+	c := &consumer{
 		home: ws, name: cfg.Name, queue: queue, cfg: cfg, created: created, used: ws.cfg.Clock(),
 		workers: make(map[uint64]*worker), held: make(map[uint64]*delivery),
-	}, nil
+	}
+	c.note()
+	return c, nil
 }
 
 // implicit is the configuration of the consumer that is named like its queue.

@@ -47,7 +47,6 @@ type workers struct {
 	alarms  alarms
 	sweeper alarm
 	leaving bool
-	forgot  bool // consumers that are in the book still
 	batch   []gateway.Delivery
 	round   uint64 // counts hand-outs
 	// refusals are the requests that are refused later.
@@ -81,38 +80,48 @@ const (
 func newWorkers(cfg *Config, session gateway.Session, i *inboxes, handed *atomic.Uint64) *workers {
 	now := cfg.Clock()
 	ws := &workers{
-		cfg: cfg, conn: cfg.Workers, session: session, inboxes: i, handed: handed, book: book{path: cfg.Book},
+		cfg: cfg, conn: cfg.Workers, session: session, inboxes: i, handed: handed,
 		started: now, base: uint64(now.UnixMicro()), traces: natsgo.NewInbox() + ".",
 		consumers: make(map[string]*consumer), connections: make(map[uint64]*connection), asking: make(map[string]*pull),
 		batch: make([]gateway.Delivery, takeMost),
 		lost:  make(chan error, 1), kept: make(chan struct{}),
 		rouse: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
 	}
+	ws.book.init(cfg.Book)
 	ws.sweeper.ring = ws.sweep
 	ws.acks.init(ws.rouse)
 	return ws
+}
+
+// idle says that nothing runs.
+func (ws *workers) idle() {
+	close(ws.done)
+	close(ws.kept)
+	close(ws.book.done)
 }
 
 // open reads the book and begins to serve. Whatever comes of it, close must be called.
 func (ws *workers) open() error {
 	entries, err := ws.book.read()
 	if err != nil {
-		close(ws.done)
-		close(ws.kept)
+		ws.idle()
 		return err
 	}
 	for _, e := range entries {
-		if c, err := newConsumer(ws, e.Config, e.Created); err == nil {
-			ws.consumers[c.name] = c
+		c, err := newConsumer(ws, e.Config, e.Created)
+		if err != nil {
+			ws.cfg.Logger.Warn("a consumer of native clients is left out", "consumer", e.Config.Name, "error", err)
+			continue
 		}
+		ws.put(c)
 	}
 	if err = ws.dial(); err != nil {
-		close(ws.done)
-		close(ws.kept)
+		ws.idle()
 		return err
 	}
 	go ws.run()
 	go ws.keepLeaf()
+	go ws.keepBook()
 	for _, s := range []struct {
 		conn    *natsgo.Conn
 		subject string
@@ -175,7 +184,6 @@ func (ws *workers) run() {
 		timer.Reset(ws.turn())
 		ws.confirm()
 		ws.sendOut()
-		ws.keepBook()
 	}
 }
 
@@ -236,15 +244,15 @@ func (ws *workers) sweep() {
 	}
 	for _, c := range ws.consumers {
 		if t := c.cfg.InactiveThreshold; t > 0 && c.idle() && now.Sub(c.used) > t {
-			delete(ws.consumers, c.name)
-			ws.forgot = true
+			ws.strike(c)
+			ws.writeBook(nil)
 		}
 	}
 	ws.set(&ws.sweeper, sweepEvery)
 }
 
 // leave ends all pull requests and takes no more, and settles what was said of
-// deliveries until now.
+// deliveries and consumers until now.
 func (ws *workers) leave(await func(<-chan struct{}) error) error {
 	ws.mu.Lock()
 	ws.leaving = true
@@ -265,6 +273,10 @@ func (ws *workers) leave(await func(<-chan struct{}) error) error {
 			return err
 		}
 	}
+	close(ws.book.stop)
+	if err := await(ws.book.done); err != nil {
+		return err
+	}
 	ws.acks.leave()
 	return await(ws.acks.empty)
 }
@@ -277,6 +289,12 @@ func (ws *workers) close() {
 	close(ws.stop)
 	<-ws.done
 	<-ws.kept
+	select {
+	case <-ws.book.stop:
+	default:
+		close(ws.book.stop)
+	}
+	<-ws.book.done
 	ws.leaf.Close() // which nobody changes any more
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
