@@ -65,6 +65,9 @@ type SubscribeOptions struct {
 	AutoAck bool
 	// NoLocal leaves out messages that the same session sent.
 	NoLocal bool
+	// Local: the subscription to a topic hears only what was sent on this node, and nothing that other nodes of the
+	// cluster sent on. Nor does it make them send anything.
+	Local bool
 	// Match, if not nil, leaves out the messages of a topic for which it is false.
 	// It is called by the senders' goroutines: it must be quick and must not block.
 	Match func(*Message) bool
