@@ -35,10 +35,23 @@ const (
 	mostChanges = 4096
 )
 
-// bookEntry is a consumer in the book.
+// bookEntry is a consumer in the book, or one that is gone.
 type bookEntry struct {
 	Created time.Time    `json:"created"`
 	Config  jsapi.Config `json:"config"`
+	stamp
+	Gone bool `json:"gone,omitempty"`
+}
+
+// stamp says when and where a consumer was changed last: of two books in a cluster the later one counts.
+type stamp struct {
+	Changed int64  `json:"changed,omitempty"` // Unix microseconds
+	Node    string `json:"node,omitempty"`
+}
+
+// after reports whether a change is later than another.
+func (s stamp) after(o stamp) bool {
+	return s.Changed > o.Changed || s.Changed == o.Changed && s.Node > o.Node
 }
 
 func (b *book) init(path string) {
@@ -87,12 +100,13 @@ func (b *book) write(text []byte) error {
 
 // note makes a consumer's entry for the book anew. The lock is held.
 func (c *consumer) note() {
-	text, _ := json.Marshal(bookEntry{c.created, c.cfg}) // which came from JSON
+	text, _ := json.Marshal(bookEntry{Created: c.created, Config: c.cfg, stamp: c.stamp}) // which came from JSON
 	c.entry = text
 }
 
 // put enters a consumer, and strike takes it out. The lock is held.
 func (ws *workers) put(c *consumer) {
+	delete(ws.gone, c.name)
 	ws.consumers[c.name] = c
 	ws.book.size += len(c.entry)
 }
@@ -155,6 +169,7 @@ func (ws *workers) page() (text []byte, waiting []func(error)) {
 	for _, c := range ws.sorted() {
 		all = append(all, c.entry)
 	}
+	all = append(all, ws.graves()...)
 	text = make([]byte, 0, ws.book.size+2*len(all)+2)
 	text = append(text, '[')
 	text = append(text, bytes.Join(all, []byte(",\n"))...)

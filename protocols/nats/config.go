@@ -47,6 +47,9 @@ type Config struct {
 	Pending func(id uint64) int
 	// Queue returns how many messages wait in a queue, and whether anything has used it lately. Rules as for Interest.
 	Queue func(name string) (waiting int, known bool)
+	// Node is the node's name in its cluster, unlike those of the others, and Prefix begins the subjects on which what this
+	// node's clients say is heard: queue.> and topic.> by Inbound, $JS.> by Workers. Both are empty on a single node.
+	Node, Prefix string
 	// Book is the file that the consumers of native clients are kept in; empty keeps
 	// them until the next start.
 	Book string

@@ -46,6 +46,10 @@ func (ws *workers) ask(p *pull) {
 
 // traced is the callback for the server's reports. A request whose inbox has gone is forgotten.
 func (ws *workers) traced(m *natsgo.Msg) {
+	report, ok := jsapi.ParseTrace(m.Data)
+	if !ok || report.Server.ID != ws.server {
+		return // another server's, which the message passed as well
+	}
 	token := m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
@@ -54,7 +58,7 @@ func (ws *workers) traced(m *natsgo.Msg) {
 	if p == nil || ws.leaving {
 		return
 	}
-	if id, ok := jsapi.ParseTrace(m.Data, p.inbox); ok {
+	if id, ok := report.Connection(p.inbox); ok {
 		ws.admit(p, id)
 	}
 }
@@ -87,14 +91,17 @@ func (ws *workers) admit(p *pull, id uint64) {
 	w.enter(p)
 }
 
-// disconnected is the callback for the end of connections.
+// disconnected is the callback for the end of connections. Those of other servers have numbers of their own.
 func (ws *workers) disconnected(m *natsgo.Msg) {
 	var event struct {
 		Client struct {
 			ID uint64 `json:"id"`
 		} `json:"client"`
+		Server struct {
+			ID string `json:"id"`
+		} `json:"server"`
 	}
-	if json.Unmarshal(m.Data, &event) != nil {
+	if json.Unmarshal(m.Data, &event) != nil || event.Server.ID != ws.server {
 		return
 	}
 	ws.mu.Lock()

@@ -20,6 +20,7 @@ type consumer struct {
 	queue   gateway.Destination
 	cfg     jsapi.Config
 	entry   []byte // in the book
+	stamp   stamp
 	created time.Time
 	used    time.Time // when a worker last asked for something
 

@@ -93,39 +93,46 @@ func (ws *workers) enroll(c *consumer, action string, answer answering) {
 		answer(jsapi.AppendConsumer(nil, kindOf(jsapi.ConsumerCreate), old.info()), nil)
 		return
 	}
-	var before []byte
-	var settings jsapi.Config
+	c.stamp = ws.stampOf(c.name)
+	c.note()
+	var before consumer
 	if old == nil {
 		ws.put(c)
 	} else {
-		before, settings = old.entry, old.cfg
-		ws.strike(old)
-		old.cfg, old.entry = c.cfg, nil
-		old.note()
-		c = old
-		ws.put(c)
-		c.refill()
+		before = consumer{cfg: old.cfg, entry: old.entry, stamp: old.stamp, created: old.created}
+		c.created = old.created
+		c.note()
+		c = ws.change(old, c)
 	}
-	now := c.entry
+	now := c.stamp
 	described := jsapi.AppendConsumer(nil, kindOf(jsapi.ConsumerCreate), c.info())
 	ws.writeBook(func(err error) {
+		ws.mu.Lock()
+		defer ws.mu.Unlock()
 		if err == nil {
+			ws.spread(c.entry)
 			answer(described, nil)
 			return
 		}
-		ws.mu.Lock()
-		defer ws.mu.Unlock()
 		switch { // unless it has changed again
-		case ws.consumers[c.name] != c || &c.entry[0] != &now[0]:
-		case before == nil:
+		case ws.consumers[c.name] != c || c.stamp != now:
+		case before.entry == nil:
 			ws.forget(c)
 		default:
-			ws.strike(c)
-			c.cfg, c.entry = settings, before
-			ws.put(c)
+			ws.change(c, &before)
 		}
 		answer(nil, refusal(500, codeNotStored, "the consumer could not be written down"))
 	})
+}
+
+// change gives a consumer the settings of another. The lock is held.
+func (ws *workers) change(c, to *consumer) *consumer {
+	ws.strike(c)
+	c.cfg, c.stamp, c.created = to.cfg, to.stamp, to.created
+	c.note()
+	ws.put(c)
+	c.refill()
+	return c
 }
 
 // full reports why there is no room for a consumer in the place of the one that is there. The lock is held.
@@ -200,6 +207,8 @@ func (ws *workers) find(name string) (*consumer, *jsapi.Error) {
 	if refused := ws.full(c, nil); refused != nil {
 		return nil, refused
 	}
+	c.stamp = ws.implicitStamp(name)
+	c.note()
 	ws.put(c) // nobody needs to wait for the disk: if it is lost it will be there again as now
 	ws.writeBook(nil)
 	return c, nil
@@ -215,7 +224,11 @@ func (ws *workers) remove(name string, answer answering) {
 		return
 	}
 	ws.forget(c)
+	grave := ws.bury(c)
 	ws.writeBook(func(err error) {
+		ws.mu.Lock()
+		ws.spread(grave)
+		ws.mu.Unlock()
 		if err != nil {
 			answer(nil, refusal(500, codeNotStored, "the consumer is deleted, but may come back after a restart of the node"))
 			return

@@ -2,6 +2,7 @@ package nats
 
 import (
 	"fmt"
+	"hash/fnv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,6 +26,7 @@ type workers struct {
 	handed  *atomic.Uint64
 	book    book
 	started time.Time
+	server  string // which the clients are connected to
 	// base is added to the broker's tags, so that no message has the number of one
 	// before the last start.
 	base uint64
@@ -38,8 +40,11 @@ type workers struct {
 
 	mu sync.Mutex
 	// leaf hands out messages and statuses; nil while it is lost.
-	leaf        *leaf.Conn
-	consumers   map[string]*consumer
+	leaf      *leaf.Conn
+	consumers map[string]*consumer
+	// gone are consumers that were deleted, in a cluster, and nearby is what was told to other nodes.
+	gone        map[string]bookEntry
+	nearby      nearby
 	connections map[uint64]*connection
 	// asking are pull requests whose connections are being asked for.
 	asking  map[string]*pull
@@ -81,8 +86,8 @@ func newWorkers(cfg *Config, session gateway.Session, i *inboxes, handed *atomic
 	now := cfg.Clock()
 	ws := &workers{
 		cfg: cfg, conn: cfg.Workers, session: session, inboxes: i, handed: handed,
-		started: now, base: uint64(now.UnixMicro()), traces: natsgo.NewInbox() + ".",
-		consumers: make(map[string]*consumer), connections: make(map[uint64]*connection), asking: make(map[string]*pull),
+		started: now, base: baseOf(cfg.Node, now), server: cfg.Inbound.ConnectedServerId(), traces: natsgo.NewInbox() + ".",
+		consumers: make(map[string]*consumer), gone: make(map[string]bookEntry), connections: make(map[uint64]*connection), asking: make(map[string]*pull),
 		batch: make([]gateway.Delivery, takeMost),
 		lost:  make(chan error, 1), kept: make(chan struct{}),
 		rouse: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
@@ -91,6 +96,18 @@ func newWorkers(cfg *Config, session gateway.Session, i *inboxes, handed *atomic
 	ws.sweeper.ring = ws.sweep
 	ws.acks.init(ws.rouse)
 	return ws
+}
+
+// baseOf is where the numbers of a node's messages begin. Those of the nodes of a cluster are far apart, so that
+// what a worker says of a delivery to another node than it had it from means nothing there. They stay below 2^53.
+func baseOf(node string, now time.Time) uint64 {
+	base := uint64(now.UnixMicro())
+	if node == "" {
+		return base
+	}
+	name := fnv.New32a()
+	_, _ = name.Write([]byte(node))
+	return base + uint64(name.Sum32()%(1<<12))<<40
 }
 
 // idle says that nothing runs.
@@ -108,11 +125,17 @@ func (ws *workers) open() error {
 		return err
 	}
 	for _, e := range entries {
+		if e.Gone {
+			ws.gone[e.Config.Name] = e
+			continue
+		}
 		c, err := newConsumer(ws, e.Config, e.Created)
 		if err != nil {
 			ws.cfg.Logger.Warn("a consumer of native clients is left out", "consumer", e.Config.Name, "error", err)
 			continue
 		}
+		c.stamp = e.stamp
+		c.note()
 		ws.put(c)
 	}
 	if err = ws.dial(); err != nil {
@@ -122,15 +145,20 @@ func (ws *workers) open() error {
 	go ws.run()
 	go ws.keepLeaf()
 	go ws.keepBook()
-	for _, s := range []struct {
+	type source struct {
 		conn    *natsgo.Conn
 		subject string
 		handler natsgo.MsgHandler
-	}{
-		{ws.conn, "$JS.>", ws.receive},
+	}
+	sources := []source{
+		{ws.conn, ws.cfg.Prefix + "$JS.>", ws.receive},
 		{ws.conn, ws.traces + "*", ws.traced},
 		{ws.cfg.Inbound, disconnects, ws.disconnected},
-	} {
+	}
+	if ws.cfg.Node != "" {
+		sources = append(sources, source{ws.cfg.Inbound, doors + ">", ws.hear})
+	}
+	for _, s := range sources {
 		in := &intake{done: make(chan struct{})}
 		if in.Subscription, err = s.conn.Subscribe(s.subject, s.handler); err != nil {
 			return fmt.Errorf("subscribing to %s: %w", s.subject, err)
@@ -150,6 +178,7 @@ func (ws *workers) open() error {
 // receive is the callback for all that clients say, one after another: who settles
 // something and then asks for more is heard in this order.
 func (ws *workers) receive(m *natsgo.Msg) {
+	m.Subject = strings.TrimPrefix(m.Subject, ws.cfg.Prefix)
 	if strings.HasPrefix(m.Subject, jsapi.AckPrefix) {
 		ws.settle(m)
 	} else if id, ok := strings.CutPrefix(m.Subject, partings); ok {
@@ -243,11 +272,13 @@ func (ws *workers) sweep() {
 		}
 	}
 	for _, c := range ws.consumers {
-		if t := c.cfg.InactiveThreshold; t > 0 && c.idle() && now.Sub(c.used) > t {
+		if t := c.cfg.InactiveThreshold; t > 0 && c.idle() && now.Sub(c.used) > t+ws.slack() {
 			ws.strike(c)
+			ws.spread(ws.bury(c))
 			ws.writeBook(nil)
 		}
 	}
+	ws.greet()
 	ws.set(&ws.sweeper, sweepEvery)
 }
 
