@@ -79,6 +79,9 @@ type options struct {
 	clock  func() time.Time
 	book   string
 	leaf   func(addr string) string // where the door connects as a leaf node instead
+	// node names the node in a cluster, and server is its server then.
+	node   string
+	server *server.Server
 }
 
 // accounts are laid out as those of the embedded server.
@@ -121,10 +124,13 @@ func newServer(t testing.TB) *server.Server {
 }
 
 func newHouse(t testing.TB, o options) *house {
-	if _, benchmark := t.(*testing.B); !benchmark {
+	if _, benchmark := t.(*testing.B); !benchmark && o.node == "" {
 		t.Cleanup(func() { goleak.VerifyNone(t, goleak.IgnoreCurrent()) })
 	}
-	h := &house{t: t, server: newServer(t), store: gatewaytest.NewMemory(gatewaytest.NewDisk(2)), log: &journal{}, served: make(chan error, 1), book: o.book}
+	if o.server == nil {
+		o.server = newServer(t)
+	}
+	h := &house{t: t, server: o.server, store: gatewaytest.NewMemory(gatewaytest.NewDisk(2)), log: &journal{}, served: make(chan error, 1), book: o.book}
 	t.Cleanup(h.store.Close)
 	cfg := o.core
 	cfg.Node, cfg.Store, cfg.Authenticator, cfg.Logger = "n1", h.store, everybody{}, slog.New(slog.NewTextHandler(h.log, nil))
@@ -137,6 +143,9 @@ func newHouse(t testing.TB, o options) *house {
 	t.Cleanup(func() { require.NoError(t, h.broker.Close(context.Background())) })
 	door := h.config()
 	door.Logger, door.Limits, door.Clock = cfg.Logger, o.limits, o.clock
+	if o.node != "" {
+		door.Node, door.Prefix = o.node, "sluice."+o.node+"."
+	}
 	if o.leaf != nil {
 		door.Leaf.Addr = o.leaf(door.Leaf.Addr)
 	}
