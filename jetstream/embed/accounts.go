@@ -99,6 +99,14 @@ func (s *Server) Prefix() string {
 	return "sluice." + s.cfg.Name + "."
 }
 
+// Node is the node's name in its cluster, or empty on a single node.
+func (s *Server) Node() string {
+	if s.cfg.Cluster == nil {
+		return ""
+	}
+	return s.cfg.Name
+}
+
 // nativeConnections is how many connections the account of native clients takes:
 // theirs and our two that answer them. Our other connections are not counted.
 func (s *Server) nativeConnections() int {

@@ -126,3 +126,28 @@ func TestAcknowledgementsHaveTimeToCome(t *testing.T) {
 	_, err := js.CreateOrUpdateConsumer(ctx(t), "QUEUES", jetstream.ConsumerConfig{Durable: "v", FilterSubject: "queue.a", BackOff: []time.Duration{time.Millisecond}})
 	require.ErrorContains(t, err, "below 100 ms")
 }
+
+// Refusals go out beside what is handed out, from other goroutines: the race detector looks.
+func TestRefusalsBesideWork(t *testing.T) {
+	h := newHouse(t, options{})
+	nc := h.connect()
+	in := listen(t, nc, "_INBOX.none")
+	c := h.consumer(h.jetStream(), "w", "a")
+	h.fill("a", 200)
+	for range 20 {
+		for range 20 {
+			require.NoError(t, nc.PublishRequest("$JS.API.CONSUMER.MSG.NEXT.QUEUES.none", "_INBOX.none", nil))
+			require.NoError(t, nc.PublishRequest("$JS.ACK.QUEUES.w.1.1.1.1.1", "_INBOX.none", nil))
+			require.NoError(t, nc.PublishRequest("$JS.API.DIRECT.GET.QUEUES.x", "_INBOX.none", nil))
+		}
+		for _, m := range fetch(t, c, 10) {
+			require.NoError(t, m.Ack())
+		}
+	}
+	for range 20 * 20 * 3 {
+		if _, err := in.NextMsg(patience); err != nil {
+			require.ErrorIs(t, err, natsgo.ErrNoResponders) // as the library reports 503
+		}
+	}
+	h.settled("a", 0, 0)
+}

@@ -18,6 +18,7 @@ const consumersFile = "consumers.json"
 // their listener.
 func (n *node) openNats(dataDir string, log *slog.Logger) error {
 	cfg := nats.Config{
+		Node: n.server.Node(), Prefix: n.server.Prefix(),
 		Listen: n.server.Listen, Broker: n.broker, Logger: log, Book: filepath.Join(dataDir, consumersFile),
 		Interest:  func(subject string) bool { return n.server.Interest(embed.Outbound, subject) },
 		Listening: func(subject string) bool { return n.server.Interest(embed.Users, subject) },
