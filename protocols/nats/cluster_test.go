@@ -285,3 +285,20 @@ func TestClusterConsumersAreKnownEverywhere(t *testing.T) {
 		require.Eventually(t, func() bool { return !there(h) }, patience, 10*time.Millisecond)
 	}
 }
+
+// Each server that a trace passes reports, and numbers connections for itself: only the word of the door's own counts.
+func TestReportsOfOtherServersAreNotHeeded(t *testing.T) {
+	h := newHouse(t, options{})
+	nc := h.connect()
+	h.consumer(h.jetStream(), "w", "a")
+	listen(t, nc, "_INBOX.a.b")
+	id, err := nc.GetClientID()
+	require.NoError(t, err)
+	report := func(server string) []byte {
+		return fmt.Appendf(nil, `{"server":{"id":%q},"events":[{"type":"eg","kind":0,"cid":%d,"sub":"_INBOX.a.b"}]}`, server, id)
+	}
+	require.True(t, h.door.Traced("w", "_INBOX.a.b", report("another")))
+	require.Zero(t, h.infos()["w"])
+	require.False(t, h.door.Traced("w", "_INBOX.a.b", report(h.server.ID())))
+	require.Equal(t, 1, h.infos()["w"])
+}
