@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -73,9 +74,8 @@ func servers(t *testing.T, n int) (all []*server.Server) {
 }
 
 // street is a house on each server, each with a broker of its own, as if no link carried anything between them.
-func street(t *testing.T, all []*server.Server) (houses []*house) {
+func street(t *testing.T, all []*server.Server, dir string) (houses []*house) {
 	t.Helper()
-	dir := t.TempDir()
 	for i, s := range all {
 		name := fmt.Sprintf("n%d", i+1)
 		houses = append(houses, newHouse(t, options{node: name, server: s, book: filepath.Join(dir, name)}))
@@ -126,7 +126,7 @@ func empty(t *testing.T, subs ...*natsgo.Subscription) {
 // nodes' STOMP clients hear is carried by the brokers. A PubAck comes once, and messages keep their order.
 func TestClusterTopicsAndQueuesAreHandledOnce(t *testing.T) {
 	t.Parallel()
-	houses := street(t, servers(t, 3))
+	houses := street(t, servers(t, 3), t.TempDir())
 	var natives []*natsgo.Subscription
 	var stomp []*reader
 	for _, h := range houses {
@@ -177,7 +177,7 @@ func TestClusterTopicsAndQueuesAreHandledOnce(t *testing.T) {
 // one node takes nothing from workers of another, and whose an inbox is says the server of the client.
 func TestClusterWorkersBelongToTheirNode(t *testing.T) {
 	t.Parallel()
-	houses := street(t, servers(t, 3))
+	houses := street(t, servers(t, 3), t.TempDir())
 	a, b := houses[0], houses[1]
 	worker := a.connect()
 	id, err := worker.GetClientID()
@@ -222,7 +222,7 @@ func TestClusterWorkersBelongToTheirNode(t *testing.T) {
 // STOMP answers on any node to what a native client of another node asked, and the answer comes once.
 func TestClusterAnswersFindTheirInbox(t *testing.T) {
 	t.Parallel()
-	houses := street(t, servers(t, 3))
+	houses := street(t, servers(t, 3), t.TempDir())
 	a := houses[0]
 	r := a.subscribe(a.session(), topic("svc"))
 	nc := a.connect()
@@ -244,7 +244,9 @@ func TestClusterAnswersFindTheirInbox(t *testing.T) {
 func TestClusterConsumersAreKnownEverywhere(t *testing.T) {
 	t.Parallel()
 	all := servers(t, 3)
-	houses := street(t, all[:2])
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "n1"), []byte(`[{"created":"2026-01-02T03:04:05Z","config":{"name":"old","durable_name":"old","filter_subject":"queue.q"}}]`), 0o600))
+	houses := street(t, all[:2], dir)
 	durable := func(h *house, deliver int) jetstream.Consumer {
 		return h.consumer(h.jetStream(), "w", "q", func(c *jetstream.ConsumerConfig) { c.MaxDeliver = deliver })
 	}
@@ -265,6 +267,7 @@ func TestClusterConsumersAreKnownEverywhere(t *testing.T) {
 	settings(houses[0], 4)
 	late := newHouse(t, options{node: "n3", server: all[2], book: filepath.Join(t.TempDir(), "late")})
 	settings(late, 4)
+	require.Eventually(t, func() bool { _, ok := late.infos()["old"]; return ok }, patience, 10*time.Millisecond, "it was made before there was a cluster")
 	require.NoError(t, late.jetStream().DeleteConsumer(ctx(t), "QUEUES", "w"))
 	settings(houses[0], 0)
 	settings(houses[1], 0)

@@ -1,6 +1,10 @@
 package nats
 
-import "time"
+import (
+	"time"
+
+	"github.com/sluice-mq/sluice/protocols/nats/leaf"
+)
 
 const (
 	// mostLoad is how many bytes a connection may have that it has not settled. The server closes connections
@@ -17,6 +21,9 @@ type load struct {
 	// overdue was given back because its time was over, but may wait for the connection still.
 	overdue int
 	looked  time.Time // at what waits
+	// leaf and place are those of the last message: until the server has taken it, it does not know what waits.
+	leaf  *leaf.Conn
+	place uint64
 	// tight: a worker was granted less than it asked for.
 	tight bool
 }
@@ -44,7 +51,8 @@ func (w *worker) fits() int {
 // look finds out how much of what is overdue has left the server.
 func (conn *connection) look(home *workers) {
 	now := home.cfg.Clock()
-	if now.Sub(conn.load.looked) < lookEvery {
+	onItsWay := conn.load.leaf == home.leaf && home.leaf != nil && home.leaf.Taken() < conn.load.place
+	if onItsWay || now.Sub(conn.load.looked) < lookEvery {
 		return
 	}
 	conn.load.looked = now
@@ -53,7 +61,9 @@ func (conn *connection) look(home *workers) {
 
 // weigh notes a delivery's size, for what the next ones may be.
 func (w *worker) weigh(d *delivery) {
-	w.connection.load.held += d.size
+	l := &w.connection.load
+	l.held += d.size
+	l.leaf, l.place = d.leaf, d.place
 	if w.mean == 0 {
 		w.mean = d.size
 	} else {

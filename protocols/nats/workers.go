@@ -134,7 +134,9 @@ func (ws *workers) open() error {
 			ws.cfg.Logger.Warn("a consumer of native clients is left out", "consumer", e.Config.Name, "error", err)
 			continue
 		}
-		c.stamp = e.stamp
+		if c.stamp = e.stamp; c.stamp == (stamp{}) && ws.cfg.Node != "" { // from before there was a cluster
+			c.stamp = stamp{e.Created.UnixMicro(), ws.cfg.Node}
+		}
 		c.note()
 		ws.put(c)
 	}
