@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/core"
+	"github.com/sluice-mq/sluice/gateway/gatewaytest"
 )
 
 // client is somebody who connects to nodes.

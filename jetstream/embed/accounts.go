@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+
+	"github.com/nats-io/nats-server/v2/server"
 )
 
 // Account is one of the name spaces of the embedded server.
@@ -32,22 +34,21 @@ const leafUser = "LEAF"
 // with a service of this name the server itself does not answer JetStream requests, not even with a
 // no. Our door for native clients answers them.
 func (s *Server) accounts() string {
+	w := s.ways()
 	return fmt.Sprintf(`
 accounts {
   %[1]s { jetstream: enabled, users: [ { user: %[1]s, password: %[5]q } ] }
   %[2]s {
     limits: { max_connections: %[6]d }
     users: [ { user: %[2]s, password: %[5]q }, { user: anonymous, password: %[5]q } ]
-    exports: [ { stream: "queue.>", accounts: [ %[3]s ] }, { stream: "topic.>", accounts: [ %[3]s ] } ]
-    imports: [ { stream: { account: %[4]s, subject: "topic.>" } }, { service: { account: %[3]s, subject: "nobody" }, to: "$JS.API.INFO" } ]
+    mappings: { %[8]s }
+    exports: [ %[9]s ]
+    imports: [ { stream: { account: %[4]s, subject: "topic.>" } }, { service: { account: %[3]s, subject: "nobody" }, to: "$JS.API.INFO" } %[10]s ]
   }
   %[3]s {
     users: [ { user: %[3]s, password: %[5]q } ]
-    exports: [ { service: "nobody", accounts: [ %[2]s ] } ]
-    imports: [
-      { stream: { account: %[2]s, subject: "queue.>" } }, { stream: { account: %[2]s, subject: "topic.>" } }
-      { stream: { account: "$SYS", subject: "$SYS.ACCOUNT.%[2]s.DISCONNECT" } }
-    ]
+    exports: [ { service: "nobody", accounts: [ %[2]s ] } %[11]s ]
+    imports: [ %[12]s, { stream: { account: "$SYS", subject: "$SYS.ACCOUNT.%[2]s.DISCONNECT" } } ]
   }
   %[4]s {
     users: [ { user: %[4]s, password: %[5]q } ]
@@ -61,7 +62,49 @@ leafnodes {
   authorization { users: [ { user: %[7]s, password: %[5]q, account: %[2]s } ] }
 }
 no_auth_user: anonymous
-`, Store, Users, Inbound, Outbound, s.secret, s.nativeConnections(), leafUser)
+`, Store, Users, Inbound, Outbound, s.secret, s.nativeConnections(), leafUser,
+		w.mappings, w.exports, w.imports, w.services, w.heard)
+}
+
+// ways are those parts of the accounts' configuration by which our door hears native clients.
+type ways struct{ mappings, exports, imports, services, heard string }
+
+// ways differ in a cluster: there the clients' account spans all nodes, and each door must hear those of its own node
+// alone. So what they say to queues and to JetStream is moved to subjects of the node's own where it comes in;
+// what they say to topics stays where it is, since other clients hear it, and comes to the door as a service request
+// besides: those are made by the server where a message comes in, and by no other.
+func (s *Server) ways() ways {
+	own := s.Prefix()
+	if own == "" {
+		return ways{
+			exports: fmt.Sprintf(`{ stream: "queue.>", accounts: [ %[1]s ] }, { stream: "topic.>", accounts: [ %[1]s ] }`, Inbound),
+			heard:   fmt.Sprintf(`{ stream: { account: %[1]s, subject: "queue.>" } }, { stream: { account: %[1]s, subject: "topic.>" } }`, Users),
+		}
+	}
+	return ways{
+		mappings: fmt.Sprintf(`"queue.>": "%[1]squeue.>", "$JS.>": "%[1]s$JS.>"`, own),
+		exports:  fmt.Sprintf(`{ stream: "%squeue.>", accounts: [ %s ] }`, own, Inbound),
+		imports:  fmt.Sprintf(`, { service: { account: %s, subject: "%stopic.>" }, to: "topic.>" }`, Inbound, own),
+		services: fmt.Sprintf(`, { service: "%stopic.>", response: stream, accounts: [ %s ] }`, own, Users),
+		heard:    fmt.Sprintf(`{ stream: { account: %s, subject: "%squeue.>" } }`, Users, own),
+	}
+}
+
+// Prefix begins the subjects on which this node's native clients are heard, in the accounts Inbound (queue.> and topic.>)
+// and Users ($JS.>). It is empty but in a cluster.
+func (s *Server) Prefix() string {
+	if s.cfg.Cluster == nil {
+		return ""
+	}
+	return "sluice." + s.cfg.Name + "."
+}
+
+// Node is the node's name in its cluster, or empty on a single node.
+func (s *Server) Node() string {
+	if s.cfg.Cluster == nil {
+		return ""
+	}
+	return s.cfg.Name
 }
 
 // nativeConnections is how many connections the account of native clients takes:
@@ -81,4 +124,14 @@ func (s *Server) Leaf() (addr, user, password string, err error) {
 		return "", "", "", fmt.Errorf("asking where leaf nodes connect: %w", err)
 	}
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(v.LeafNode.Port)), leafUser, s.secret, nil
+}
+
+// Pending returns how many bytes wait for a client's connection, by its number; 0 if it is not
+// there. It takes time in proportion to the number of connections: ask it for slow ones only.
+func (s *Server) Pending(id uint64) int {
+	z, err := s.ns.Connz(&server.ConnzOptions{CID: id})
+	if err != nil || len(z.Conns) == 0 {
+		return 0
+	}
+	return z.Conns[0].Pending
 }

@@ -36,28 +36,44 @@ func (ws *workers) request(m *natsgo.Msg) {
 		ws.next(r.Consumer, m.Reply, m.Data)
 		return
 	}
-	var answer []byte
-	var err *jsapi.Error
+	reply := m.Reply
+	answer := func(text []byte, err *jsapi.Error) {
+		if err != nil {
+			text = jsapi.AppendError(nil, kindOf(r.Verb), err)
+		}
+		if err := ws.conn.Publish(reply, text); err != nil {
+			ws.cfg.Logger.Debug("a request of a native client could not be answered", "error", err)
+		}
+	}
 	switch {
 	case !ok:
-		err = bad("this version does not know the request %.100s", strings.TrimPrefix(m.Subject, jsapi.Prefix))
+		answer(nil, bad("this version does not know the request %.100s", strings.TrimPrefix(m.Subject, jsapi.Prefix)))
 	case r.Stream == "":
-		answer, err = ws.general(r, m.Data)
-	case r.Stream != queueStream:
-		err = foreign(r)
+		answer(ws.general(r, m.Data))
+	case r.Stream != queueStream && r.Verb != jsapi.DirectGet:
+		answer(nil, foreign(r))
 	default:
-		answer, err = ws.answer(r, m.Data)
+		ws.serve(r, m, answer)
 	}
-	switch {
-	case err == nil:
-	case r.Verb == jsapi.DirectGet: // its answers are messages
-		ws.tell(m.Reply, "400 "+err.Description)
-		return
+}
+
+// serve answers requests about the queues.
+func (ws *workers) serve(r jsapi.Request, m *natsgo.Msg, answer answering) {
+	switch r.Verb {
+	case jsapi.ConsumerCreate, jsapi.ConsumerDurable:
+		ws.create(r, m.Data, answer)
+	case jsapi.ConsumerDelete:
+		ws.remove(r.Consumer, answer)
+	case jsapi.DirectGet: // its answers are messages
+		text := "single messages cannot be read out of queues: consume them"
+		if r.Stream != queueStream {
+			text = foreign(r).Description
+		}
+		ws.mu.Lock()
+		defer ws.mu.Unlock()
+		ws.tell(m.Reply, "400 "+text)
 	default:
-		answer = jsapi.AppendError(nil, kindOf(r.Verb), err)
-	}
-	if err := ws.conn.Publish(m.Reply, answer); err != nil {
-		ws.cfg.Logger.Debug("a request of a native client could not be answered", "error", err)
+		answer(ws.answer(r, m.Data))
 	}
 }
 
@@ -130,26 +146,22 @@ func (ws *workers) stream() *jsapi.Stream {
 	}
 }
 
-// answer answers requests about the queues.
+// answer answers requests about the queues that change nothing.
 func (ws *workers) answer(r jsapi.Request, body []byte) ([]byte, *jsapi.Error) {
 	switch r.Verb {
 	case jsapi.StreamInfo:
 		ws.mu.Lock()
 		defer ws.mu.Unlock()
 		return jsapi.AppendStream(nil, ws.stream()), nil
-	case jsapi.ConsumerCreate, jsapi.ConsumerDurable:
-		return ws.create(r, body)
 	case jsapi.ConsumerInfo:
 		return ws.describe(r.Consumer)
-	case jsapi.ConsumerDelete:
-		return ws.remove(r.Consumer)
 	case jsapi.ConsumerNames, jsapi.ConsumerList:
 		return ws.list(r.Verb, body)
 	case "STREAM.CREATE", "STREAM.UPDATE", "STREAM.RESTORE", "STREAM.DELETE":
 		return nil, bad("%s stands for the queues of this node: it can be neither made, changed nor deleted", queueStream)
 	case "STREAM.PURGE", "STREAM.MSG.DELETE":
 		return nil, bad("queues cannot be emptied this way: messages leave them when they are acknowledged")
-	case "STREAM.MSG.GET", jsapi.DirectGet:
+	case "STREAM.MSG.GET":
 		return nil, bad("single messages cannot be read out of queues: consume them")
 	case "CONSUMER.RESET":
 		return nil, bad("a queue cannot be replayed: what was acknowledged is gone")

@@ -42,8 +42,14 @@ type Config struct {
 	// as its inbox, and Connected whether its connection, by the server's number, is there. Rules as for Interest.
 	Listening func(subject string) bool
 	Connected func(id uint64) bool
+	// Pending returns how many bytes wait in the server for a client's connection; 0 if it is not there. It is
+	// asked some times a second at most for each connection that is slow, and must not block.
+	Pending func(id uint64) int
 	// Queue returns how many messages wait in a queue, and whether anything has used it lately. Rules as for Interest.
 	Queue func(name string) (waiting int, known bool)
+	// Node is the node's name in its cluster, unlike those of the others, and Prefix begins the subjects on which what this
+	// node's clients say is heard: queue.> and topic.> by Inbound, $JS.> by Workers. Both are empty on a single node.
+	Node, Prefix string
 	// Book is the file that the consumers of native clients are kept in; empty keeps
 	// them until the next start.
 	Book string
@@ -97,8 +103,8 @@ func (c Config) complete() (Config, error) {
 			return c, errors.New("nats: four connections are needed")
 		}
 	}
-	if c.Listen == nil || c.Broker == nil || c.Interest == nil || c.Listening == nil || c.Connected == nil || c.Queue == nil {
-		return c, errors.New("nats: Listen, Broker, Interest, Listening, Connected and Queue are needed")
+	if c.Listen == nil || c.Broker == nil || c.Interest == nil || c.Listening == nil || c.Connected == nil || c.Pending == nil || c.Queue == nil {
+		return c, errors.New("nats: Listen, Broker, Interest, Listening, Connected, Pending and Queue are needed")
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

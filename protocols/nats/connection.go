@@ -14,6 +14,8 @@ import (
 type connection struct {
 	id      uint64
 	workers map[*consumer]*worker
+	pulls   int // requests that wait
+	load    load
 	// parting: it has ended, and nothing more comes from it but what is on its way.
 	parting bool
 }
@@ -38,11 +40,16 @@ func (ws *workers) ask(p *pull) {
 	}})
 	if err != nil {
 		delete(ws.asking, token)
+		ws.over(p, "408 Request Timeout")
 	}
 }
 
 // traced is the callback for the server's reports. A request whose inbox has gone is forgotten.
 func (ws *workers) traced(m *natsgo.Msg) {
+	report, ok := jsapi.ParseTrace(m.Data)
+	if !ok || report.Server.ID != ws.server {
+		return // another server's, which the message passed as well
+	}
 	token := m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
@@ -51,7 +58,7 @@ func (ws *workers) traced(m *natsgo.Msg) {
 	if p == nil || ws.leaving {
 		return
 	}
-	if id, ok := jsapi.ParseTrace(m.Data, p.inbox); ok {
+	if id, ok := report.Connection(p.inbox); ok {
 		ws.admit(p, id)
 	}
 }
@@ -63,13 +70,11 @@ func (ws *workers) admit(p *pull, id uint64) {
 		ws.tell(p.inbox, "409 Consumer Deleted")
 		return
 	}
-	if c.waiting() >= c.cfg.MaxWaiting {
-		if p.heartbeat == 0 { // who waits for heartbeats will miss them and not ask again at once
-			ws.tell(p.inbox, "409 Exceeded MaxWaiting")
-		}
+	conn := ws.connections[id]
+	if c.waiting >= c.cfg.MaxWaiting || conn != nil && conn.pulls >= mostPulls {
+		p.tooMany()
 		return
 	}
-	conn := ws.connections[id]
 	if conn == nil {
 		conn = &connection{id: id, workers: make(map[*consumer]*worker)}
 		ws.connections[id] = conn
@@ -86,14 +91,17 @@ func (ws *workers) admit(p *pull, id uint64) {
 	w.enter(p)
 }
 
-// disconnected is the callback for the end of connections.
+// disconnected is the callback for the end of connections. Those of other servers have numbers of their own.
 func (ws *workers) disconnected(m *natsgo.Msg) {
 	var event struct {
 		Client struct {
 			ID uint64 `json:"id"`
 		} `json:"client"`
+		Server struct {
+			ID string `json:"id"`
+		} `json:"server"`
 	}
-	if json.Unmarshal(m.Data, &event) != nil {
+	if json.Unmarshal(m.Data, &event) != nil || event.Server.ID != ws.server {
 		return
 	}
 	ws.mu.Lock()

@@ -2,6 +2,7 @@ package nats
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -18,6 +19,8 @@ type consumer struct {
 	name    string
 	queue   gateway.Destination
 	cfg     jsapi.Config
+	entry   []byte // in the book
+	stamp   stamp
 	created time.Time
 	used    time.Time // when a worker last asked for something
 
@@ -26,6 +29,8 @@ type consumer struct {
 	held map[uint64]*delivery
 	// taken counts what workers hold or may still be handed; MaxAckPending bounds it.
 	taken int
+	// waiting is how many pull requests wait.
+	waiting int
 	// short are the workers that were granted less than they asked for, because of that bound.
 	short []*worker
 
@@ -49,14 +54,18 @@ func newConsumer(ws *workers, cfg jsapi.Config, created time.Time) (*consumer, e
 		return nil, errors.New("the consumer's name is not valid")
 	case queue.IsPattern():
 		return nil, errors.New("the filter subject is a pattern: a consumer is a view of one queue")
+	case filter != subjectOf(queue): // it goes into what is said to the server
+		return nil, fmt.Errorf("the filter subject is not valid: the subject of that queue is %.80q", subjectOf(queue))
 	}
 	if err := queue.Validate(); err != nil {
 		return nil, errors.New(gateway.TextOf(err))
 	}
-	return &consumer{
+	c := &consumer{
 		home: ws, name: cfg.Name, queue: queue, cfg: cfg, created: created, used: ws.cfg.Clock(),
 		workers: make(map[uint64]*worker), held: make(map[uint64]*delivery),
-	}, nil
+	}
+	c.note()
+	return c, nil
 }
 
 // implicit is the configuration of the consumer that is named like its queue.
@@ -82,23 +91,15 @@ func (c *consumer) refill() {
 	}
 }
 
-// waiting is how many pull requests wait.
-func (c *consumer) waiting() (n int) {
-	for _, w := range c.workers {
-		n += len(w.pulls)
-	}
-	return n
-}
-
 // idle reports whether nobody waits and nobody holds anything.
-func (c *consumer) idle() bool { return len(c.held) == 0 && c.waiting() == 0 }
+func (c *consumer) idle() bool { return len(c.held) == 0 && c.waiting == 0 }
 
 // info describes the consumer.
 func (c *consumer) info() *jsapi.Info {
 	waits, _ := c.home.cfg.Queue(c.queue.Name)
 	i := &jsapi.Info{
 		Stream: queueStream, Name: c.name, Created: c.created, Config: c.cfg,
-		Delivered: c.last, AckFloor: c.last, NumAckPending: len(c.held), NumWaiting: c.waiting(),
+		Delivered: c.last, AckFloor: c.last, NumAckPending: len(c.held), NumWaiting: c.waiting,
 		NumPending: uint64(waits), TimeStamp: c.home.cfg.Clock(),
 	}
 	i.AckFloor.Last = c.acked

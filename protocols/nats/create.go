@@ -14,23 +14,32 @@ func refusal(code, errCode int, format string, args ...any) *jsapi.Error {
 	return &jsapi.Error{Code: code, ErrCode: errCode, Description: fmt.Sprintf(format, args...)}
 }
 
-// create makes or changes a consumer.
-func (ws *workers) create(r jsapi.Request, body []byte) ([]byte, *jsapi.Error) {
+// answering answers a request. It is called once, from any goroutine, with the lock held or not.
+type answering func([]byte, *jsapi.Error)
+
+// create makes or changes a consumer. It is answered when that is on disk.
+func (ws *workers) create(r jsapi.Request, body []byte, answer answering) {
 	in, err := jsapi.ParseCreate(body)
 	if err != nil {
-		return nil, refusal(400, codeBadJSON, "%s", err)
+		answer(nil, refusal(400, codeBadJSON, "%s", err))
+		return
 	}
 	if refused := name(&in, r); refused != nil {
-		return nil, refused
+		answer(nil, refused)
+		return
 	}
 	c, err := newConsumer(ws, in.Config, ws.cfg.Clock())
 	if err != nil {
-		return nil, refusal(400, codeCreate, "%s", err)
+		answer(nil, refusal(400, codeCreate, "%s", err))
+		return
 	}
 	if refused := ws.mayRead(c.queue); refused != nil {
-		return nil, refused
+		answer(nil, refused)
+		return
 	}
-	return ws.enroll(c, in.Action)
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	ws.enroll(c, in.Action, answer)
 }
 
 // name finds out what the consumer is to be called, and compares what was said twice.
@@ -69,43 +78,78 @@ func (ws *workers) mayRead(queue gateway.Destination) *jsapi.Error {
 	return nil
 }
 
-// enroll puts a new consumer, or new settings of one, into the book, and describes it.
-func (ws *workers) enroll(c *consumer, action string) ([]byte, *jsapi.Error) {
-	ws.mu.Lock()
+// enroll puts a new consumer, or new settings of one, into the book, and describes it. The lock is held.
+func (ws *workers) enroll(c *consumer, action string, answer answering) {
 	old := ws.consumers[c.name]
 	refused := c.against(old, action)
-	if refused == nil && old == nil && len(ws.consumers) >= mostConsumers {
-		refused = refusal(400, codeMostConsumers, "maximum consumers limit reached")
+	if refused == nil {
+		refused = ws.full(c, old)
 	}
-	if refused != nil || old != nil && same(old.cfg, c.cfg) {
-		defer ws.mu.Unlock()
-		if refused != nil {
-			return nil, refused
-		}
-		return jsapi.AppendConsumer(nil, kindOf(jsapi.ConsumerCreate), old.info()), nil
+	switch {
+	case refused != nil:
+		answer(nil, refused)
+		return
+	case old != nil && same(old.cfg, c.cfg) && !ws.book.changed && !ws.book.writing: // and it is on disk
+		answer(jsapi.AppendConsumer(nil, kindOf(jsapi.ConsumerCreate), old.info()), nil)
+		return
 	}
-	var before jsapi.Config
+	c.stamp = ws.stampOf(c.name)
+	c.note()
+	var before consumer
 	if old == nil {
-		ws.consumers[c.name] = c
+		ws.put(c)
 	} else {
-		before, old.cfg = old.cfg, c.cfg
-		c = old
-		c.refill()
+		before = consumer{cfg: old.cfg, entry: old.entry, stamp: old.stamp, created: old.created}
+		c.created = old.created
+		c.note()
+		c = ws.change(old, c)
 	}
-	answer := jsapi.AppendConsumer(nil, kindOf(jsapi.ConsumerCreate), c.info())
-	ws.mu.Unlock()
-	if err := ws.writeBook(); err != nil {
-		ws.cfg.Logger.Error("a consumer of native clients is refused", "error", err)
+	now := c.stamp
+	described := jsapi.AppendConsumer(nil, kindOf(jsapi.ConsumerCreate), c.info())
+	ws.writeBook(func(err error) {
 		ws.mu.Lock()
 		defer ws.mu.Unlock()
-		if old == nil {
-			ws.forget(c)
-		} else {
-			c.cfg = before
+		if err == nil {
+			ws.spread(c.entry)
+			answer(described, nil)
+			return
 		}
-		return nil, refusal(500, codeNotStored, "the consumer could not be written down")
+		switch { // unless it has changed again
+		case ws.consumers[c.name] != c || c.stamp != now:
+		case before.entry == nil:
+			ws.forget(c)
+		default:
+			ws.change(c, &before)
+		}
+		answer(nil, refusal(500, codeNotStored, "the consumer could not be written down"))
+	})
+}
+
+// change gives a consumer the settings of another. The lock is held.
+func (ws *workers) change(c, to *consumer) *consumer {
+	ws.strike(c)
+	c.cfg, c.stamp, c.created = to.cfg, to.stamp, to.created
+	c.note()
+	ws.put(c)
+	c.refill()
+	return c
+}
+
+// full reports why there is no room for a consumer in the place of the one that is there. The lock is held.
+func (ws *workers) full(c, old *consumer) *jsapi.Error {
+	size := ws.book.size + len(c.entry)
+	if old != nil {
+		size -= len(old.entry)
 	}
-	return answer, nil
+	switch {
+	case old == nil && len(ws.consumers) >= mostConsumers:
+		return refusal(400, codeMostConsumers, "maximum consumers limit reached")
+	case size > mostBook && (old == nil || len(c.entry) > len(old.entry)):
+		return refusal(400, codeMostConsumers, "the consumers of this node take too much room: their descriptions and metadata")
+	case len(ws.book.waiting) >= mostChanges:
+		return refusal(503, codeUnavailable, "too many consumers are changed at once")
+	}
+	return nil
 }
 
 // against reports why a consumer cannot take the place of the one that is there.
@@ -155,41 +199,49 @@ func (ws *workers) find(name string) (*consumer, *jsapi.Error) {
 	if refused := ws.mayRead(c.queue); refused != nil {
 		return nil, refused
 	}
-	if _, refused := ws.enroll(c, ""); refused != nil {
-		return nil, refused
-	}
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	if c = ws.consumers[name]; c == nil {
-		return nil, missing
+	if old := ws.consumers[name]; old != nil {
+		return old, nil
 	}
+	if refused := ws.full(c, nil); refused != nil {
+		return nil, refused
+	}
+	c.stamp = ws.implicitStamp(name)
+	c.note()
+	ws.put(c) // nobody needs to wait for the disk: if it is lost it will be there again as now
+	ws.writeBook(nil)
 	return c, nil
 }
 
-// remove deletes a consumer. What its workers hold goes back to the queue.
-func (ws *workers) remove(name string) ([]byte, *jsapi.Error) {
+// remove deletes a consumer. What its workers hold goes back to the queue. It is answered when that is on disk.
+func (ws *workers) remove(name string, answer answering) {
 	ws.mu.Lock()
+	defer ws.mu.Unlock()
 	c := ws.consumers[name]
 	if c == nil {
-		ws.mu.Unlock()
-		return nil, refusal(404, codeNoConsumer, "consumer not found")
+		answer(nil, refusal(404, codeNoConsumer, "consumer not found"))
+		return
 	}
 	ws.forget(c)
-	ws.mu.Unlock()
-	if err := ws.writeBook(); err != nil {
-		ws.cfg.Logger.Error("a consumer of native clients is deleted until the next start only", "error", err)
-		return nil, refusal(500, codeNotStored, "the consumer is deleted, but may come back after a restart of the node")
-	}
-	return jsapi.AppendDeleted(nil), nil
+	grave := ws.bury(c)
+	ws.writeBook(func(err error) {
+		ws.mu.Lock()
+		ws.spread(grave)
+		ws.mu.Unlock()
+		if err != nil {
+			answer(nil, refusal(500, codeNotStored, "the consumer is deleted, but may come back after a restart of the node"))
+			return
+		}
+		answer(jsapi.AppendDeleted(nil), nil)
+	})
 }
 
 // forget ends a consumer. The lock is held.
 func (ws *workers) forget(c *consumer) {
-	delete(ws.consumers, c.name)
+	ws.strike(c)
 	for _, w := range c.workers {
-		for len(w.pulls) > 0 {
-			w.finish(w.pulls[0], "409 Consumer Deleted")
-		}
+		w.finishAll("409 Consumer Deleted")
 		w.close()
 	}
 }
@@ -197,12 +249,12 @@ func (ws *workers) forget(c *consumer) {
 // next takes a pull request in.
 func (ws *workers) next(name, inbox string, body []byte) {
 	c, refused := ws.find(name)
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
 	if refused != nil {
 		ws.tell(inbox, "409 Consumer not found: "+name)
 		return
 	}
-	ws.mu.Lock()
-	defer ws.mu.Unlock()
 	ws.pull(c, inbox, body)
 }
 
@@ -221,7 +273,7 @@ func (ws *workers) pull(c *consumer, inbox string, body []byte) {
 	case c.cfg.MaxRequestMaxBytes > 0 && r.MaxBytes > c.cfg.MaxRequestMaxBytes:
 		ws.tell(inbox, fmt.Sprintf("409 Exceeded MaxRequestMaxBytes of %d", c.cfg.MaxRequestMaxBytes))
 	case len(ws.asking) >= mostAsking:
-		ws.tell(inbox, "409 Exceeded MaxWaiting")
+		c.newPull(inbox, r).tooMany()
 	default:
 		ws.ask(c.newPull(inbox, r))
 	}

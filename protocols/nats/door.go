@@ -104,7 +104,7 @@ func (d *Door) open() (err error) {
 		d.intakes = append(d.intakes, in)
 	}
 	d.workers = newWorkers(&d.cfg, d.session, d.inboxes, &d.counts.handed)
-	if err := d.workers.open(func(error) { tell(d.lost) }); err != nil {
+	if err := d.workers.open(); err != nil {
 		return err
 	}
 	if err := d.cfg.Inbound.FlushTimeout(flushWithin); err != nil {
@@ -122,7 +122,7 @@ func (d *Door) open() (err error) {
 const flushWithin = 10 * time.Second
 
 func (d *Door) listen(root string) (*intake, error) {
-	sub, err := d.cfg.Inbound.Subscribe(root+">", d.receive)
+	sub, err := d.cfg.Inbound.Subscribe(d.cfg.Prefix+root+">", d.receive)
 	if err != nil {
 		return nil, err
 	}
@@ -231,7 +231,7 @@ func (d *Door) finish(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, flushWithin)
 	defer cancel()
-	return errors.Join(d.cfg.Answers.FlushWithContext(ctx), d.cfg.Outbound.FlushWithContext(ctx), d.cfg.Workers.FlushWithContext(ctx))
+	return errors.Join(d.cfg.Answers.FlushWithContext(ctx), d.cfg.Inbound.FlushWithContext(ctx), d.cfg.Outbound.FlushWithContext(ctx), d.cfg.Workers.FlushWithContext(ctx))
 }
 
 // disconnect closes the connections and waits for the last callback.

@@ -78,6 +78,10 @@ type options struct {
 	deny   rules
 	clock  func() time.Time
 	book   string
+	leaf   func(addr string) string // where the door connects as a leaf node instead
+	// node names the node in a cluster, and server is its server then.
+	node   string
+	server *server.Server
 }
 
 // accounts are laid out as those of the embedded server.
@@ -107,7 +111,7 @@ leafnodes { host: 127.0.0.1, port: -1, no_advertise: true, compression: off, aut
 
 func newServer(t testing.TB) *server.Server {
 	o := &server.Options{
-		DontListen: true, NoSigs: true, NoLog: true, MaxPayload: 31 << 20, MaxPending: 512 << 20, NoFastProducerStall: true,
+		DontListen: true, NoSigs: true, NoLog: true, MaxPayload: 31 << 20, MaxPending: 64 << 20, NoFastProducerStall: true,
 		JetStream: true, StoreDir: t.TempDir(),
 	}
 	require.NoError(t, o.ProcessConfigString(accounts))
@@ -120,10 +124,13 @@ func newServer(t testing.TB) *server.Server {
 }
 
 func newHouse(t testing.TB, o options) *house {
-	if _, benchmark := t.(*testing.B); !benchmark {
+	if _, benchmark := t.(*testing.B); !benchmark && o.node == "" {
 		t.Cleanup(func() { goleak.VerifyNone(t, goleak.IgnoreCurrent()) })
 	}
-	h := &house{t: t, server: newServer(t), store: gatewaytest.NewMemory(gatewaytest.NewDisk(2)), log: &journal{}, served: make(chan error, 1), book: o.book}
+	if o.server == nil {
+		o.server = newServer(t)
+	}
+	h := &house{t: t, server: o.server, store: gatewaytest.NewMemory(gatewaytest.NewDisk(2)), log: &journal{}, served: make(chan error, 1), book: o.book}
 	t.Cleanup(h.store.Close)
 	cfg := o.core
 	cfg.Node, cfg.Store, cfg.Authenticator, cfg.Logger = "n1", h.store, everybody{}, slog.New(slog.NewTextHandler(h.log, nil))
@@ -136,6 +143,12 @@ func newHouse(t testing.TB, o options) *house {
 	t.Cleanup(func() { require.NoError(t, h.broker.Close(context.Background())) })
 	door := h.config()
 	door.Logger, door.Limits, door.Clock = cfg.Logger, o.limits, o.clock
+	if o.node != "" {
+		door.Node, door.Prefix = o.node, "sluice."+o.node+"."
+	}
+	if o.leaf != nil {
+		door.Leaf.Addr = o.leaf(door.Leaf.Addr)
+	}
 	h.door, err = nats.New(door)
 	require.NoError(t, err)
 	serving, cancel := context.WithCancel(context.Background())
@@ -157,6 +170,13 @@ func (h *house) config() nats.Config {
 		Listen:    func() (net.Addr, error) { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 4222}, nil },
 		Listening: func(subject string) bool { return interested(h.t, h.server, "USERS", subject) },
 		Connected: func(id uint64) bool { return h.server.GetClient(id) != nil },
+		Pending: func(id uint64) int {
+			z, err := h.server.Connz(&server.ConnzOptions{CID: id})
+			if err != nil || len(z.Conns) == 0 {
+				return 0
+			}
+			return z.Conns[0].Pending
+		},
 		Queue: func(name string) (int, bool) {
 			state, known := h.broker.Queue(name)
 			return state.Waiting, known

@@ -127,27 +127,3 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 	require.EqualError(t, err, "nats: opening a session: the broker is stopping")
 	require.Equal(t, 1, h.broker.Stats().Sessions)
 }
-
-// When the door can hand out nothing any more it ends; what waits is neither lost nor refused.
-func TestServeNoticesThatItsLeafNodeIsCutOff(t *testing.T) {
-	h := newHouse(t, options{})
-	c := h.consumer(h.jetStream(), "w", "a")
-	h.fill("a", 3)
-	fetch(t, c, 3)
-	asking, cancel := context.WithTimeout(context.Background(), patience)
-	b, err := c.Fetch(100, jetstream.FetchContext(asking))
-	require.NoError(t, err)
-	require.Eventually(t, func() bool { return h.infos()["w"] == 1 }, patience, time.Millisecond)
-	nodes, err := h.server.Leafz(nil)
-	require.NoError(t, err)
-	require.Len(t, nodes.Leafs, 1)
-	require.NoError(t, h.server.DisconnectClientByID(nodes.Leafs[0].ID))
-	h.fill("a", 50)
-	require.EqualError(t, h.serveReturned(), "nats: the connection to the embedded server is lost")
-	h.settled("a", 53, 0)
-	_, known := h.broker.Queue("ActiveMQ.DLQ")
-	require.False(t, known, "nothing was refused")
-	cancel()
-	for range b.Messages() {
-	}
-}

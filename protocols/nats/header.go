@@ -42,8 +42,26 @@ func plainName(name string) bool {
 			return false
 		}
 	}
-	return name != "" && !strings.EqualFold(name, encodedMark)
+	return name != "" && !reserved(name)
 }
+
+// reserved tells the names that mean something to native receivers if they stand in a header
+// as they are: what senders write there would be taken for the door's or the server's word. In any
+// spelling of their case, since some libraries do not tell them apart.
+func reserved(name string) bool {
+	for _, own := range [...]string{encodedMark, replyHeader, statusHeader, statusText} {
+		if strings.EqualFold(name, own) {
+			return true
+		}
+	}
+	return false
+}
+
+// Libraries take a message with these headers for a status, that their request is over for example.
+const (
+	statusHeader = "Status"
+	statusText   = "Description"
+)
 
 func tokenByte(c byte) bool {
 	return c > ' ' && c < 0x7f && strings.IndexByte("\"()/,:;<=>?@[\\]{}%", c) < 0
@@ -79,7 +97,7 @@ func percent(s string, keep func(byte) bool) string {
 }
 
 func percentName(name string) string {
-	if strings.EqualFold(name, encodedMark) {
+	if reserved(name) {
 		return "%" + string(upperHex[name[0]>>4]) + string(upperHex[name[0]&15]) + name[1:]
 	}
 	return percent(name, tokenByte)

@@ -147,7 +147,7 @@ func (d *Door) answer() {
 			if o.reply == "" {
 				continue
 			}
-			if err := d.cfg.Answers.Publish(o.reply, buf); err != nil {
+			if err := d.cfg.replies(o.reply).Publish(o.reply, buf); err != nil {
 				d.counts.unanswered.Add(1)
 			}
 		}

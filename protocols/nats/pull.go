@@ -1,8 +1,8 @@
 package nats
 
 import (
+	"container/list"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -14,6 +14,7 @@ import (
 type pull struct {
 	consumer *consumer
 	worker   *worker
+	place    *list.Element // in worker.pulls; nil when it is over
 	inbox    string
 	// batch and maxBytes are what is still to come; maxBytes is 0 without a bound.
 	batch, maxBytes int
@@ -26,14 +27,22 @@ type pull struct {
 	heartbeat    time.Duration
 	quiet        time.Time // since when the client heard nothing
 	expiry, beat alarm
-	recheck      alarm
+	round        uint64 // when its inbox was listened to for the last time
 }
 
 const (
-	// recheckEvery is how often it is looked whether a request that does not wait has got
-	// all there is, while messages are read from disk for it, and recheckFor for how long.
+	// recheckEvery is how often it is looked whether requests that do not wait have got
+	// all there is, while messages are read from disk for them, and recheckFor for how long.
 	recheckEvery = 2 * time.Millisecond
 	recheckFor   = 5 * time.Second
+	// recheckFirst is how often it is looked again for requests that wait for the first message.
+	recheckFirst = 100 * time.Millisecond
+	// mostPulls bounds the requests of one connection that wait.
+	mostPulls = 8192
+	// refuseAfter is when a client is told that its request is one too many, if it would ask again at once.
+	refuseAfter = time.Second
+	// mostRefusals bounds the clients that wait for that.
+	mostRefusals = 4096
 )
 
 func (c *consumer) newPull(inbox string, r jsapi.Pull) *pull {
@@ -57,12 +66,12 @@ func (p *pull) wants() int {
 func (w *worker) enter(p *pull) {
 	home := w.consumer.home
 	p.worker = w
-	w.pulls = append(w.pulls, p)
+	p.place = w.pulls.PushBack(p)
+	w.count(p, 1)
 	w.used = home.cfg.Clock()
 	w.consumer.used = w.used
 	p.expiry.ring = func() { p.end("408 Request Timeout") }
 	p.beat.ring = p.signOfLife
-	p.recheck.ring = func() { w.take() }
 	if p.lasts > 0 {
 		home.set(&p.expiry, max(p.lasts-home.cfg.Clock().Sub(p.since), 0))
 	}
@@ -72,6 +81,34 @@ func (w *worker) enter(p *pull) {
 	w.fund()
 	if p.noWait {
 		w.take()
+	}
+}
+
+// count keeps the sums when a request comes (1) or goes (-1).
+func (w *worker) count(p *pull, n int) {
+	w.wanted += n * p.wants()
+	w.consumer.waiting += n
+	w.connection.pulls += n
+	if p.noWait {
+		w.unwaiting += n
+	}
+}
+
+// tooMany answers a request for which there is no room. Who waits for heartbeats asks again as
+// soon as it is answered, and is answered later.
+func (p *pull) tooMany() {
+	home := p.consumer.home
+	const status = "409 Exceeded MaxWaiting"
+	switch {
+	case p.heartbeat == 0:
+		home.tell(p.inbox, status)
+	case home.refusals < mostRefusals: // the others miss their heartbeats
+		home.refusals++
+		p.expiry.ring = func() {
+			home.refusals--
+			home.over(p, status)
+		}
+		home.set(&p.expiry, min(refuseAfter, p.heartbeat))
 	}
 }
 
@@ -86,40 +123,79 @@ func (p *pull) got(size int) {
 	w := p.worker
 	p.started = true
 	p.quiet = p.consumer.home.cfg.Clock()
+	w.wanted -= p.wants()
 	p.batch--
+	full := false
 	if p.maxBytes > 0 {
-		if p.maxBytes -= size; p.maxBytes <= 0 && p.batch > 0 {
-			p.maxBytes = -1 // nothing fits any more
-			w.finish(p, "409 Batch Completed")
-			return
+		if p.maxBytes -= size; p.maxBytes <= 0 {
+			p.maxBytes, full = -1, true // nothing fits any more
 		}
 	}
-	if p.batch == 0 {
+	w.wanted += p.wants()
+	switch {
+	case p.batch == 0:
 		w.drop(p)
-		return
+	case full:
+		w.finish(p, "409 Batch Completed")
+	default: // the next one goes to another request
+		w.pulls.MoveToBack(p.place)
 	}
-	if len(w.pulls) > 1 { // the next one goes to another request
-		w.pulls = append(slices.Delete(w.pulls, 0, 1), p)
+}
+
+// again asks again for a message that was sent and perhaps did not arrive.
+func (p *pull) again(size int) {
+	w := p.worker
+	over := p.place == nil
+	if w.closed || over && (p.batch != 0 || p.maxBytes < 0) {
+		return // it ended for another reason
 	}
+	if !over {
+		w.wanted -= p.wants()
+	}
+	p.batch++
+	if p.maxBytes > 0 {
+		p.maxBytes += size
+	}
+	if over {
+		w.enter(p)
+	} else {
+		w.wanted += p.wants()
+	}
+}
+
+// first is the request whose turn it is, or nil.
+func (w *worker) first() *pull {
+	if e := w.pulls.Front(); e != nil {
+		return e.Value.(*pull)
+	}
+	return nil
 }
 
 // endUnwaiting ends the requests that do not wait if nothing is left for them.
 func (w *worker) endUnwaiting() {
+	if w.unwaiting == 0 {
+		return
+	}
 	home := w.consumer.home
-	ended := false
-	for _, p := range slices.Clone(w.pulls) {
+	waits, _ := home.cfg.Queue(w.consumer.queue.Name)
+	now := home.cfg.Clock()
+	ended, again := false, time.Duration(0)
+	for e := w.pulls.Front(); e != nil; {
+		p := e.Value.(*pull)
+		e = e.Next()
 		if !p.noWait {
 			continue
 		}
-		waits, _ := home.cfg.Queue(w.consumer.queue.Name)
-		switch late := home.cfg.Clock().Sub(p.since) > recheckFor; {
+		switch late := now.Sub(p.since) > recheckFor; {
 		case waits > 0 && w.granted > 0 && !late:
-			home.set(&p.recheck, recheckEvery)
+			again = recheckEvery
 			continue
 		case p.started:
 			w.finish(p, "408 Request Timeout")
 		case p.lasts > 0: // it waits for the first one
-			home.set(&p.recheck, 100*time.Millisecond)
+			if again == 0 {
+				again = recheckFirst
+			}
 			continue
 		case waits > 0 && w.granted == 0:
 			w.finish(p, "409 Exceeded MaxAckPending")
@@ -127,6 +203,9 @@ func (w *worker) endUnwaiting() {
 			w.finish(p, "404 No Messages")
 		}
 		ended = true
+	}
+	if again > 0 {
+		home.set(&w.recheck, again)
 	}
 	if ended {
 		w.fund()
@@ -147,17 +226,33 @@ func (p *pull) signOfLife() {
 // finish ends a request with a status, and says how much of it was left.
 func (w *worker) finish(p *pull, status string) {
 	w.drop(p)
-	w.consumer.home.send(leaf.Message{To: p.inbox, Header: fmt.Appendf(nil, "NATS/1.0 %s\r\nNats-Pending-Messages: %d\r\nNats-Pending-Bytes: %d\r\n\r\n",
-		status, p.batch, max(p.maxBytes, 0))})
+	w.consumer.home.over(p, status)
+}
+
+// finishAll ends all requests with a status.
+func (w *worker) finishAll(status string) {
+	for p := w.first(); p != nil; p = w.first() {
+		w.finish(p, status)
+	}
 }
 
 // drop ends a request without a word.
 func (w *worker) drop(p *pull) {
-	for _, a := range []*alarm{&p.expiry, &p.beat, &p.recheck} {
+	for _, a := range []*alarm{&p.expiry, &p.beat} {
 		w.consumer.home.alarms.stop(a)
 	}
-	w.pulls = slices.DeleteFunc(w.pulls, func(o *pull) bool { return o == p })
+	if p.place != nil {
+		w.pulls.Remove(p.place)
+		p.place = nil
+		w.count(p, -1)
+	}
 	w.consumer.used = w.consumer.home.cfg.Clock()
+}
+
+// over tells that a request is over, and how much of it was left.
+func (ws *workers) over(p *pull, status string) {
+	ws.send(leaf.Message{To: p.inbox, Header: fmt.Appendf(nil, "NATS/1.0 %s\r\nNats-Pending-Messages: %d\r\nNats-Pending-Bytes: %d\r\n\r\n",
+		oneLine.Replace(status), p.batch, max(p.maxBytes, 0))})
 }
 
 // tell sends a status, a number and words, that says nothing of messages left.
@@ -167,19 +262,3 @@ func (ws *workers) tell(inbox, status string) {
 
 // oneLine keeps what clients wrote from making further header lines.
 var oneLine = strings.NewReplacer("\r", " ", "\n", " ")
-
-// send sends a status. A client that does not get it waits for its heartbeat.
-func (ws *workers) send(m leaf.Message) {
-	if err := ws.leaf.Send(m); err != nil {
-		ws.cfg.Logger.Debug("a native client could not be told a status", "error", err)
-	}
-	ws.wrote()
-}
-
-// wrote has run send out what was written.
-func (ws *workers) wrote() {
-	if !ws.flush {
-		ws.flush = true
-		tell(ws.rouse)
-	}
-}

@@ -17,7 +17,7 @@ const entryOverhead = 256
 func (d *Door) receive(in *natsgo.Msg) {
 	d.counts.received.Add(1)
 	e := entry{stream: topicStream, size: in.Size() + entryOverhead}
-	to, _ := destinationOf(in.Subject)
+	to, _ := destinationOf(strings.TrimPrefix(in.Subject, d.cfg.Prefix))
 	if to.Kind == gateway.KindQueue {
 		e.stream = queueStream
 	}

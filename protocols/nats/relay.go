@@ -19,7 +19,8 @@ const (
 
 // relay carries the broker's topic messages to native subscribers. Its own
 // session's messages, which native clients sent, do not come back to them:
-// they had them from NATS already.
+// they had them from NATS already. Nor does it hear what came from other nodes: their doors carry
+// that, and the server brings it here.
 type relay struct {
 	wake  chan struct{}
 	stop  chan struct{} // closed: carry what is there and end
@@ -36,7 +37,7 @@ func (r *relay) init() {
 func (d *Door) subscribe() (gateway.Subscription, error) {
 	return d.session.Subscribe(gateway.SubscribeOptions{
 		Destination: gateway.Destination{Kind: gateway.KindTopic, Name: ">"},
-		Prefetch:    relayWaiting, AutoAck: true, NoLocal: true,
+		Prefetch:    relayWaiting, AutoAck: true, NoLocal: true, Local: true,
 		Match: d.wanted,
 		Wake:  func() { tell(d.relay.wake) },
 		Ended: func(*gateway.Error) { tell(d.relay.ended) },
@@ -100,7 +101,7 @@ func (d *Door) publish(m *gateway.Message) {
 			d.cfg.Logger.Debug("an answer leads to no inbox", "topic", m.Destination.Name)
 			return
 		}
-		to, out.Subject = d.cfg.Answers, inbox
+		to, out.Subject = d.cfg.replies(inbox), inbox
 	}
 	if v, ok := m.Header.Get("reply-to"); ok {
 		out.Reply = d.inboxes.subject(v)

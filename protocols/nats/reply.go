@@ -1,13 +1,16 @@
 package nats
 
 import (
+	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/binary"
 	"strings"
-	"sync/atomic"
+	"sync"
+
+	natsgo "github.com/nats-io/nats.go"
 
 	"github.com/sluice-mq/sluice/gateway"
 )
@@ -16,6 +19,9 @@ const (
 	// inboxPrefix begins the subjects on which native clients await answers. No
 	// others can be reached through a reply topic.
 	inboxPrefix = "_INBOX."
+	// hiddenPrefix begins the subjects that the server puts in the place of a requester's inbox where a message goes
+	// from account to account as a service request. No client can publish with such a reply subject, nor to one.
+	hiddenPrefix = "_R_."
 	// maxInbox keeps the names of reply topics within gateway.MaxNameLength.
 	maxInbox = 512
 	// replyTopic begins the names of the topics that stand for inboxes.
@@ -24,26 +30,66 @@ const (
 
 // inboxes turns a native client's inbox into a topic that STOMP clients can send
 // to, and back. The topic's name is the inbox itself, sealed with a key of this process: there is no
-// table to fill, and no name can be guessed. Safe for concurrent use.
+// table to fill, and no name can be guessed. The doors of a cluster know one another's keys. Safe for concurrent use.
 type inboxes struct {
-	seal  cipher.AEAD
-	nonce atomic.Uint64
+	key  []byte
+	seal cipher.AEAD
+
+	mu     sync.Mutex
+	nonce  uint64
+	others map[string]cipher.AEAD // by key
 }
+
+// mostKeys bounds the keys of others: nodes, and what they were before they started again.
+const mostKeys = 256
 
 func newInboxes() (*inboxes, error) {
 	key := make([]byte, 32)
 	if _, err := rand.Read(key); err != nil {
 		return nil, err
 	}
+	seal, err := sealOf(key)
+	if err != nil {
+		return nil, err
+	}
+	return &inboxes{key: key, seal: seal, others: make(map[string]cipher.AEAD)}, nil
+}
+
+func sealOf(key []byte) (cipher.AEAD, error) {
 	block, err := aes.NewCipher(key)
 	if err != nil {
 		return nil, err
 	}
-	seal, err := cipher.NewGCM(block)
-	if err != nil {
-		return nil, err
+	return cipher.NewGCM(block)
+}
+
+// learn takes the key of another node's door.
+func (b *inboxes) learn(key []byte) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.others[string(key)] != nil || len(b.others) >= mostKeys || bytes.Equal(key, b.key) {
+		return nil
 	}
-	return &inboxes{seal: seal}, nil
+	seal, err := sealOf(key)
+	if err == nil {
+		b.others[string(key)] = seal
+	}
+	return err
+}
+
+// open unseals what this door or another one has sealed.
+func (b *inboxes) open(nonce, sealed []byte) (text []byte, ok bool) {
+	if text, err := b.seal.Open(nil, nonce, sealed, nil); err == nil {
+		return text, true
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, seal := range b.others {
+		if text, err := seal.Open(nil, nonce, sealed, nil); err == nil {
+			return text, true
+		}
+	}
+	return nil, false
 }
 
 // topic returns the topic that stands for an inbox, and whether it is one that may.
@@ -52,7 +98,10 @@ func (b *inboxes) topic(inbox string) (gateway.Destination, bool) {
 		return gateway.Destination{}, false
 	}
 	nonce := make([]byte, b.seal.NonceSize(), b.seal.NonceSize()+len(inbox)+b.seal.Overhead())
-	binary.BigEndian.PutUint64(nonce, b.nonce.Add(1)) // never twice with one key
+	b.mu.Lock()
+	b.nonce++
+	binary.BigEndian.PutUint64(nonce, b.nonce) // never twice with one key
+	b.mu.Unlock()
 	sealed := b.seal.Seal(nonce, nonce, []byte(inbox), nil)
 	return gateway.Destination{Kind: gateway.KindTopic, Name: replyTopic + encode(sealed)}, true
 }
@@ -68,8 +117,8 @@ func (b *inboxes) inbox(name string) (inbox string, ok bool) {
 		return "", false
 	}
 	nonce, sealed := sealed[:b.seal.NonceSize()], sealed[b.seal.NonceSize():]
-	text, err := b.seal.Open(nil, nonce, sealed, nil)
-	if err != nil || !isInbox(string(text)) {
+	text, ok := b.open(nonce, sealed)
+	if !ok || !isInbox(string(text)) {
 		return "", false
 	}
 	return string(text), true
@@ -77,7 +126,7 @@ func (b *inboxes) inbox(name string) (inbox string, ok bool) {
 
 // isInbox reports whether a subject is an inbox that an answer may be sent to.
 func isInbox(subject string) bool {
-	return strings.HasPrefix(subject, inboxPrefix) && len(subject) <= maxInbox && isLiteral(subject)
+	return (strings.HasPrefix(subject, inboxPrefix) || strings.HasPrefix(subject, hiddenPrefix)) && len(subject) <= maxInbox && isLiteral(subject)
 }
 
 // isLiteral reports whether a subject can be published to: no wildcards, no empty
@@ -133,11 +182,22 @@ func (b *inboxes) subject(replyTo string) string {
 			return ""
 		}
 		if inbox, ok := b.inbox(name); ok && k == gateway.KindTopic {
+			if strings.HasPrefix(inbox, hiddenPrefix) {
+				return "" // nobody but the door can answer there
+			}
 			return inbox
 		}
 		return subjectOf(d)
 	}
 	return ""
+}
+
+// replies is the connection that reaches a reply subject.
+func (c *Config) replies(subject string) *natsgo.Conn {
+	if strings.HasPrefix(subject, hiddenPrefix) {
+		return c.Inbound
+	}
+	return c.Answers
 }
 
 func encode(token []byte) string { return base64.RawURLEncoding.EncodeToString(token) }

@@ -29,7 +29,7 @@ func (ws *workers) settle(m *natsgo.Msg) {
 	case said.Word == jsapi.Ack:
 		d.done(ws.acks.expect(reply))
 	case said.Word == jsapi.Term:
-		d.refuse(ws.acks.expect(reply))
+		d.refuse(ws.acks.expect(reply), false)
 	case said.Word == jsapi.AckNext:
 		c := d.worker.consumer
 		d.done(nil)
@@ -52,7 +52,7 @@ func (ws *workers) settle(m *natsgo.Msg) {
 // not an earlier one.
 func (ws *workers) delivery(about jsapi.Delivery) *delivery {
 	if c := ws.consumers[about.Consumer]; c != nil {
-		if d := c.held[about.StreamSeq]; d != nil && d.seq == about.ConsumerSeq {
+		if d := c.held[about.StreamSeq]; d != nil && d.seq == about.ConsumerSeq && d.count == about.Delivered {
 			return d
 		}
 	}
@@ -60,7 +60,8 @@ func (ws *workers) delivery(about jsapi.Delivery) *delivery {
 }
 
 // deny answers a worker that waits for a confirmation which cannot be given: the
-// delivery is unknown, settled already, or another worker's by now. Its library reports that nobody responds.
+// delivery is unknown, settled already, or another worker's by now. Its library reports that nobody
+// responds. The lock is held.
 func (ws *workers) deny(reply string) {
 	if reply != "" {
 		ws.tell(reply, "503 the delivery is unknown or already settled")
@@ -69,12 +70,13 @@ func (ws *workers) deny(reply string) {
 
 // leave takes the delivery from its worker. What becomes of it is the caller's to say.
 // The allowance goes first: the broker must not hand out another one in its place.
-func (d *delivery) leave() {
+func (d *delivery) leave(overdue bool) {
 	w := d.worker
 	c := w.consumer
 	c.home.alarms.stop(&d.alarm)
 	delete(c.held, d.number)
 	w.held--
+	defer w.connection.relieve(d.size, overdue)
 	c.taken--
 	w.used = c.home.cfg.Clock()
 	c.used = w.used
@@ -83,7 +85,7 @@ func (d *delivery) leave() {
 
 // done settles the delivery.
 func (d *delivery) done(c gateway.Completion) {
-	d.leave()
+	d.leave(false)
 	consumer := d.worker.consumer
 	now := d.worker.used
 	consumer.acked = &now
@@ -92,21 +94,26 @@ func (d *delivery) done(c gateway.Completion) {
 }
 
 // refuse moves the message to the dead-letter queue.
-func (d *delivery) refuse(c gateway.Completion) {
-	d.leave()
+func (d *delivery) refuse(c gateway.Completion, overdue bool) {
+	d.leave(overdue)
 	d.worker.sub.Nack([]uint64{d.tag}, c, 0)
 	d.worker.consumer.refill()
 }
 
 // giveBack has the message wait in its queue again, counted as handed out; or moves it
 // to the dead-letter queue if that was once too often.
-func (d *delivery) giveBack() {
+func (d *delivery) giveBack() { d.goBack(false) }
+
+// overdue is giveBack for a delivery whose time is over.
+func (d *delivery) overdue() { d.goBack(true) }
+
+func (d *delivery) goBack(overdue bool) {
 	c := d.worker.consumer
 	if c.cfg.MaxDeliver > 0 && d.count >= uint64(c.cfg.MaxDeliver) {
-		d.refuse(nil)
+		d.refuse(nil, overdue)
 		return
 	}
-	d.leave()
+	d.leave(overdue)
 	_ = d.worker.sub.Release([]uint64{d.tag}, true) // it is in flight there
 	c.refill()
 }
@@ -194,7 +201,9 @@ func (ws *workers) confirm() {
 	for _, k := range known {
 		if k.err != nil {
 			ws.cfg.Logger.Debug("an acknowledgement of a native client failed", "error", k.err)
+			ws.mu.Lock()
 			ws.deny(k.reply)
+			ws.mu.Unlock()
 		} else if err := ws.conn.Publish(k.reply, nil); err != nil {
 			ws.cfg.Logger.Debug("an acknowledgement could not be confirmed to a native client", "error", err)
 		}

@@ -1,6 +1,7 @@
 package nats
 
 import (
+	"container/list"
 	"errors"
 	"slices"
 	"sync/atomic"
@@ -18,8 +19,13 @@ type worker struct {
 	connection *connection
 	// sub is nil until something is granted. Its allowance is granted + held, always.
 	sub gateway.Subscription
-	// pulls are the requests that wait, the one whose turn it is first.
-	pulls []*pull
+	// pulls are the requests (*pull) that wait, the one whose turn it is first. Wanted is what they ask
+	// for, and unwaiting how many of them do not wait.
+	pulls             list.List
+	wanted, unwaiting int
+	swept             int // how many of them the last sweep had looked at
+	recheck           alarm
+	mean              int // size of its messages, of late
 	// granted messages may still come from the broker; held ones are with the client.
 	granted, held int
 	short         bool // it is in consumer.short
@@ -35,11 +41,17 @@ type delivery struct {
 	seq    uint64 // of the delivery
 	number uint64 // of the message
 	count  uint64 // how often it was handed out, this time included
+	size   int
+	pull   *pull      // which it answered
+	leaf   *leaf.Conn // which it was handed out by, as the place-th
+	place  uint64
 	alarm  alarm
 }
 
 func newWorker(c *consumer, conn *connection) *worker {
-	return &worker{consumer: c, connection: conn, used: c.home.cfg.Clock()}
+	w := &worker{consumer: c, connection: conn, used: c.home.cfg.Clock()}
+	w.recheck.ring = w.take
+	return w
 }
 
 // wake is what the broker calls. It must not take the lock: the broker may be called under it.
@@ -64,11 +76,7 @@ func (w *worker) fund() {
 		return
 	}
 	c := w.consumer
-	n := 0
-	for _, p := range w.pulls {
-		n += p.wants()
-	}
-	n = min(n, mostGranted) - w.granted
+	n := min(w.wanted, mostGranted, w.fits()) - w.granted
 	if room := c.room(); n > room {
 		n = room
 		if !w.short {
@@ -101,18 +109,16 @@ func (w *worker) subscribe(n int) {
 	}
 	w.granted -= n
 	c.taken -= n
-	for len(w.pulls) > 0 {
-		w.finish(w.pulls[0], "409 "+oneLine.Replace(gateway.TextOf(err)))
-	}
+	w.finishAll("409 " + gateway.TextOf(err))
 }
 
 // take hands the client what the broker delivers.
 func (w *worker) take() {
-	if w.closed || w.sub == nil {
+	home := w.consumer.home
+	if w.closed || w.sub == nil || home.leaf == nil {
 		return
 	}
-	home := w.consumer.home
-	w.prune()
+	home.round++
 	w.fund()
 	for {
 		n := w.sub.Next(home.batch, takeBytes)
@@ -121,8 +127,14 @@ func (w *worker) take() {
 		}
 		waits, _ := home.cfg.Queue(w.consumer.queue.Name)
 		var back []uint64
+		var err error
 		for i := range home.batch[:n] {
-			if d := &home.batch[i]; !w.hand(d, uint64(waits+n-1-i)) {
+			d := &home.batch[i]
+			taken := false
+			if err == nil {
+				taken, err = w.hand(d, uint64(waits+n-1-i))
+			}
+			if !taken {
 				back = append(back, d.Tag)
 			}
 		}
@@ -131,48 +143,49 @@ func (w *worker) take() {
 		if len(back) > 0 {
 			_ = w.sub.Release(back, false) // they are in flight here
 		}
+		if err != nil { // another connection goes on
+			home.cfg.Logger.Debug("a message could not be handed to a native client", "error", err)
+			return
+		}
 	}
 	w.endUnwaiting()
 }
 
-// hand gives a delivery to the request whose turn it is. It returns false if there is none that it fits.
-func (w *worker) hand(d *gateway.Delivery, pending uint64) bool {
+// hand gives a delivery to the request whose turn it is. It returns false if there is none that it fits, or if
+// it cannot be sent now: then there is an error.
+func (w *worker) hand(d *gateway.Delivery, pending uint64) (taken bool, err error) {
 	c := w.consumer
 	count := uint64(d.Redeliveries) + 1
 	if c.cfg.MaxDeliver > 0 && count > uint64(c.cfg.MaxDeliver) {
 		w.sub.Nack([]uint64{d.Tag}, nil, 0)
-		return true
+		return true, nil
 	}
 	own := &delivery{worker: w, tag: d.Tag, number: c.home.base + d.Tag, seq: c.seq + 1, count: count}
-	out := leaf.Message{Subject: c.cfg.FilterSubject, Header: c.home.header(d.Message), Body: d.Message.Body}
-	if out.Subject == "" {
-		out.Subject = c.cfg.FilterSubjects[0]
-	}
+	out := leaf.Message{Subject: subjectOf(c.queue), Header: c.home.header(d.Message), Body: d.Message.Body}
 	out.Ack = string(jsapi.AppendAckSubject(nil, jsapi.Delivery{
 		Stream: queueStream, Consumer: c.name, Delivered: count, StreamSeq: own.number, ConsumerSeq: own.seq,
 		Timestamp: d.Message.Timestamp * int64(time.Millisecond), Pending: pending,
 	}))
-	size := len(out.Subject) + len(out.Ack) + len(out.Header) + len(out.Body)
-	p := w.choose(size)
+	own.size = len(out.Subject) + len(out.Ack) + len(out.Header) + len(out.Body)
+	p := w.choose(own.size)
 	if p == nil {
-		return false
+		return false, nil
 	}
-	c.seq++
 	out.To = p.inbox
-	if err := c.home.leaf.Send(out); errors.Is(err, leaf.ErrTooLarge) {
+	switch err := c.home.handOut(out); {
+	case errors.Is(err, leaf.ErrTooLarge):
 		c.home.cfg.Logger.Warn("a message cannot be handed to native clients and is refused", "queue", c.queue.Name, "error", err)
 		w.sub.Nack([]uint64{d.Tag}, nil, 0)
-		return true
-	} else if err != nil { // the door is at its end: nobody is served any more
-		for len(w.pulls) > 0 {
-			w.drop(w.pulls[0])
-		}
-		return false
+		return true, nil
+	case err != nil:
+		return false, err
 	}
-	c.home.wrote()
+	c.seq++
+	own.pull = p
+	own.leaf, own.place = c.home.leaf, c.home.leaf.Sent()
 	w.keep(own)
-	p.got(size)
-	return true
+	p.got(own.size)
+	return true, nil
 }
 
 // replyHeader is the native subject of reply-to: the reply subject of a delivery is
@@ -203,36 +216,56 @@ func (w *worker) keep(d *delivery) {
 	c.home.handed.Add(1)
 	w.granted--
 	w.held++
+	w.weigh(d)
 	w.used, c.used = now, now
 	c.held[d.number] = d
 	c.last = jsapi.Position{Consumer: d.seq, Stream: d.number, Last: &now}
-	d.alarm.ring = func() { d.giveBack() }
+	d.alarm.ring = d.overdue
 	c.home.set(&d.alarm, c.cfg.Wait(d.count))
 }
 
-// choose returns the request that a message goes to. Those that it is too large for end.
+// choose returns the request that a message goes to. Those that it is too large for end, and those
+// nobody listens for any more.
 func (w *worker) choose(size int) *pull {
-	for w.granted > 0 && len(w.pulls) > 0 {
-		p := w.pulls[0]
-		if p.maxBytes == 0 || size <= p.maxBytes {
+	home := w.consumer.home
+	for w.granted > 0 && !w.connection.load.full() {
+		p := w.first()
+		switch {
+		case p == nil:
+			return nil
+		case p.round != home.round && !home.cfg.Listening(p.inbox):
+			w.drop(p)
+		case p.maxBytes == 0 || size <= p.maxBytes:
+			p.round = home.round
 			return p
+		default:
+			w.finish(p, "409 Message Size Exceeds MaxBytes")
 		}
-		w.finish(p, "409 Message Size Exceeds MaxBytes")
 	}
 	return nil
 }
 
-// prune drops requests nobody listens for any more.
+// sweepMost is how many requests of a worker are looked at in one sweep.
+const sweepMost = 512
+
+// prune drops requests nobody listens for any more: of many some each time.
 func (w *worker) prune() {
-	for _, p := range slices.Clone(w.pulls) {
-		if !w.consumer.home.cfg.Listening(p.inbox) {
+	n, i := w.pulls.Len(), 0
+	if w.swept >= n {
+		w.swept = 0
+	}
+	for e := w.pulls.Front(); e != nil && i < w.swept+sweepMost; i++ {
+		p := e.Value.(*pull)
+		e = e.Next()
+		if i >= w.swept && !w.consumer.home.cfg.Listening(p.inbox) {
 			w.drop(p)
 		}
 	}
+	w.swept += sweepMost
 }
 
 // idle reports whether nothing is under way.
-func (w *worker) idle() bool { return len(w.pulls) == 0 && w.held == 0 && w.granted == 0 }
+func (w *worker) idle() bool { return w.pulls.Len() == 0 && w.held == 0 && w.granted == 0 }
 
 // close gives back at once what the client has, and ends its requests without a word.
 func (w *worker) close() {
@@ -243,13 +276,15 @@ func (w *worker) close() {
 	c := w.consumer
 	delete(w.connection.workers, c)
 	delete(c.workers, w.connection.id)
-	for len(w.pulls) > 0 {
-		w.drop(w.pulls[0])
+	for p := w.first(); p != nil; p = w.first() {
+		w.drop(p)
 	}
+	c.home.alarms.stop(&w.recheck)
 	for number, d := range c.held {
 		if d.worker == w {
 			c.home.alarms.stop(&d.alarm)
 			delete(c.held, number)
+			w.connection.relieve(d.size, true)
 		}
 	}
 	c.taken -= w.granted + w.held

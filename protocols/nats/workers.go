@@ -2,6 +2,7 @@ package nats
 
 import (
 	"fmt"
+	"hash/fnv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,24 +19,32 @@ import (
 // requests, and is one subscriber of the broker for each connection and consumer. Everything below is guarded by mu,
 // but for what says otherwise; broker and server are called under it, and neither calls back into it.
 type workers struct {
-	cfg  *Config
-	conn *natsgo.Conn
-	// leaf hands out messages and statuses.
-	leaf    *leaf.Conn
+	cfg     *Config
+	conn    *natsgo.Conn
 	session gateway.Session
 	inboxes *inboxes
 	handed  *atomic.Uint64
 	book    book
 	started time.Time
+	server  string // which the clients are connected to
 	// base is added to the broker's tags, so that no message has the number of one
 	// before the last start.
 	base uint64
 	// traces is the subject below which the server answers whose connection an inbox is.
 	traces string
 	subs   []*intake
+	// lost gets the error of a leaf that is lost; kept is closed when nobody makes another.
+	lost  chan error
+	kept  chan struct{}
+	flush atomic.Bool // something was written to leaf
 
-	mu          sync.Mutex
-	consumers   map[string]*consumer
+	mu sync.Mutex
+	// leaf hands out messages and statuses; nil while it is lost.
+	leaf      *leaf.Conn
+	consumers map[string]*consumer
+	// gone are consumers that were deleted, in a cluster, and nearby is what was told to other nodes.
+	gone        map[string]bookEntry
+	nearby      nearby
 	connections map[uint64]*connection
 	// asking are pull requests whose connections are being asked for.
 	asking  map[string]*pull
@@ -43,9 +52,10 @@ type workers struct {
 	alarms  alarms
 	sweeper alarm
 	leaving bool
-	forgot  bool // consumers that are in the book still
-	flush   bool // something was written to leaf
 	batch   []gateway.Delivery
+	round   uint64 // counts hand-outs
+	// refusals are the requests that are refused later.
+	refusals int
 
 	wakes wakes
 	acks  confirmations
@@ -75,44 +85,82 @@ const (
 func newWorkers(cfg *Config, session gateway.Session, i *inboxes, handed *atomic.Uint64) *workers {
 	now := cfg.Clock()
 	ws := &workers{
-		cfg: cfg, conn: cfg.Workers, session: session, inboxes: i, handed: handed, book: book{path: cfg.Book},
-		started: now, base: uint64(now.UnixMicro()), traces: natsgo.NewInbox() + ".",
-		consumers: make(map[string]*consumer), connections: make(map[uint64]*connection), asking: make(map[string]*pull),
+		cfg: cfg, conn: cfg.Workers, session: session, inboxes: i, handed: handed,
+		started: now, base: baseOf(cfg.Node, now), server: cfg.Inbound.ConnectedServerId(), traces: natsgo.NewInbox() + ".",
+		consumers: make(map[string]*consumer), gone: make(map[string]bookEntry), connections: make(map[uint64]*connection), asking: make(map[string]*pull),
 		batch: make([]gateway.Delivery, takeMost),
+		lost:  make(chan error, 1), kept: make(chan struct{}),
 		rouse: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
 	}
+	ws.book.init(cfg.Book)
 	ws.sweeper.ring = ws.sweep
 	ws.acks.init(ws.rouse)
 	return ws
 }
 
-// open reads the book and begins to serve. Whatever comes of it, close must be called. lost
-// is told when the server lets the door hand out nothing any more.
-func (ws *workers) open(lost func(error)) error {
+// baseOf is where the numbers of a node's messages begin. Those of the nodes of a cluster are far apart, so that
+// what a worker says of a delivery to another node than it had it from means nothing there. They stay below 2^53.
+func baseOf(node string, now time.Time) uint64 {
+	base := uint64(now.UnixMicro())
+	if node == "" {
+		return base
+	}
+	name := fnv.New32a()
+	_, _ = name.Write([]byte(node))
+	return base + uint64(name.Sum32()%(1<<12))<<40
+}
+
+// idle says that nothing runs.
+func (ws *workers) idle() {
+	close(ws.done)
+	close(ws.kept)
+	close(ws.book.done)
+}
+
+// open reads the book and begins to serve. Whatever comes of it, close must be called.
+func (ws *workers) open() error {
 	entries, err := ws.book.read()
 	if err != nil {
-		close(ws.done)
+		ws.idle()
 		return err
 	}
 	for _, e := range entries {
-		if c, err := newConsumer(ws, e.Config, e.Created); err == nil {
-			ws.consumers[c.name] = c
+		if e.Gone {
+			ws.gone[e.Config.Name] = e
+			continue
 		}
+		c, err := newConsumer(ws, e.Config, e.Created)
+		if err != nil {
+			ws.cfg.Logger.Warn("a consumer of native clients is left out", "consumer", e.Config.Name, "error", err)
+			continue
+		}
+		if c.stamp = e.stamp; c.stamp == (stamp{}) && ws.cfg.Node != "" { // from before there was a cluster
+			c.stamp = stamp{e.Created.UnixMicro(), ws.cfg.Node}
+		}
+		c.note()
+		ws.put(c)
 	}
-	if ws.leaf, err = leaf.Dial(ws.cfg.Leaf, lost); err != nil {
-		close(ws.done)
+	if err = ws.dial(); err != nil {
+		ws.idle()
 		return err
 	}
 	go ws.run()
-	for _, s := range []struct {
+	go ws.keepLeaf()
+	go ws.keepBook()
+	type source struct {
 		conn    *natsgo.Conn
 		subject string
 		handler natsgo.MsgHandler
-	}{
-		{ws.conn, "$JS.>", ws.receive},
+	}
+	sources := []source{
+		{ws.conn, ws.cfg.Prefix + "$JS.>", ws.receive},
 		{ws.conn, ws.traces + "*", ws.traced},
 		{ws.cfg.Inbound, disconnects, ws.disconnected},
-	} {
+	}
+	if ws.cfg.Node != "" {
+		sources = append(sources, source{ws.cfg.Inbound, doors + ">", ws.hear})
+	}
+	for _, s := range sources {
 		in := &intake{done: make(chan struct{})}
 		if in.Subscription, err = s.conn.Subscribe(s.subject, s.handler); err != nil {
 			return fmt.Errorf("subscribing to %s: %w", s.subject, err)
@@ -132,6 +180,7 @@ func (ws *workers) open(lost func(error)) error {
 // receive is the callback for all that clients say, one after another: who settles
 // something and then asks for more is heard in this order.
 func (ws *workers) receive(m *natsgo.Msg) {
+	m.Subject = strings.TrimPrefix(m.Subject, ws.cfg.Prefix)
 	if strings.HasPrefix(m.Subject, jsapi.AckPrefix) {
 		ws.settle(m)
 	} else if id, ok := strings.CutPrefix(m.Subject, partings); ok {
@@ -166,21 +215,6 @@ func (ws *workers) run() {
 		timer.Reset(ws.turn())
 		ws.confirm()
 		ws.sendOut()
-		ws.keepBook()
-	}
-}
-
-// sendOut has the server get what was written for clients.
-func (ws *workers) sendOut() {
-	ws.mu.Lock()
-	flush := ws.flush
-	ws.flush = false
-	ws.mu.Unlock()
-	if !flush {
-		return
-	}
-	if err := ws.leaf.Flush(); err != nil {
-		ws.cfg.Logger.Debug("nothing can be handed to native clients", "error", err)
 	}
 }
 
@@ -219,6 +253,10 @@ func (ws *workers) sweep() {
 			}
 			continue
 		}
+		if conn.load.overdue > 0 {
+			conn.look(ws)
+			conn.relax()
+		}
 		for _, w := range conn.workers {
 			w.prune()
 			if w.fund(); w.idle() && now.Sub(w.used) > idleWorker {
@@ -232,27 +270,28 @@ func (ws *workers) sweep() {
 	for token, p := range ws.asking {
 		if now.Sub(p.since) > askWithin {
 			delete(ws.asking, token)
+			ws.over(p, "408 Request Timeout")
 		}
 	}
 	for _, c := range ws.consumers {
-		if t := c.cfg.InactiveThreshold; t > 0 && c.idle() && now.Sub(c.used) > t {
-			delete(ws.consumers, c.name)
-			ws.forgot = true
+		if t := c.cfg.InactiveThreshold; t > 0 && c.idle() && now.Sub(c.used) > t+ws.slack() {
+			ws.strike(c)
+			ws.spread(ws.bury(c))
+			ws.writeBook(nil)
 		}
 	}
+	ws.greet()
 	ws.set(&ws.sweeper, sweepEvery)
 }
 
 // leave ends all pull requests and takes no more, and settles what was said of
-// deliveries until now.
+// deliveries and consumers until now.
 func (ws *workers) leave(await func(<-chan struct{}) error) error {
 	ws.mu.Lock()
 	ws.leaving = true
 	for _, conn := range ws.connections {
 		for _, w := range conn.workers {
-			for len(w.pulls) > 0 {
-				w.finish(w.pulls[0], "409 Server Shutdown")
-			}
+			w.finishAll("409 Server Shutdown")
 			w.fund()
 		}
 	}
@@ -267,6 +306,10 @@ func (ws *workers) leave(await func(<-chan struct{}) error) error {
 			return err
 		}
 	}
+	close(ws.book.stop)
+	if err := await(ws.book.done); err != nil {
+		return err
+	}
 	ws.acks.leave()
 	return await(ws.acks.empty)
 }
@@ -278,7 +321,14 @@ func (ws *workers) close() {
 	}
 	close(ws.stop)
 	<-ws.done
-	ws.leaf.Close()
+	<-ws.kept
+	select {
+	case <-ws.book.stop:
+	default:
+		close(ws.book.stop)
+	}
+	<-ws.book.done
+	ws.leaf.Close() // which nobody changes any more
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	ws.leaving = true

@@ -18,10 +18,11 @@ const consumersFile = "consumers.json"
 // their listener.
 func (n *node) openNats(dataDir string, log *slog.Logger) error {
 	cfg := nats.Config{
+		Node: n.server.Node(), Prefix: n.server.Prefix(),
 		Listen: n.server.Listen, Broker: n.broker, Logger: log, Book: filepath.Join(dataDir, consumersFile),
 		Interest:  func(subject string) bool { return n.server.Interest(embed.Outbound, subject) },
 		Listening: func(subject string) bool { return n.server.Interest(embed.Users, subject) },
-		Connected: n.server.Connected,
+		Connected: n.server.Connected, Pending: n.server.Pending,
 		Queue: func(name string) (int, bool) {
 			state, known := n.broker.Queue(name)
 			return state.Waiting, known

@@ -73,7 +73,9 @@ const (
 	DefaultMaxWaiting = 512
 	// DefaultInactive is for how long a consumer that is not durable outlives its last use.
 	DefaultInactive = 5 * time.Second
-	shortestAckWait = time.Millisecond
+	// MostWaiting bounds MaxWaiting.
+	MostWaiting     = 4096
+	shortestAckWait = 100 * time.Millisecond
 )
 
 // ErrJSON is the cause of errors of ParseCreate that are no understandable request.
@@ -129,6 +131,7 @@ func (c Config) Complete() (complete Config, filter string, err error) {
 	if c.MaxWaiting <= 0 {
 		c.MaxWaiting = DefaultMaxWaiting
 	}
+	c.MaxWaiting = min(c.MaxWaiting, MostWaiting)
 	if c.Durable == "" && c.InactiveThreshold == 0 {
 		c.InactiveThreshold = DefaultInactive
 	}
@@ -169,7 +172,7 @@ func (c *Config) possible() error {
 		{len(c.PriorityGroups) > 0 || c.PriorityPolicy != "" && c.PriorityPolicy != "none" || c.PinnedTTL != 0, "priority groups are not supported on queues"},
 		{c.Replicas < 0 || c.Replicas > 1, "a consumer of a queue has no replicas of its own"},
 		{c.AckWait < 0 || c.InactiveThreshold < 0 || c.MaxRequestBatch < 0 || c.MaxRequestExpires < 0 || c.MaxRequestMaxBytes < 0, "a number is below zero"},
-		{slices.ContainsFunc(c.BackOff, func(d time.Duration) bool { return d < shortestAckWait }), "a backoff is below a millisecond"},
+		{slices.ContainsFunc(c.BackOff, func(d time.Duration) bool { return d < shortestAckWait }), "a backoff is below 100 ms"},
 		{c.MaxDeliver > 0 && len(c.BackOff) > c.MaxDeliver || len(c.BackOff) > mostBackOffs, "there are more backoffs than deliveries"},
 		{len(c.Description) > maxText, "the description is too long"},
 		{len(c.Metadata) > maxText/64 || c.metadata() > maxText, "the metadata are too large"},

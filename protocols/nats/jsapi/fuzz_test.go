@@ -101,7 +101,8 @@ func FuzzParseTrace(f *testing.F) {
 	f.Add([]byte(`{"events":[{"type":"in","kind":0,"cid":1},{"type":"eg","kind":0,"cid":7,"sub":"_INBOX.x.*"}]}`), "_INBOX.x.1")
 	f.Add([]byte(`{"events":[{"type":"eg","cid":-1,"sub":">"}]}`), "")
 	f.Fuzz(func(t *testing.T, report []byte, subject string) {
-		if id, ok := ParseTrace(report, subject); !ok && id != 0 {
+		r, _ := ParseTrace(report)
+		if id, ok := r.Connection(subject); !ok && id != 0 {
 			t.Fatal("nobody has a number")
 		}
 	})

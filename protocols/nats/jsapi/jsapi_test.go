@@ -138,7 +138,7 @@ func TestWhatAQueueCannotDoIsRefusedInWords(t *testing.T) {
 		`{"filter_subject":"queue.a","priority_groups":["x"]}`:              "priority groups",
 		`{"filter_subject":"queue.a","num_replicas":3}`:                     "replicas",
 		`{"filter_subject":"queue.a","ack_wait":-1}`:                        "below zero",
-		`{"filter_subject":"queue.a","backoff":[1]}`:                        "below a millisecond",
+		`{"filter_subject":"queue.a","backoff":[1]}`:                        "below 100 ms",
 		`{"filter_subject":"queue.a","sample_freq":"100%"}`:                 "sampling",
 		`{"filter_subject":"queue.a","pause_until":"2030-01-01T00:00:00Z"}`: "pausing",
 	} {
@@ -156,7 +156,7 @@ func TestWhatAQueueCannotDoIsRefusedInWords(t *testing.T) {
 // The connection whose subscription says most exactly what it wants to hear is the one that asked.
 func TestTraces(t *testing.T) {
 	report := func(events string) []byte {
-		return []byte(`{"server":{"name":"n1"},"events":[{"type":"in","kind":0,"cid":3,"acc":"USERS","subj":"_INBOX.x.1"}` + events + `]}`)
+		return []byte(`{"server":{"name":"n1","id":"s1"},"events":[{"type":"in","kind":0,"cid":3,"acc":"USERS","subj":"_INBOX.x.1"}` + events + `]}`)
 	}
 	for _, c := range []struct {
 		events string
@@ -165,14 +165,20 @@ func TestTraces(t *testing.T) {
 		{`,{"type":"eg","kind":0,"cid":7,"sub":"_INBOX.x.1"}`, 7},
 		{`,{"type":"eg","kind":0,"cid":9,"sub":">"},{"type":"eg","kind":0,"cid":7,"sub":"_INBOX.x.*"},{"type":"eg","kind":0,"cid":8,"sub":"_INBOX.>"}`, 7},
 		{`,{"type":"eg","kind":0,"cid":7,"sub":"_INBOX.x.1"},{"type":"eg","kind":0,"cid":8,"sub":"_INBOX.x.1"}`, 8},
+		{`,{"type":"eg","kind":1,"cid":9,"sub":">"},{"type":"eg","kind":0,"cid":7,"sub":"_INBOX.x.*"}`, 7},
 		{`,{"type":"se","acc":"INBOUND"},{"type":"eg","kind":0,"cid":6,"sub":">"}`, 6},
 	} {
-		id, ok := ParseTrace(report(c.events), "_INBOX.x.1")
+		r, ok := ParseTrace(report(c.events))
+		require.True(t, ok)
+		require.Equal(t, "s1", r.Server.ID)
+		id, ok := r.Connection("_INBOX.x.1")
 		require.True(t, ok, c.events)
 		require.Equal(t, c.id, id, c.events)
 	}
-	for _, bad := range [][]byte{report(""), nil, []byte("x"), report(`,{"type":"eg","kind":1,"cid":7,"sub":"_INBOX.x.1"}`)} {
-		_, ok := ParseTrace(bad, "_INBOX.x.1")
+	for _, bad := range [][]byte{report(""), nil, []byte("x"), report(`,{"type":"eg","kind":1,"cid":7,"sub":"_INBOX.x.1"}`),
+		report(`,{"type":"eg","kind":0,"cid":7,"sub":">"},{"type":"eg","kind":0,"cid":8,"sub":"_INBOX.>"},{"type":"eg","kind":1,"cid":9,"sub":"_INBOX.x.1"}`)} {
+		r, _ := ParseTrace(bad)
+		_, ok := r.Connection("_INBOX.x.1")
 		require.False(t, ok)
 	}
 }

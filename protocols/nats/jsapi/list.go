@@ -3,6 +3,7 @@ package jsapi
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"strings"
 )
 
@@ -33,24 +34,44 @@ func Page[T any](all []T, offset, limit int) ([]T, Paged) {
 	return all[from:min(from+limit, len(all))], p
 }
 
-// ParseTrace reads the server's report of whom a message would reach, and returns
-// the connection that asked to hear exactly that subject, or, as patterns go, the most exactly; of several
-// the youngest. ok is false if nobody would hear it.
-func ParseTrace(report []byte, subject string) (id uint64, ok bool) {
-	var r struct {
-		Events []struct {
-			Type string `json:"type"`
-			Kind int    `json:"kind"`
-			ID   uint64 `json:"cid"`
-			Sub  string `json:"sub"`
-		} `json:"events"`
-	}
-	if json.Unmarshal(report, &r) != nil {
-		return 0, false
-	}
+// Trace is a server's report of whom a message would reach. Each server that it passes makes one.
+type Trace struct {
+	Server struct {
+		ID string `json:"id"`
+	} `json:"server"`
+	Events []struct {
+		Type string `json:"type"`
+		Kind int    `json:"kind"`
+		ID   uint64 `json:"cid"`
+		Sub  string `json:"sub"`
+	} `json:"events"`
+}
+
+// ParseTrace reads a report.
+func ParseTrace(report []byte) (r Trace, ok bool) {
+	return r, json.Unmarshal(report, &r) == nil
+}
+
+const (
+	toClient = 0
+	toRoute  = 1
+	// leastExact is how many tokens a connection must have asked for exactly if others at other nodes
+	// hear the subject, too: whoever listens to everything here is not the one that asked there.
+	leastExact = 2
+)
+
+// Connection returns the connection of the report's server that asked to hear exactly that subject, or, as patterns
+// go, the most exactly; of several the youngest. ok is false if nobody there would hear it.
+func (r *Trace) Connection(subject string) (id uint64, ok bool) {
 	best := -1
 	for _, e := range r.Events {
-		if e.Type != "eg" || e.Kind != 0 || e.Sub == "" {
+		if e.Type == "eg" && e.Kind == toRoute {
+			best = leastExact - 1
+			id = math.MaxUint64 // no connection has as much in common
+		}
+	}
+	for _, e := range r.Events {
+		if e.Type != "eg" || e.Kind != toClient || e.Sub == "" {
 			continue
 		}
 		exact := commonTokens(e.Sub, subject)
@@ -58,7 +79,10 @@ func ParseTrace(report []byte, subject string) (id uint64, ok bool) {
 			best, id, ok = exact, e.ID, true
 		}
 	}
-	return id, ok
+	if !ok {
+		return 0, false
+	}
+	return id, true
 }
 
 // commonTokens is how many tokens a pattern and a subject begin with together.

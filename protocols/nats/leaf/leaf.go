@@ -25,6 +25,10 @@ const (
 // ErrTooLarge is the error for messages that the server would not take.
 var ErrTooLarge = errors.New("the message is larger than the server allows")
 
+// ErrSubject is the error for messages whose subjects hold blanks or control characters: the server
+// would take them for the ends of words or lines, and close the connection.
+var ErrSubject = errors.New("a subject holds a blank or a control character")
+
 // Login is where a leaf node connects and as whom.
 type Login struct {
 	Addr, User, Password string
@@ -40,6 +44,10 @@ type Conn struct {
 	out  *bufio.Writer
 	line []byte
 	err  error // the first one
+	// sent counts messages, asked are the counts at the pings that the server has not answered, and
+	// taken is how many messages it has surely taken.
+	sent, taken uint64
+	asked       []uint64
 	// closed: from this side.
 	closed bool
 }
@@ -129,6 +137,12 @@ func (c *Conn) read(in *bufio.Reader) error {
 // subscribe to, is of no interest.
 func (c *Conn) heed(in *bufio.Reader, text []byte) error {
 	switch {
+	case string(text) == "PONG":
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if len(c.asked) > 0 {
+			c.taken, c.asked = c.asked[0], c.asked[1:]
+		}
 	case string(text) == "PING":
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -185,6 +199,8 @@ func (c *Conn) Send(m Message) error {
 	switch {
 	case c.err != nil:
 		return c.err
+	case !isWord(m.To) || m.Ack != "" && (!isWord(m.Ack) || !isWord(m.Subject)):
+		return ErrSubject
 	case size > c.most:
 		return ErrTooLarge
 	}
@@ -201,8 +217,37 @@ func (c *Conn) Send(m Message) error {
 			return c.fail(err)
 		}
 	}
+	c.sent++
 	return nil
 }
+
+// isWord reports whether the server reads a subject as one word.
+func isWord(subject string) bool {
+	for i := range len(subject) {
+		if b := subject[i]; b <= ' ' || b == 0x7f {
+			return false
+		}
+	}
+	return subject != ""
+}
+
+// Sent is how many messages were sent, and Taken how many of them the server has surely
+// taken: when the connection is lost, the others may or may not have reached their clients.
+func (c *Conn) Sent() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.sent
+}
+
+// Taken is described with Sent.
+func (c *Conn) Taken() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.taken
+}
+
+// mostAsked bounds the pings that are on their way.
+const mostAsked = 64
 
 // Flush sends what has collected.
 func (c *Conn) Flush() error {
@@ -211,17 +256,28 @@ func (c *Conn) Flush() error {
 	if c.err != nil {
 		return c.err
 	}
+	last := c.taken
+	if n := len(c.asked); n > 0 {
+		last = c.asked[n-1]
+	}
+	if c.sent > last && len(c.asked) < mostAsked {
+		if _, err := c.out.WriteString("PING\r\n"); err != nil {
+			return c.fail(err)
+		}
+		c.asked = append(c.asked, c.sent)
+	}
 	if err := c.out.Flush(); err != nil {
 		return c.fail(err)
 	}
 	return nil
 }
 
-// fail keeps the first error. The lock is held.
+// fail keeps the first error, and ends the connection. The lock is held.
 func (c *Conn) fail(err error) error {
 	if c.err == nil {
 		c.err = err
 	}
+	_ = c.conn.Close()
 	return err
 }
 

@@ -150,3 +150,29 @@ func TestStrangersAreRefused(t *testing.T) {
 		require.NoError(t, l.Close())
 	}
 }
+
+// What would be more than one word to the server never gets there, and the connection lives on.
+func TestSubjectsAreOneWord(t *testing.T) {
+	s, login := start(t)
+	c, err := leaf.Dial(login, func(err error) { t.Errorf("lost: %v", err) })
+	require.NoError(t, err)
+	defer c.Close()
+	inbox, err := connect(t, s, "users").SubscribeSync("_INBOX.a")
+	require.NoError(t, err)
+	head := []byte("NATS/1.0\r\n\r\n")
+	for _, bad := range []string{"a b", "a\tb", "a\r\nb", "a\x00", "a\x7f", " ", ""} {
+		require.ErrorIs(t, c.Send(leaf.Message{To: bad, Header: head}), leaf.ErrSubject, "%q", bad)
+		require.ErrorIs(t, c.Send(leaf.Message{To: "_INBOX.a", Ack: "$JS.ACK.a", Subject: bad, Header: head}), leaf.ErrSubject, "%q", bad)
+		if bad != "" {
+			require.ErrorIs(t, c.Send(leaf.Message{To: "_INBOX.a", Ack: bad, Subject: "a", Header: head}), leaf.ErrSubject, "%q", bad)
+		}
+	}
+	require.Zero(t, c.Sent())
+	require.Eventually(t, func() bool {
+		require.NoError(t, c.Send(leaf.Message{To: "_INBOX.a", Header: head}))
+		require.NoError(t, c.Flush())
+		_, err := inbox.NextMsg(10 * time.Millisecond)
+		return err == nil
+	}, patience, time.Millisecond)
+	require.Eventually(t, func() bool { return c.Taken() > 0 && c.Taken() == c.Sent() }, patience, time.Millisecond)
+}

@@ -1,0 +1,153 @@
+package embed_test
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-mq/sluice/jetstream/embed"
+)
+
+// three are servers joined by routes.
+func three(t *testing.T) (nodes []*node) {
+	t.Helper()
+	at := reserved(t, 3)
+	for i, name := range []string{"n1", "n2", "n3"} {
+		s, err := embed.Start(context.Background(), embed.Config{
+			Name: name, Dir: t.TempDir(), MaxPayload: 1 << 20, Logger: slog.New(slog.DiscardHandler), Address: "127.0.0.1:0",
+			Cluster: &embed.Cluster{Name: "c", Address: at[i], Routes: at, TLS: trust(t, "the secret of the cluster")},
+		})
+		require.NoError(t, err)
+		t.Cleanup(s.Stop)
+		addr, err := s.Listen()
+		require.NoError(t, err)
+		nodes = append(nodes, &node{s, addr})
+	}
+	for _, n := range nodes {
+		require.Eventually(t, func() bool { return n.Peers() == 3 }, patience, 10*time.Millisecond)
+	}
+	return nodes
+}
+
+// What native clients say to queues, to topics and to JetStream is heard by the door of the node that they are connected
+// to, once and in order, and by no other, also while that one is not there; what they say to topics is heard
+// by native clients of all nodes once.
+func TestInAClusterEachNodeHearsItsOwnClients(t *testing.T) {
+	nodes := three(t)
+	var heard, told []*nats.Subscription
+	var clients, inbounds, workers []*nats.Conn
+	for _, n := range nodes {
+		nc, err := nats.Connect("nats://" + n.Addr().String())
+		require.NoError(t, err)
+		t.Cleanup(nc.Close)
+		clients = append(clients, nc)
+		sub, err := nc.SubscribeSync("topic.>")
+		require.NoError(t, err)
+		told = append(told, sub)
+		in, out := connect(t, n, embed.Inbound), connect(t, n, embed.Users)
+		inbounds, workers = append(inbounds, in), append(workers, out)
+		for _, s := range []struct {
+			conn    *nats.Conn
+			subject string
+		}{{in, "queue.>"}, {in, "topic.>"}, {out, "$JS.>"}} {
+			sub, err := s.conn.SubscribeSync(n.Prefix() + s.subject)
+			require.NoError(t, err)
+			heard = append(heard, sub)
+		}
+	}
+	settle(t, nodes, clients)
+	const rounds = 20
+	for i, nc := range clients {
+		for range rounds {
+			require.NoError(t, nc.PublishRequest("queue.a", "_INBOX.puback", nil))
+			require.NoError(t, nc.PublishRequest("topic.a", "_INBOX.answer", nil))
+			require.NoError(t, nc.Publish("topic.b", nil))
+			require.NoError(t, nc.PublishRequest("$JS.API.CONSUMER.MSG.NEXT.QUEUES.w", "_INBOX.pull", nil))
+			require.NoError(t, nc.Publish("$JS.ACK.QUEUES.w.1.1.1.1.1", nil))
+		}
+		require.NoError(t, nc.Flush())
+		p := nodes[i].Prefix()
+		for range rounds {
+			require.Equal(t, [2]string{p + "queue.a", "_INBOX.puback"}, next(t, heard[3*i]))
+			require.Equal(t, p+"topic.a", next(t, heard[3*i+1])[0])
+			require.Equal(t, [2]string{p + "topic.b", ""}, next(t, heard[3*i+1]))
+			require.Equal(t, [2]string{p + "$JS.API.CONSUMER.MSG.NEXT.QUEUES.w", "_INBOX.pull"}, next(t, heard[3*i+2]))
+			require.Equal(t, p+"$JS.ACK.QUEUES.w.1.1.1.1.1", next(t, heard[3*i+2])[0])
+			for j := range clients {
+				require.Equal(t, [2]string{"topic.a", "_INBOX.answer"}, next(t, told[j]))
+				require.Equal(t, [2]string{"topic.b", ""}, next(t, told[j]))
+			}
+		}
+	}
+	time.Sleep(100 * time.Millisecond) // what would come too often is on its way
+	for _, sub := range append(heard, told...) {
+		n, _, err := sub.Pending()
+		require.NoError(t, err)
+		require.Zero(t, n, sub.Subject)
+	}
+	// A node without its door has no other node's door.
+	require.NoError(t, heard[2].Unsubscribe())
+	require.NoError(t, heard[0].Unsubscribe())
+	require.NoError(t, workers[0].Flush())
+	require.NoError(t, inbounds[0].Flush())
+	for _, subject := range []string{"queue.a", "$JS.API.INFO"} {
+		_, err := clients[0].Request(subject, nil, patience)
+		require.ErrorIs(t, err, nats.ErrNoResponders)
+	}
+}
+
+// settle waits until what native clients of one node say to topics reaches those of all others.
+func settle(t *testing.T, nodes []*node, clients []*nats.Conn) {
+	t.Helper()
+	for range nodes {
+		for i, from := range clients {
+			for j, to := range clients {
+				if i == j {
+					continue
+				}
+				sub, err := to.SubscribeSync("probe")
+				require.NoError(t, err)
+				require.NoError(t, to.Flush())
+				require.Eventually(t, func() bool {
+					require.NoError(t, from.Publish("probe", nil))
+					_, err := sub.NextMsg(10 * time.Millisecond)
+					return err == nil
+				}, patience, time.Millisecond)
+				require.NoError(t, sub.Unsubscribe())
+			}
+		}
+	}
+}
+
+// An answer to a request to a topic finds its client from any node, and there may be several.
+func TestAnswersToTopicRequestsComeFromAnyNode(t *testing.T) {
+	nodes := three(t)
+	nc, err := nats.Connect("nats://" + nodes[0].Addr().String())
+	require.NoError(t, err)
+	t.Cleanup(nc.Close)
+	in, err := connect(t, nodes[0], embed.Inbound).SubscribeSync(nodes[0].Prefix() + "topic.>")
+	require.NoError(t, err)
+	require.NoError(t, connect(t, nodes[0], embed.Inbound).Flush())
+	answers, err := nc.SubscribeSync("_INBOX.x")
+	require.NoError(t, err)
+	require.NoError(t, nc.Flush())
+	require.Eventually(t, func() bool {
+		require.NoError(t, nc.PublishRequest("topic.svc", "_INBOX.x", nil))
+		_, err := in.NextMsg(50 * time.Millisecond)
+		return err == nil
+	}, patience, time.Millisecond)
+	require.NoError(t, nc.PublishRequest("topic.svc", "_INBOX.x", nil))
+	reply := next(t, in)[1]
+	for _, n := range nodes {
+		from := connect(t, n, embed.Inbound)
+		require.Eventually(t, func() bool {
+			require.NoError(t, from.Publish(reply, []byte("yes")))
+			m, err := answers.NextMsg(50 * time.Millisecond)
+			return err == nil && string(m.Data) == "yes"
+		}, patience, time.Millisecond)
+	}
+}
