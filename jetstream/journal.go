@@ -191,8 +191,11 @@ func beyondLimit(r *gateway.Record) bool {
 
 // subject of a record: messages by queue, so that a queue's backlog can be read alone.
 func (j *journal) subject(r *gateway.Record) string {
-	if r.Type == gateway.RecordMessage {
+	switch r.Type {
+	case gateway.RecordMessage:
 		return j.prefix + "m." + gateway.EscapeName(r.Message.Destination.Name)
+	case gateway.RecordEpoch:
+		return j.prefix + "e"
 	}
 	return j.prefix + "c"
 }

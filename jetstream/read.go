@@ -1,16 +1,20 @@
 package jetstream
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/jetstream/commit"
+	"github.com/sluice-mq/sluice/jetstream/embed"
 )
 
 const (
@@ -88,7 +92,11 @@ func (r reader) batch(stream string, q getRequest, fn func(seq uint64, record []
 func (j *journal) Replay(ctx context.Context, fn func(seq uint64, size int, r *gateway.Record) error) error {
 	state := j.State()
 	waited := time.Duration(0)
-	for at := max(state.First, j.store.marks.low(j.shard)); at <= state.Last; {
+	at, err := j.replayFiles(ctx, max(state.First, j.store.marks.low(j.shard)), state.Last, fn)
+	if err != nil {
+		return err
+	}
+	for at <= state.Last {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -132,6 +140,24 @@ func (j *journal) Replay(ctx context.Context, fn func(seq uint64, size int, r *g
 	return nil
 }
 
+// replayFiles replays what can be read without the server, whose files are on this machine: that is much quicker. It returns the first sequence
+// that is still to be read.
+func (j *journal) replayFiles(ctx context.Context, from, to uint64, fn func(uint64, int, *gateway.Record) error) (uint64, error) {
+	return commit.Read(j.store.dirOf(j.stream), j.stream, from, to, func(seq uint64, subject, b []byte) (bool, error) {
+		if seq%readBatch == 0 && ctx.Err() != nil {
+			return false, ctx.Err()
+		}
+		if len(b) > 1 && gateway.RecordType(b[1]) == gateway.RecordPrepare {
+			b = bytes.Clone(b) // its messages keep their bodies
+		}
+		r, err := decodeRecord(b, true)
+		if err != nil || j.subject(r) != string(subject) {
+			return false, nil
+		}
+		return true, fn(seq, sizeOf(r), r)
+	})
+}
+
 // missing decides what missing records are. In a cluster an owner before this one may have had them trimmed just
 // now: only who appends is fenced.
 func (j *journal) missing(ctx context.Context, from, to uint64) error {
@@ -148,12 +174,16 @@ func replayed(stream string, seq uint64, b []byte, fn func(uint64, int, *gateway
 	if err != nil {
 		return &DamageError{Stream: stream, What: fmt.Sprintf("record %d is %v", seq, err)}
 	}
-	size := 0
+	return fn(seq, sizeOf(r), r)
+}
+
+// sizeOf is the size of a record's message, of which the body is dropped.
+func sizeOf(r *gateway.Record) (size int) {
 	if r.Message != nil {
 		size = r.Message.Size()
 		r.Message.Body = nil
 	}
-	return fn(seq, size, r)
+	return size
 }
 
 // load is a request for messages of one queue.
@@ -207,4 +237,9 @@ func (l load) run(r reader) {
 		}
 	}
 	l.done(messages, nil)
+}
+
+// dirOf is where the server keeps a stream's block files.
+func (s *Store) dirOf(stream string) string {
+	return filepath.Join(s.cfg.Dir, "jetstream", string(embed.Store), "streams", stream, "msgs")
 }

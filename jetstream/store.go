@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -290,7 +289,7 @@ func (s *Store) openJournal(ctx context.Context, shard int) error {
 	// Not the last record: what lies between was not promised, so that the marks must
 	// not speak of it before it was read without a gap.
 	j.committed = s.marks.now[shard].Last
-	dir := filepath.Join(s.cfg.Dir, "jetstream", string(embed.Store), "streams", j.stream, "msgs")
+	dir := s.dirOf(j.stream)
 	if j.log, err = s.committer.Add(dir, j); err != nil {
 		return fmt.Errorf("watching %s: %w", dir, err)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strconv"
 	"sync"
 	"time"
@@ -12,7 +11,6 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/sluice-mq/sluice/gateway"
-	"github.com/sluice-mq/sluice/jetstream/embed"
 )
 
 const (
@@ -162,9 +160,10 @@ func (n *tenancy) begin(ctx context.Context) (*journal, error) {
 	state := info.State
 	ctx, cancel := context.WithTimeout(ctx, beginWithin)
 	defer cancel()
-	m := nats.NewMsg(j.prefix + "e")
+	first := &gateway.Record{Type: gateway.RecordEpoch, Node: n.store.cfg.Node}
+	m := nats.NewMsg(j.subject(first))
 	m.Header.Set(expectLast, strconv.FormatUint(state.LastSeq, 10))
-	m.Data = appendRecord(nil, &gateway.Record{Type: gateway.RecordEpoch, Node: n.store.cfg.Node})
+	m.Data = appendRecord(nil, first)
 	answer, err := n.store.publish.RequestMsgWithContext(ctx, m)
 	if err != nil {
 		return nil, fmt.Errorf("beginning to write %s: %w", j.stream, err)
@@ -177,7 +176,7 @@ func (n *tenancy) begin(ctx context.Context) (*journal, error) {
 	if err := n.store.marks.reached(j); err != nil {
 		return nil, err
 	}
-	dir := filepath.Join(n.store.cfg.Dir, "jetstream", string(embed.Store), "streams", j.stream, "msgs")
+	dir := n.store.dirOf(j.stream)
 	if j.log, err = n.store.committer.Add(dir, j); err != nil {
 		return nil, fmt.Errorf("watching %s: %w", dir, err)
 	}

@@ -53,13 +53,13 @@ func TestFirstSequence(t *testing.T) {
 
 // live is a stream on an embedded server, with blocks small enough to see many.
 type live struct {
-	t    *testing.T
+	t    testing.TB
 	js   nats.JetStreamContext
 	root string
 	dir  string
 }
 
-func openLive(t *testing.T) *live {
+func openLive(t testing.TB) *live {
 	t.Helper()
 	root := t.TempDir()
 	s, err := server.NewServer(&server.Options{
