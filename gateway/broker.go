@@ -114,6 +114,13 @@ type Subscription interface {
 	Close()
 }
 
+// Announced is implemented by subscriptions of which other nodes must hear.
+type Announced interface {
+	// Announced completes when all nodes know of the subscription, at the latest after a second: what is sent to
+	// its topic from then on, on any node, reaches it. The rules for c are those of Send.
+	Announced(c Completion, token uint64)
+}
+
 // Transaction is what a client did between BEGIN and COMMIT.
 type Transaction struct {
 	Sends []*Message

@@ -78,6 +78,8 @@ const (
 	FramePublish FrameKind = 17
 	// FrameHeard says that Count messages of FramePublish, of Seq bytes in all, were handed out.
 	FrameHeard FrameKind = 18
+	// FrameKnown answers FrameInterest: this one, by its number in Subscription, and all before it are known.
+	FrameKnown FrameKind = 19
 )
 
 // Frame is what nodes say to one another about a shard, or about topics. Which fields count depends on the kind.

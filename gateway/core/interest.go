@@ -156,8 +156,10 @@ func (h *hub) down(node string) {
 	p := h.peers[at]
 	h.peers = slices.Delete(h.peers, at, at+1)
 	clear(h.routes)
+	known := h.announced(h.broker.nowMillis())
 	h.mu.Unlock()
 	p.leave()
+	tell(known)
 }
 
 // leave ends the talk with all nodes.
@@ -188,6 +190,9 @@ func (h *hub) hear(node string, f *gateway.Frame) {
 	case p == nil:
 	case f.Kind == gateway.FrameInterest && h.broker.cfg.TopicDelivery != Local:
 		h.wants(p, &interest{name: f.Subscription, interestKey: interestKey{f.Queue, f.Group}})
+		h.broker.cfg.Cluster.Send(node, &gateway.Frame{Kind: gateway.FrameKnown, Subscription: f.Subscription})
+	case f.Kind == gateway.FrameKnown:
+		h.isKnown(p, f.Subscription)
 	case f.Kind == gateway.FrameDisinterest:
 		h.wantsNoMore(p, f.Subscription)
 	case f.Kind == gateway.FramePublish && f.Message != nil:

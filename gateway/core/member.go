@@ -103,7 +103,7 @@ func (b *Broker) Receive(node string, f *gateway.Frame) {
 		b.seats[f.Shard].delivered(node, f)
 	case gateway.FrameStale:
 		b.seats[f.Shard].stale(node, f.Epoch)
-	case gateway.FrameInterest, gateway.FrameDisinterest, gateway.FramePublish, gateway.FrameHeard:
+	case gateway.FrameInterest, gateway.FrameDisinterest, gateway.FramePublish, gateway.FrameHeard, gateway.FrameKnown:
 		b.topics.hear(node, f)
 	default:
 		b.guests.receive(node, f)

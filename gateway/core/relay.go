@@ -30,6 +30,7 @@ type peer struct {
 	exact     map[string][]*interest
 	patterns  []*interest
 	known     uint64 // the last one's name
+	told      uint64 // the last one of ours that it knows
 
 	mu     sync.Mutex
 	gone   bool

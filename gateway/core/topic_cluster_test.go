@@ -302,3 +302,30 @@ func TestASlowSubscriberElsewhereSlowsTheSenderDown(t *testing.T) {
 	r.Settle()
 	require.Equal(t, numbers(0, all), slow.all())
 }
+
+// What is sent anywhere after a subscription was announced reaches it, and nobody waits for a node that does not answer.
+func TestASubscriptionIsAnnouncedWhenAllNodesKnowOfIt(t *testing.T) {
+	var now clock
+	r := newRealm(t, now.config)
+	r.Settle()
+	publishers := []gateway.Session{r.worlds[1].session(), r.worlds[2].session()}
+	for i := range 20 {
+		name := fmt.Sprintf("t%d", i)
+		c := r.hear(r.worlds[0].session(), gateway.SubscribeOptions{Destination: topic(name)})
+		var o outcome
+		c.Subscription.(gateway.Announced).Announced(&o, 1)
+		require.NoError(t, o.wait(t, 1)[1])
+		for _, p := range publishers { // at once
+			p.Send(message(topic(name), "x", false), nil, 0)
+		}
+		r.Settle()
+		require.Len(t, c.all(), 2)
+	}
+	r.strange("n4") // which never answers
+	c := r.hear(r.worlds[0].session(), gateway.SubscribeOptions{Destination: topic("late")})
+	var o outcome
+	c.Subscription.(gateway.Announced).Announced(&o, 1)
+	require.Zero(t, o.count())
+	now.advance(time.Second + time.Millisecond)
+	o.wait(t, 1)
+}

@@ -25,6 +25,8 @@ type hub struct {
 	interests map[interestKey]*interest
 	named     uint64
 	peers     []*peer
+	// announcing are those who wait until all nodes know of an interest.
+	announcing []announcement
 }
 
 // routesMost bounds the remembered topics.
@@ -70,6 +72,10 @@ func (h *hub) watch(sub *topicSubscription) {
 
 // sweep ends the grace of those that had it long enough.
 func (h *hub) sweep(now int64) {
+	h.mu.Lock()
+	known := h.announced(now)
+	h.mu.Unlock()
+	tell(known)
 	h.mu.RLock()
 	watched := make([]*topicSubscription, 0, len(h.watched))
 	for sub := range h.watched {

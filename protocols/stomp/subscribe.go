@@ -34,7 +34,12 @@ func (c *conn) subscribe(f *wire.Frame) error {
 	}
 	c.addSubscription(s)
 	receipt, _ := f.Header.Get("receipt")
-	c.answer(answer{receipt: receipt, more: &more{starts: s}})
+	a := answer{receipt: receipt, more: &more{starts: s}}
+	if others, ok := s.source.(gateway.Announced); ok && receipt != "" {
+		others.Announced(c, c.owe(a))
+		return nil
+	}
+	c.answer(a)
 	return nil
 }
 

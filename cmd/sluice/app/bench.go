@@ -58,7 +58,7 @@ func benchCommand() *cobra.Command {
 }
 
 func (f *benchFlags) target(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.address, "address", "127.0.0.1:61613", "the broker's STOMP address")
+	cmd.Flags().StringVar(&f.address, "address", "127.0.0.1:61613", "the broker's STOMP address; several between commas are taken in turn, consumers first")
 	cmd.Flags().StringVar(&f.dialect, "dialect", "activemq", "activemq (ours, too) or rabbitmq")
 	cmd.Flags().StringVar(&f.login, "login", "", "login")
 	cmd.Flags().StringVar(&f.passcode, "passcode", "", "passcode")

@@ -4,13 +4,16 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
+	"strings"
 	"time"
 )
 
 // Target is a broker.
 type Target struct {
 	// Name is for reports.
-	Name            string
+	Name string
+	// Address is where connections go: one, or several between commas, which are taken in turn, consumers first.
 	Address         string
 	Dialect         Dialect
 	Login, Passcode string
@@ -44,9 +47,12 @@ func (c *conn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-func dial(ctx context.Context, t Target, maxBody int) (*conn, error) {
+// dial opens connection n of a run.
+func dial(ctx context.Context, t Target, n, maxBody int) (*conn, error) {
 	d := net.Dialer{Timeout: loginTime}
-	nc, err := d.DialContext(ctx, "tcp", t.Address)
+	all := strings.Split(t.Address, ",")
+	address := all[n%len(all)]
+	nc, err := d.DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}
@@ -57,9 +63,12 @@ func dial(ctx context.Context, t Target, maxBody int) (*conn, error) {
 	if t.Login != "" {
 		login += "login:" + t.Login + "\npasscode:" + t.Passcode + "\n"
 	}
+	if len(all) > 1 { // nodes of a cluster must not take two of us for one client
+		login += fmt.Sprintf("client-id:bench-%d-%d-%x\n", os.Getpid(), n, time.Now().UnixNano())
+	}
 	if err := c.ask(login+"\n\x00", "CONNECTED"); err != nil {
 		_ = nc.Close()
-		return nil, fmt.Errorf("log in to %s: %w", t.Address, err)
+		return nil, fmt.Errorf("log in to %s: %w", address, err)
 	}
 	_ = nc.SetDeadline(time.Time{})
 	return c, nil

@@ -29,8 +29,8 @@ func Connect(ctx context.Context, t Target, n, atOnce int) (Connections, error) 
 	numbers, results := make(chan int), make(chan opened)
 	for range min(atOnce, n) {
 		go func() {
-			for range numbers {
-				c, err := connectIdle(ctx, t)
+			for i := range numbers {
+				c, err := connectIdle(ctx, t, i)
 				results <- opened{c, err}
 			}
 		}()
@@ -66,8 +66,8 @@ func Connect(ctx context.Context, t Target, n, atOnce int) (Connections, error) 
 }
 
 // connectIdle logs in and subscribes to a topic on which nothing comes.
-func connectIdle(ctx context.Context, t Target) (*conn, error) {
-	c, err := dial(ctx, t, MinSize)
+func connectIdle(ctx context.Context, t Target, n int) (*conn, error) {
+	c, err := dial(ctx, t, n, MinSize)
 	if err != nil {
 		return nil, err
 	}

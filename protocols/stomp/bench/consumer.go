@@ -32,7 +32,7 @@ type consumer struct {
 }
 
 func (r *run) newConsumer(ctx context.Context, id int) (*consumer, error) {
-	c, err := dial(ctx, r.target, r.Size)
+	c, err := dial(ctx, r.target, id, r.Size)
 	if err != nil {
 		return nil, err
 	}

@@ -27,7 +27,7 @@ type producer struct {
 }
 
 func (r *run) newProducer(ctx context.Context, id int) (*producer, error) {
-	c, err := dial(ctx, r.target, r.Size)
+	c, err := dial(ctx, r.target, r.Consumers+id, r.Size)
 	if err != nil {
 		return nil, err
 	}
