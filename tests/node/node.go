@@ -40,14 +40,25 @@ type Node struct {
 // ready. Settings are keys of the configuration: "limits.login_timeout=1s".
 func Start(t testing.TB, settings ...string) *Node {
 	t.Helper()
+	n := fresh(t, settings)
+	n.Launch()
+	n.AwaitReady()
+	return n
+}
+
+// fresh is a node that was never started.
+func fresh(t testing.TB, settings []string) *Node {
 	n := &Node{t: t, dir: t.TempDir(), settings: settings}
-	n.launch()
 	t.Cleanup(n.end)
 	return n
 }
 
-func (n *Node) launch() {
+// Launch starts the process and does not wait for it. It must not run.
+func (n *Node) Launch() {
 	n.t.Helper()
+	if n.ended != nil && n.Running() {
+		n.t.Fatal("start of a node that runs")
+	}
 	n.mu.Lock()
 	n.addrs, n.ready, n.heard = map[string]string{}, false, make(chan struct{})
 	n.mu.Unlock()
@@ -64,6 +75,11 @@ func (n *Node) launch() {
 	}
 	n.ended = make(chan struct{})
 	go n.follow(stderr)
+}
+
+// AwaitReady waits until the node serves.
+func (n *Node) AwaitReady() {
+	n.t.Helper()
 	if !n.await(func() bool { return n.ready }) {
 		n.t.Fatalf("the node did not become ready:\n%s", n.Log())
 	}
@@ -148,6 +164,16 @@ func (n *Node) Addr(protocol string) string {
 	return addr
 }
 
+// Where is Addr for other goroutines: "" while nothing is known to listen.
+func (n *Node) Where(protocol string) string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.addrs[protocol]
+}
+
+// Dir is where the node keeps its store.
+func (n *Node) Dir() string { return filepath.Join(n.dir, "data") }
+
 // Log is all that the node has logged so far, over all its restarts.
 func (n *Node) Log() string {
 	n.mu.Lock()
@@ -215,10 +241,8 @@ func (n *Node) Kill() {
 // Restart starts a node on the same store, on other ports. It must have ended before.
 func (n *Node) Restart() {
 	n.t.Helper()
-	if n.Running() {
-		n.t.Fatal("Restart of a node that runs")
-	}
-	n.launch()
+	n.Launch()
+	n.AwaitReady()
 }
 
 // Status asks the admin door and returns the status code, 0 if it does not answer.
@@ -254,7 +278,7 @@ func (n *Node) Resident() (now, most int64) {
 
 // end releases the process and looks at its last words.
 func (n *Node) end() {
-	if n.Running() {
+	if n.ended != nil && n.Running() {
 		_ = n.cmd.Process.Kill()
 		<-n.ended
 	}

@@ -1,4 +1,4 @@
-package faults
+package ledger
 
 import (
 	"fmt"
@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/sluice-mq/sluice/tests/conformance/raw"
 )
@@ -15,6 +16,7 @@ import (
 // message is what the ledger knows of one message.
 type message struct {
 	queue       string
+	sent        time.Time
 	transaction string // it was sent in, or empty
 	receipted   bool
 	deliveries  int
@@ -29,35 +31,47 @@ type transaction struct {
 	committed bool // the COMMIT was receipted
 }
 
-// ledger writes down what was promised and what came. Messages are named
-// "producer/number". Its methods may be called from any goroutine.
-type ledger struct {
+// Ledger writes down what was promised and what came. Messages are named
+// "producer/number", or "producer/number#copy" by those that send a message again if it was not
+// receipted: each copy is a message of its own here, so that what comes twice was doubled by a node. Its methods may be called from any goroutine.
+type Ledger struct {
 	mu           sync.Mutex
 	messages     map[string]*message
 	transactions map[string]*transaction
 	wrong        []string
 	// progress counts receipts of all kinds.
 	progress            int
-	refusals            int
-	duplicates, flagged int
-	// unflagged are duplicates that came without being marked redelivered.
-	unflagged []string
+	Refusals            int
+	Duplicates, Flagged int
+	arrived             map[string]bool // "producer/number" of any copy
+	copies, doubly      int             // copies after the first that were sent; that came although another one had come
+	// Unflagged are duplicates that came without being marked redelivered.
+	Unflagged []string
 }
 
-func newLedger() *ledger {
-	return &ledger{messages: map[string]*message{}, transactions: map[string]*transaction{}}
+// New makes an empty one.
+func New() *Ledger {
+	return &Ledger{messages: map[string]*message{}, transactions: map[string]*transaction{}, arrived: map[string]bool{}}
 }
 
-func (l *ledger) fault(format string, v ...any) {
+// Fault writes down that something is wrong.
+func (l *Ledger) Fault(format string, v ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.fault(format, v...)
+}
+
+func (l *Ledger) fault(format string, v ...any) {
 	if len(l.wrong) < 50 {
 		l.wrong = append(l.wrong, fmt.Sprintf(format, v...))
 	}
 }
 
-func (l *ledger) sent(name, queue, tx string) {
+// Sent takes a message that is about to be sent, in a transaction unless tx is empty.
+func (l *Ledger) Sent(name, queue, tx string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.messages[name] = &message{queue: queue, transaction: tx}
+	l.messages[name] = &message{queue: queue, sent: time.Now(), transaction: tx}
 	if tx != "" {
 		t := l.transactions[tx]
 		if t == nil {
@@ -68,8 +82,8 @@ func (l *ledger) sent(name, queue, tx string) {
 	}
 }
 
-// receipt takes the id of a receipt: "send name", "commit tx" or "ack name".
-func (l *ledger) receipt(id string) {
+// Receipt takes the id of a receipt: "send name", "commit tx" or "ack name".
+func (l *Ledger) Receipt(id string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.progress++
@@ -89,8 +103,8 @@ func (l *ledger) receipt(id string) {
 	}
 }
 
-// delivered takes a delivery.
-func (l *ledger) delivered(name, queue string, redelivered bool) {
+// Delivered takes a delivery.
+func (l *Ledger) Delivered(name, queue string, redelivered bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	m := l.messages[name]
@@ -106,18 +120,43 @@ func (l *ledger) delivered(name, queue string, redelivered bool) {
 		l.fault("%s came back after its ACK was receipted (redelivered %v)", name, redelivered)
 	}
 	if m.deliveries > 0 {
-		l.duplicates++
+		l.Duplicates++
 		if redelivered {
-			l.flagged++
+			l.Flagged++
 		} else {
-			l.unflagged = append(l.unflagged, name)
+			l.Unflagged = append(l.Unflagged, name)
 		}
 	}
 	m.deliveries++
 }
 
-// refuse takes an ERROR for a message; false if it speaks of none or says nothing.
-func (l *ledger) refuse(f raw.Frame) bool {
+// arrives reports whether a message comes for the first time, whichever copy, and when the first was sent.
+func (l *Ledger) arrives(name string) (sent time.Time, first bool) {
+	original, _, _ := strings.Cut(name, "#")
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if m := l.messages[original+"#1"]; m != nil {
+		sent = m.sent
+	}
+	if l.arrived[original] {
+		if m := l.messages[name]; m != nil && m.deliveries == 1 {
+			l.doubly++
+		}
+		return sent, false
+	}
+	l.arrived[original] = true
+	return sent, true
+}
+
+// again counts a copy.
+func (l *Ledger) again() {
+	l.mu.Lock()
+	l.copies++
+	l.mu.Unlock()
+}
+
+// Refuse takes an ERROR for a message; false if it speaks of none or says nothing.
+func (l *Ledger) Refuse(f raw.Frame) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	name, ok := strings.CutPrefix(f.Get("receipt-id"), "send ")
@@ -126,11 +165,12 @@ func (l *ledger) refuse(f raw.Frame) bool {
 		return false
 	}
 	m.refused = true
-	l.refusals++
+	l.Refusals++
 	return true
 }
 
-func (l *ledger) acking(name string) {
+// Acking takes a message whose ACK is about to be sent.
+func (l *Ledger) Acking(name string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if m := l.messages[name]; m != nil {
@@ -138,14 +178,15 @@ func (l *ledger) acking(name string) {
 	}
 }
 
-func (l *ledger) count() int {
+// Count is how many receipts of all kinds came.
+func (l *Ledger) Count() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.progress
 }
 
-// close holds the books against the promises, after everything was drained.
-func (l *ledger) close(t *testing.T) {
+// Close holds the books against the promises, after everything was drained.
+func (l *Ledger) Close(t *testing.T) {
 	t.Helper()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -180,7 +221,10 @@ func (l *ledger) close(t *testing.T) {
 		}
 	}
 	t.Logf("%d messages receipted and delivered, %d delivered without a receipt; %d of %d transactions receipted, %d torn; %d duplicates, %d of them flagged redelivered",
-		receipted, maybe, committed, len(l.transactions), torn, l.duplicates, l.flagged)
+		receipted, maybe, committed, len(l.transactions), torn, l.Duplicates, l.Flagged)
+	if l.copies > 0 {
+		t.Logf("clients sent %d messages again, of which %d came twice for that", l.copies, l.doubly)
+	}
 	for _, w := range l.wrong {
 		t.Error(w)
 	}
@@ -189,8 +233,8 @@ func (l *ledger) close(t *testing.T) {
 	}
 }
 
-// undrained are receipted messages that nobody has acknowledged for sure.
-func (l *ledger) undrained() (n int) {
+// Undrained are receipted messages that nobody has acknowledged for sure.
+func (l *Ledger) Undrained() (n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, m := range l.messages {
@@ -201,10 +245,11 @@ func (l *ledger) undrained() (n int) {
 	return n
 }
 
-// nameOf is the name and the number in a body.
-func nameOf(body string) (name, producer string, number int) {
+// NameOf is the name and the number in a body.
+func NameOf(body string) (name, producer string, number int) {
 	name, _, _ = strings.Cut(body, " ")
 	producer, text, _ := strings.Cut(name, "/")
+	text, _, _ = strings.Cut(text, "#") // the number of the copy
 	number, _ = strconv.Atoi(text)
 	return name, producer, number
 }
