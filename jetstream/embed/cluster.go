@@ -38,6 +38,9 @@ func (c *Cluster) options(opts *server.Options) error {
 		TLSConfig: c.TLS, TLSTimeout: routeTLSSeconds, Advertise: c.Advertise,
 		// Nodes know one another by configuration, and clients of this server are none of the others' business.
 		NoAdvertise: true,
+		// Servers offer their replicas of a stream for reading as soon as they have nearly all of it, and readers
+		// would be sent to any of them. A node reads its own: it is as good as the reader believes, and never unreachable.
+		Permissions: &server.RoutePermissions{Export: &server.SubjectPermission{Deny: []string{"$JS.API.DIRECT.GET.>"}}},
 	}
 	if addr.IP != nil {
 		opts.Cluster.Host = addr.IP.String()
