@@ -185,6 +185,9 @@ func (l *Ledger) Count() int {
 	return l.progress
 }
 
+// timeOfDay is how times are told, to be found in logs.
+const timeOfDay = "15:04:05.000"
+
 // Close holds the books against the promises, after everything was drained.
 func (l *Ledger) Close(t *testing.T) {
 	t.Helper()
@@ -195,9 +198,9 @@ func (l *Ledger) Close(t *testing.T) {
 		m := l.messages[name]
 		switch {
 		case m.receipted && m.deliveries == 0:
-			l.fault("%s was receipted and never came", name)
+			l.fault("%s to %s, sent at %s, was receipted and never came", name, m.queue, m.sent.Format(timeOfDay))
 		case (m.receipted || m.deliveries > 0) && !m.ackSent:
-			l.fault("%s was delivered %d times, never acknowledged, and is gone", name, m.deliveries)
+			l.fault("%s to %s, sent at %s, was delivered %d times, never acknowledged, and is gone", name, m.queue, m.sent.Format(timeOfDay), m.deliveries)
 		case m.receipted:
 			receipted++
 		case m.deliveries > 0:

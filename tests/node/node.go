@@ -17,6 +17,9 @@ import (
 	"time"
 )
 
+// logsVariable names a folder where all nodes leave their logs, also if nothing failed.
+const logsVariable = "SLUICE_TESTS_LOGS"
+
 // patience is how long a node may take to start or to stop before a test fails.
 const patience = 60 * time.Second
 
@@ -283,6 +286,12 @@ func (n *Node) end() {
 		<-n.ended
 	}
 	log := n.Log()
+	if dir := os.Getenv(logsVariable); dir != "" {
+		file := filepath.Join(dir, strings.ReplaceAll(n.t.Name(), "/", "_")+"-"+filepath.Base(n.dir)+".log")
+		if err := os.WriteFile(file, []byte(log), 0o600); err != nil {
+			n.t.Error(err)
+		}
+	}
 	for _, bad := range []string{"WARNING: DATA RACE", "panic", "fatal error:"} {
 		if strings.Contains(log, bad) {
 			n.t.Errorf("the node's log has %q", bad)
