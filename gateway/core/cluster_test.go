@@ -27,8 +27,10 @@ type realm struct {
 
 func name(i int) string { return "n" + strconv.Itoa(i+1) }
 
-func newRealm(t *testing.T) *realm {
-	r := &realm{T: t, Cluster: gatewaytest.NewCluster(2)}
+func newRealm(t *testing.T) *realm { return newRealmOf(t, 2) }
+
+func newRealmOf(t *testing.T, shards int) *realm {
+	r := &realm{T: t, Cluster: gatewaytest.NewCluster(shards)}
 	for i := range 3 {
 		store := r.Node(name(i))
 		b, err := core.New(context.Background(), core.Config{
@@ -217,5 +219,37 @@ func TestTransactionsOverChangesOfOwner(t *testing.T) {
 			}
 		}
 		require.Equal(t, numbers(0, all), got)
+	}
+}
+
+// Transactions of one session that different nodes carry out keep their order, also if the way of the first one's
+// messages is the longer one.
+func TestTransactionsOfDifferentNodesKeepTheirOrder(t *testing.T) {
+	r := newRealmOf(t, 3)
+	of := map[int]string{} // a queue of each shard
+	for i := 0; len(of) < 3; i++ {
+		q := fmt.Sprint("q", i)
+		of[gateway.ShardOf(q, 3)] = q
+	}
+	for i := range 3 {
+		r.Move(i, name(i))
+	}
+	s := r.worlds[0].session()
+	for _, q := range of {
+		r.worlds[0].send(s, queue(q), true, "before")
+	}
+	c := r.worlds[1].subscribe(r.worlds[1].session(), queue(of[1]), 10, false)
+	c.ack(c.next(1)...)
+	r.Link("n1", "n2", false)
+	var o outcome
+	for i, first := range []int{0, 2} { // n1 carries out the first one, n3 the second
+		s.Commit(&gateway.Transaction{Sends: []*gateway.Message{message(queue(of[first]), "", true), message(queue(of[1]), strconv.Itoa(i), true)}}, &o, uint64(i))
+	}
+	var buf [1]gateway.Delivery
+	require.Never(t, func() bool { return c.Next(buf[:], 1<<20) > 0 }, 100*time.Millisecond, 5*time.Millisecond, "the second one was first")
+	r.Link("n1", "n2", true)
+	require.Equal(t, []string{"0", "1"}, bodies(c.next(2)))
+	for _, err := range o.wait(t, 2) {
+		require.NoError(t, err)
 	}
 }
