@@ -27,6 +27,9 @@ func (g *gaps) tell(t *testing.T, what string, faults int) {
 	t.Logf("FIGURE %d %s: senders on other nodes without receipts: %s; senders that moved: %s", faults, what, spread(g.stayed), spread(g.moved))
 }
 
+// longest is the longest of senders that stayed where they were.
+func (g *gaps) longest() time.Duration { return slices.Max(append(g.stayed, 0)) }
+
 // spread is how durations are distributed, in words.
 func spread(all []time.Duration) string {
 	if len(all) == 0 {

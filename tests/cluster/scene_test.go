@@ -107,13 +107,19 @@ func (s *scene) mark() {
 // progress waits until every sender got so many windows of receipts, in percent, from now on.
 func (s *scene) progress(percent int) {
 	s.t.Helper()
+	s.progressBut(-1, percent)
+}
+
+// progressBut is progress of the senders that are not at a node.
+func (s *scene) progressBut(node, percent int) {
+	s.t.Helper()
 	before := make([]int, len(s.senders))
 	for i, p := range s.senders {
 		before[i] = p.Pauses().Receipts
 	}
 	s.await("progress of all senders", func() bool {
 		for i, p := range s.senders {
-			if p.Pauses().Receipts-before[i] < max(p.Window*percent/100, 1) {
+			if w := p.Pauses(); w.Node != node && w.Receipts-before[i] < max(p.Window*percent/100, 1) {
 				return false
 			}
 		}
@@ -152,9 +158,9 @@ func (s *scene) explain() {
 	}
 }
 
-// finish has everything sent and everything taken, by the clients that were there all the time, starts all
-// nodes anew, and looks whether something that was acknowledged comes back.
-func (s *scene) finish() {
+// finish has everything sent and everything taken, by the clients that were there all the time, has all
+// nodes started anew, if asked to, and looks whether something that was acknowledged comes back.
+func (s *scene) finish(anew bool) {
 	s.t.Helper()
 	close(s.over)
 	if !within(soon, s.sending.Wait) {
@@ -166,13 +172,15 @@ func (s *scene) finish() {
 		s.explain()
 		s.t.Fatal("takers wait without end for what is in their queues")
 	}
-	for _, n := range s.c.Nodes {
-		n.Signal(syscall.SIGTERM)
+	if anew {
+		for _, n := range s.c.Nodes {
+			n.Signal(syscall.SIGTERM)
+		}
+		for _, n := range s.c.Nodes {
+			n.Exit()
+		}
+		s.c.Launch()
 	}
-	for _, n := range s.c.Nodes {
-		n.Exit()
-	}
-	s.c.Launch()
 	s.takers = nil
 	for i, q := range ledger.Queues {
 		k := &ledger.Taker{Queue: q, Home: i % 3, Dialer: s.dialer, Rnd: s.rnd, Stop: s.end("last", i), Over: s.gone}
@@ -182,7 +190,7 @@ func (s *scene) finish() {
 	s.marker("last")
 	if !within(soon, s.taking.Wait) {
 		s.explain()
-		s.t.Fatal("after a start takers wait without end for what is in their queues")
+		s.t.Fatal("takers that came later wait without end for what is in their queues")
 	}
 	s.l.Close(s.t)
 }

@@ -133,7 +133,7 @@ func TestStartOnAFullDisk(t *testing.T) {
 		n.Exit()
 	}
 	for _, end := range []func(){n.Kill, stop} {
-		free := hog(t, dir)
+		free := node.Hog(t, dir)
 		end()
 		n.Restart()
 		require.Equal(t, 503, n.Status("/readyz"))
@@ -171,7 +171,7 @@ func flood(t *testing.T, n *node.Node, l *ledger.Ledger, rnd *rand.Rand, dir str
 	}
 	goal := l.Count() + 1000 + rnd.IntN(2000)
 	await(t, "progress", func() bool { return l.Count() >= goal })
-	free := hog(t, dir)
+	free := node.Hog(t, dir)
 	await(t, "that it says so", func() bool { return !isReady(n) })
 	// What is under way waits until it is known what became of it; what comes is refused.
 	probe := join()
@@ -183,4 +183,17 @@ func flood(t *testing.T, n *node.Node, l *ledger.Ledger, rnd *rand.Rand, dir str
 		_ = c.Conn().Close()
 	}
 	w.Wait()
+}
+
+// startSmall starts a node whose store has a file system of its own of so many MiB, and returns that one's directory.
+func startSmall(t *testing.T, mib int64, settings ...string) (*node.Node, string) {
+	t.Helper()
+	dir := node.Volume(t, mib)
+	t.Setenv("TMPDIR", dir) // where the node's directory will be
+	n := node.Start(t, settings...)
+	var fs, root syscall.Statfs_t
+	require.NoError(t, syscall.Statfs(dataDir(t, n), &fs))
+	require.NoError(t, syscall.Statfs(dir, &root))
+	require.Equal(t, root.Fsid, fs.Fsid, "the store is not on the small file system")
+	return n, dir
 }

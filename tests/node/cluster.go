@@ -60,6 +60,9 @@ func NewCluster(t testing.TB, settings ...string) *Cluster {
 	return c
 }
 
+// Place has a node keep its store in a directory, before its first start.
+func (c *Cluster) Place(i int, dir string) { c.Nodes[i].dir = dir }
+
 // vacant is a port at which nobody listens. It is none that the system gives to those that ask for any, or that
 // connect: whoever connects to such a port again and again may meet himself there.
 func vacant(t testing.TB) int {
