@@ -2,13 +2,18 @@ package jetstream_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/gatewaytest"
 	"github.com/sluice-mq/sluice/jetstream/embed"
 )
 
@@ -78,4 +83,30 @@ func TestAReplicaThatIsBehindIsNotReadByOthers(t *testing.T) {
 	for _, n := range asked {
 		require.Zero(t, n.Load())
 	}
+}
+
+// A new tenure reads the journal from its first record on, needed or not: a node that was cut off may offer again what
+// has long been settled, and is recognised by that.
+func TestATenureReadsWhatIsNotNeededAnyMore(t *testing.T) {
+	all := cluster(t)
+	at := owner(t, all, 0)
+	j := at.journal(0)
+	seqs := appended(t, j, 10)
+	j.Trim(seqs[9] + 1)
+	marks := filepath.Join(at.dir, "marks.json")
+	require.Eventually(t, func() bool {
+		text, err := os.ReadFile(marks)
+		return err == nil && strings.Contains(string(text), fmt.Sprintf(`"low":%d`, seqs[9]+1))
+	}, gatewaytest.Wait, 10*time.Millisecond)
+	for range 10 { // until it is its turn again
+		next := owner(t, all, 0)
+		if next == at && next.journal(0) != j {
+			break
+		}
+		before := next.journal(0)
+		require.NoError(t, next.server.StepDown("Q_00"))
+		gatewaytest.Eventually(t, func() bool { now := owner(t, all, 0); return now.journal(0) != before }, "another tenure")
+	}
+	require.True(t, at.journal(0) != nil && at.journal(0) != j)
+	require.Len(t, contents(t, at.journal(0)), 10)
 }

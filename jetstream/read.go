@@ -84,11 +84,16 @@ func (r reader) batch(stream string, q getRequest, fn func(seq uint64, record []
 
 // Replay implements gateway.Journal. It begins at the lowest record that was
 // needed when the marks were last written: a power cut may bring back blocks that
-// had been given up, without the records that settled what is in them.
+// had been given up, without the records that settled what is in them. In a cluster the others know better than
+// that, and it begins at the first: also what is settled must be recognised when a node offers it again.
 func (j *journal) Replay(ctx context.Context, fn func(seq uint64, size int, r *gateway.Record) error) error {
 	state := j.State()
 	waited := time.Duration(0)
-	for at := max(state.First, j.store.marks.low(j.shard)); at <= state.Last; {
+	from := state.First
+	if j.epoch == 0 {
+		from = max(from, j.store.marks.low(j.shard))
+	}
+	for at := from; at <= state.Last; {
 		if err := ctx.Err(); err != nil {
 			return err
 		}

@@ -190,6 +190,9 @@ func (b *Broker) Close(ctx context.Context) error {
 	}
 	b.stop()
 	b.background.Wait()
+	if b.guests != nil {
+		b.guests.close()
+	}
 	for _, s := range b.owned() {
 		s.leaveExpired()
 	}

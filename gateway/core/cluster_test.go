@@ -225,12 +225,7 @@ func TestTransactionsOverChangesOfOwner(t *testing.T) {
 // Transactions of one session that different nodes carry out keep their order, also if the way of the first one's
 // messages is the longer one.
 func TestTransactionsOfDifferentNodesKeepTheirOrder(t *testing.T) {
-	r := newRealmOf(t, 3)
-	of := map[int]string{} // a queue of each shard
-	for i := 0; len(of) < 3; i++ {
-		q := fmt.Sprint("q", i)
-		of[gateway.ShardOf(q, 3)] = q
-	}
+	r, of := newRealmOf(t, 3), spread()
 	for i := range 3 {
 		r.Move(i, name(i))
 	}
@@ -251,5 +246,56 @@ func TestTransactionsOfDifferentNodesKeepTheirOrder(t *testing.T) {
 	require.Equal(t, []string{"0", "1"}, bodies(c.next(2)))
 	for _, err := range o.wait(t, 2) {
 		require.NoError(t, err)
+	}
+}
+
+// spread are queues of three shards, by shard.
+func spread() map[int]string {
+	of := map[int]string{}
+	for i := 0; len(of) < 3; i++ {
+		q := fmt.Sprint("q", i)
+		of[gateway.ShardOf(q, 3)] = q
+	}
+	return of
+}
+
+// Who carries a transaction out goes while parts of it wait for their owner. It is done when its successor has
+// brought them there, not before: what its session sends next would overtake them.
+func TestATransactionIsDoneWhenItsPartsAreThere(t *testing.T) {
+	r, of := newRealmOf(t, 3), spread()
+	r.Move(0, "n1")
+	s := r.worlds[1].session()
+	r.worlds[1].send(s, queue(of[0]), true, "before")
+	var o outcome
+	s.Commit(&gateway.Transaction{Sends: []*gateway.Message{message(queue(of[0]), "", true), message(queue(of[1]), "in it", true)}}, &o, 1)
+	s.Send(message(queue(of[1]), "behind it", true), &o, 2)
+	c := r.worlds[2].subscribe(r.worlds[2].session(), queue(of[0]), 10, false)
+	require.Equal(t, []string{"before", ""}, bodies(c.next(2)), "its record is there")
+	r.Move(0, "n3")
+	require.Never(t, func() bool { o.mu.Lock(); defer o.mu.Unlock(); return len(o.done) > 0 }, 100*time.Millisecond, 5*time.Millisecond, "it is done")
+	r.Move(1, "n3")
+	d := r.worlds[2].subscribe(r.worlds[2].session(), queue(of[1]), 10, false)
+	require.Equal(t, []string{"in it", "behind it"}, bodies(d.next(2)))
+	for _, err := range o.wait(t, 2) {
+		require.NoError(t, err)
+	}
+}
+
+// An owner that stops in order leaves messages behind that clients of other nodes have. They are marked.
+func TestWhatClientsOfOtherNodesHaveIsMarkedWhenAnOwnerStops(t *testing.T) {
+	r := newRealm(t)
+	r.Move(shard("q"), "n2")
+	s := r.worlds[0].session()
+	c := r.worlds[0].subscribe(s, queue("q"), 10, false)
+	r.worlds[0].send(s, queue("q"), true, numbers(0, 5)...)
+	require.Equal(t, numbers(0, 5), bodies(c.next(5)))
+	ctx, cancel := context.WithTimeout(context.Background(), gatewaytest.Wait)
+	defer cancel()
+	require.NoError(t, r.worlds[1].broker.Close(ctx))
+	r.Move(shard("q"), "n3")
+	again := c.next(5)
+	require.Equal(t, numbers(0, 5), bodies(again))
+	for _, d := range again {
+		require.Positive(t, d.Redeliveries)
 	}
 }

@@ -1,6 +1,8 @@
 package core
 
 import (
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/sluice-mq/sluice/gateway"
@@ -11,6 +13,7 @@ type guests struct {
 	broker *Broker
 	mu     sync.Mutex
 	all    map[string]*guest
+	closed bool
 }
 
 // guest is a node to which there is a link. Frames of it come one after another.
@@ -56,9 +59,24 @@ func (gs *guests) linked(node string) bool { return gs.of(node) != nil }
 func (gs *guests) welcome(node string) {
 	g := &guest{broker: gs.broker, node: node, session: gs.session(), subs: make(map[uint64]*guestSubscription), some: make(chan struct{}, 1), gone: make(chan struct{})}
 	gs.mu.Lock()
+	defer gs.mu.Unlock()
+	if gs.closed {
+		return
+	}
 	gs.all[node] = g
-	gs.mu.Unlock()
 	gs.broker.background.Go(g.pump)
+}
+
+// close has all nodes leave, and none come any more: what their clients have comes back to the queues, as what clients
+// of this node have does, and is marked. The pumps have ended.
+func (gs *guests) close() {
+	gs.mu.Lock()
+	gs.closed = true
+	nodes := slices.Collect(maps.Keys(gs.all))
+	gs.mu.Unlock()
+	for _, node := range nodes {
+		gs.goodbye(node)
+	}
 }
 
 // goodbye ends all subscriptions of a node: what they have comes back to the queues.
