@@ -212,5 +212,5 @@ func (s *scene) marker(name string) {
 // flagged demands that what nodes doubled was marked.
 func (s *scene) flagged() {
 	s.t.Helper()
-	require.GreaterOrEqual(s.t, s.l.Flagged*100, s.l.Duplicates*95, "not marked redelivered: %s", strings.Join(s.l.Unflagged, " "))
+	require.GreaterOrEqual(s.t, s.l.Flagged*100, s.l.Duplicates*95, "not marked redelivered: %s", strings.Join(s.l.Unflagged, "\n"))
 }

@@ -68,9 +68,9 @@ func TestKill(t *testing.T) {
 	// What is handed out is announced ahead. Only if a kill comes in the moment when consumers
 	// take the first of a backlog are those unmarked: over many kills it is not one in twenty.
 	if all >= 50 {
-		require.GreaterOrEqual(t, l.Flagged*100, l.Duplicates*95, "not marked redelivered after a kill: %s", strings.Join(l.Unflagged, " "))
+		require.GreaterOrEqual(t, l.Flagged*100, l.Duplicates*95, "not marked redelivered after a kill: %s", strings.Join(l.Unflagged, "\n"))
 	}
-	require.GreaterOrEqual(t, 2*l.Flagged, l.Duplicates, "not marked redelivered after a kill: %s", strings.Join(l.Unflagged, " "))
+	require.GreaterOrEqual(t, 2*l.Flagged, l.Duplicates, "not marked redelivered after a kill: %s", strings.Join(l.Unflagged, "\n"))
 	t.Logf("%d kills", all)
 }
 
@@ -95,6 +95,6 @@ func TestTermination(t *testing.T) {
 	n.Restart()
 	ledger.Drain(t, n, l, 1)
 	l.Close(t)
-	require.Equal(t, l.Duplicates, l.Flagged, "not marked redelivered after a stop in order: %s", strings.Join(l.Unflagged, " "))
+	require.Equal(t, l.Duplicates, l.Flagged, "not marked redelivered after a stop in order: %s", strings.Join(l.Unflagged, "\n"))
 	t.Logf("%d stops, the slowest took %v", all, slowest.Round(time.Millisecond))
 }

@@ -16,8 +16,8 @@ import (
 // message is what the ledger knows of one message.
 type message struct {
 	queue       string
-	sent        time.Time
-	transaction string // it was sent in, or empty
+	sent, came  time.Time // came: the last time
+	transaction string    // it was sent in, or empty
 	receipted   bool
 	deliveries  int
 	ackSent     bool
@@ -117,17 +117,19 @@ func (l *Ledger) Delivered(name, queue string, redelivered bool) {
 	case m.refused:
 		l.fault("%s was refused and came all the same", name)
 	case m.acked:
-		l.fault("%s came back after its ACK was receipted (redelivered %v)", name, redelivered)
+		l.fault("%s from %s, sent at %s, delivered at %s, came back at %s after its ACK was receipted (redelivered %v)",
+			name, queue, m.sent.Format(timeOfDay), m.came.Format(timeOfDay), time.Now().Format(timeOfDay), redelivered)
 	}
 	if m.deliveries > 0 {
 		l.Duplicates++
 		if redelivered {
 			l.Flagged++
 		} else {
-			l.Unflagged = append(l.Unflagged, name)
+			l.Unflagged = append(l.Unflagged, fmt.Sprintf("%s from %s, delivered at %s and %s", name, queue, m.came.Format(timeOfDay), time.Now().Format(timeOfDay)))
 		}
 	}
 	m.deliveries++
+	m.came = time.Now()
 }
 
 // arrives reports whether a message comes for the first time, whichever copy, and when the first was sent.

@@ -17,6 +17,9 @@ import (
 	"time"
 )
 
+// stopWithin is just before a node gives its own end up.
+const stopWithin = 9500 * time.Millisecond
+
 // logsVariable names a folder where all nodes leave their logs, also if nothing failed.
 const logsVariable = "SLUICE_TESTS_LOGS"
 
@@ -229,6 +232,8 @@ func (n *Node) Exit() int {
 func (n *Node) Stop() {
 	n.t.Helper()
 	n.Signal(syscall.SIGTERM)
+	hangs := time.AfterFunc(stopWithin, func() { _ = n.cmd.Process.Signal(syscall.SIGQUIT) }) // to be told where
+	defer hangs.Stop()
 	if code := n.Exit(); code != 0 {
 		n.t.Fatalf("the node ended with exit code %d:\n%s", code, n.Log())
 	}
