@@ -299,3 +299,23 @@ func TestWhatClientsOfOtherNodesHaveIsMarkedWhenAnOwnerStops(t *testing.T) {
 		require.Positive(t, d.Redeliveries)
 	}
 }
+
+// A node that stops wants answers of others until it has them, also when they say again what they own.
+func TestANodeThatStopsHasItsMessagesStored(t *testing.T) {
+	r := newRealm(t)
+	r.Move(shard("q"), "n2")
+	s := r.worlds[0].session()
+	r.worlds[0].send(s, queue("q"), true, "before")
+	r.Link("n1", "n2", false)
+	var o outcome
+	s.Send(message(queue("q"), "late", true), &o, 1)
+	closed := make(chan error, 1)
+	ctx, cancel := context.WithTimeout(context.Background(), gatewaytest.Wait)
+	defer cancel()
+	go func() { closed <- r.worlds[0].broker.Close(ctx) }()
+	require.Never(t, func() bool { return len(closed) > 0 }, 100*time.Millisecond, 5*time.Millisecond)
+	r.Link("n1", "n2", true)
+	r.Again(shard("q"))
+	require.NoError(t, <-closed)
+	require.NoError(t, o.wait(t, 1)[1])
+}
