@@ -19,7 +19,7 @@ func TestANodeIsCutOff(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			rnd, c := chance(t), node.StartCluster(t)
-			s := begin(t, c, rnd, drops{})
+			s := begin(t, c, rnd, habits{})
 			var g gaps
 			all := rounds(t, 1)
 			for range all {
@@ -43,7 +43,7 @@ func TestANodeIsCutOff(t *testing.T) {
 func TestALinkIsCut(t *testing.T) {
 	t.Parallel()
 	rnd, c := chance(t), node.StartCluster(t)
-	s := begin(t, c, rnd, drops{})
+	s := begin(t, c, rnd, habits{})
 	all := rounds(t, 1)
 	for range all {
 		i, how := busiest(c), node.Silent

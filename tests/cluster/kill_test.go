@@ -16,7 +16,7 @@ const longest = 20 * time.Second
 func TestKillANode(t *testing.T) {
 	t.Parallel()
 	rnd, c := chance(t), node.StartCluster(t)
-	s := begin(t, c, rnd, drops{sender: 2000, taker: 2000})
+	s := begin(t, c, rnd, habits{sender: 2000, taker: 2000})
 	var g gaps
 	all := rounds(t, 2)
 	for round := range all {
@@ -56,7 +56,7 @@ func TestKillANode(t *testing.T) {
 func TestKillTheMajority(t *testing.T) {
 	t.Parallel()
 	rnd, c := chance(t), node.StartCluster(t)
-	s := begin(t, c, rnd, drops{})
+	s := begin(t, c, rnd, habits{})
 	for range rounds(t, 1) {
 		order := rnd.Perm(3)
 		c.Nodes[order[0]].Kill()
@@ -74,7 +74,7 @@ func TestKillTheMajority(t *testing.T) {
 func TestKillTheCluster(t *testing.T) {
 	t.Parallel()
 	rnd, c := chance(t), node.StartCluster(t)
-	s := begin(t, c, rnd, drops{})
+	s := begin(t, c, rnd, habits{})
 	for range rounds(t, 1) {
 		for _, i := range rnd.Perm(3) {
 			c.Nodes[i].Kill()

@@ -15,7 +15,7 @@ import (
 func TestAnOwnerStandsStill(t *testing.T) {
 	t.Parallel()
 	rnd, c := chance(t), node.StartCluster(t)
-	s := begin(t, c, rnd, drops{})
+	s := begin(t, c, rnd, habits{})
 	all := rounds(t, 1)
 	for range all {
 		n := c.Nodes[busiest(c)]
@@ -34,7 +34,7 @@ func TestAnOwnerStandsStill(t *testing.T) {
 func TestRollingRestart(t *testing.T) {
 	t.Parallel()
 	rnd, c := chance(t), node.StartCluster(t)
-	s := begin(t, c, rnd, drops{})
+	s := begin(t, c, rnd, habits{})
 	var g gaps
 	all := rounds(t, 1)
 	for range all {

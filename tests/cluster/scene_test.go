@@ -31,14 +31,20 @@ type scene struct {
 	gone    chan struct{} // takers leave
 	sending sync.WaitGroup
 	taking  sync.WaitGroup
+	takes   bool
+	patient time.Duration // how long anything may take
 }
 
-// drops says how often clients lose their connections by themselves.
-type drops struct{ sender, taker int }
+// habits are what clients of a scene do.
+type habits struct {
+	sender, taker int  // a client drops its connection once in so many receipts, or deliveries; 0 never
+	refusable     bool // senders take no for an answer
+	late          bool // takers come when finish begins
+}
 
 // begin puts clients to work.
-func begin(t *testing.T, c *node.Cluster, rnd *rand.Rand, d drops) *scene {
-	s := &scene{t: t, c: c, l: ledger.New(), rnd: rnd, over: make(chan struct{}), gone: make(chan struct{})}
+func begin(t *testing.T, c *node.Cluster, rnd *rand.Rand, h habits) *scene {
+	s := &scene{t: t, c: c, l: ledger.New(), rnd: rnd, over: make(chan struct{}), gone: make(chan struct{}), patient: soon}
 	s.dialer = &ledger.Dialer{T: t, Bound: bound, Nodes: s.nodes}
 	shapes := []ledger.Sender{
 		{Name: "p", Window: 50}, {Name: "q", Window: 5}, {Name: "r", Window: 20},
@@ -46,21 +52,32 @@ func begin(t *testing.T, c *node.Cluster, rnd *rand.Rand, d drops) *scene {
 	}
 	for i := range shapes {
 		p := &shapes[i]
-		p.Home, p.Drops, p.Queues, p.Rnd, p.Dialer, p.Over = i%3, d.sender, ledger.Queues[:], s.own(), s.dialer, s.over
+		p.Home, p.Drops, p.Queues, p.Rnd, p.Dialer, p.Over, p.Refusable = i%3, h.sender, ledger.Queues[:], s.own(), s.dialer, s.over, h.refusable
 		s.senders = append(s.senders, p)
 		s.sending.Go(func() { p.Run(s.l) })
 	}
 	for i, q := range ledger.Queues {
-		k := &ledger.Taker{Queue: q, Home: i % 3, Lag: 1 + rnd.IntN(30), Drops: d.taker, Rnd: s.own(), Dialer: s.dialer, Stop: s.end("end", i), Over: s.gone}
-		s.takers = append(s.takers, k)
-		s.taking.Go(func() { k.Run(s.l) })
+		s.takers = append(s.takers, &ledger.Taker{Queue: q, Home: i % 3, Lag: 1 + rnd.IntN(30), Drops: h.taker, Rnd: s.own(), Dialer: s.dialer, Stop: s.end("end", i), Over: s.gone})
 	}
 	t.Cleanup(func() { // whatever happened, they are not left behind
 		s.stop()
 		_ = within(bound, s.taking.Wait)
 	})
+	if !h.late {
+		s.take()
+	}
 	s.progress(50)
 	return s
+}
+
+// take has the takers begin, if they have not.
+func (s *scene) take() {
+	if !s.takes {
+		s.takes = true
+		for _, k := range s.takers {
+			s.taking.Go(func() { k.Run(s.l) })
+		}
+	}
 }
 
 func (s *scene) own() *rand.Rand { return rand.New(rand.NewPCG(s.rnd.Uint64(), 0)) }
@@ -162,15 +179,23 @@ func (s *scene) explain() {
 // nodes started anew, if asked to, and looks whether something that was acknowledged comes back.
 func (s *scene) finish(anew bool) {
 	s.t.Helper()
-	close(s.over)
-	if !within(soon, s.sending.Wait) {
-		s.explain()
-		s.t.Fatal("senders wait for receipts without end")
+	for _, w := range s.verdict(anew) {
+		s.t.Error(w)
 	}
-	s.marker("end")
-	if !within(soon, s.taking.Wait) {
-		s.explain()
-		s.t.Fatal("takers wait without end for what is in their queues")
+}
+
+// verdict is finish for tests that want to know what is wrong.
+func (s *scene) verdict(anew bool) []string {
+	s.t.Helper()
+	close(s.over)
+	s.take()
+	switch {
+	case !within(s.patient, s.sending.Wait):
+		return s.stuck("senders wait for receipts without end")
+	case !s.marker("end"):
+		return s.stuck("the last messages are not receipted")
+	case !within(s.patient, s.taking.Wait):
+		return s.stuck("takers wait without end for what is in their queues")
 	}
 	if anew {
 		for _, n := range s.c.Nodes {
@@ -187,26 +212,26 @@ func (s *scene) finish(anew bool) {
 		s.takers = append(s.takers, k)
 		s.taking.Go(func() { k.Run(s.l) })
 	}
-	s.marker("last")
-	if !within(soon, s.taking.Wait) {
-		s.explain()
-		s.t.Fatal("takers that came later wait without end for what is in their queues")
+	if !s.marker("last") || !within(s.patient, s.taking.Wait) {
+		return s.stuck("takers that came later wait without end for what is in their queues")
 	}
-	s.l.Close(s.t)
+	return s.l.Verdict(s.t.Logf)
 }
 
-// marker sends the message that ends each queue.
-func (s *scene) marker(name string) {
-	s.t.Helper()
+// stuck explains why there is nothing more to be seen, and what is.
+func (s *scene) stuck(why string) []string {
+	s.explain()
+	return append([]string{why}, s.l.Verdict(s.t.Logf)...)
+}
+
+// marker sends the message that ends each queue, and reports whether that was done in time.
+func (s *scene) marker(name string) bool {
 	var sending sync.WaitGroup
 	for i, q := range ledger.Queues {
 		p := &ledger.Sender{Name: fmt.Sprintf("%s%d", name, i), Window: 1, Most: 1, Queues: []string{q}, Rnd: s.own(), Dialer: s.dialer}
 		sending.Go(func() { p.Run(s.l) })
 	}
-	if !within(soon, sending.Wait) {
-		s.explain()
-		s.t.Fatal("the last messages are not receipted")
-	}
+	return within(s.patient, sending.Wait)
 }
 
 // flagged demands that what nodes doubled was marked.

@@ -193,6 +193,13 @@ const timeOfDay = "15:04:05.000"
 // Close holds the books against the promises, after everything was drained.
 func (l *Ledger) Close(t *testing.T) {
 	t.Helper()
+	for _, w := range l.Verdict(t.Logf) {
+		t.Error(w)
+	}
+}
+
+// Verdict is what is wrong, after everything was drained. It logs the figures.
+func (l *Ledger) Verdict(logf func(string, ...any)) []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	receipted, maybe := 0, 0
@@ -225,17 +232,27 @@ func (l *Ledger) Close(t *testing.T) {
 			committed++
 		}
 	}
-	t.Logf("%d messages receipted and delivered, %d delivered without a receipt; %d of %d transactions receipted, %d torn; %d duplicates, %d of them flagged redelivered",
+	logf("%d messages receipted and delivered, %d delivered without a receipt; %d of %d transactions receipted, %d torn; %d duplicates, %d of them flagged redelivered",
 		receipted, maybe, committed, len(l.transactions), torn, l.Duplicates, l.Flagged)
 	if l.copies > 0 {
-		t.Logf("clients sent %d messages again, of which %d came twice for that", l.copies, l.doubly)
-	}
-	for _, w := range l.wrong {
-		t.Error(w)
+		logf("clients sent %d messages again, of which %d came twice for that", l.copies, l.doubly)
 	}
 	if receipted == 0 {
-		t.Error("nothing was receipted: the test tested nothing")
+		l.fault("nothing was receipted: the test tested nothing")
 	}
+	return l.wrong
+}
+
+// refuse notes that copies of messages were refused.
+func (l *Ledger) refuse(names []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, name := range names {
+		if m := l.messages[name]; m != nil {
+			m.refused = true
+		}
+	}
+	l.Refusals++
 }
 
 // Undrained are receipted messages that nobody has acknowledged for sure.

@@ -15,18 +15,19 @@ import (
 // another node and sends what was not receipted again, in order, as further copies. Fill in the exported
 // fields, and call Run in a goroutine.
 type Sender struct {
-	Name   string
-	Home   int           // the node that it connects to first
-	Window int           // how many messages or transactions may be without a receipt
-	Parts  int           // how many messages a transaction has; 0 sends without transactions
-	Pace   time.Duration // between a receipt and the next message
-	Size   int           // of bodies; 0 is a mixture of small ones
-	Drops  int           // it drops its connection once in so many receipts; 0 never
-	Most   int           // it sends no more than that; 0 is no limit
-	Queues []string
-	Rnd    *rand.Rand
-	Dialer *Dialer
-	Over   <-chan struct{} // closed when it shall send nothing new
+	Name      string
+	Home      int           // the node that it connects to first
+	Window    int           // how many messages or transactions may be without a receipt
+	Parts     int           // how many messages a transaction has; 0 sends without transactions
+	Pace      time.Duration // between a receipt and the next message
+	Size      int           // of bodies; 0 is a mixture of small ones
+	Drops     int           // it drops its connection once in so many receipts; 0 never
+	Most      int           // it sends no more than that; 0 is no limit
+	Refusable bool          // what it is told with an ERROR is not sent is given up
+	Queues    []string
+	Rnd       *rand.Rand
+	Dialer    *Dialer
+	Over      <-chan struct{} // closed when it shall send nothing new
 
 	next    int // of numbers
 	txs     int
@@ -105,6 +106,9 @@ func (s *Sender) serve(c *raw.Client, l *Ledger) (done bool) {
 				return false
 			}
 			continue
+		case f.Command == "ERROR" && s.Refusable && s.refused(f.Get("receipt-id"), l):
+			time.Sleep(refusedPause)
+			continue
 		case f.Command != "RECEIPT":
 			l.Fault("sender %s got %v", s.Name, f)
 			return false
@@ -146,6 +150,25 @@ func (s *Sender) receipted(id string, l *Ledger) {
 	s.receipts++
 	s.mu.Unlock()
 	s.pending = slices.Delete(s.pending, at, at+1)
+}
+
+// refusedPause keeps a sender that is refused from doing nothing else than that.
+const refusedPause = 5 * time.Millisecond
+
+// refused gives an offer up, and reports whether there is one.
+func (s *Sender) refused(id string, l *Ledger) bool {
+	at := slices.IndexFunc(s.pending, func(o *offer) bool { return o.id() == id })
+	if at < 0 {
+		return false
+	}
+	o := s.pending[at]
+	names := make([]string, len(o.names))
+	for i, name := range o.names {
+		names[i] = fmt.Sprintf("%s#%d", name, o.copy)
+	}
+	l.refuse(names)
+	s.pending = slices.Delete(s.pending, at, at+1)
+	return true
 }
 
 // fresh makes up the next message or transaction.

@@ -63,6 +63,13 @@ func NewCluster(t testing.TB, settings ...string) *Cluster {
 // Place has a node keep its store in a directory, before its first start.
 func (c *Cluster) Place(i int, dir string) { c.Nodes[i].dir = dir }
 
+// Use has all nodes run another binary from their next start on.
+func (c *Cluster) Use(binary string) {
+	for _, n := range c.Nodes {
+		n.binary = binary
+	}
+}
+
 // vacant is a port at which nobody listens. It is none that the system gives to those that ask for any, or that
 // connect: whoever connects to such a port again and again may meet himself there.
 func vacant(t testing.TB) int {

@@ -32,6 +32,7 @@ type Node struct {
 	t        testing.TB
 	dir      string
 	settings []string
+	binary   string // "" is what is built of the sources
 	cmd      *exec.Cmd
 	ended    chan struct{} // closed when the process is gone and its log is complete
 
@@ -68,7 +69,11 @@ func (n *Node) Launch() {
 	n.mu.Lock()
 	n.addrs, n.ready, n.heard = map[string]string{}, false, make(chan struct{})
 	n.mu.Unlock()
-	n.cmd = exec.Command(Binary(n.t), "serve", "--dev", "--data-dir", filepath.Join(n.dir, "data"), "--log-format", "json",
+	path := n.binary
+	if path == "" {
+		path = Binary(n.t)
+	}
+	n.cmd = exec.Command(path, "serve", "--dev", "--data-dir", filepath.Join(n.dir, "data"), "--log-format", "json",
 		"--listen", "stomp=127.0.0.1:0", "--listen", "nats=127.0.0.1:0", "--listen", "admin=127.0.0.1:0")
 	n.cmd.Dir = n.dir
 	n.cmd.Env = n.environ()
@@ -168,6 +173,18 @@ func (n *Node) Addr(protocol string) string {
 		n.t.Fatalf("nothing listens for %s", protocol)
 	}
 	return addr
+}
+
+// Refused waits until the node serves, or has ended by itself, and reports which.
+func (n *Node) Refused() bool {
+	n.t.Helper()
+	if n.await(func() bool { return n.ready }) {
+		return false
+	}
+	if n.Exit() <= 0 {
+		n.t.Fatalf("the node neither became ready nor refused:\n%s", n.Log())
+	}
+	return true
 }
 
 // Where is Addr for other goroutines: "" while nothing is known to listen.

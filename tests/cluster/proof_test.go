@@ -1,0 +1,85 @@
+package cluster
+
+import (
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-mq/sluice/tests/node"
+)
+
+// mutants break one promise each.
+var mutants = map[string]struct {
+	change node.Change
+	fault  func(s *scene)
+}{
+	// A receipt does not wait until a majority of the nodes has the message on disk.
+	"receipts before anything is stored": {
+		node.Change{File: "gateway/core/send.go", Old: "	a.shard.journal.Append(&a.record, a)\n", New: `
+	if a.c != nil {
+		c, token := a.c, a.token
+		a.c = nil
+		defer complete(c, token, nil)
+	}
+	a.shard.journal.Append(&a.record, a)
+`},
+		func(s *scene) {
+			n := s.c.Nodes[busiest(s.c)]
+			n.Kill()
+			n.Restart()
+		},
+	},
+	// An owner that was replaced writes on in its old epoch.
+	"no fence": {
+		node.Change{File: "jetstream/fence.go", Old: "if f.j.epoch == 0 {", New: "if f.j.epoch < 1<<63 {"},
+		standStill,
+	},
+	// An owner that was replaced hands out what its successor hands out.
+	"no contact wanted": {
+		node.Change{File: "jetstream/links.go", Old: "return l.now() < l.until.Load() }", New: "return true }"},
+		cutOff,
+	},
+}
+
+func standStill(s *scene) {
+	n := s.c.Nodes[busiest(s.c)]
+	n.Signal(syscall.SIGSTOP)
+	<-time.After(11 * time.Second) // the fault itself
+	n.Signal(syscall.SIGCONT)
+}
+
+func cutOff(s *scene) {
+	s.c.Isolate(busiest(s.c), node.Silent)
+	<-time.After(11 * time.Second) // the fault itself
+	s.c.Heal()
+}
+
+// The ledger sees it if a node breaks a promise.
+func TestTheLedgerSeesBrokenPromises(t *testing.T) {
+	for name, m := range mutants {
+		t.Run(name, func(t *testing.T) {
+			if os.Getenv("SLUICE_FAULT_ROUNDS") == "" && name == "no contact wanted" {
+				t.Skip("SKIPPED: only in the long form")
+			}
+			t.Parallel()
+			c := node.NewCluster(t)
+			c.Use(node.Mutant(t, m.change))
+			c.Launch()
+			s := begin(t, c, chance(t), habits{})
+			s.patient = 25 * time.Second
+			for range 2 {
+				m.fault(s)
+				<-time.After(2 * time.Second) // let it do its harm
+			}
+			wrong := s.verdict(false)
+			if s.l.Flagged*100 < s.l.Duplicates*95 {
+				wrong = append(wrong, "duplicates are not marked")
+			}
+			require.NotEmpty(t, wrong, "nobody has seen it")
+			t.Logf("seen, for one: %s (%d more)", wrong[0], len(wrong)-1)
+		})
+	}
+}
