@@ -1,8 +1,10 @@
 package cluster
 
 import (
+	"flag"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"strconv"
 	"testing"
 	"time"
@@ -12,7 +14,17 @@ import (
 	"github.com/sluice-mq/sluice/tests/node"
 )
 
-func TestMain(m *testing.M) { os.Exit(node.Run(m)) }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	// Most of the time is spent on waiting for elections, and each test has a cluster of its own.
+	if f := flag.Lookup("test.parallel"); f.Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) && short() {
+		_ = f.Value.Set("8")
+	}
+	os.Exit(node.Run(m))
+}
+
+// short reports whether nobody has asked for more than one round of each fault.
+func short() bool { return os.Getenv("SLUICE_FAULT_ROUNDS") == "" }
 
 // soon is how long anything may take before a test fails.
 const soon = 90 * time.Second
