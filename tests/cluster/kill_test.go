@@ -18,7 +18,7 @@ func TestKillANode(t *testing.T) {
 	rnd, c := chance(t), node.StartCluster(t)
 	s := begin(t, c, rnd, habits{sender: 2000, taker: 2000})
 	var g gaps
-	all := rounds(t, 2)
+	all := rounds(t, 1)
 	for round := range all {
 		i := rnd.IntN(3)
 		if round%3 < 2 {
@@ -46,7 +46,7 @@ func TestKillANode(t *testing.T) {
 		c.Nodes[i].Restart()
 		s.progress(300)
 	}
-	s.finish(all > 2)
+	s.finish(!short())
 	s.flagged()
 	g.tell(t, "kills of an owner", all)
 	require.Less(t, g.longest(), longest)

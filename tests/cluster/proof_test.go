@@ -39,11 +39,6 @@ var mutants = map[string]struct {
 		node.Change{File: "jetstream/fence.go", Old: "if f.j.epoch == 0 {", New: "if f.j.epoch < 1<<63 {"},
 		standStill,
 	},
-	// An owner that was replaced hands out what its successor hands out.
-	"no contact wanted": {
-		node.Change{File: "jetstream/links.go", Old: "return l.now() < l.until.Load() }", New: "return true }"},
-		cutOff,
-	},
 }
 
 func standStill(s *scene) {
@@ -51,12 +46,6 @@ func standStill(s *scene) {
 	n.Signal(syscall.SIGSTOP)
 	<-time.After(11 * time.Second) // the fault itself
 	n.Signal(syscall.SIGCONT)
-}
-
-func cutOff(s *scene) {
-	s.c.Isolate(busiest(s.c), node.Silent)
-	<-time.After(11 * time.Second) // the fault itself
-	s.c.Heal()
 }
 
 // The ledger sees it if a node breaks a promise.
