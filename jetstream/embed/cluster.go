@@ -63,6 +63,12 @@ func (s *Server) Leads(stream string) bool {
 	return s.ns.JetStreamIsStreamLeader(string(Store), stream)
 }
 
+// Current reports whether this server has all of a stream of the Store account, as far as it knows. While much is
+// stored it may be just behind whenever it is asked.
+func (s *Server) Current(stream string) bool {
+	return s.ns.JetStreamIsStreamCurrent(string(Store), stream)
+}
+
 // StepDown gives the lead of a stream to another node that has all of it, if there is one.
 func (s *Server) StepDown(stream string) error {
 	if err := s.ns.JetStreamStepdownStream(string(Store), stream); err != nil {

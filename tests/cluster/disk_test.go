@@ -110,11 +110,13 @@ func TestFilesOfANodeAreDamaged(t *testing.T) {
 		} else {
 			t.Logf("n%d started with %s", i+1, what)
 		}
+		s.ready(n)
 		s.progress(500)
 		other := c.Nodes[(i+1+rnd.IntN(2))%3] // so that it counts what the damaged one has
 		other.Kill()
 		s.progress(200)
 		other.Restart()
+		s.ready(other)
 		s.progress(200)
 		if round == 0 {
 			s.take()

@@ -44,6 +44,7 @@ func TestKillANode(t *testing.T) {
 			c.Nodes[i].Kill()
 		}
 		c.Nodes[i].Restart()
+		s.ready(c.Nodes[i])
 		s.progress(300)
 	}
 	s.finish(!short())

@@ -44,6 +44,7 @@ func TestRollingRestart(t *testing.T) {
 			s.progress(200)
 			g.add(s, i)
 			n.Restart()
+			s.ready(n)
 			s.progress(200)
 		}
 	}

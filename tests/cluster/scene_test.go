@@ -148,6 +148,13 @@ func (s *scene) progressBut(node, percent int) {
 	})
 }
 
+// ready waits until a node that was started counts again. Before that, the end of another one may leave no majority
+// that has everything.
+func (s *scene) ready(n *node.Node) {
+	s.t.Helper()
+	s.await("readiness", func() bool { return n.Status("/readyz") == 200 })
+}
+
 // await is await with more words.
 func (s *scene) await(what string, holds func() bool) {
 	s.t.Helper()

@@ -120,9 +120,21 @@ func (n *node) openStore(ctx context.Context, cfg Config, log *slog.Logger, h *h
 		return err
 	}
 	n.parts = append(n.parts, part{"store", n.store.Close})
+	n.watchStore(h)
+	return nil
+}
+
+// watchStore has readiness depend on the store.
+func (n *node) watchStore(h *health) {
 	h.watch("store", func() string {
 		if err := n.store.Err(); err != nil {
 			return "the store has failed: " + err.Error()
+		}
+		return ""
+	})
+	h.watch("copies", func() string {
+		if !n.store.CaughtUp() {
+			return "this node does not have everything yet that was stored while it was away"
 		}
 		return ""
 	})
@@ -132,7 +144,6 @@ func (n *node) openStore(ctx context.Context, cfg Config, log *slog.Logger, h *h
 		}
 		return ""
 	})
-	return nil
 }
 
 func (n *node) openBroker(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
