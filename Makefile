@@ -4,6 +4,9 @@
 GO    ?= go
 # How long each fuzz target runs.
 FUZZTIME ?= 3s
+# How many faults of each kind, and how many power cuts, make faults makes.
+FAULTS ?= 20
+CUTS   ?= 200
 # Further flags for `make run` and `make bench-peers`, such as ARGS="--listen nats=127.0.0.1:14222".
 ARGS  ?=
 
@@ -11,7 +14,7 @@ CC_FOUND := $(shell command -v gcc || command -v clang || command -v cc)
 RACE     := $(if $(CC_FOUND),-race,)
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-cluster build test check fuzz bench bench-peers clients race-possible
+.PHONY: help run run-cluster build test check fuzz faults bench bench-peers clients race-possible
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -38,6 +41,13 @@ test: check clients race-possible fuzz ## Everything: check, fuzz, and all tests
 
 fuzz: ## Each fuzz target for FUZZTIME (3s)
 	@GO="$(GO)" FUZZTIME="$(FUZZTIME)" .ci/fuzz
+
+faults: ## FAULTS (20) faults of each kind on one node and on three, and CUTS (200) power cuts; hours
+	@log=$$(mktemp -t sluice-faults.XXXXXX); \
+	SLUICE_FAULT_ROUNDS=$(FAULTS) SLUICE_POWERCUT_CUTS=$(CUTS) $(GO) test $(RACE) -count=1 -v -p 1 -timeout 12h \
+	  ./tests/faults ./tests/powercut ./tests/cluster >"$$log" 2>&1; status=$$?; \
+	grep -E '^(ok|FAIL|--- )|--- FAIL|FIGURE|_SEED=|_test.go:[0-9]+: [0-9]|ledger.go' "$$log"; \
+	echo "everything is in $$log"; exit $$status
 
 bench: ## All Go benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...

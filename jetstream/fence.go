@@ -2,12 +2,14 @@ package jetstream
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/sluice-mq/sluice/gateway"
 )
@@ -118,53 +120,74 @@ func (j *journal) outcome(ctx context.Context) {
 }
 
 // search confirms the records that are in the journal from at on, and leaves the rest. It returns false if ctx ends before it
-// is known which those are.
+// is known which those are. It asks the leader: this node's own replica may be far behind after it was cut off.
 func (j *journal) search(ctx context.Context, at uint64, left *[]request) bool {
 	rest := *left
 	defer func() { *left = rest }()
-	if len(rest) == 0 {
-		return true
-	}
 	var buf []byte
-	over := errors.New("the next owner has begun")
-	for {
-		err := j.store.reader.batch(j.stream, getRequest{Seq: at, Batch: readBatch, Bytes: readBytes}, func(seq uint64, b []byte) error {
-			if seq < at {
-				return nil
+	complained := false
+	for ; len(rest) > 0; at++ {
+		b, err := j.lead(ctx, at)
+		for err != nil {
+			if errors.Is(err, errTrimmed) {
+				return true // whoever has trimmed it knows by their ids what it had stored
 			}
-			if seq > at {
-				return fmt.Errorf("record %d is missing", at)
+			if !errors.Is(err, errEnd) && !complained && ctx.Err() == nil {
+				complained = true
+				j.store.cfg.Logger.Warn("looking for what became of records failed, it is tried again", "stream", j.stream, "error", err)
 			}
-			if r, err := decodeRecord(b, false); err == nil && r.Type == gateway.RecordEpoch {
-				return over
+			if pause(ctx, lookAgain) != nil {
+				return false
 			}
-			if len(rest) == 0 {
-				return fmt.Errorf("record %d is nobody's", seq)
-			}
-			if buf = appendRecord(buf[:0], rest[0].record); string(buf) != string(b) {
-				return fmt.Errorf("record %d is not what was to be there", seq)
-			}
-			j.confirm(seq, rest[0])
-			at, rest = seq+1, rest[1:]
-			return nil
-		})
-		switch {
-		case errors.Is(err, over):
-			return true
-		case err != nil && !errors.Is(err, errEnd):
-			j.store.cfg.Logger.Warn("looking for what became of records failed", "stream", j.stream, "error", err)
+			b, err = j.lead(ctx, at)
 		}
-		if len(rest) == 0 {
+		if r, err := decodeRecord(b, false); err == nil && r.Type == gateway.RecordEpoch {
+			return true // the next owner has begun
+		}
+		if buf = appendRecord(buf[:0], rest[0].record); string(buf) != string(b) {
+			j.store.cfg.Logger.Error("a record is not what was to be there", "stream", j.stream, "sequence", at)
 			return true
 		}
-		if err == nil {
-			continue
-		}
-		if pause(ctx, lookAgain) != nil {
-			return false
-		}
+		j.confirm(at, rest[0])
+		rest = rest[1:]
 	}
+	return true
 }
+
+// errTrimmed: the record was given up.
+var errTrimmed = errors.New("the record was trimmed")
+
+// lead reads one record from the stream's leader. It returns errEnd if that does not have it yet.
+func (j *journal) lead(ctx context.Context, seq uint64) ([]byte, error) {
+	within, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	m, err := j.store.publish.RequestWithContext(within, "$JS.API.STREAM.MSG.GET."+j.stream, fmt.Appendf(nil, `{"seq":%d}`, seq))
+	if err != nil {
+		return nil, fmt.Errorf("asking for record %d of %s: %w", seq, j.stream, err)
+	}
+	var answer struct {
+		Message struct {
+			Data []byte `json:"data"`
+		} `json:"message"`
+		Error *jetstream.APIError `json:"error"`
+	}
+	if err := json.Unmarshal(m.Data, &answer); err != nil {
+		return nil, fmt.Errorf("asking for record %d of %s: %w", seq, j.stream, err)
+	}
+	switch {
+	case answer.Error == nil:
+		return answer.Message.Data, nil
+	case answer.Error.ErrorCode != noMessage:
+		return nil, fmt.Errorf("asking for record %d of %s: %w", seq, j.stream, answer.Error)
+	}
+	if info, err := j.info(within); err == nil && info.State.FirstSeq > seq {
+		return nil, errTrimmed
+	}
+	return nil, errEnd
+}
+
+// noMessage is the server's number for a record that is not there.
+const noMessage = 10037
 
 // answer ends records that nothing is known of, or that are nowhere.
 func (j *journal) answer(rest []request, err error) {

@@ -88,11 +88,16 @@ func (r reader) batch(stream string, q getRequest, fn func(seq uint64, record []
 
 // Replay implements gateway.Journal. It begins at the lowest record that was
 // needed when the marks were last written: a power cut may bring back blocks that
-// had been given up, without the records that settled what is in them.
+// had been given up, without the records that settled what is in them. In a cluster the others know better than
+// that, and it begins at the first: also what is settled must be recognised when a node offers it again.
 func (j *journal) Replay(ctx context.Context, fn func(seq uint64, size int, r *gateway.Record) error) error {
 	state := j.State()
 	waited := time.Duration(0)
-	at, err := j.replayFiles(ctx, max(state.First, j.store.marks.low(j.shard)), state.Last, fn)
+	from := state.First
+	if j.epoch == 0 {
+		from = max(from, j.store.marks.low(j.shard))
+	}
+	at, err := j.replayFiles(ctx, from, state.Last, fn)
 	if err != nil {
 		return err
 	}
@@ -201,42 +206,89 @@ func (j *journal) Load(queue string, seqs []uint64, done func([]*gateway.Message
 
 func (l load) run(r reader) {
 	messages := make([]*gateway.Message, len(l.seqs))
+	waited := time.Duration(0)
 	for next := 0; next < len(l.seqs); {
-		q := getRequest{Seq: l.seqs[next], Batch: readBatch, Bytes: readBytes}
-		span := l.seqs[len(l.seqs)-1] - l.seqs[next] + 1
-		if left := uint64(len(l.seqs) - next); span > dense*left {
-			q.NextFor = l.j.prefix + "m." + gateway.EscapeName(l.queue)
-			q.Batch = min(readBatch, len(l.seqs)-next)
-		} else if span < readBatch {
-			q.Batch = int(span)
-		}
-		last := uint64(0)
-		err := r.batch(l.j.stream, q, func(seq uint64, b []byte) (err error) {
-			last = seq
-			for next < len(l.seqs) && l.seqs[next] < seq {
-				next++ // gone
-			}
-			if next < len(l.seqs) && l.seqs[next] == seq {
-				var rec *gateway.Record
-				if rec, err = decodeRecord(b, true); err == nil {
-					messages[next] = rec.Message
-				}
-				next++
-			}
-			return err
-		})
+		at, err := l.read(r, next, messages)
 		if errors.Is(err, errEnd) {
-			break // the rest is gone
+			if l.j.epoch == 0 {
+				break // the rest is gone
+			}
+			// In a cluster this may be a replica that is behind.
+			if waited += lookAgain; waited > answerWithin {
+				err = fmt.Errorf("reading %s from %d: the replica does not have it", l.j.stream, l.seqs[next])
+			} else if err = l.gone(next, len(l.seqs)); err == nil {
+				break
+			} else if errors.Is(err, errEnd) {
+				time.Sleep(lookAgain)
+				continue
+			}
 		}
 		if err != nil {
 			l.done(nil, err)
 			return
 		}
-		for next < len(l.seqs) && l.seqs[next] <= last {
-			next++
-		}
+		next = at
 	}
 	l.done(messages, nil)
+}
+
+// read reads some of the messages from the one with index next on, and returns the index of the
+// first that may be behind them. It returns errEnd if there are none.
+func (l load) read(r reader, next int, messages []*gateway.Message) (int, error) {
+	q := getRequest{Seq: l.seqs[next], Batch: readBatch, Bytes: readBytes}
+	span := l.seqs[len(l.seqs)-1] - l.seqs[next] + 1
+	if left := uint64(len(l.seqs) - next); span > dense*left {
+		q.NextFor = l.j.prefix + "m." + gateway.EscapeName(l.queue)
+		q.Batch = min(readBatch, len(l.seqs)-next)
+	} else if span < readBatch {
+		q.Batch = int(span)
+	}
+	last := uint64(0)
+	err := r.batch(l.j.stream, q, func(seq uint64, b []byte) (err error) {
+		last = seq
+		before := next
+		for next < len(l.seqs) && l.seqs[next] < seq {
+			next++
+		}
+		if next > before {
+			if err := l.gone(before, next); err != nil {
+				return err
+			}
+		}
+		if next < len(l.seqs) && l.seqs[next] == seq {
+			var rec *gateway.Record
+			if rec, err = decodeRecord(b, true); err == nil {
+				messages[next] = rec.Message
+			}
+			next++
+		}
+		return err
+	})
+	if err != nil {
+		return next, err
+	}
+	for next < len(l.seqs) && l.seqs[next] <= last {
+		next++
+	}
+	return next, nil
+}
+
+// gone checks that messages which a replica does not have were trimmed: else it is errEnd, and another look may
+// find them. On a single node there is one replica.
+func (l load) gone(from, to int) error {
+	if l.j.epoch == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), answerWithin)
+	defer cancel()
+	info, err := l.j.info(ctx)
+	if err != nil {
+		return fmt.Errorf("looking at %s: %w", l.j.stream, err)
+	}
+	if l.seqs[to-1] >= info.State.FirstSeq {
+		return errEnd
+	}
+	return nil
 }
 
 // dirOf is where the server keeps a stream's block files.

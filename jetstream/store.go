@@ -82,6 +82,7 @@ type Store struct {
 	journals  []*journal // of a single node
 	links     *links     // of a node in a cluster
 	tenancies []*tenancy // the same
+	caughtUp  atomic.Bool
 	space     space
 	marks     marks
 

@@ -193,6 +193,9 @@ func (b *Broker) Close(ctx context.Context) error {
 	b.topics.leave()
 	b.stop()
 	b.background.Wait()
+	if b.guests != nil {
+		b.guests.close()
+	}
 	for _, s := range b.owned() {
 		s.leaveExpired()
 	}

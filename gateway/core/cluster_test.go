@@ -28,8 +28,10 @@ type realm struct {
 
 func name(i int) string { return "n" + strconv.Itoa(i+1) }
 
-func newRealm(t *testing.T, change ...func(*core.Config)) *realm {
-	r := &realm{T: t, Cluster: gatewaytest.NewCluster(2)}
+func newRealm(t *testing.T, change ...func(*core.Config)) *realm { return newRealmOf(t, 2, change...) }
+
+func newRealmOf(t *testing.T, shards int, change ...func(*core.Config)) *realm {
+	r := &realm{T: t, Cluster: gatewaytest.NewCluster(shards)}
 	for i := range 3 {
 		store := r.Node(name(i))
 		cfg := core.Config{
@@ -223,4 +225,102 @@ func TestTransactionsOverChangesOfOwner(t *testing.T) {
 		}
 		require.Equal(t, numbers(0, all), got)
 	}
+}
+
+// Transactions of one session that different nodes carry out keep their order, also if the way of the first one's
+// messages is the longer one.
+func TestTransactionsOfDifferentNodesKeepTheirOrder(t *testing.T) {
+	r, of := newRealmOf(t, 3), spread()
+	for i := range 3 {
+		r.Move(i, name(i))
+	}
+	s := r.worlds[0].session()
+	for _, q := range of {
+		r.worlds[0].send(s, queue(q), true, "before")
+	}
+	c := r.worlds[1].subscribe(r.worlds[1].session(), queue(of[1]), 10, false)
+	c.ack(c.next(1)...)
+	r.Link("n1", "n2", false)
+	var o outcome
+	for i, first := range []int{0, 2} { // n1 carries out the first one, n3 the second
+		s.Commit(&gateway.Transaction{Sends: []*gateway.Message{message(queue(of[first]), "", true), message(queue(of[1]), strconv.Itoa(i), true)}}, &o, uint64(i))
+	}
+	var buf [1]gateway.Delivery
+	require.Never(t, func() bool { return c.Next(buf[:], 1<<20) > 0 }, 100*time.Millisecond, 5*time.Millisecond, "the second one was first")
+	r.Link("n1", "n2", true)
+	require.Equal(t, []string{"0", "1"}, bodies(c.next(2)))
+	for _, err := range o.wait(t, 2) {
+		require.NoError(t, err)
+	}
+}
+
+// spread are queues of three shards, by shard.
+func spread() map[int]string {
+	of := map[int]string{}
+	for i := 0; len(of) < 3; i++ {
+		q := fmt.Sprint("q", i)
+		of[gateway.ShardOf(q, 3)] = q
+	}
+	return of
+}
+
+// Who carries a transaction out goes while parts of it wait for their owner. It is done when its successor has
+// brought them there, not before: what its session sends next would overtake them.
+func TestATransactionIsDoneWhenItsPartsAreThere(t *testing.T) {
+	r, of := newRealmOf(t, 3), spread()
+	r.Move(0, "n1")
+	s := r.worlds[1].session()
+	r.worlds[1].send(s, queue(of[0]), true, "before")
+	var o outcome
+	s.Commit(&gateway.Transaction{Sends: []*gateway.Message{message(queue(of[0]), "", true), message(queue(of[1]), "in it", true)}}, &o, 1)
+	s.Send(message(queue(of[1]), "behind it", true), &o, 2)
+	c := r.worlds[2].subscribe(r.worlds[2].session(), queue(of[0]), 10, false)
+	require.Equal(t, []string{"before", ""}, bodies(c.next(2)), "its record is there")
+	r.Move(0, "n3")
+	require.Never(t, func() bool { o.mu.Lock(); defer o.mu.Unlock(); return len(o.done) > 0 }, 100*time.Millisecond, 5*time.Millisecond, "it is done")
+	r.Move(1, "n3")
+	d := r.worlds[2].subscribe(r.worlds[2].session(), queue(of[1]), 10, false)
+	require.Equal(t, []string{"in it", "behind it"}, bodies(d.next(2)))
+	for _, err := range o.wait(t, 2) {
+		require.NoError(t, err)
+	}
+}
+
+// An owner that stops in order leaves messages behind that clients of other nodes have. They are marked.
+func TestWhatClientsOfOtherNodesHaveIsMarkedWhenAnOwnerStops(t *testing.T) {
+	r := newRealm(t)
+	r.Move(shard("q"), "n2")
+	s := r.worlds[0].session()
+	c := r.worlds[0].subscribe(s, queue("q"), 10, false)
+	r.worlds[0].send(s, queue("q"), true, numbers(0, 5)...)
+	require.Equal(t, numbers(0, 5), bodies(c.next(5)))
+	ctx, cancel := context.WithTimeout(context.Background(), gatewaytest.Wait)
+	defer cancel()
+	require.NoError(t, r.worlds[1].broker.Close(ctx))
+	r.Move(shard("q"), "n3")
+	again := c.next(5)
+	require.Equal(t, numbers(0, 5), bodies(again))
+	for _, d := range again {
+		require.Positive(t, d.Redeliveries)
+	}
+}
+
+// A node that stops wants answers of others until it has them, also when they say again what they own.
+func TestANodeThatStopsHasItsMessagesStored(t *testing.T) {
+	r := newRealm(t)
+	r.Move(shard("q"), "n2")
+	s := r.worlds[0].session()
+	r.worlds[0].send(s, queue("q"), true, "before")
+	r.Link("n1", "n2", false)
+	var o outcome
+	s.Send(message(queue("q"), "late", true), &o, 1)
+	closed := make(chan error, 1)
+	ctx, cancel := context.WithTimeout(context.Background(), gatewaytest.Wait)
+	defer cancel()
+	go func() { closed <- r.worlds[0].broker.Close(ctx) }()
+	require.Never(t, func() bool { return len(closed) > 0 }, 100*time.Millisecond, 5*time.Millisecond)
+	r.Link("n1", "n2", true)
+	r.Again(shard("q"))
+	require.NoError(t, <-closed)
+	require.NoError(t, o.wait(t, 1)[1])
 }

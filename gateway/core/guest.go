@@ -1,6 +1,8 @@
 package core
 
 import (
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/sluice-mq/sluice/gateway"
@@ -11,6 +13,7 @@ type guests struct {
 	broker *Broker
 	mu     sync.Mutex
 	all    map[string]*guest
+	closed bool
 }
 
 // guest is a node to which there is a link. Frames of it come one after another.
@@ -50,15 +53,39 @@ func (gs *guests) of(node string) *guest {
 	return gs.all[node]
 }
 
+// served is of a node that is served.
+func (gs *guests) served(node string) *guest {
+	gs.mu.Lock()
+	defer gs.mu.Unlock()
+	if gs.closed {
+		return nil
+	}
+	return gs.all[node]
+}
+
 // linked reports whether there is a link to a node.
 func (gs *guests) linked(node string) bool { return gs.of(node) != nil }
 
 func (gs *guests) welcome(node string) {
 	g := &guest{broker: gs.broker, node: node, session: gs.session(), subs: make(map[uint64]*guestSubscription), some: make(chan struct{}, 1), gone: make(chan struct{})}
 	gs.mu.Lock()
+	defer gs.mu.Unlock()
 	gs.all[node] = g
+	if !gs.closed {
+		gs.broker.background.Go(g.pump)
+	}
+}
+
+// close serves guests no more: what their clients have comes back to the queues, as what clients of this node have
+// does, and is marked. The links are still there, for what this node wants of others. The pumps have ended.
+func (gs *guests) close() {
+	gs.mu.Lock()
+	gs.closed = true
+	all := slices.Collect(maps.Values(gs.all))
 	gs.mu.Unlock()
-	gs.broker.background.Go(g.pump)
+	for _, g := range all {
+		g.leave()
+	}
 }
 
 // goodbye ends all subscriptions of a node: what they have comes back to the queues.
@@ -71,6 +98,11 @@ func (gs *guests) goodbye(node string) {
 		return
 	}
 	close(g.gone)
+	g.leave()
+}
+
+// leave ends all subscriptions.
+func (g *guest) leave() {
 	g.mu.Lock()
 	subs := g.subs
 	g.subs = make(map[uint64]*guestSubscription)
@@ -82,7 +114,7 @@ func (gs *guests) goodbye(node string) {
 
 // receive does what a frame asks for, if this node owns the shard in the frame's epoch.
 func (gs *guests) receive(node string, f *gateway.Frame) {
-	g := gs.of(node)
+	g := gs.served(node)
 	if g == nil {
 		return
 	}

@@ -70,7 +70,14 @@ func (k *known) remember(name string, c *knownCall) {
 	k.all[name] = c
 }
 
-// replayed is what the journal had.
+// reopen notes that a call is under way which the journal has.
+func (k *known) reopen(name string) {
+	if k.all[name] != nil {
+		k.all[name] = &knownCall{}
+	}
+}
+
+// replayedCall is what the journal had.
 var replayedCall = &knownCall{over: true}
 
 // begin reports whether a call is new. If it is not, done is told with the first.

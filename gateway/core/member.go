@@ -21,6 +21,11 @@ func (b *Broker) Begin(i int, epoch uint64, j gateway.Journal, ready func()) {
 			return
 		}
 		found.restore(s)
+		s.mu.Lock()
+		for id := range found.prepared { // who offers it again is told when it was carried out, not before
+			s.known.reopen(id)
+		}
+		s.mu.Unlock()
 		b.cfg.Logger.Info("queues of a shard read", "shard", i, "records", found.last-found.first+1, "took", time.Since(start).Round(time.Millisecond).String())
 		if !t.open(s, tenure) {
 			return
@@ -116,6 +121,14 @@ func (b *Broker) repeatAway(s *shard, found *replay) {
 	for _, p := range inOrder([]*replay{found}) {
 		b.cfg.Logger.Info("an interrupted transaction is carried out", "transaction", p.id)
 		t := &commitment{session: b.guests.session(), id: p.id, coordinator: s, prepared: p.seq, stored: p.messages}
+		t.c = doneFunc(func(err error) {
+			s.mu.Lock()
+			waiting := s.known.end(p.id, nil) // it has happened, whatever became of its parts
+			s.mu.Unlock()
+			for _, w := range waiting {
+				w(err)
+			}
+		})
 		t.session.committing++
 		t.carryOut(p.messages)
 	}

@@ -89,10 +89,28 @@ func (s *shard) sweep() {
 		}
 	}
 	s.release()
-	s.journal.Trim(low)
+	s.journal.Trim(s.keepKnown(low, state))
 	if len(entries) > 0 {
 		s.move(oldest, entries)
 	}
+}
+
+const (
+	// offeredMost and offeredBytes bound what a journal of a cluster keeps of its newest records although it
+	// needs none of them: a node that had no answer offers its messages again, and the next owner has to recognise them.
+	offeredMost  = knownMost
+	offeredBytes = 16 << 20
+)
+
+// keepKnown returns down to which record the journal is needed if it is down to low for everything else.
+func (s *shard) keepKnown(low uint64, state gateway.JournalState) uint64 {
+	if s.epoch == 0 || state.Last < state.First {
+		return low
+	}
+	there := state.Last - state.First + 1
+	each := max(state.Bytes/there, 1)
+	keep := min(offeredMost, offeredBytes/each, there)
+	return min(low, state.Last-keep+1)
 }
 
 // movable reports whether there is room to move messages. Where sends are refused there

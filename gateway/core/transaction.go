@@ -43,6 +43,8 @@ type commitment struct {
 	// places are where the others are.
 	journaled int
 	places    []place
+	// unordered counts what must be handed over, and in a cluster be where it belongs, before the session goes on.
+	unordered int
 }
 
 // Commit implements gateway.Session.
@@ -177,6 +179,10 @@ func (t *commitment) carryOut(stored []*gateway.Message) {
 	b := t.session.broker
 	t.pending = 1 + len(stored) + len(t.acks)
 	t.journaled = len(stored)
+	t.unordered = 1
+	if b.cfg.Cluster != nil { // the next transaction may be another node's, which knows nothing of the order of these
+		t.unordered += len(stored)
+	}
 	for i, m := range stored {
 		b.counts.queueIn.Add(1)
 		b.appendPart(t.id, i, m, t.partStored)
@@ -191,8 +197,19 @@ func (t *commitment) carryOut(stored []*gateway.Message) {
 			t.Complete(0, nil)
 		}
 	}
-	t.session.committed()
+	t.order()
 	t.Complete(0, nil)
+}
+
+// order lets the session go on when nothing can overtake the transaction any more.
+func (t *commitment) order() {
+	t.mu.Lock()
+	t.unordered--
+	last := t.unordered == 0
+	t.mu.Unlock()
+	if last {
+		t.session.committed()
+	}
 }
 
 // place is a record that must be kept until a transaction's end is on disk.
@@ -243,6 +260,9 @@ func (t *commitment) partStored(at place, err error) {
 	t.mu.Unlock()
 	if done {
 		t.coordinator.finish(t.id, append(t.places, place{t.coordinator, t.prepared}), t.stored)
+	}
+	if t.session.broker.cfg.Cluster != nil {
+		t.order()
 	}
 	t.Complete(0, err)
 }

@@ -168,6 +168,16 @@ func (c *Cluster) announce(t *tenure) {
 	}
 }
 
+// Again tells all nodes once more who owns a shard, as links do all the time.
+func (c *Cluster) Again(shard int) {
+	c.mu.Lock()
+	t := c.owner[shard]
+	c.mu.Unlock()
+	if t != nil {
+		c.announce(t)
+	}
+}
+
 func (n *Node) tell(t *tenure) {
 	n.inbox.add(func() { n.member.Owner(t.shard, t.node.name, t.epoch) })
 }

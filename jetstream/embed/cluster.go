@@ -38,6 +38,9 @@ func (c *Cluster) options(opts *server.Options) error {
 		TLSConfig: c.TLS, TLSTimeout: routeTLSSeconds, Advertise: c.Advertise,
 		// Nodes know one another by configuration, and clients of this server are none of the others' business.
 		NoAdvertise: true,
+		// Servers offer their replicas of a stream for reading as soon as they have nearly all of it, and readers
+		// would be sent to any of them. A node reads its own: it is as good as the reader believes, and never unreachable.
+		Permissions: &server.RoutePermissions{Export: &server.SubjectPermission{Deny: []string{"$JS.API.DIRECT.GET.>"}}},
 	}
 	if addr.IP != nil {
 		opts.Cluster.Host = addr.IP.String()
@@ -58,6 +61,12 @@ func (s *Server) ClusterAddr() *net.TCPAddr { return s.ns.ClusterAddr() }
 // there goes through it. It takes well under a microsecond.
 func (s *Server) Leads(stream string) bool {
 	return s.ns.JetStreamIsStreamLeader(string(Store), stream)
+}
+
+// Current reports whether this server has all of a stream of the Store account, as far as it knows. While much is
+// stored it may be just behind whenever it is asked.
+func (s *Server) Current(stream string) bool {
+	return s.ns.JetStreamIsStreamCurrent(string(Store), stream)
 }
 
 // StepDown gives the lead of a stream to another node that has all of it, if there is one.

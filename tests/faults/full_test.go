@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-mq/sluice/tests/conformance/raw"
+	"github.com/sluice-mq/sluice/tests/ledger"
 	"github.com/sluice-mq/sluice/tests/node"
 )
 
@@ -83,19 +84,19 @@ func TestTheNodeFillsItsDisk(t *testing.T) {
 func TestSomebodyElseFillsTheDisk(t *testing.T) {
 	rnd := chance(t)
 	n, dir := startSmall(t, 160)
-	l, pid, alone := newLedger(), n.PID(), sessions(t, n)
+	l, pid, alone := ledger.New(), n.PID(), sessions(t, n)
 	own := func() *rand.Rand { return rand.New(rand.NewPCG(rnd.Uint64(), 0)) }
-	ps := []*producer{
-		{name: "p", window: 200, persistent: true, refusable: true, size: 8 << 10, rnd: own()},
-		{name: "q", window: 10, persistent: true, refusable: true, rnd: own()},
+	ps := []*ledger.Producer{
+		{Name: "p", Window: 200, Persistent: true, Refusable: true, Size: 8 << 10, Rnd: own()},
+		{Name: "q", Window: 10, Persistent: true, Refusable: true, Rnd: own()},
 	}
 	var slowest time.Duration
 	for range rounds(t, 2) {
 		flood(t, n, l, rnd, dir, ps, func(free func()) {
 			free()
 			began := time.Now()
-			goal := l.count() + 1000
-			await(t, "progress with space", func() bool { return l.count() >= goal })
+			goal := l.Count() + 1000
+			await(t, "progress with space", func() bool { return l.Count() >= goal })
 			await(t, "readiness", func() bool { return isReady(n) })
 			slowest = max(slowest, time.Since(began))
 		})
@@ -107,12 +108,12 @@ func TestSomebodyElseFillsTheDisk(t *testing.T) {
 		free()
 	})
 	n.Restart()
-	drain(t, n, l, 0)
+	ledger.Drain(t, n, l, 0)
 	n.Stop()
 	n.Restart()
-	drain(t, n, l, 1)
-	l.close(t)
-	t.Logf("%d refusals; the slowest recovery took %v; the store stood still: %v", l.refusals,
+	ledger.Drain(t, n, l, 1)
+	l.Close(t)
+	t.Logf("%d refusals; the slowest recovery took %v; the store stood still: %v", l.Refusals,
 		slowest.Round(time.Millisecond), strings.Contains(n.Log(), "the store does not answer"))
 }
 
@@ -132,7 +133,7 @@ func TestStartOnAFullDisk(t *testing.T) {
 		n.Exit()
 	}
 	for _, end := range []func(){n.Kill, stop} {
-		free := hog(t, dir)
+		free := node.Hog(t, dir)
 		end()
 		n.Restart()
 		require.Equal(t, 503, n.Status("/readyz"))
@@ -151,9 +152,9 @@ func TestStartOnAFullDisk(t *testing.T) {
 
 // flood lets clients work until somebody takes all the space, sees that the node says
 // so, and what happens then.
-func flood(t *testing.T, n *node.Node, l *ledger, rnd *rand.Rand, dir string, ps []*producer, then func(free func())) {
+func flood(t *testing.T, n *node.Node, l *ledger.Ledger, rnd *rand.Rand, dir string, ps []*ledger.Producer, then func(free func())) {
 	t.Helper()
-	var w traffic
+	var w ledger.Traffic
 	var cs []*raw.Client
 	join := func() *raw.Client {
 		c := raw.Login(t, n.Addr("stomp"), "1.2")
@@ -162,15 +163,15 @@ func flood(t *testing.T, n *node.Node, l *ledger, rnd *rand.Rand, dir string, ps
 	}
 	for _, p := range ps {
 		c := join()
-		w.done.Go(func() { p.run(c, l) })
+		w.Go(func() { p.Run(c, l) })
 	}
-	for _, q := range queues {
+	for _, q := range ledger.Queues {
 		c := join()
-		w.done.Go(func() { (&consumer{queue: q, lag: 3}).run(c, l) })
+		w.Go(func() { (&ledger.Consumer{Queue: q, Lag: 3}).Run(c, l) })
 	}
-	goal := l.count() + 1000 + rnd.IntN(2000)
-	await(t, "progress", func() bool { return l.count() >= goal })
-	free := hog(t, dir)
+	goal := l.Count() + 1000 + rnd.IntN(2000)
+	await(t, "progress", func() bool { return l.Count() >= goal })
+	free := node.Hog(t, dir)
 	await(t, "that it says so", func() bool { return !isReady(n) })
 	// What is under way waits until it is known what became of it; what comes is refused.
 	probe := join()
@@ -181,5 +182,18 @@ func flood(t *testing.T, n *node.Node, l *ledger, rnd *rand.Rand, dir string, ps
 	for _, c := range cs {
 		_ = c.Conn().Close()
 	}
-	w.done.Wait()
+	w.Wait()
+}
+
+// startSmall starts a node whose store has a file system of its own of so many MiB, and returns that one's directory.
+func startSmall(t *testing.T, mib int64, settings ...string) (*node.Node, string) {
+	t.Helper()
+	dir := node.Volume(t, mib)
+	t.Setenv("TMPDIR", dir) // where the node's directory will be
+	n := node.Start(t, settings...)
+	var fs, root syscall.Statfs_t
+	require.NoError(t, syscall.Statfs(dataDir(t, n), &fs))
+	require.NoError(t, syscall.Statfs(dir, &root))
+	require.Equal(t, root.Fsid, fs.Fsid, "the store is not on the small file system")
+	return n, dir
 }

@@ -19,6 +19,9 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(node.Run(m)) }
 
+// subscribe is the command.
+const subscribe = "SUBSCRIBE"
+
 // soon is how long anything may take before a test fails.
 const soon = 30 * time.Second
 

@@ -12,15 +12,16 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-mq/sluice/tests/conformance/raw"
+	"github.com/sluice-mq/sluice/tests/ledger"
 	"github.com/sluice-mq/sluice/tests/node"
 )
 
 // A node that stands still for longer than it waits for its own store goes on where it
 // was: nobody is thrown out, nothing is refused, lost or repeated.
 func TestPausedNode(t *testing.T) {
-	rnd, l, n := chance(t), newLedger(), node.Start(t)
+	rnd, l, n := chance(t), ledger.New(), node.Start(t)
 	alone := sessions(t, n)
-	var w traffic
+	var w ledger.Traffic
 	var cs []*raw.Client
 	join := func() *raw.Client {
 		c := raw.Login(t, n.Addr("stomp"), "1.2")
@@ -30,29 +31,29 @@ func TestPausedNode(t *testing.T) {
 	var left atomic.Int32 // clients whose connection ended
 	for _, p := range senders(rnd) {
 		c := join()
-		w.done.Go(func() { p.run(c, l); left.Add(1) })
+		w.Go(func() { p.Run(c, l); left.Add(1) })
 	}
-	for _, q := range queues {
+	for _, q := range ledger.Queues {
 		c := join()
-		w.done.Go(func() { (&consumer{queue: q, lag: 5}).run(c, l); left.Add(1) })
+		w.Go(func() { (&ledger.Consumer{Queue: q, Lag: 5}).Run(c, l); left.Add(1) })
 	}
 	for range rounds(t, 1) {
-		goal := l.count() + 500 + rnd.IntN(500)
-		await(t, "progress", func() bool { return l.count() >= goal })
+		goal := l.Count() + 500 + rnd.IntN(500)
+		await(t, "progress", func() bool { return l.Count() >= goal })
 		n.Signal(syscall.SIGSTOP)
 		<-time.After(5 * time.Second) // the fault itself
 		n.Signal(syscall.SIGCONT)
-		goal = l.count() + 1000
-		await(t, "progress after the pause", func() bool { return l.count() >= goal })
+		goal = l.Count() + 1000
+		await(t, "progress after the pause", func() bool { return l.Count() >= goal })
 		require.Zero(t, left.Load(), "connections ended")
 	}
 	for _, c := range cs {
 		_ = c.Conn().Close()
 	}
-	w.done.Wait()
+	w.Wait()
 	awaitAlone(t, n, alone)
-	drain(t, n, l, 0)
-	l.close(t)
+	ledger.Drain(t, n, l, 0)
+	l.Close(t)
 	require.NotContains(t, n.Log(), "does not answer")
 }
 

@@ -9,32 +9,33 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sluice-mq/sluice/tests/ledger"
 	"github.com/sluice-mq/sluice/tests/node"
 )
 
 // senders are two that send persistent messages and two that send transactions.
-func senders(rnd *rand.Rand) []*producer {
+func senders(rnd *rand.Rand) []*ledger.Producer {
 	own := func() *rand.Rand { return rand.New(rand.NewPCG(rnd.Uint64(), 0)) }
-	return []*producer{
-		{name: "p", window: 100, persistent: true, rnd: own()},
-		{name: "q", window: 5, persistent: true, rnd: own()},
-		{name: "t", window: 10, parts: 4, rnd: own()},
-		{name: "u", window: 3, parts: 2, rnd: own()},
+	return []*ledger.Producer{
+		{Name: "p", Window: 100, Persistent: true, Rnd: own()},
+		{Name: "q", Window: 5, Persistent: true, Rnd: own()},
+		{Name: "t", Window: 10, Parts: 4, Rnd: own()},
+		{Name: "u", Window: 3, Parts: 2, Rnd: own()},
 	}
 }
 
 // round lets everybody work until some receipts came, and then ends the node.
-func round(t *testing.T, n *node.Node, l *ledger, rnd *rand.Rand, ps []*producer, end func()) {
+func round(t *testing.T, n *node.Node, l *ledger.Ledger, rnd *rand.Rand, ps []*ledger.Producer, end func()) {
 	t.Helper()
-	var w traffic
-	w.produce(t, n, l, ps...)
-	for _, i := range rnd.Perm(len(queues))[:3] {
-		w.consume(t, n, l, &consumer{queue: queues[i], lag: 1 + rnd.IntN(30)})
+	var w ledger.Traffic
+	w.Produce(t, n, l, ps...)
+	for _, i := range rnd.Perm(len(ledger.Queues))[:3] {
+		w.Consume(t, n, l, &ledger.Consumer{Queue: ledger.Queues[i], Lag: 1 + rnd.IntN(30)})
 	}
-	goal := l.count() + 200 + rnd.IntN(1500)
-	await(t, "progress", func() bool { return l.count() >= goal })
+	goal := l.Count() + 200 + rnd.IntN(1500)
+	await(t, "progress", func() bool { return l.Count() >= goal })
 	end()
-	w.done.Wait()
+	w.Wait()
 }
 
 // interrupted starts nodes on the store and kills each while it recovers.
@@ -51,7 +52,7 @@ func interrupted(t *testing.T, n *node.Node, rnd *rand.Rand) {
 }
 
 func TestKill(t *testing.T) {
-	rnd, l, n := chance(t), newLedger(), node.Start(t)
+	rnd, l, n := chance(t), ledger.New(), node.Start(t)
 	ps := senders(rnd)
 	all := rounds(t, 6)
 	for range all {
@@ -59,25 +60,25 @@ func TestKill(t *testing.T) {
 		interrupted(t, n, rnd)
 		n.Restart()
 	}
-	drain(t, n, l, 0)
+	ledger.Drain(t, n, l, 0)
 	n.Kill()
 	n.Restart()
-	drain(t, n, l, 1) // whatever comes now besides the marks was acknowledged before
-	l.close(t)
+	ledger.Drain(t, n, l, 1) // whatever comes now besides the marks was acknowledged before
+	l.Close(t)
 	// What is handed out is announced ahead. Only if a kill comes in the moment when consumers
 	// take the first of a backlog are those unmarked: over many kills it is not one in twenty.
 	if all >= 50 {
-		require.GreaterOrEqual(t, l.flagged*100, l.duplicates*95, "not marked redelivered after a kill: %s", strings.Join(l.unflagged, " "))
+		require.GreaterOrEqual(t, l.Flagged*100, l.Duplicates*95, "not marked redelivered after a kill: %s", strings.Join(l.Unflagged, "\n"))
 	}
-	require.GreaterOrEqual(t, 2*l.flagged, l.duplicates, "not marked redelivered after a kill: %s", strings.Join(l.unflagged, " "))
+	require.GreaterOrEqual(t, 2*l.Flagged, l.Duplicates, "not marked redelivered after a kill: %s", strings.Join(l.Unflagged, "\n"))
 	t.Logf("%d kills", all)
 }
 
 func TestTermination(t *testing.T) {
-	rnd, l, n := chance(t), newLedger(), node.Start(t)
+	rnd, l, n := chance(t), ledger.New(), node.Start(t)
 	ps := append(senders(rnd),
-		&producer{name: "n", window: 20, rnd: rand.New(rand.NewPCG(rnd.Uint64(), 0))},
-		&producer{name: "m", window: 3, rnd: rand.New(rand.NewPCG(rnd.Uint64(), 0))})
+		&ledger.Producer{Name: "n", Window: 20, Rnd: rand.New(rand.NewPCG(rnd.Uint64(), 0))},
+		&ledger.Producer{Name: "m", Window: 3, Rnd: rand.New(rand.NewPCG(rnd.Uint64(), 0))})
 	var slowest time.Duration
 	all := rounds(t, 3)
 	for range all {
@@ -89,11 +90,11 @@ func TestTermination(t *testing.T) {
 		n.Restart()
 	}
 	require.Less(t, slowest, 10*time.Second)
-	drain(t, n, l, 0)
+	ledger.Drain(t, n, l, 0)
 	n.Stop()
 	n.Restart()
-	drain(t, n, l, 1)
-	l.close(t)
-	require.Equal(t, l.duplicates, l.flagged, "not marked redelivered after a stop in order: %s", strings.Join(l.unflagged, " "))
+	ledger.Drain(t, n, l, 1)
+	l.Close(t)
+	require.Equal(t, l.Duplicates, l.Flagged, "not marked redelivered after a stop in order: %s", strings.Join(l.Unflagged, "\n"))
 	t.Logf("%d stops, the slowest took %v", all, slowest.Round(time.Millisecond))
 }

@@ -17,6 +17,12 @@ import (
 	"time"
 )
 
+// stopWithin is just before a node gives its own end up.
+const stopWithin = 9500 * time.Millisecond
+
+// logsVariable names a folder where all nodes leave their logs, also if nothing failed.
+const logsVariable = "SLUICE_TESTS_LOGS"
+
 // patience is how long a node may take to start or to stop before a test fails.
 const patience = 60 * time.Second
 
@@ -26,6 +32,7 @@ type Node struct {
 	t        testing.TB
 	dir      string
 	settings []string
+	binary   string // "" is what is built of the sources
 	cmd      *exec.Cmd
 	ended    chan struct{} // closed when the process is gone and its log is complete
 
@@ -40,18 +47,33 @@ type Node struct {
 // ready. Settings are keys of the configuration: "limits.login_timeout=1s".
 func Start(t testing.TB, settings ...string) *Node {
 	t.Helper()
+	n := fresh(t, settings)
+	n.Launch()
+	n.AwaitReady()
+	return n
+}
+
+// fresh is a node that was never started.
+func fresh(t testing.TB, settings []string) *Node {
 	n := &Node{t: t, dir: t.TempDir(), settings: settings}
-	n.launch()
 	t.Cleanup(n.end)
 	return n
 }
 
-func (n *Node) launch() {
+// Launch starts the process and does not wait for it. It must not run.
+func (n *Node) Launch() {
 	n.t.Helper()
+	if n.ended != nil && n.Running() {
+		n.t.Fatal("start of a node that runs")
+	}
 	n.mu.Lock()
 	n.addrs, n.ready, n.heard = map[string]string{}, false, make(chan struct{})
 	n.mu.Unlock()
-	n.cmd = exec.Command(Binary(n.t), "serve", "--dev", "--data-dir", filepath.Join(n.dir, "data"), "--log-format", "json",
+	path := n.binary
+	if path == "" {
+		path = Binary(n.t)
+	}
+	n.cmd = exec.Command(path, "serve", "--dev", "--data-dir", filepath.Join(n.dir, "data"), "--log-format", "json",
 		"--listen", "stomp=127.0.0.1:0", "--listen", "nats=127.0.0.1:0", "--listen", "admin=127.0.0.1:0")
 	n.cmd.Dir = n.dir
 	n.cmd.Env = n.environ()
@@ -64,6 +86,11 @@ func (n *Node) launch() {
 	}
 	n.ended = make(chan struct{})
 	go n.follow(stderr)
+}
+
+// AwaitReady waits until the node serves.
+func (n *Node) AwaitReady() {
+	n.t.Helper()
 	if !n.await(func() bool { return n.ready }) {
 		n.t.Fatalf("the node did not become ready:\n%s", n.Log())
 	}
@@ -148,6 +175,28 @@ func (n *Node) Addr(protocol string) string {
 	return addr
 }
 
+// Refused waits until the node serves, or has ended by itself, and reports which.
+func (n *Node) Refused() bool {
+	n.t.Helper()
+	if n.await(func() bool { return n.ready }) {
+		return false
+	}
+	if n.Exit() <= 0 {
+		n.t.Fatalf("the node neither became ready nor refused:\n%s", n.Log())
+	}
+	return true
+}
+
+// Where is Addr for other goroutines: "" while nothing is known to listen.
+func (n *Node) Where(protocol string) string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.addrs[protocol]
+}
+
+// Dir is where the node keeps its store.
+func (n *Node) Dir() string { return filepath.Join(n.dir, "data") }
+
 // Log is all that the node has logged so far, over all its restarts.
 func (n *Node) Log() string {
 	n.mu.Lock()
@@ -200,6 +249,8 @@ func (n *Node) Exit() int {
 func (n *Node) Stop() {
 	n.t.Helper()
 	n.Signal(syscall.SIGTERM)
+	hangs := time.AfterFunc(stopWithin, func() { _ = n.cmd.Process.Signal(syscall.SIGQUIT) }) // to be told where
+	defer hangs.Stop()
 	if code := n.Exit(); code != 0 {
 		n.t.Fatalf("the node ended with exit code %d:\n%s", code, n.Log())
 	}
@@ -215,10 +266,8 @@ func (n *Node) Kill() {
 // Restart starts a node on the same store, on other ports. It must have ended before.
 func (n *Node) Restart() {
 	n.t.Helper()
-	if n.Running() {
-		n.t.Fatal("Restart of a node that runs")
-	}
-	n.launch()
+	n.Launch()
+	n.AwaitReady()
 }
 
 // Status asks the admin door and returns the status code, 0 if it does not answer.
@@ -254,11 +303,17 @@ func (n *Node) Resident() (now, most int64) {
 
 // end releases the process and looks at its last words.
 func (n *Node) end() {
-	if n.Running() {
+	if n.ended != nil && n.Running() {
 		_ = n.cmd.Process.Kill()
 		<-n.ended
 	}
 	log := n.Log()
+	if dir := os.Getenv(logsVariable); dir != "" {
+		file := filepath.Join(dir, strings.ReplaceAll(n.t.Name(), "/", "_")+"-"+filepath.Base(n.dir)+".log")
+		if err := os.WriteFile(file, []byte(log), 0o600); err != nil {
+			n.t.Error(err)
+		}
+	}
 	for _, bad := range []string{"WARNING: DATA RACE", "panic", "fatal error:"} {
 		if strings.Contains(log, bad) {
 			n.t.Errorf("the node's log has %q", bad)

@@ -148,6 +148,12 @@ func (n *node) probe(cfg Config, h *health) {
 			return ""
 		})
 	}
+	h.watch("copies", func() string {
+		if !n.store.CaughtUp() {
+			return "this node does not have everything yet that was stored while it was away"
+		}
+		return ""
+	})
 	h.watch("space", func() string {
 		if s := n.store.Space(); !s.Sends {
 			return fmt.Sprintf("only %d MiB are free: sends are refused", s.Free>>20)

@@ -70,6 +70,11 @@ func Dial(t testing.TB, addr string) *Client {
 	return &Client{t: t, nc: nc, in: bufio.NewReader(nc)}
 }
 
+// Over is a client on a connection that somebody else made, and closes.
+func Over(t testing.TB, nc net.Conn) *Client {
+	return &Client{t: t, nc: nc, in: bufio.NewReader(nc)}
+}
+
 // Login connects and logs in with a version; "" names none, which means 1.0.
 func Login(t testing.TB, addr, version string, lines ...string) *Client {
 	t.Helper()

@@ -1,27 +1,24 @@
-package faults
+package node
 
 import (
 	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
-
-	"github.com/sluice-mq/sluice/tests/node"
 )
 
-// startSmall starts a node whose store has an ext4 of its own of so many MiB. It
-// returns the file system's directory. It skips the test where this cannot be made.
-func startSmall(t *testing.T, mib int64, settings ...string) (*node.Node, string) {
+// Volume makes a file system of so many MiB, an ext4, and returns its directory. It skips the test where this
+// cannot be made.
+func Volume(t *testing.T, mib int64) string {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("SKIPPED: a small file system needs root")
 	}
-	node.Binary(t) // it takes more room to build than there will be
+	Binary(t) // it takes more room to build than there may be
 	base, err := os.MkdirTemp("", "sluice-volume-")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(base) })
@@ -42,17 +39,11 @@ func startSmall(t *testing.T, mib int64, settings ...string) (*node.Node, string
 			t.Errorf("umount %s: %v\n%s", dir, err, out)
 		}
 	})
-	t.Setenv("TMPDIR", dir) // where the node's directory will be
-	n := node.Start(t, settings...)
-	var fs, root syscall.Statfs_t
-	require.NoError(t, syscall.Statfs(dataDir(t, n), &fs))
-	require.NoError(t, syscall.Statfs(dir, &root))
-	require.Equal(t, root.Fsid, fs.Fsid, "the store is not on the small file system")
-	return n, dir
+	return dir
 }
 
-// hog takes all the space there is, to the last block, at once.
-func hog(t *testing.T, dir string) (free func()) {
+// Hog takes all the space there is, to the last block, at once.
+func Hog(t *testing.T, dir string) (free func()) {
 	t.Helper()
 	f, err := os.Create(filepath.Join(dir, "foreign"))
 	require.NoError(t, err)

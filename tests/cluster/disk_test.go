@@ -1,0 +1,131 @@
+package cluster
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-mq/sluice/tests/node"
+)
+
+// Somebody takes all the space on one node's disk. The others go on; the node does when it is started again with space.
+func TestOneDiskIsFull(t *testing.T) {
+	t.Parallel()
+	rnd, dir := chance(t), node.Volume(t, 200)
+	c, full := node.NewCluster(t), rnd.IntN(3)
+	c.Place(full, dir)
+	c.Launch()
+	s := begin(t, c, rnd, habits{refusable: true})
+	all := rounds(t, 1)
+	for range all {
+		free := node.Hog(t, dir)
+		<-time.After(time.Duration(1+rnd.IntN(5)) * time.Second) // the fault itself
+		free()
+		s.progress(200)
+		// The server has switched its storage off and does not come back by itself in a cluster.
+		c.Nodes[full].Kill()
+		c.Nodes[full].Restart()
+		s.ready(c.Nodes[full])
+		s.progress(200)
+	}
+	s.finish(false)
+	s.flagged()
+	t.Logf("FIGURE %d times that a disk was full: %d refusals", all, s.l.Refusals)
+}
+
+// harm does something to one file of a node's store, and returns its name.
+func harm(t *testing.T, s *scene, data string) string {
+	t.Helper()
+	var files []string
+	require.NoError(t, filepath.WalkDir(data, func(path string, d os.DirEntry, err error) error {
+		if err == nil && !d.IsDir() && filepath.Base(path) != "lock" {
+			if info, err := d.Info(); err == nil && info.Size() > 0 {
+				files = append(files, path)
+			}
+		}
+		return err
+	}))
+	path := files[s.rnd.IntN(len(files))]
+	if blocks := blocksOf(files); s.rnd.IntN(3) > 0 && len(blocks) > 0 { // where messages are
+		path = blocks[s.rnd.IntN(len(blocks))]
+	}
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	how := "cut"
+	switch s.rnd.IntN(4) {
+	case 0:
+		text = text[:s.rnd.IntN(len(text))]
+	case 1:
+		how = "gone"
+	default:
+		how = "flipped"
+		at := s.rnd.IntN(len(text))
+		for i := at; i < min(at+1+s.rnd.IntN(300), len(text)); i++ {
+			text[i] ^= 0x41
+		}
+	}
+	if how == "gone" {
+		require.NoError(t, os.Remove(path))
+	} else {
+		require.NoError(t, os.WriteFile(path, text, 0o600))
+	}
+	name, err := filepath.Rel(data, path)
+	require.NoError(t, err)
+	return name + " " + how
+}
+
+func blocksOf(files []string) (blocks []string) {
+	for _, f := range files {
+		if strings.HasSuffix(f, ".blk") && strings.Contains(f, "/streams/") {
+			blocks = append(blocks, f)
+		}
+	}
+	return blocks
+}
+
+// While a node is stopped one of its files is damaged. It refuses to start, or it starts and has what the others
+// have; whoever leads then, nothing is lost. A node that refused starts from an empty directory.
+func TestFilesOfANodeAreDamaged(t *testing.T) {
+	t.Parallel()
+	rnd, c := chance(t), node.StartCluster(t)
+	s := begin(t, c, rnd, habits{late: true}) // so that messages wait in what is damaged
+	all, refused := rounds(t, 1), 0
+	for round := range all {
+		i := rnd.IntN(3)
+		n := c.Nodes[i]
+		s.progress(500)
+		if rnd.IntN(2) == 0 {
+			n.Kill()
+		} else {
+			n.Stop()
+		}
+		what := harm(t, s, n.Dir())
+		n.Launch()
+		if n.Refused() {
+			refused++
+			t.Logf("n%d refused to start with %s", i+1, what)
+			require.NoError(t, exec.Command("rm", "-rf", n.Dir()).Run())
+			n.Restart()
+		} else {
+			t.Logf("n%d started with %s", i+1, what)
+		}
+		s.ready(n)
+		s.progress(500)
+		other := c.Nodes[(i+1+rnd.IntN(2))%3] // so that it counts what the damaged one has
+		other.Kill()
+		s.progress(200)
+		other.Restart()
+		s.ready(other)
+		s.progress(200)
+		if round == 0 {
+			s.take()
+		}
+	}
+	s.finish(false)
+	t.Logf("FIGURE %d damages of one node, of which it refused to start with %d", all, refused)
+}

@@ -1,0 +1,2 @@
+// Package cluster breaks clusters of three nodes, and holds what clients were promised against what they got.
+package cluster

@@ -1,0 +1,127 @@
+package node
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// size is how many nodes a cluster has.
+const size = 3
+
+// Cluster is three nodes that reach one another only through Routes that a test can cut. Its
+// methods belong to the test's goroutine.
+type Cluster struct {
+	Nodes  [size]*Node
+	Routes [size][size]*Route // from the first to the second; nil from a node to itself
+	// Ports are where the nodes really wait for one another.
+	Ports [size]int
+}
+
+// StartCluster starts three nodes with empty stores and waits until all are ready. Settings are keys of the
+// configuration, for all nodes.
+func StartCluster(t testing.TB, settings ...string) *Cluster {
+	t.Helper()
+	c := NewCluster(t, settings...)
+	c.Launch()
+	return c
+}
+
+// NewCluster is StartCluster without the start.
+func NewCluster(t testing.TB, settings ...string) *Cluster {
+	t.Helper()
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("a secret of tests that nobody else has\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := &Cluster{}
+	// Whoever is told of this address by another node finds nobody there.
+	nowhere := fmt.Sprintf("127.0.0.1:%d", vacant(t))
+	for i := range c.Ports {
+		c.Ports[i] = vacant(t)
+	}
+	for i := range c.Nodes {
+		var routes []string
+		for j := range c.Nodes {
+			if i != j {
+				c.Routes[i][j] = newRoute(t, fmt.Sprintf("127.0.0.1:%d", c.Ports[j]))
+				routes = append(routes, c.Routes[i][j].Addr())
+			}
+		}
+		c.Nodes[i] = fresh(t, append([]string{
+			fmt.Sprintf("node=n%d", i+1), "cluster.name=faults", fmt.Sprintf("cluster.address=127.0.0.1:%d", c.Ports[i]),
+			"cluster.routes=" + strings.Join(routes, ","), "cluster.advertise=" + nowhere, "cluster.secret_file=" + secret,
+		}, settings...))
+	}
+	return c
+}
+
+// Place has a node keep its store in a directory, before its first start.
+func (c *Cluster) Place(i int, dir string) { c.Nodes[i].dir = dir }
+
+// Use has all nodes run another binary from their next start on.
+func (c *Cluster) Use(binary string) {
+	for _, n := range c.Nodes {
+		n.binary = binary
+	}
+}
+
+// vacant is a port at which nobody listens. It is none that the system gives to those that ask for any, or that
+// connect: whoever connects to such a port again and again may meet himself there.
+func vacant(t testing.TB) int {
+	t.Helper()
+	for range 1000 {
+		port := 10000 + rand.IntN(20000)
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			continue
+		}
+		_ = l.Close()
+		return port
+	}
+	t.Fatal("no port is free")
+	return 0
+}
+
+// Launch starts the nodes that do not run, at once, and waits until all are ready.
+func (c *Cluster) Launch() {
+	for _, n := range c.Nodes {
+		if n.ended == nil || !n.Running() {
+			n.Launch()
+		}
+	}
+	for _, n := range c.Nodes {
+		n.t.Helper()
+		n.AwaitReady()
+	}
+}
+
+// Cut ends all traffic between two nodes.
+func (c *Cluster) Cut(i, j int, how Cut) {
+	c.Routes[i][j].Set(how)
+	c.Routes[j][i].Set(how)
+}
+
+// Isolate cuts a node off from all others.
+func (c *Cluster) Isolate(i int, how Cut) {
+	for j := range c.Nodes {
+		if i != j {
+			c.Cut(i, j, how)
+		}
+	}
+}
+
+// Heal ends all cuts.
+func (c *Cluster) Heal() {
+	for i := range c.Nodes {
+		for j := range c.Nodes {
+			if i != j {
+				c.Routes[i][j].Set(Open)
+			}
+		}
+	}
+}
