@@ -80,6 +80,8 @@ const (
 	FrameHeard FrameKind = 18
 	// FrameKnown answers FrameInterest: this one, by its number in Subscription, and all before it are known.
 	FrameKnown FrameKind = 19
+	// FrameOffered says that the owner has heard of all that the node wanted of owners before it.
+	FrameOffered FrameKind = 20
 )
 
 // Frame is what nodes say to one another about a shard, or about topics. Which fields count depends on the kind.

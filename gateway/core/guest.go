@@ -63,6 +63,13 @@ func (gs *guests) served(node string) *guest {
 	return gs.all[node]
 }
 
+// nodes are those to which there are links.
+func (gs *guests) nodes() []string {
+	gs.mu.Lock()
+	defer gs.mu.Unlock()
+	return slices.Collect(maps.Keys(gs.all))
+}
+
 // linked reports whether there is a link to a node.
 func (gs *guests) linked(node string) bool { return gs.of(node) != nil }
 
@@ -99,6 +106,11 @@ func (gs *guests) goodbye(node string) {
 	}
 	close(g.gone)
 	g.leave()
+	for _, t := range gs.broker.seats {
+		if s := t.here.Load(); s != nil {
+			s.offered(node)
+		}
+	}
 }
 
 // leave ends all subscriptions.
@@ -124,6 +136,8 @@ func (gs *guests) receive(node string, f *gateway.Frame) {
 		return
 	}
 	switch f.Kind {
+	case gateway.FrameOffered:
+		s.offered(node)
 	case gateway.FrameSend, gateway.FrameSettle, gateway.FrameCommit:
 		s.serve(f, g.done(f))
 	case gateway.FrameSubscribe:

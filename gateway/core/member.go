@@ -27,6 +27,7 @@ func (b *Broker) Begin(i int, epoch uint64, j gateway.Journal, ready func()) {
 		}
 		s.mu.Unlock()
 		b.cfg.Logger.Info("queues of a shard read", "shard", i, "records", found.last-found.first+1, "took", time.Since(start).Round(time.Millisecond).String())
+		s.await(b.guests.nodes())
 		if !t.open(s, tenure) {
 			return
 		}

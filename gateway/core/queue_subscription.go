@@ -44,7 +44,12 @@ func (sub *queueSubscription) open() {
 		}
 		sub.id = dispatch.SubID(sub.shard.nextTag())
 		q.subscriptions[sub.id] = sub
-		q.Subscribe(sub.id, sub.options.Prefetch, sub.session.broker.nowMillis(), fx)
+		prefetch := sub.options.Prefetch
+		if len(sub.shard.awaited) > 0 {
+			sub.shard.late = append(sub.shard.late, sub)
+			prefetch = 0
+		}
+		q.Subscribe(sub.id, prefetch, sub.session.broker.nowMillis(), fx)
 	})
 	sub.session.broker.counts.subscriptions.Add(1)
 }

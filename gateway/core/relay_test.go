@@ -20,13 +20,30 @@ type stranger struct {
 	*gatewaytest.Node
 	mu     sync.Mutex
 	frames []*gateway.Frame
+	epochs map[int]uint64 // of owners, by shard
 }
 
 func (*stranger) Begin(int, uint64, gateway.Journal, func()) {}
 func (*stranger) End(int)                                    {}
 func (*stranger) Up(string)                                  {}
 func (*stranger) Down(string)                                {}
-func (*stranger) Owner(int, string, uint64)                  {}
+
+// Owner implements gateway.Peer.
+func (s *stranger) Owner(shard int, _ string, epoch uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.epochs == nil {
+		s.epochs = make(map[int]uint64)
+	}
+	s.epochs[shard] = max(s.epochs[shard], epoch)
+}
+
+// epoch is that of a shard's owner, as far as it has heard.
+func (s *stranger) epoch(shard int) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.epochs[shard]
+}
 
 // Receive implements gateway.Peer.
 func (s *stranger) Receive(_ string, f *gateway.Frame) {

@@ -27,6 +27,7 @@ type seat struct {
 	calls   []*call
 	offered int
 	number  uint64
+	told    uint64 // the epoch whose owner has heard of all calls that there were
 	// leaving is the shard whose tenure is over, while not all of it is answered. What it gives back
 	// comes before the calls.
 	leaving  *shard
@@ -108,6 +109,10 @@ func (t *seat) offer() {
 		f := *c.frame // the link keeps it
 		f.Shard, f.Epoch, f.Number = t.index, t.epoch, c.number
 		t.broker.cfg.Cluster.Send(t.owner, &f)
+	}
+	if t.told != t.epoch {
+		t.told = t.epoch
+		t.broker.cfg.Cluster.Send(t.owner, &gateway.Frame{Kind: gateway.FrameOffered, Shard: t.index, Epoch: t.epoch})
 	}
 }
 

@@ -58,6 +58,11 @@ type shard struct {
 	epoch uint64
 	// ended: another node may own it.
 	ended bool
+	// awaited are the nodes that may still say what their clients have settled with owners before this one: until they have, nothing
+	// is handed out, because it would be handed out again. late are the subscriptions that wait for that, since when.
+	awaited map[string]struct{}
+	late    []*queueSubscription
+	since   int64
 	// known are the messages and transactions that other nodes may offer again.
 	known known
 

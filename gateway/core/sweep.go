@@ -51,6 +51,7 @@ func (b *Broker) sweep(ctx context.Context) {
 func (s *shard) sweep() {
 	now := s.broker.nowMillis()
 	s.mu.Lock()
+	s.waited(now)
 	s.tellUnburied()
 	low := s.seen + 1
 	for seq := range s.kept {
