@@ -175,7 +175,7 @@ func (s *Store) abreast(ctx context.Context, j *journal, node string) error {
 		if r.Name != node {
 			continue
 		}
-		if r.Offline || r.Lag > windowRecords {
+		if r.Offline || r.Lag > fencedWindow {
 			return fmt.Errorf("%s lags %d operations behind in %s", node, r.Lag, j.stream)
 		}
 		return nil
