@@ -135,6 +135,13 @@ func (j *journal) Replay(ctx context.Context, fn func(seq uint64, size int, r *g
 			}
 			break
 		}
+		if j.epoch > 0 && errors.Is(err, nats.ErrNoResponders) && waited < readTimeout { // this node's replica is only beginning
+			waited += lookAgain
+			if err := pause(ctx, lookAgain); err != nil {
+				return err
+			}
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -209,6 +216,11 @@ func (l load) run(r reader) {
 	waited := time.Duration(0)
 	for next := 0; next < len(l.seqs); {
 		at, err := l.read(r, next, messages)
+		if l.j.epoch > 0 && errors.Is(err, nats.ErrNoResponders) && waited < readTimeout { // this node's replica is only beginning
+			waited += lookAgain
+			time.Sleep(lookAgain)
+			continue
+		}
 		if errors.Is(err, errEnd) {
 			if l.j.epoch == 0 {
 				break // the rest is gone

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -31,6 +32,8 @@ type tenancy struct {
 
 	mu      sync.Mutex
 	journal *journal // nil while another node, or nobody, owns it
+	// yielding: the lead goes to another node, and no tenure begins meanwhile.
+	yielding atomic.Bool
 
 	done     chan struct{}
 	outcomes sync.WaitGroup
@@ -116,7 +119,9 @@ func (n *tenancy) run(ctx context.Context) {
 	}
 }
 
-func (n *tenancy) leads() bool { return n.store.cfg.Server.Leads(n.stream) && n.store.links.Current() }
+func (n *tenancy) leads() bool {
+	return !n.yielding.Load() && n.store.cfg.Server.Leads(n.stream) && n.store.links.Current()
+}
 
 func (n *tenancy) own(j *journal) {
 	n.mu.Lock()
