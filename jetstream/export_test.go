@@ -7,7 +7,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/sluice-mq/sluice/auth"
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/core"
 	"github.com/sluice-mq/sluice/gateway/gatewaytest"
@@ -23,7 +22,7 @@ func (c ch) Complete(_ uint64, err error) { c <- err }
 func TestABackupHasWhatIsMovedMeanwhile(t *testing.T) {
 	store, closeStore := openStore(t, t.TempDir(), true, 1)
 	defer closeStore()
-	b, err := core.New(t.Context(), core.Config{Node: "n", Store: store, Authenticator: auth.Anonymous{}, Authorizer: auth.AllowAll{}, Logger: quiet()})
+	b, err := core.New(t.Context(), core.Config{Node: "n", Store: store, Authenticator: gatewaytest.Everyone{}, Authorizer: gatewaytest.Everyone{}, Logger: quiet()})
 	require.NoError(t, err)
 	defer b.Close(context.Background())
 	s, err := b.Open(t.Context(), gateway.Login{Remote: "127.0.0.1:1"})
