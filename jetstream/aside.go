@@ -32,10 +32,16 @@ func Prepare(dir string, clustered bool) (aside bool, err error) {
 			return false, fmt.Errorf("putting aside what the node kept alone: %w", err)
 		}
 	}
-	if !clustered {
+	_, err = os.Stat(filepath.Join(Aside(dir), manifestFile))
+	if err == nil && !clustered && m != nil {
+		return false, fmt.Errorf("the data directory %s holds two stores: its own, and one that was put aside in %s", dir, Aside(dir))
+	}
+	if err == nil && !clustered { // it was put aside for a cluster that never was
+		if err := takeBack(dir); err != nil {
+			return false, fmt.Errorf("taking back what was put aside for a cluster: %w", err)
+		}
 		return false, nil
 	}
-	_, err = os.Stat(filepath.Join(Aside(dir), manifestFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -57,6 +63,25 @@ func putAside(dir string) error {
 		}
 	}
 	return nil
+}
+
+// takeBack moves the parts back, the manifest at last. What a server has begun in their place is empty: there is no manifest.
+func takeBack(dir string) error {
+	if _, err := os.Stat(filepath.Join(Aside(dir), "jetstream")); err == nil {
+		if err := os.RemoveAll(filepath.Join(dir, "jetstream")); err != nil {
+			return err
+		}
+	}
+	for _, part := range []string{"jetstream", marksFile, manifestFile} {
+		err := os.Rename(filepath.Join(Aside(dir), part), filepath.Join(dir, part))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if err := errors.Join(syncDir(Aside(dir)), syncDir(dir)); err != nil {
+			return err
+		}
+	}
+	return os.RemoveAll(Aside(dir))
 }
 
 // Adopted removes what was put aside.

@@ -28,6 +28,8 @@ type Node struct {
 	Leaving bool
 	// Owns are the shards that it said last to own.
 	Owns []int
+	// unfit: it could not take a shard lately.
+	unfit bool
 	// Language is the newest version of what nodes say to one another that it knows.
 	Language int
 }
@@ -87,7 +89,7 @@ func surplus(self string, all []Node, leavingOnly bool) (shard int, to string, o
 		if n.Name == self {
 			me = n
 		}
-		if !n.Linked || n.Leaving {
+		if !n.Linked || n.Leaving || n.unfit {
 			continue
 		}
 		if least == nil || len(n.Owns) < len(least.Owns) {
@@ -110,6 +112,7 @@ func surplus(self string, all []Node, leavingOnly bool) (shard int, to string, o
 func (s *Store) balance(ctx context.Context) {
 	tick := time.NewTicker(balanceEvery)
 	defer tick.Stop()
+	unfit, failed := make(map[string]struct{}), time.Now() // nodes that could not take one lately
 	for {
 		select {
 		case <-ctx.Done():
@@ -117,13 +120,19 @@ func (s *Store) balance(ctx context.Context) {
 		case <-tick.C:
 		}
 		all, changed := s.links.nodesNow()
+		if time.Since(failed) > balanceAfter {
+			clear(unfit)
+		}
+		for i := range all {
+			_, all[i].unfit = unfit[all[i].Name]
+		}
 		shard, to, ok := surplus(s.cfg.Node, all, time.Since(changed) < balanceAfter)
 		if !ok {
 			continue
 		}
 		if err := s.move(ctx, shard, to); err != nil && ctx.Err() == nil {
 			s.cfg.Logger.Info("giving a shard to another node failed, it is tried again", "shard", shard, "peer", to, "error", err)
-			_ = pause(ctx, balanceAfter/5)
+			unfit[to], failed = struct{}{}, time.Now()
 		}
 	}
 }
@@ -143,6 +152,9 @@ func (s *Store) move(ctx context.Context, shard int, to string) error {
 		return err
 	}
 	s.cfg.Logger.Info("a shard goes to another node", "shard", shard, "peer", to)
+	t.yielding.Store(true) // two owners at once, for a moment, would hand things out twice
+	defer t.yielding.Store(false)
+	j.leave()
 	body := fmt.Appendf(nil, `{"placement":{"preferred":%q}}`, to)
 	m, err := s.publish.RequestWithContext(ctx, "$JS.API.STREAM.LEADER.STEPDOWN."+j.stream, body)
 	if err != nil {
@@ -154,12 +166,12 @@ func (s *Store) move(ctx context.Context, shard int, to string) error {
 	if err := json.Unmarshal(m.Data, &answer); err != nil || !answer.Success {
 		return fmt.Errorf("asking for another leader of %s: the stream answered %.200q", j.stream, m.Data)
 	}
-	select {
-	case <-j.lost:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+	for s.cfg.Server.Leads(j.stream) {
+		if err := pause(ctx, lookAgain); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
 // abreast reports whether a node has all of a journal, or nearly: else its followers would wait for it.
@@ -175,7 +187,7 @@ func (s *Store) abreast(ctx context.Context, j *journal, node string) error {
 		if r.Name != node {
 			continue
 		}
-		if r.Offline || r.Lag > windowRecords {
+		if r.Offline || r.Lag > fencedWindow {
 			return fmt.Errorf("%s lags %d operations behind in %s", node, r.Lag, j.stream)
 		}
 		return nil

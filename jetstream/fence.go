@@ -22,8 +22,8 @@ var errMoved = gateway.Errorf(gateway.Moved, "another node owns the queue now")
 const expectLast = "Nats-Expected-Last-Sequence"
 
 // fence publishes a journal's records. In a cluster each carries the sequence that it must
-// follow: once another owner has begun with a record of its own, nothing of this one is stored any more, whatever
-// it believes. For one goroutine.
+// follow. Another owner begins with more records of its own than this one may have under way: from then on nothing of this one is
+// stored any more, whatever it believes. For one goroutine.
 type fence struct {
 	j    *journal
 	msg  nats.Msg
@@ -45,36 +45,30 @@ func (f *fence) publish(subject, reply string, record []byte, last uint64) error
 	return f.j.store.publish.PublishMsg(&f.msg)
 }
 
-// answeredUpTo takes a PubAck of a tenure: it speaks for all records up to its sequence, because each could only be stored
-// behind the one before. An error ends the tenure.
-func (j *journal) answeredUpTo(generation int, seq uint64, err error) {
+// answeredInTurn takes a PubAck of a tenure. Each record has one, in their order; if one is missing, or is an error, the tenure is over: what
+// became of its record is looked up. That the next one was stored says nothing of it, since the next owner's first record may be
+// what it follows.
+func (j *journal) answeredInTurn(generation int, seq uint64, err error) {
 	j.mu.Lock()
 	if generation != j.generation {
 		j.mu.Unlock()
 		return
 	}
-	if err != nil || seq < j.next || seq-j.next >= uint64(j.flight.len()) {
+	if err != nil || seq != j.next || j.flight.len() == 0 {
 		j.leaveLocked()
 		j.mu.Unlock()
 		return
 	}
 	j.answers++
-	for j.next <= seq {
-		full := j.flight.len() >= windowRecords || j.bytes >= windowBytes
-		r, at := j.flight.pop(), j.next
-		j.bytes -= recordSize(r.record)
-		j.stored += uint64(recordSize(r.record))
-		if full {
-			j.work.Signal()
-		}
-		j.mu.Unlock()
-		j.confirm(at, r)
-		j.mu.Lock()
-		if generation != j.generation {
-			break
-		}
+	full := j.flight.len() >= j.window || j.bytes >= windowBytes
+	r := j.flight.pop()
+	j.bytes -= recordSize(r.record)
+	j.stored += uint64(recordSize(r.record))
+	if full {
+		j.work.Signal()
 	}
 	j.mu.Unlock()
+	j.confirm(seq, r)
 }
 
 // leave ends the tenure: nothing more is published, and answers count no more.

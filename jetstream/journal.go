@@ -16,6 +16,9 @@ const (
 	// queue drops messages beyond 100,000 or 128 MiB.
 	windowRecords = 8192
 	windowBytes   = 32 << 20
+	// fencedWindow is windowRecords of an owner in a cluster. The next owner begins with so many records of its own, one more:
+	// then nothing that this one has published can follow them.
+	fencedWindow = 2048
 )
 
 // journal is one shard's stream. Its life: Append queues a record in waiting; the
@@ -23,6 +26,7 @@ const (
 // acked (or completes it, if relaxed); the committer seals acked and, after the sync, completes it.
 type journal struct {
 	store  *Store
+	window int // records that may be published and not acknowledged
 	shard  int
 	stream string // "Q_03"
 	prefix string // "q.03."
@@ -68,6 +72,7 @@ type journal struct {
 
 func newJournal(s *Store, shard int) *journal {
 	j := &journal{
+		window: windowRecords,
 		store:  s,
 		shard:  shard,
 		stream: fmt.Sprintf("Q_%02d", shard),
@@ -76,6 +81,9 @@ func newJournal(s *Store, shard int) *journal {
 		lost:   make(chan struct{}),
 	}
 	j.work.L = &j.mu
+	if s.cfg.Cluster != nil {
+		j.window = fencedWindow
+	}
 	return j
 }
 
@@ -144,14 +152,14 @@ func (j *journal) take(batch []request) (_ []request, reply string, last uint64)
 		switch {
 		case j.closed && len(j.waiting) == 0, j.left, j.failure != nil:
 			return nil, "", 0
-		case j.held, len(j.waiting) == 0, j.flight.len() >= windowRecords, j.bytes >= windowBytes:
+		case j.held, len(j.waiting) == 0, j.flight.len() >= j.window, j.bytes >= windowBytes:
 			j.work.Wait()
 			continue
 		}
 		break
 	}
 	n, before := 0, j.bytes
-	for n < len(j.waiting) && j.flight.len() < windowRecords && j.bytes < windowBytes {
+	for n < len(j.waiting) && j.flight.len() < j.window && j.bytes < windowBytes {
 		r := j.waiting[n]
 		j.bytes += recordSize(r.record)
 		j.flight.push(r)
@@ -233,7 +241,7 @@ func (j *journal) listen() error {
 func (j *journal) answered(generation int, ack []byte) {
 	seq, err := parseAck(ack)
 	if j.epoch > 0 {
-		j.answeredUpTo(generation, seq, err)
+		j.answeredInTurn(generation, seq, err)
 		return
 	}
 	j.mu.Lock()
@@ -241,7 +249,7 @@ func (j *journal) answered(generation int, ack []byte) {
 		j.mu.Unlock()
 		return
 	}
-	full := j.flight.len() >= windowRecords || j.bytes >= windowBytes
+	full := j.flight.len() >= j.window || j.bytes >= windowBytes
 	r := j.flight.pop()
 	j.bytes -= recordSize(r.record)
 	j.answers++

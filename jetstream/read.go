@@ -117,32 +117,34 @@ func (j *journal) Replay(ctx context.Context, fn func(seq uint64, size int, r *g
 			at = seq + 1
 			return replayed(j.stream, seq, b, fn)
 		})
-		if errors.Is(err, errEnd) { // the server may remember sequences whose records a power cut took
-			if j.epoch > 0 || j.reading { // the replica that answered is behind, or it was trimmed
-				if j.missing(ctx, at, state.Last) == nil {
-					break
-				}
-				if waited += lookAgain; waited > readTimeout {
-					return fmt.Errorf("reading %s from %d: no replica has it", j.stream, at)
-				}
-				if err := pause(ctx, lookAgain); err != nil {
-					return err
-				}
-				continue
-			}
-			if err := j.gap(at, state.Last); err != nil {
-				return err
-			}
-			break
-		}
-		if err != nil {
+		if over, err := j.unread(ctx, at, state.Last, err, &waited); err != nil {
 			return err
+		} else if over {
+			break
 		}
 	}
 	j.mu.Lock()
 	j.committed = max(j.committed, state.Last) // it is all there, and was synced at the start
 	j.mu.Unlock()
 	return nil
+}
+
+// unread decides what is to be done when reading from at on has ended with err: go on, perhaps a little later, or it is over.
+func (j *journal) unread(ctx context.Context, at, last uint64, err error, waited *time.Duration) (over bool, _ error) {
+	beginning := j.epoch > 0 && errors.Is(err, nats.ErrNoResponders) // this node's replica is
+	if !beginning && !errors.Is(err, errEnd) {
+		return false, err
+	}
+	if j.epoch == 0 && !j.reading { // the server may remember sequences whose records a power cut took
+		return true, j.gap(at, last)
+	}
+	if !beginning && j.missing(ctx, at, last) == nil { // it was trimmed, or else the replica that answered is behind
+		return true, nil
+	}
+	if *waited += lookAgain; *waited > readTimeout {
+		return false, fmt.Errorf("reading %s from %d: no replica has it", j.stream, at)
+	}
+	return false, pause(ctx, lookAgain)
 }
 
 // replayFiles replays what can be read without the server, whose files are on this machine: that is much quicker. It returns the first sequence
@@ -209,6 +211,11 @@ func (l load) run(r reader) {
 	waited := time.Duration(0)
 	for next := 0; next < len(l.seqs); {
 		at, err := l.read(r, next, messages)
+		if l.j.epoch > 0 && errors.Is(err, nats.ErrNoResponders) && waited < readTimeout { // this node's replica is only beginning
+			waited += lookAgain
+			time.Sleep(lookAgain)
+			continue
+		}
 		if errors.Is(err, errEnd) {
 			if l.j.epoch == 0 {
 				break // the rest is gone

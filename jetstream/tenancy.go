@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -31,6 +32,8 @@ type tenancy struct {
 
 	mu      sync.Mutex
 	journal *journal // nil while another node, or nobody, owns it
+	// yielding: the lead goes to another node, and no tenure begins meanwhile.
+	yielding atomic.Bool
 
 	done     chan struct{}
 	outcomes sync.WaitGroup
@@ -116,7 +119,9 @@ func (n *tenancy) run(ctx context.Context) {
 	}
 }
 
-func (n *tenancy) leads() bool { return n.store.cfg.Server.Leads(n.stream) && n.store.links.Current() }
+func (n *tenancy) leads() bool {
+	return !n.yielding.Load() && n.store.cfg.Server.Leads(n.stream) && n.store.links.Current()
+}
 
 func (n *tenancy) own(j *journal) {
 	n.mu.Lock()
@@ -160,15 +165,7 @@ func (n *tenancy) begin(ctx context.Context) (*journal, error) {
 	state := info.State
 	ctx, cancel := context.WithTimeout(ctx, beginWithin)
 	defer cancel()
-	first := &gateway.Record{Type: gateway.RecordEpoch, Node: n.store.cfg.Node}
-	m := nats.NewMsg(j.subject(first))
-	m.Header.Set(expectLast, strconv.FormatUint(state.LastSeq, 10))
-	m.Data = appendRecord(nil, first)
-	answer, err := n.store.publish.RequestMsgWithContext(ctx, m)
-	if err != nil {
-		return nil, fmt.Errorf("beginning to write %s: %w", j.stream, err)
-	}
-	if j.epoch, err = parseAck(answer.Data); err != nil {
+	if j.epoch, err = n.first(ctx, j, state.LastSeq); err != nil {
 		return nil, fmt.Errorf("beginning to write %s: %w", j.stream, err)
 	}
 	j.first, j.next, j.sent, j.stored = max(state.FirstSeq, 1), j.epoch+1, j.epoch, state.Bytes
@@ -186,6 +183,34 @@ func (n *tenancy) begin(ctx context.Context) (*journal, error) {
 	n.store.cfg.Logger.Info("this node owns a shard", "shard", n.shard, "epoch", j.epoch)
 	go j.run() // waited for by finish
 	return j, nil
+}
+
+// first stores the record that a tenure begins with and returns its sequence. So many others go before it that no
+// record which an owner before this one has published can be due behind it: that owner may have had fencedWindow of them under way,
+// each waiting for the sequence that it must follow, whoever's record takes it.
+func (n *tenancy) first(ctx context.Context, j *journal, last uint64) (uint64, error) {
+	if last > 0 {
+		for range fencedWindow {
+			if err := n.store.publish.PublishMsg(epochRecord(j, "", last)); err != nil {
+				return 0, err
+			}
+			last++
+		}
+	}
+	answer, err := n.store.publish.RequestMsgWithContext(ctx, epochRecord(j, n.store.cfg.Node, last))
+	if err != nil {
+		return 0, err
+	}
+	return parseAck(answer.Data)
+}
+
+// epochRecord says that a node owns the journal; without a node it only takes a place.
+func epochRecord(j *journal, node string, last uint64) *nats.Msg {
+	r := &gateway.Record{Type: gateway.RecordEpoch, Node: node}
+	m := nats.NewMsg(j.subject(r))
+	m.Header.Set(expectLast, strconv.FormatUint(last, 10))
+	m.Data = appendRecord(nil, r)
+	return m
 }
 
 // finish answers what a tenure left unanswered and closes its journal.

@@ -49,7 +49,7 @@ func TestExportAndTake(t *testing.T) {
 		places[[2]int{e.Shard, e.Number}] = true
 		ids[string(e.Message.Body)] = e.Message.ID
 		n++
-		to.broker.Take(e.Message, e.Redeliveries, &o, uint64(n))
+		to.broker.Take("", e.Message, e.Redeliveries, &o, uint64(n))
 		return nil
 	}))
 	require.Equal(t, 589, n)

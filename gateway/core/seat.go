@@ -304,6 +304,9 @@ func (t *seat) left(s *shard) {
 	s.resting, s.rested = false, true // nobody ends its rest any more
 	s.release()
 	for s.arriving.Load() > 0 {
+		if t.broker.life.Err() != nil {
+			return // the broker ends, and the journal tells the rest
+		}
 		time.Sleep(time.Millisecond)
 	}
 	t.mu.Lock()

@@ -28,7 +28,11 @@ func (s *shard) serve(f *gateway.Frame, done func(error)) {
 	case f.Kind == gateway.FrameSend && f.Message != nil && !f.Message.Persistent && f.Transaction == "":
 		s.serveLight(f, done)
 	case f.Kind == gateway.FrameSend && f.Message != nil:
-		s.once(nameOf(f.Message, f.Transaction), done, func(told func(error)) { s.serveSend(f, told) })
+		name := nameOf(f.Message, f.Transaction)
+		if f.Queue != "" { // of a run that takes what may have been here before
+			name = f.Queue + "\x00" + name
+		}
+		s.once(name, done, func(told func(error)) { s.serveSend(f, told) })
 	default:
 		done(gateway.Errorf(gateway.Invalid, "another node asks for what this one does not know"))
 	}

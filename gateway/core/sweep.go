@@ -99,7 +99,7 @@ func (s *shard) sweep() {
 const (
 	// offeredMost and offeredBytes bound what a journal of a cluster keeps of its newest records although it
 	// needs none of them: a node that had no answer offers its messages again, and the next owner has to recognise them.
-	offeredMost  = knownMost
+	offeredMost  = 2 * knownMost // an owner begins with some thousand records that have none
 	offeredBytes = 16 << 20
 )
 

@@ -12,12 +12,12 @@ import (
 const (
 	electAfterLeast = 1600 * time.Millisecond
 	electAfterMost  = 2600 * time.Millisecond
-	beatEvery       = 400 * time.Millisecond
+	beatEvery       = 300 * time.Millisecond
 )
 
-// Patience is for how long a leader that nobody hears any more can be sure that nobody else was elected: a follower may have heard it
-// a beat before the last that it said, and the clocks of nodes may drift a little.
-const Patience = electAfterLeast - beatEvery - 200*time.Millisecond
+// Patience is for how long a leader that nobody hears any more can be sure that nobody else was elected. Up to two beats lie between two words of
+// an idle leader, so that a follower may have heard it last so long before; and the clocks of nodes may drift a little.
+const Patience = electAfterLeast - 2*beatEvery - 200*time.Millisecond
 
 // The server's own variables. A version that has them no more does not link.
 

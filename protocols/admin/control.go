@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync"
 )
 
 // Operations are what an operator can have a node do while it runs. Each writes to w what it does, line
@@ -46,7 +47,7 @@ const (
 type Control struct {
 	socket net.Listener
 	http   *http.Server
-	dir    *os.File
+	close  func() error
 }
 
 // ListenControl takes the socket. What an earlier process left of it is removed: the data directory is locked by ours.
@@ -65,10 +66,15 @@ func ListenControl(dataDir string, ops Operations, log *slog.Logger) (*Control, 
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("control socket: %w", err), dir.Close())
 	}
-	c := &Control{socket: socket, dir: dir}
+	c := &Control{socket: socket}
+	c.close = sync.OnceValue(func() error { return errors.Join(c.http.Close(), dir.Close()) })
+	// Whoever asked may go away meanwhile: what changes the node comes to its end all the same.
+	whole := func(do func(context.Context, io.Writer) error) func(context.Context, io.Writer) error {
+		return func(ctx context.Context, w io.Writer) error { return do(context.WithoutCancel(ctx), w) }
+	}
 	mux := http.NewServeMux()
 	for name, do := range map[string]func(context.Context, io.Writer) error{
-		"drain": ops.Drain, "undrain": ops.Undrain, "status": ops.Status, "selftest": ops.SelfTest, "backup": ops.Backup,
+		"drain": whole(ops.Drain), "undrain": whole(ops.Undrain), "status": ops.Status, "selftest": ops.SelfTest, "backup": ops.Backup,
 	} {
 		mux.HandleFunc("POST /"+name, func(w http.ResponseWriter, r *http.Request) { answer(w, r, do) })
 	}
@@ -131,8 +137,8 @@ func (c *Control) Serve() error {
 	return nil
 }
 
-// Close ends what is under way and removes the socket.
-func (c *Control) Close() error { return errors.Join(c.http.Close(), c.dir.Close()) }
+// Close ends what is under way and removes the socket. A second Close does nothing.
+func (c *Control) Close() error { return c.close() }
 
 // AskRestore is Ask for Restore, with the backup.
 func AskRestore(ctx context.Context, dataDir string, backup io.Reader, merge bool, w io.Writer) error {

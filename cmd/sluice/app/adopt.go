@@ -30,7 +30,7 @@ func (n *node) adopt(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	a := adoption{path: filepath.Join(dir, "adopted.json"), in: newIntake(n.broker)}
+	a := adoption{path: filepath.Join(dir, "adopted.json"), in: newIntake(n.broker, "")}
 	err = a.read()
 	if err == nil && !a.Settled {
 		err = a.settle(ctx, cfg, store, log)
@@ -38,7 +38,7 @@ func (n *node) adopt(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if err == nil {
 		err = core.Export(ctx, store, func(e core.Exported) error { return a.next(ctx, e) })
 	}
-	err = errors.Join(err, a.in.wait(), store.Close(ctx))
+	err = errors.Join(err, a.in.wait(ctx), store.Close(ctx))
 	if err != nil {
 		return err
 	}
@@ -102,7 +102,7 @@ func (a *adoption) next(ctx context.Context, e core.Exported) error {
 		return nil
 	}
 	if a.since++; a.since > adoptedEvery {
-		if err := a.in.wait(); err != nil {
+		if err := a.in.wait(ctx); err != nil {
 			return err
 		}
 		a.Shard, a.Number, a.since = e.Shard, e.Number, 0

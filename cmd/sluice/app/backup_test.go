@@ -102,4 +102,30 @@ func TestBackupOfOneNodeIsRestoredInACluster(t *testing.T) {
 	require.Equal(t, 0, code, errs)
 	require.InDelta(t, len(whole), len(out), 10, "a backup of the cluster, by any node, is a backup of the same messages")
 	nodes[2].requireFilled(count)
+	code, out, errs = command(nil, "restore", "--data-dir", dirs[0], "--merge", file) // once more, although all its ids are known
+	require.Equal(t, 0, code, errs)
+	require.Equal(t, fmt.Sprintf("%d messages restored\n", 3*count), out)
+	code, out, errs = command(nil, "backup", "--data-dir", dirs[1], "--out", "-")
+	require.Equal(t, 0, code, errs)
+	require.InDelta(t, 2*len(whole), len(out), 100)
+}
+
+// A cluster section that was a mistake is taken back, and nothing is lost.
+func TestANodeWhoseClusterNeverWasGoesOnAlone(t *testing.T) {
+	const count = 100
+	dirs := threeConfigs(t)
+	alone := launch(t, free("serve", "--data-dir", dirs[0])...)
+	alone.await("ready")
+	alone.fill(count)
+	require.NoError(t, alone.cmd.Process.Signal(syscall.SIGTERM))
+	alone.exit()
+	for range 2 {
+		waiting := launchAll(t, dirs[:1])[0]
+		waiting.await("waiting for a majority of the cluster's nodes")
+		require.NoError(t, waiting.cmd.Process.Signal(syscall.SIGTERM))
+		require.Equal(t, 0, waiting.exit(), waiting.rest.String())
+	}
+	alone = launch(t, free("serve", "--data-dir", dirs[0])...)
+	alone.await("ready")
+	alone.requireFilled(count)
 }

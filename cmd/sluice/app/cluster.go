@@ -47,9 +47,21 @@ func trust(c *Cluster) (*tls.Config, error) {
 		}
 		return config, nil
 	case c.Certificate != "":
-		return embed.TrustFiles(c.Certificate, c.Key, c.Authority)
+		return embed.TrustFiles(c.Certificate, c.Key, c.Authority, hosts(c))
 	}
 	return nil, nil
+}
+
+// hosts are those of the nodes.
+func hosts(c *Cluster) []string {
+	all := []string{c.Address.Host}
+	if host, _, err := net.SplitHostPort(c.Advertise); err == nil {
+		all = append(all, host)
+	}
+	for _, r := range c.Routes {
+		all = append(all, r.Host)
+	}
+	return all
 }
 
 // size is the number of nodes: the routes, and this one if it is not among them.

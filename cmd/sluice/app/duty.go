@@ -59,7 +59,7 @@ func (d *duty) Drain(ctx context.Context, w io.Writer) error {
 				return err
 			}
 		}
-		d.dismiss(ctx, t, time.Duration(l.cfg.ShutdownTimeout)*3/5, drainable(l.node.doors))
+		d.dismiss(ctx, t, time.Duration(l.cfg.ShutdownTimeout)*3/5, drainable(l.node.listening()))
 	}
 	if err := d.handOver(ctx, t, time.Duration(l.cfg.ShutdownTimeout)); err != nil {
 		return err
@@ -98,7 +98,7 @@ func (d *duty) dismiss(ctx context.Context, t teller, within time.Duration, door
 	if err := drain(ctx, doors); err != nil {
 		t.tell("clients were cut off", "error", err)
 	}
-	for _, o := range d.life.node.doors {
+	for _, o := range d.life.node.listening() {
 		if o.protocol == Nats && d.repel == nil {
 			d.repelNative(t)
 		}
@@ -142,6 +142,9 @@ func (d *duty) handOver(ctx context.Context, t teller, within time.Duration) err
 	}
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
+	if err := n.broker.Settle(ctx); err != nil {
+		return err
+	}
 	if d.life.cfg.Cluster != nil {
 		n.store.Leave()
 		if err := d.shardsGone(ctx); err != nil {
@@ -203,6 +206,9 @@ func (d *duty) Undrain(ctx context.Context, w io.Writer) error {
 	return nil
 }
 
+// interruptWithin bounds how long an operation that was interrupted is waited for.
+const interruptWithin = 3 * time.Second
+
 // warn gives load balancers time to see that the node stops.
 func (d *duty) warn(grace time.Duration) {
 	d.mu.Lock()
@@ -210,7 +216,16 @@ func (d *duty) warn(grace time.Duration) {
 		d.interrupt()
 	}
 	d.mu.Unlock()
-	d.busy.Lock() // and never unlocks it: nothing else may begin
+	if d.life.socket != nil {
+		_ = d.life.socket.Close() // whoever sends a backup is not waited for
+	}
+	for end := time.Now().Add(interruptWithin); !d.busy.TryLock(); { // and never unlocks it: nothing else may begin
+		if time.Now().After(end) {
+			d.life.log.Warn("an operation under way does not end")
+			break
+		}
+		time.Sleep(lookEvery)
+	}
 	if !d.away && grace > 0 {
 		d.life.log.Info("not ready any more; load balancers have time to see it", "grace", grace.String())
 		time.Sleep(grace)
@@ -225,7 +240,7 @@ func (d *duty) stop(within time.Duration) {
 		clients, shards = within*3/5, within/5
 	}
 	t := teller{io.Discard, d.life.log}
-	d.dismiss(ctx, t, clients, d.life.node.doors)
+	d.dismiss(ctx, t, clients, d.life.node.listening())
 	if shards > 0 {
 		if err := d.handOver(ctx, t, shards); err != nil {
 			d.life.log.Warn("shards could not be handed over", "error", err)

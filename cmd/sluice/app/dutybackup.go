@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -48,11 +49,11 @@ func (d *duty) Restore(ctx context.Context, r io.Reader, merge bool, w io.Writer
 			return err
 		}
 	}
-	in := newIntake(d.life.node.broker)
+	in := newIntake(d.life.node.broker, "restore "+rand.Text())
 	_, err = jetstream.ReadBackup(r, func(m *gateway.Message, redeliveries uint32) error {
 		return in.take(ctx, m, max(redeliveries, 1))
 	})
-	if err := errors.Join(err, in.wait()); err != nil {
+	if err := errors.Join(err, in.wait(ctx)); err != nil {
 		return fmt.Errorf("after %d messages: %w", in.taken, err)
 	}
 	teller{w, d.life.log}.tell(fmt.Sprintf("%d messages restored", in.taken))

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"golang.org/x/sync/semaphore"
@@ -16,16 +17,16 @@ const intakeBytes = 16 << 20
 // intake brings messages of elsewhere into a broker, many at a time. It is a gateway.Completion; all else is for one goroutine.
 type intake struct {
 	broker *core.Broker
+	run    string // see core.Broker.Take
 	room   *semaphore.Weighted
-	under  sync.WaitGroup
 	taken  uint64
 
 	mu  sync.Mutex
 	err error // the first
 }
 
-func newIntake(b *core.Broker) *intake {
-	return &intake{broker: b, room: semaphore.NewWeighted(intakeBytes)}
+func newIntake(b *core.Broker, run string) *intake {
+	return &intake{broker: b, run: run, room: semaphore.NewWeighted(intakeBytes)}
 }
 
 // take brings one message in and does not wait for it, unless many are under way.
@@ -38,8 +39,7 @@ func (in *intake) take(ctx context.Context, m *gateway.Message, redeliveries uin
 		return err
 	}
 	in.taken++
-	in.under.Add(1)
-	in.broker.Take(m, redeliveries, in, uint64(weight))
+	in.broker.Take(in.run, m, redeliveries, in, uint64(weight))
 	return nil
 }
 
@@ -53,7 +53,6 @@ func (in *intake) Complete(weight uint64, err error) {
 		in.mu.Unlock()
 	}
 	in.room.Release(int64(weight))
-	in.under.Done()
 }
 
 func (in *intake) failed() error {
@@ -62,8 +61,11 @@ func (in *intake) failed() error {
 	return in.err
 }
 
-// wait waits until everything is stored, and returns the first error.
-func (in *intake) wait() error {
-	in.under.Wait()
+// wait waits until everything is stored, and returns the first error, or that of ctx.
+func (in *intake) wait(ctx context.Context) error {
+	if err := in.room.Acquire(ctx, intakeBytes); err != nil {
+		return errors.Join(in.failed(), err)
+	}
+	in.room.Release(intakeBytes)
 	return in.failed()
 }

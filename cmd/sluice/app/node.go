@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 
 	"github.com/sluice-mq/sluice/auth"
@@ -20,8 +21,9 @@ import (
 // node is what makes a node besides its admin door: the rooms, each made of the
 // ones before it.
 type node struct {
-	// doors serve as soon as start has returned.
-	doors []listener
+	// doors serve as soon as start has returned. The slice is replaced, never changed, once they do.
+	doors   []listener
+	doorsMu sync.Mutex
 	// parts are closed in the reverse order of their start, after the doors.
 	parts []part
 
@@ -32,6 +34,20 @@ type node struct {
 	figures brokerCollector
 	// aside: there is a store that the node had before it was in a cluster.
 	aside bool
+}
+
+// listening are the doors.
+func (n *node) listening() []listener {
+	n.doorsMu.Lock()
+	defer n.doorsMu.Unlock()
+	return n.doors
+}
+
+// listen replaces the doors.
+func (n *node) listen(doors []listener) {
+	n.doorsMu.Lock()
+	n.doors = doors
+	n.doorsMu.Unlock()
 }
 
 // part is something that must be closed.

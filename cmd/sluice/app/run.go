@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -86,6 +87,7 @@ type life struct {
 	admin   []listener
 	node    *node
 	duty    duty
+	socket  *admin.Control
 }
 
 // start brings everything up. Whatever came up is in l, also after an error.
@@ -107,7 +109,7 @@ func (l *life) start(ctx context.Context) error {
 	if err := l.node.start(ctx, l.cfg, l.log, &l.health); err != nil {
 		return err
 	}
-	for _, d := range l.node.doors {
+	for _, d := range l.node.listening() {
 		l.open(d.protocol, d.door)
 	}
 	if err := l.control(); err != nil {
@@ -131,17 +133,24 @@ func (l *life) open(p Protocol, d door) listener {
 }
 
 // reopen lets the doors serve again that were drained.
+// All of them open, or none.
 func (l *life) reopen() error {
-	for i, d := range l.node.doors {
+	doors := slices.Clone(l.node.listening())
+	var fresh []listener
+	for i, d := range doors {
 		if d.again == nil {
 			continue
 		}
-		fresh, err := d.again()
+		door, err := d.again()
 		if err != nil {
-			return fmt.Errorf("%s listener %v: %w", d.protocol, d.Addr(), err)
+			return errors.Join(fmt.Errorf("%s listener %v: %w", d.protocol, d.Addr(), err), drain(context.Background(), fresh))
 		}
-		l.node.doors[i].door = fresh
-		l.open(d.protocol, fresh)
+		doors[i].door = door
+		fresh = append(fresh, doors[i])
+	}
+	l.node.listen(doors)
+	for _, d := range fresh {
+		l.open(d.protocol, d.door)
 	}
 	return nil
 }
@@ -152,6 +161,7 @@ func (l *life) control() error {
 	if err != nil {
 		return err
 	}
+	l.socket = c
 	l.group.Go(c.Serve)
 	l.node.parts = append(l.node.parts, part{"control socket", func(context.Context) error { return c.Close() }})
 	return nil
@@ -159,7 +169,7 @@ func (l *life) control() error {
 
 // banner says what listens where.
 func (l *life) banner(took time.Duration) {
-	for _, d := range append(l.admin, l.node.doors...) {
+	for _, d := range append(l.admin, l.node.listening()...) {
 		l.log.Info("listening", "protocol", string(d.protocol), "address", d.Addr().String())
 	}
 	l.log.Info("ready", "node", l.cfg.Node, "version", ReadBuild().Version, "data_dir", l.cfg.DataDir,

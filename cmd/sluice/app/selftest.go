@@ -37,7 +37,7 @@ func (d *duty) SelfTest(ctx context.Context, w io.Writer) error {
 	t.step("topic", func() (string, error) {
 		return roundTrip(ctx, session, gateway.Destination{Kind: gateway.KindTopic, Name: selfTestName + d.life.cfg.Node})
 	})
-	for _, o := range d.life.node.doors {
+	for _, o := range d.life.node.listening() {
 		if o.protocol == Stomp {
 			if d.life.health.leaves() {
 				fmt.Fprintf(w, "[ ] stomp on %v: closed, because the node is out of service\n", o.Addr())
