@@ -14,7 +14,7 @@ CC_FOUND := $(shell command -v gcc || command -v clang || command -v cc)
 RACE     := $(if $(CC_FOUND),-race,)
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-cluster build test check fuzz faults bench bench-peers clients race-possible
+.PHONY: help run run-cluster build test check fuzz faults bench bench-peers bench-cluster clients race-possible
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -54,6 +54,9 @@ bench: ## All Go benchmarks
 
 bench-peers: build ## Measure beside Debian's ActiveMQ and RabbitMQ, and write docs/benchmarks.md (half an hour)
 	$(GO) run ./tests/bench/peers -sluice bin/sluice -out docs/benchmarks.md $(ARGS)
+
+bench-cluster: build ## Measure three nodes on this machine, beside native JetStream with three replicas
+	$(GO) run ./tests/bench/nodes -sluice bin/sluice $(ARGS)
 
 clients: ## Install the STOMP clients that tests/interop runs, if this can be done
 	@tests/clients.sh || { \
