@@ -32,18 +32,22 @@ var mutants = map[string]struct {
 			n.Restart()
 		},
 	},
-	// An owner that was replaced writes on in its old epoch.
-	"no fence": {
-		node.Change{File: "jetstream/fence.go", Old: "if f.j.epoch == 0 {", New: "if f.j.epoch < 1<<63 {"},
+	// An owner that was replaced takes it for a yes that its records are refused in its old epoch.
+	"a stale epoch accepted": {
+		node.Change{File: "jetstream/fence.go", Old: "	if err != nil || seq != j.next || j.flight.len() == 0 {\n", New: "	if j.flight.len() == 0 {\n"},
 		standStill,
 	},
 }
 
+// standStill has owners be replaced while they are stopped, and go on.
 func standStill(s *scene) {
-	n := s.c.Nodes[busiest(s.c)]
-	n.Signal(syscall.SIGSTOP)
-	<-time.After(11 * time.Second) // the fault itself
-	n.Signal(syscall.SIGCONT)
+	for range 4 {
+		n := s.c.Nodes[busiest(s.c)]
+		n.Signal(syscall.SIGSTOP)
+		<-time.After(4 * time.Second) // the fault itself
+		n.Signal(syscall.SIGCONT)
+		<-time.After(time.Second) // and what it does then
+	}
 }
 
 // The ledger sees it if a node breaks a promise.
