@@ -23,6 +23,9 @@ const (
 	// reaches their subscriptions, but not Inbound, so that nothing can go round in
 	// a loop. Its interest is that of native clients alone.
 	Outbound Account = "OUTBOUND"
+	// System is the server's own: from there our door has the server answer requests about native clients' own
+	// streams, after it has looked at them.
+	System Account = "$SYS"
 )
 
 // leafUser is as whom our door logs in as a leaf node of the native clients' account.
@@ -30,9 +33,10 @@ const leafUser = "LEAF"
 
 // accounts configures who may log in, and what goes from which account to which others.
 //
-// The service of nobody, $JS.API.INFO, is there for what it prevents: in an account
-// with a service of this name the server itself does not answer JetStream requests, not even with a
-// no. Our door for native clients answers them.
+// The service $JS.API.> is there for what it prevents: an account that has it from the system account gets no other from
+// there, so that the server itself does not answer JetStream requests of native clients, not even with a no. Our door
+// answers them. They do not come by this service, since they are mapped (see mappings); what does come are the requests
+// that the server makes in the name of a stream, to read another one.
 func (s *Server) accounts() string {
 	w := s.ways()
 	return fmt.Sprintf(`
@@ -41,20 +45,23 @@ accounts {
   %[2]s {
     limits: { max_connections: %[6]d }
     users: [ { user: %[2]s, password: %[5]q }, { user: anonymous, password: %[5]q } ]
-    mappings: { %[8]s }
+    %[8]s
     exports: [ %[9]s ]
-    imports: [ { stream: { account: %[4]s, subject: "topic.>" } }, { service: { account: %[3]s, subject: "nobody" }, to: "$JS.API.INFO" } %[10]s ]
+    imports: [ { stream: { account: %[4]s, subject: "topic.>" } }, { service: { account: "$SYS", subject: "%[13]sapi.>" }, to: "$JS.API.>" } %[10]s ]
   }
   %[3]s {
     users: [ { user: %[3]s, password: %[5]q } ]
-    exports: [ { service: "nobody", accounts: [ %[2]s ] } %[11]s ]
+    exports: [ %[11]s ]
     imports: [ %[12]s, { stream: { account: "$SYS", subject: "$SYS.ACCOUNT.%[2]s.DISCONNECT" } } ]
   }
   %[4]s {
     users: [ { user: %[4]s, password: %[5]q } ]
     exports: [ { stream: "topic.>", accounts: [ %[2]s ] } ]
   }
-  "$SYS" { exports: [ { stream: "$SYS.ACCOUNT.%[2]s.DISCONNECT", accounts: [ %[3]s ] } ] }
+  "$SYS" {
+    users: [ { user: "$SYS", password: %[5]q } ]
+    exports: [ { stream: "$SYS.ACCOUNT.%[2]s.DISCONNECT", accounts: [ %[3]s ] }, { service: "%[13]sapi.>", accounts: [ %[2]s ] } ]
+  }
 }
 system_account: "$SYS"
 leafnodes {
@@ -63,14 +70,14 @@ leafnodes {
 }
 no_auth_user: anonymous
 `, Store, Users, Inbound, Outbound, s.secret, s.nativeConnections(), leafUser,
-		w.mappings, w.exports, w.imports, w.services, w.heard)
+		s.cfg.Streams.configured(), w.exports, w.imports, w.services, w.heard, s.Own())
 }
 
 // ways are those parts of the accounts' configuration by which our door hears native clients.
-type ways struct{ mappings, exports, imports, services, heard string }
+type ways struct{ exports, imports, services, heard string }
 
 // ways differ in a cluster: there the clients' account spans all nodes, and each door must hear those of its own node
-// alone. So what they say to queues and to JetStream is moved to subjects of the node's own where it comes in;
+// alone. So what they say to queues is moved to subjects of the node's own where it comes in, as what they say to JetStream is everywhere;
 // what they say to topics stays where it is, since other clients hear it, and comes to the door as a service request
 // besides: those are made by the server where a message comes in, and by no other.
 func (s *Server) ways() ways {
@@ -82,22 +89,25 @@ func (s *Server) ways() ways {
 		}
 	}
 	return ways{
-		mappings: fmt.Sprintf(`"queue.>": "%[1]squeue.>", "$JS.>": "%[1]s$JS.>"`, own),
 		exports:  fmt.Sprintf(`{ stream: "%squeue.>", accounts: [ %s ] }`, own, Inbound),
 		imports:  fmt.Sprintf(`, { service: { account: %s, subject: "%stopic.>" }, to: "topic.>" }`, Inbound, own),
-		services: fmt.Sprintf(`, { service: "%stopic.>", response: stream, accounts: [ %s ] }`, own, Users),
+		services: fmt.Sprintf(`{ service: "%stopic.>", response: stream, accounts: [ %s ] }`, own, Users),
 		heard:    fmt.Sprintf(`{ stream: { account: %s, subject: "%squeue.>" } }`, Users, own),
 	}
 }
 
-// Prefix begins the subjects on which this node's native clients are heard, in the accounts Inbound (queue.> and topic.>)
-// and Users ($JS.>). It is empty but in a cluster.
+// Prefix begins the subjects on which what this node's native clients publish is heard in the account Inbound: queue.> and
+// topic.>. It is empty but in a cluster.
 func (s *Server) Prefix() string {
 	if s.cfg.Cluster == nil {
 		return ""
 	}
-	return "sluice." + s.cfg.Name + "."
+	return s.Own()
 }
+
+// Own begins the subjects of this node alone. Its native clients' requests and acknowledgements are heard below it, as
+// $JS.>, in the account Users; and what the server asks for in the name of their streams, as api.>, in the account System.
+func (s *Server) Own() string { return "sluice." + s.cfg.Name + "." }
 
 // Node is the node's name in its cluster, or empty on a single node.
 func (s *Server) Node() string {

@@ -48,6 +48,8 @@ func (ws *workers) request(m *natsgo.Msg) {
 	switch {
 	case !ok:
 		answer(nil, bad("this version does not know the request %.100s", strings.TrimPrefix(m.Subject, jsapi.Prefix)))
+	case r.Stream != queueStream && ws.streams.conn != nil:
+		ws.own(r, m, answer)
 	case r.Stream == "":
 		answer(ws.general(r, m.Data))
 	case r.Stream != queueStream && r.Verb != jsapi.DirectGet:
@@ -100,7 +102,7 @@ func foreign(r jsapi.Request) *jsapi.Error {
 		if r.Stream == topicStream {
 			return bad("the name %s is taken: it stands for the topics of this node, which are no stream", topicStream)
 		}
-		return bad("streams and buckets of your own are not supported by this version: only %s is there, the queues of this node", queueStream)
+		return bad("streams and buckets of your own are switched off on this node: only %s is there, its queues", queueStream)
 	}
 	return refusal(404, codeNoStream, "stream not found")
 }
@@ -113,7 +115,7 @@ func (ws *workers) general(r jsapi.Request, body []byte) ([]byte, *jsapi.Error) 
 	}
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	ours := list.Subject == "" || list.Subject == ">" || strings.HasPrefix(list.Subject, queueRoot) || strings.HasPrefix(list.Subject, "*.")
+	ours := wanted(list)
 	switch r.Verb {
 	case jsapi.AccountInfo:
 		return jsapi.AppendAccount(nil, 1, len(ws.consumers)), nil
@@ -132,6 +134,11 @@ func (ws *workers) general(r jsapi.Request, body []byte) ([]byte, *jsapi.Error) 
 		page, p := jsapi.Page(streams, list.Offset, pageOfInfos)
 		return jsapi.AppendStreams(nil, p, page), nil
 	}
+}
+
+// wanted reports whether a list of streams has that of the queues.
+func wanted(l jsapi.List) bool {
+	return l.Subject == "" || l.Subject == ">" || strings.HasPrefix(l.Subject, queueRoot) || strings.HasPrefix(l.Subject, "*.")
 }
 
 // stream describes the queues of this node as the one stream that clients see. The lock is held.

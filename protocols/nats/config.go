@@ -27,6 +27,11 @@ type Config struct {
 	// Workers is in the native clients' own account, too: it answers those that consume
 	// queues.
 	Workers *natsgo.Conn
+	// Streams is in the server's system account: there it answers what clients ask about streams of their own. With nil
+	// they have none.
+	Streams *natsgo.Conn
+	// Account is the name of the native clients' account.
+	Account string
 	// Leaf is where the server takes leaf nodes into the native clients' account: as one
 	// of them the door hands out messages.
 	Leaf leaf.Login
@@ -48,8 +53,11 @@ type Config struct {
 	// Queue returns how many messages wait in a queue, and whether anything has used it lately. Rules as for Interest.
 	Queue func(name string) (waiting int, known bool)
 	// Node is the node's name in its cluster, unlike those of the others, and Prefix begins the subjects on which what this
-	// node's clients say is heard: queue.> and topic.> by Inbound, $JS.> by Workers. Both are empty on a single node.
+	// node's clients publish to queue.> and topic.> is heard by Inbound. Both are empty on a single node.
 	Node, Prefix string
+	// Own begins the subjects on which what this node's clients say to JetStream is heard by Workers ($JS.>), and what the server asks for in the
+	// name of their streams by Streams (api.>).
+	Own string
 	// Book is the file that the consumers of native clients are kept in; empty keeps
 	// them until the next start.
 	Book string
@@ -91,9 +99,13 @@ func (l *Limits) defaults() {
 	}
 }
 
-// connections lists the four.
-func (c *Config) connections() [4]*natsgo.Conn {
-	return [...]*natsgo.Conn{c.Inbound, c.Answers, c.Outbound, c.Workers}
+// connections lists those that are there.
+func (c *Config) connections() []*natsgo.Conn {
+	all := []*natsgo.Conn{c.Inbound, c.Answers, c.Outbound, c.Workers}
+	if c.Streams != nil {
+		all = append(all, c.Streams)
+	}
+	return all
 }
 
 // complete checks a configuration and fills in what was left out.

@@ -25,6 +25,7 @@ type workers struct {
 	inboxes *inboxes
 	handed  *atomic.Uint64
 	book    book
+	streams streams // has a lock of its own
 	started time.Time
 	server  string // which the clients are connected to
 	// base is added to the broker's tags, so that no message has the number of one
@@ -93,6 +94,7 @@ func newWorkers(cfg *Config, session gateway.Session, i *inboxes, handed *atomic
 		rouse: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	ws.book.init(cfg.Book)
+	ws.streams.init(cfg, ws.conn)
 	ws.sweeper.ring = ws.sweep
 	ws.acks.init(ws.rouse)
 	return ws
@@ -153,12 +155,15 @@ func (ws *workers) open() error {
 		handler natsgo.MsgHandler
 	}
 	sources := []source{
-		{ws.conn, ws.cfg.Prefix + "$JS.>", ws.receive},
+		{ws.conn, ws.cfg.Own + "$JS.>", ws.receive},
 		{ws.conn, ws.traces + "*", ws.traced},
 		{ws.cfg.Inbound, disconnects, ws.disconnected},
 	}
 	if ws.cfg.Node != "" {
 		sources = append(sources, source{ws.cfg.Inbound, doors + ">", ws.hear})
+	}
+	if own := ws.streams.conn; own != nil {
+		sources = append(sources, source{own, ws.streams.inbox + "*", ws.streams.answered}, source{own, ws.cfg.Own + consumerCreates, ws.sourcing})
 	}
 	for _, s := range sources {
 		in := &intake{done: make(chan struct{})}
@@ -180,7 +185,7 @@ func (ws *workers) open() error {
 // receive is the callback for all that clients say, one after another: who settles
 // something and then asks for more is heard in this order.
 func (ws *workers) receive(m *natsgo.Msg) {
-	m.Subject = strings.TrimPrefix(m.Subject, ws.cfg.Prefix)
+	m.Subject = strings.TrimPrefix(m.Subject, ws.cfg.Own)
 	if strings.HasPrefix(m.Subject, jsapi.AckPrefix) {
 		ws.settle(m)
 	} else if id, ok := strings.CutPrefix(m.Subject, partings); ok {
@@ -280,6 +285,7 @@ func (ws *workers) sweep() {
 			ws.writeBook(nil)
 		}
 	}
+	ws.streams.forget(now)
 	ws.greet()
 	ws.set(&ws.sweeper, sweepEvery)
 }

@@ -1,0 +1,89 @@
+package embed
+
+import (
+	"fmt"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// Streams bound what native clients may keep in streams, buckets and object stores of their own, all of them together and
+// on all nodes of a cluster, where each copy counts.
+type Streams struct {
+	// Storage is in bytes on disk; 0 is that native clients have no streams.
+	Storage int64
+	// Memory is in bytes.
+	Memory int64
+	// Streams is how many there may be, and Consumers how many each may have; 0 is no limit.
+	Streams, Consumers int
+}
+
+// unlimited is how the server writes that there is no limit.
+const unlimited = -1
+
+// configured is the part of the account's configuration.
+func (l Streams) configured() string {
+	if l.Storage <= 0 {
+		return ""
+	}
+	return fmt.Sprintf("jetstream: { max_store: %d, max_memory: %d, max_streams: %d, max_consumers: %d }",
+		l.Storage, l.Memory, orUnlimited(l.Streams), orUnlimited(l.Consumers))
+}
+
+func orUnlimited(n int) int {
+	if n <= 0 {
+		return unlimited
+	}
+	return n
+}
+
+// QueueStream is the name of the stream that native clients see in the place of the queues. No other stream has it.
+const QueueStream = "QUEUES"
+
+// mappings moves what our door answers to subjects of this node alone, where it comes in. The first that fits counts, which is why
+// this is not in the configuration: that has no order. What is said of the messages of clients' own streams, and asked
+// of their consumers, goes to the server without our door.
+func (s *Server) mappings() error {
+	account, err := s.ns.LookupAccount(string(Users))
+	if err != nil {
+		return fmt.Errorf("looking for the account of native clients: %w", err)
+	}
+	own := s.Own()
+	const acks, next, direct, reset = "$JS.ACK." + QueueStream + ".>", "$JS.API.CONSUMER.MSG.NEXT.", "$JS.API.DIRECT.GET.>", "$JS.API.CONSUMER.RESET.>"
+	all := [][2]string{
+		{acks, own + acks}, {next + QueueStream + ".>", own + next + QueueStream + ".>"},
+		{next + ">", next + ">"}, {direct, direct}, {reset, reset}, {"$JS.API.>", own + "$JS.API.>"},
+	}
+	if s.Prefix() != "" {
+		all = append([][2]string{{"queue.>", own + "queue.>"}}, all...)
+	}
+	for _, m := range all {
+		if err := account.AddMapping(m[0], m[1]); err != nil {
+			return fmt.Errorf("mapping %s: %w", m[0], err)
+		}
+	}
+	return nil
+}
+
+// Admit says whether what native clients publish to streams of their own is stored. When it is not, they are told
+// that the resources of the account are exceeded. Without streams of their own it means nothing.
+func (s *Server) Admit(stored bool) error {
+	l := s.cfg.Streams
+	if l.Storage <= 0 {
+		return nil
+	}
+	account, err := s.ns.LookupAccount(string(Users))
+	if err != nil {
+		return fmt.Errorf("looking for the account of native clients: %w", err)
+	}
+	limits := server.JetStreamAccountLimits{
+		MaxMemory: l.Memory, MaxStore: l.Storage, MaxStreams: orUnlimited(l.Streams), MaxConsumers: orUnlimited(l.Consumers),
+		MaxAckPending: unlimited, MemoryMaxStreamBytes: unlimited, StoreMaxStreamBytes: unlimited,
+	}
+	if !stored {
+		limits.MaxStore = 0
+	}
+	if err := account.UpdateJetStreamLimits(map[string]server.JetStreamAccountLimits{"": limits}); err != nil {
+		return fmt.Errorf("changing what native clients may store: %w", err)
+	}
+	return nil
+}
