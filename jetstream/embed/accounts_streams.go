@@ -40,7 +40,7 @@ func orUnlimited(n int) int {
 const QueueStream = "QUEUES"
 
 // mappings moves what our door answers to subjects of this node alone, where it comes in. The first that fits counts, which is why
-// this is not in the configuration: that has no order. What is said of the messages of clients' own streams, and asked
+// they are not in the configuration: that has no order. What is said of the messages of clients' own streams, and asked
 // of their consumers, goes to the server without our door.
 func (s *Server) mappings() error {
 	account, err := s.ns.LookupAccount(string(Users))
@@ -48,17 +48,18 @@ func (s *Server) mappings() error {
 		return fmt.Errorf("looking for the account of native clients: %w", err)
 	}
 	own := s.Own()
-	const acks, next, direct, reset = "$JS.ACK." + QueueStream + ".>", "$JS.API.CONSUMER.MSG.NEXT.", "$JS.API.DIRECT.GET.>", "$JS.API.CONSUMER.RESET.>"
-	all := [][2]string{
-		{acks, own + acks}, {next + QueueStream + ".>", own + next + QueueStream + ".>"},
-		{next + ">", next + ">"}, {direct, direct}, {reset, reset}, {"$JS.API.>", own + "$JS.API.>"},
+	const next, reset = "$JS.API.CONSUMER.MSG.NEXT.", "$JS.API.CONSUMER.RESET."
+	type mapping struct{ prefix, from string }
+	all := []mapping{
+		{own, "$JS.ACK." + QueueStream + ".>"}, {own, next + QueueStream + ".>"}, {own, reset + QueueStream + ".>"},
+		{"", next + ">"}, {"", "$JS.API.DIRECT.GET.>"}, {"", reset + ">"}, {own, "$JS.API.>"},
 	}
 	if s.Prefix() != "" {
-		all = append([][2]string{{"queue.>", own + "queue.>"}}, all...)
+		all = append([]mapping{{own, "queue.>"}}, all...)
 	}
 	for _, m := range all {
-		if err := account.AddMapping(m[0], m[1]); err != nil {
-			return fmt.Errorf("mapping %s: %w", m[0], err)
+		if err := account.AddMapping(m.from, m.prefix+m.from); err != nil {
+			return fmt.Errorf("mapping %s: %w", m.from, err)
 		}
 	}
 	return nil

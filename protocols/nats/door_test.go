@@ -83,12 +83,13 @@ type options struct {
 	// node names the node in a cluster, and server is its server then.
 	node   string
 	server *server.Server
+	alone  bool // clients have no streams of their own
 }
 
 // accounts are laid out as those of the embedded server.
 const accounts = `
 accounts {
-  SLUICE { jetstream: enabled }
+  SLUICE { jetstream: enabled, users: [ { user: store, password: x } ] }
   USERS {
     jetstream: { max_store: 64MB, max_memory: 16MB, max_streams: 20, max_consumers: 20 }
     users: [ { user: users, password: x } ]
@@ -120,7 +121,7 @@ func mapped(t testing.TB, s *server.Server) {
 	a, err := s.LookupAccount("USERS")
 	require.NoError(t, err)
 	for _, m := range [][2]string{
-		{"$JS.ACK.QUEUES.>", own}, {"$JS.API.CONSUMER.MSG.NEXT.QUEUES.>", own},
+		{"$JS.ACK.QUEUES.>", own}, {"$JS.API.CONSUMER.MSG.NEXT.QUEUES.>", own}, {"$JS.API.CONSUMER.RESET.QUEUES.>", own},
 		{"$JS.API.CONSUMER.MSG.NEXT.>", ""}, {"$JS.API.DIRECT.GET.>", ""}, {"$JS.API.CONSUMER.RESET.>", ""}, {"$JS.API.>", own},
 	} {
 		require.NoError(t, a.AddMapping(m[0], m[1]+m[0]))
@@ -167,6 +168,10 @@ func newHouse(t testing.TB, o options) *house {
 		door.Node, door.Prefix = o.node, "sluice."+o.node+"."
 	}
 	door.Own = "sluice." + o.server.Name() + "."
+	if o.alone {
+		door.Streams.Close()
+		door.Streams = nil
+	}
 	if o.leaf != nil {
 		door.Leaf.Addr = o.leaf(door.Leaf.Addr)
 	}
