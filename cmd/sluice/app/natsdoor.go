@@ -1,9 +1,11 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -16,9 +18,9 @@ const consumersFile = "consumers.json"
 
 // openNats puts the door for native clients behind the embedded server, which then opens
 // their listener.
-func (n *node) openNats(dataDir string, log *slog.Logger) error {
+func (n *node) openNats(dataDir string, own Streams, log *slog.Logger) error {
 	cfg := nats.Config{
-		Node: n.server.Node(), Prefix: n.server.Prefix(),
+		Node: n.server.Node(), Prefix: n.server.Prefix(), Own: n.server.Own(), Account: string(embed.Users),
 		Listen: n.server.Listen, Broker: n.broker, Logger: log, Book: filepath.Join(dataDir, consumersFile),
 		Interest:  func(subject string) bool { return n.server.Interest(embed.Outbound, subject) },
 		Listening: func(subject string) bool { return n.server.Interest(embed.Users, subject) },
@@ -28,14 +30,17 @@ func (n *node) openNats(dataDir string, log *slog.Logger) error {
 			return state.Waiting, known
 		},
 	}
-	var errs [5]error
+	var errs [6]error
 	cfg.Inbound, errs[0] = n.server.Connect(embed.Inbound, "native publishes")
 	cfg.Outbound, errs[1] = n.server.Connect(embed.Outbound, "topics for native clients")
 	cfg.Answers, errs[2] = n.server.Connect(embed.Users, "answers to native clients")
 	cfg.Leaf.Addr, cfg.Leaf.User, cfg.Leaf.Password, errs[4] = n.server.Leaf()
 	cfg.Workers, errs[3] = n.server.Connect(embed.Users, "queues for native clients")
+	if own.Storage > 0 {
+		cfg.Streams, errs[5] = n.server.Connect(embed.System, "streams of native clients")
+	}
 	if err := errors.Join(errs[:]...); err != nil {
-		for _, nc := range []interface{ Close() }{cfg.Inbound, cfg.Outbound, cfg.Answers, cfg.Workers} {
+		for _, nc := range []interface{ Close() }{cfg.Inbound, cfg.Outbound, cfg.Answers, cfg.Workers, cfg.Streams} {
 			nc.Close() // which a nil one allows
 		}
 		return err
@@ -46,7 +51,48 @@ func (n *node) openNats(dataDir string, log *slog.Logger) error {
 	}
 	n.doors = append(n.doors, listener{protocol: Nats, door: d})
 	n.figures.nats.Store(d)
+	if own.Storage > 0 {
+		n.admit(log)
+	}
 	return nil
+}
+
+// bounds are the limits as the embedded server takes them.
+func (s Streams) bounds() embed.Streams {
+	return embed.Streams{Storage: int64(s.Storage), Memory: int64(s.Memory), Streams: s.Streams, Consumers: s.Consumers}
+}
+
+// admitEvery is how often it is looked whether there is space for native clients' own streams.
+const admitEvery = 100 * time.Millisecond
+
+// admit has native clients' own streams take messages as long as the queues do: while there is space.
+func (n *node) admit(log *slog.Logger) {
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		ticker := time.NewTicker(admitEvery)
+		defer ticker.Stop()
+		for full := false; ; {
+			// While it is full this is said again and again: a server whose storage was started anew has forgotten it.
+			if sends := n.store.Space().Sends; full || !sends {
+				if err := n.server.Admit(sends); err != nil {
+					log.Debug("what native clients may store could not be changed, and is tried again", "error", err)
+					sends = false
+				}
+				full = !sends
+			}
+			select {
+			case <-stop:
+				return
+			case <-ticker.C:
+			}
+		}
+	}()
+	n.parts = append(n.parts, part{"space of native clients", func(context.Context) error {
+		close(stop)
+		<-done
+		return nil
+	}})
 }
 
 var (
