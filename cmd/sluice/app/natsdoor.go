@@ -45,15 +45,15 @@ func (n *node) openNats(dataDir string, own Streams, log *slog.Logger) error {
 		}
 		return err
 	}
+	if own.Storage > 0 {
+		n.admit(log)
+	}
 	d, err := nats.New(cfg)
 	if err != nil {
 		return err
 	}
 	n.doors = append(n.doors, listener{protocol: Nats, door: d})
 	n.figures.nats.Store(d)
-	if own.Storage > 0 {
-		n.admit(log)
-	}
 	return nil
 }
 
@@ -67,24 +67,31 @@ const admitEvery = 100 * time.Millisecond
 
 // admit has native clients' own streams take messages as long as the queues do: while there is space.
 func (n *node) admit(log *slog.Logger) {
+	full := false
+	look := func() {
+		sends := n.store.Space().Sends
+		if sends && !full {
+			return
+		}
+		// While it is full this is said again and again: a server whose storage was started anew has forgotten it.
+		if err := n.server.Admit(sends); err != nil {
+			log.Debug("what native clients may store could not be changed, and is tried again", "error", err)
+			sends = false
+		}
+		full = !sends
+	}
+	look() // before anybody can publish
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
 		ticker := time.NewTicker(admitEvery)
 		defer ticker.Stop()
-		for full := false; ; {
-			// While it is full this is said again and again: a server whose storage was started anew has forgotten it.
-			if sends := n.store.Space().Sends; full || !sends {
-				if err := n.server.Admit(sends); err != nil {
-					log.Debug("what native clients may store could not be changed, and is tried again", "error", err)
-					sends = false
-				}
-				full = !sends
-			}
+		for {
 			select {
 			case <-stop:
 				return
 			case <-ticker.C:
+				look()
 			}
 		}
 	}()
