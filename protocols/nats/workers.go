@@ -149,23 +149,7 @@ func (ws *workers) open() error {
 	go ws.run()
 	go ws.keepLeaf()
 	go ws.keepBook()
-	type source struct {
-		conn    *natsgo.Conn
-		subject string
-		handler natsgo.MsgHandler
-	}
-	sources := []source{
-		{ws.conn, ws.cfg.Own + "$JS.>", ws.receive},
-		{ws.conn, ws.traces + "*", ws.traced},
-		{ws.cfg.Inbound, disconnects, ws.disconnected},
-	}
-	if ws.cfg.Node != "" {
-		sources = append(sources, source{ws.cfg.Inbound, doors + ">", ws.hear})
-	}
-	if own := ws.streams.conn; own != nil {
-		sources = append(sources, source{own, ws.streams.inbox + "*", ws.streams.answered}, source{own, ws.cfg.Own + consumerCreates, ws.sourcing})
-	}
-	for _, s := range sources {
+	for _, s := range ws.sources() {
 		in := &intake{done: make(chan struct{})}
 		if in.Subscription, err = s.conn.Subscribe(s.subject, s.handler); err != nil {
 			return fmt.Errorf("subscribing to %s: %w", s.subject, err)
@@ -180,6 +164,28 @@ func (ws *workers) open() error {
 	ws.set(&ws.sweeper, sweepEvery)
 	ws.mu.Unlock()
 	return ws.conn.FlushTimeout(flushWithin)
+}
+
+// source is what is listened to.
+type source struct {
+	conn    *natsgo.Conn
+	subject string
+	handler natsgo.MsgHandler
+}
+
+func (ws *workers) sources() []source {
+	all := []source{
+		{ws.conn, ws.cfg.Own + "$JS.>", ws.receive},
+		{ws.conn, ws.traces + "*", ws.traced},
+		{ws.cfg.Inbound, disconnects, ws.disconnected},
+	}
+	if ws.cfg.Node != "" {
+		all = append(all, source{ws.cfg.Inbound, doors + ">", ws.hear})
+	}
+	if own := ws.streams.conn; own != nil {
+		all = append(all, source{own, ws.streams.inbox + "*", ws.streams.answered}, source{own, ws.cfg.Own + consumerCreates, ws.sourcing})
+	}
+	return all
 }
 
 // receive is the callback for all that clients say, one after another: who settles
