@@ -23,8 +23,8 @@ const (
 	// reaches their subscriptions, but not Inbound, so that nothing can go round in
 	// a loop. Its interest is that of native clients alone.
 	Outbound Account = "OUTBOUND"
-	// System is the server's own: from there our door has the server answer requests about native clients' own
-	// streams, after it has looked at them.
+	// System is the server's own. There our door hears requests to the JetStream API, and has the server answer
+	// those about native clients' own streams that it has looked at.
 	System Account = "$SYS"
 )
 
@@ -33,10 +33,9 @@ const leafUser = "LEAF"
 
 // accounts configures who may log in, and what goes from which account to which others.
 //
-// The service $JS.API.> is there for what it prevents: an account that has it from the system account gets no other from
-// there, so that the server itself does not answer JetStream requests of native clients, not even with a no. Our door
-// answers them. They do not come by this service, since they are mapped (see mappings); what does come are the requests
-// that the server makes in the name of a stream, to read another one.
+// An account that has the service $JS.API.> from the system account gets no other from there. So the server itself does not answer
+// JetStream requests of native clients, not even with a no: they come to where our door listens, in the system account, which has the server answer those
+// that it has looked at. The server does that for messages that come in at this node alone, never for a route's.
 func (s *Server) accounts() string {
 	w := s.ways()
 	return fmt.Sprintf(`
@@ -46,6 +45,7 @@ accounts {
     limits: { max_connections: %[6]d }
     users: [ { user: %[2]s, password: %[5]q }, { user: anonymous, password: %[5]q } ]
     %[8]s
+    mappings: { %[14]s }
     exports: [ %[9]s ]
     imports: [ { stream: { account: %[4]s, subject: "topic.>" } }, { service: { account: "$SYS", subject: "%[13]sapi.>" }, to: "$JS.API.>" } %[10]s ]
   }
@@ -70,34 +70,47 @@ leafnodes {
 }
 no_auth_user: anonymous
 `, Store, Users, Inbound, Outbound, s.secret, s.nativeConnections(), leafUser,
-		s.cfg.Streams.configured(), w.exports, w.imports, w.services, w.heard, s.Own())
+		s.cfg.Streams.configured(), w.exports, w.imports, w.services, w.heard, s.Own(), w.mappings)
 }
 
+// What is said of deliveries from queues, and asked of their consumers. What is said about native clients' own streams
+// goes to the server.
+const (
+	queueAcks = "$JS.ACK.QUEUES.>"
+	queuePull = "$JS.API.CONSUMER.MSG.NEXT.QUEUES.>"
+)
+
 // ways are those parts of the accounts' configuration by which our door hears native clients.
-type ways struct{ exports, imports, services, heard string }
+type ways struct{ mappings, exports, imports, services, heard string }
 
 // ways differ in a cluster: there the clients' account spans all nodes, and each door must hear those of its own node
-// alone. So what they say to queues is moved to subjects of the node's own where it comes in, as what they say to JetStream is everywhere;
+// alone. So what they say to queues is moved to subjects of the node's own where it comes in;
 // what they say to topics stays where it is, since other clients hear it, and comes to the door as a service request
-// besides: those are made by the server where a message comes in, and by no other.
+// besides, as requests to the API do: those are made by the server where a message comes in, and by no other.
 func (s *Server) ways() ways {
 	own := s.Prefix()
 	if own == "" {
-		return ways{
-			exports: fmt.Sprintf(`{ stream: "queue.>", accounts: [ %[1]s ] }, { stream: "topic.>", accounts: [ %[1]s ] }`, Inbound),
-			heard:   fmt.Sprintf(`{ stream: { account: %[1]s, subject: "queue.>" } }, { stream: { account: %[1]s, subject: "topic.>" } }`, Users),
+		var w ways
+		for i, subject := range []string{"queue.>", "topic.>", queueAcks, queuePull} {
+			if i > 0 {
+				w.exports, w.heard = w.exports+", ", w.heard+", "
+			}
+			w.exports += fmt.Sprintf(`{ stream: %q, accounts: [ %s ] }`, subject, Inbound)
+			w.heard += fmt.Sprintf(`{ stream: { account: %s, subject: %q } }`, Users, subject)
 		}
+		return w
 	}
 	return ways{
-		exports:  fmt.Sprintf(`{ stream: "%squeue.>", accounts: [ %s ] }`, own, Inbound),
+		mappings: fmt.Sprintf(`"queue.>": "%[1]squeue.>", %[2]q: "%[1]s%[2]s", %[3]q: "%[1]s%[3]s"`, own, queueAcks, queuePull),
+		exports:  fmt.Sprintf(`{ stream: "%[1]squeue.>", accounts: [ %[2]s ] }, { stream: "%[1]s$JS.>", accounts: [ %[2]s ] }`, own, Inbound),
 		imports:  fmt.Sprintf(`, { service: { account: %s, subject: "%stopic.>" }, to: "topic.>" }`, Inbound, own),
 		services: fmt.Sprintf(`{ service: "%stopic.>", response: stream, accounts: [ %s ] }`, own, Users),
-		heard:    fmt.Sprintf(`{ stream: { account: %s, subject: "%squeue.>" } }`, Users, own),
+		heard:    fmt.Sprintf(`{ stream: { account: %[1]s, subject: "%[2]squeue.>" } }, { stream: { account: %[1]s, subject: "%[2]s$JS.>" } }`, Users, own),
 	}
 }
 
-// Prefix begins the subjects on which what this node's native clients publish is heard in the account Inbound: queue.> and
-// topic.>. It is empty but in a cluster.
+// Prefix begins the subjects on which what this node's native clients say is heard in the account Inbound: queue.> and
+// topic.>, and $JS.> for queues. It is empty but in a cluster.
 func (s *Server) Prefix() string {
 	if s.cfg.Cluster == nil {
 		return ""
@@ -105,8 +118,8 @@ func (s *Server) Prefix() string {
 	return s.Own()
 }
 
-// Own begins the subjects of this node alone. Its native clients' requests and acknowledgements are heard below it, as
-// $JS.>, in the account Users; and what the server asks for in the name of their streams, as api.>, in the account System.
+// Own begins subjects of this node alone. Below it, as api.>, requests to the JetStream API are heard in the account System, those that
+// the server makes in the name of native clients' streams among them.
 func (s *Server) Own() string { return "sluice." + s.cfg.Name + "." }
 
 // Node is the node's name in its cluster, or empty on a single node.

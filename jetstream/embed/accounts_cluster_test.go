@@ -41,7 +41,7 @@ func three(t *testing.T) (nodes []*node) {
 func TestInAClusterEachNodeHearsItsOwnClients(t *testing.T) {
 	nodes := three(t)
 	var heard, told []*nats.Subscription
-	var clients, inbounds, workers []*nats.Conn
+	var clients, inbounds []*nats.Conn
 	for _, n := range nodes {
 		nc, err := nats.Connect("nats://" + n.Addr().String())
 		require.NoError(t, err)
@@ -50,12 +50,12 @@ func TestInAClusterEachNodeHearsItsOwnClients(t *testing.T) {
 		sub, err := nc.SubscribeSync("topic.>")
 		require.NoError(t, err)
 		told = append(told, sub)
-		in, out := connect(t, n, embed.Inbound), connect(t, n, embed.Users)
-		inbounds, workers = append(inbounds, in), append(workers, out)
+		in := connect(t, n, embed.Inbound)
+		inbounds = append(inbounds, in)
 		for _, s := range []struct {
 			conn    *nats.Conn
 			subject string
-		}{{in, "queue.>"}, {in, "topic.>"}, {out, "$JS.>"}} {
+		}{{in, "queue.>"}, {in, "topic.>"}, {in, "$JS.>"}} {
 			sub, err := s.conn.SubscribeSync(n.Prefix() + s.subject)
 			require.NoError(t, err)
 			heard = append(heard, sub)
@@ -94,7 +94,6 @@ func TestInAClusterEachNodeHearsItsOwnClients(t *testing.T) {
 	// A node without its door has no other node's door.
 	require.NoError(t, heard[2].Unsubscribe())
 	require.NoError(t, heard[0].Unsubscribe())
-	require.NoError(t, workers[0].Flush())
 	require.NoError(t, inbounds[0].Flush())
 	for _, subject := range []string{"queue.a", "$JS.API.INFO"} {
 		_, err := clients[0].Request(subject, nil, patience)
@@ -165,9 +164,11 @@ func TestOwnStreamsSpanTheCluster(t *testing.T) {
 		require.NoError(t, err)
 		t.Cleanup(nc.Close)
 		clients, systems = append(clients, nc), append(systems, connect(t, n, embed.System))
-		sub, err := connect(t, n, embed.Users).SubscribeSync(n.Own() + "$JS.>")
+		acks, err := connect(t, n, embed.Inbound).SubscribeSync(n.Own() + "$JS.>")
 		require.NoError(t, err)
-		heard = append(heard, sub)
+		asked, err := systems[len(systems)-1].SubscribeSync(n.Own() + "api.STREAM.>")
+		require.NoError(t, err)
+		heard = append(heard, acks, asked)
 	}
 	settle(t, nodes, clients)
 	ask := func(of *nats.Conn, subject, body string) {
@@ -197,8 +198,12 @@ func TestOwnStreamsSpanTheCluster(t *testing.T) {
 	for i, nc := range clients { // what a door hears of its own clients, it hears after nothing else
 		require.NoError(t, nc.Publish("$JS.ACK.QUEUES.w.1.1.1.1.1", nil))
 		require.NoError(t, nc.PublishRequest("$JS.API.STREAM.INFO.S1", "_INBOX.x", nil))
-		require.Equal(t, nodes[i].Own()+"$JS.ACK.QUEUES.w.1.1.1.1.1", next(t, heard[i])[0])
-		require.Equal(t, nodes[i].Own()+"$JS.API.STREAM.INFO.S1", next(t, heard[i])[0])
+		require.Equal(t, nodes[i].Own()+"$JS.ACK.QUEUES.w.1.1.1.1.1", next(t, heard[2*i])[0])
+		require.Equal(t, nodes[i].Own()+"api.STREAM.INFO.S1", next(t, heard[2*i+1])[0])
+	}
+	for _, sub := range heard {
+		_, err := sub.NextMsg(50 * time.Millisecond)
+		require.ErrorIs(t, err, nats.ErrTimeout)
 	}
 	// Without space on every node, whoever leads, nobody publishes.
 	for _, n := range nodes {

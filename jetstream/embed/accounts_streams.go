@@ -36,35 +36,6 @@ func orUnlimited(n int) int {
 	return n
 }
 
-// QueueStream is the name of the stream that native clients see in the place of the queues. No other stream has it.
-const QueueStream = "QUEUES"
-
-// mappings moves what our door answers to subjects of this node alone, where it comes in. The first that fits counts, which is why
-// they are not in the configuration: that has no order. What is said of the messages of clients' own streams, and asked
-// of their consumers, goes to the server without our door.
-func (s *Server) mappings() error {
-	account, err := s.ns.LookupAccount(string(Users))
-	if err != nil {
-		return fmt.Errorf("looking for the account of native clients: %w", err)
-	}
-	own := s.Own()
-	const next, reset = "$JS.API.CONSUMER.MSG.NEXT.", "$JS.API.CONSUMER.RESET."
-	type mapping struct{ prefix, from string }
-	all := []mapping{
-		{own, "$JS.ACK." + QueueStream + ".>"}, {own, next + QueueStream + ".>"}, {own, reset + QueueStream + ".>"},
-		{"", next + ">"}, {"", "$JS.API.DIRECT.GET.>"}, {"", reset + ">"}, {own, "$JS.API.>"},
-	}
-	if s.Prefix() != "" {
-		all = append([]mapping{{own, "queue.>"}}, all...)
-	}
-	for _, m := range all {
-		if err := account.AddMapping(m.from, m.prefix+m.from); err != nil {
-			return fmt.Errorf("mapping %s: %w", m.from, err)
-		}
-	}
-	return nil
-}
-
 // Admit says whether what native clients publish to streams of their own is stored. When it is not, they are told
 // that the resources of the account are exceeded. Without streams of their own it means nothing.
 func (s *Server) Admit(stored bool) error {

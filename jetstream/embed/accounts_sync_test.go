@@ -152,8 +152,8 @@ func direct(t *testing.T, s *Server) jetstream.JetStream {
 	system, err := s.Connect(System, "test")
 	require.NoError(t, err)
 	t.Cleanup(system.Close)
-	_, err = users.Subscribe(s.Own()+"$JS.API.>", func(m *nats.Msg) {
-		ask := nats.NewMsg(strings.TrimPrefix(m.Subject, s.Own()))
+	_, err = system.Subscribe(s.Own()+"api.>", func(m *nats.Msg) {
+		ask := nats.NewMsg("$JS.API." + strings.TrimPrefix(m.Subject, s.Own()+"api."))
 		ask.Data = m.Data
 		ask.Header.Set("Nats-Request-Info", `{"acc":"USERS","cluster":"`+system.ConnectedClusterName()+`"}`)
 		if answer, err := system.RequestMsg(ask, 20*time.Second); err == nil {
@@ -161,6 +161,7 @@ func direct(t *testing.T, s *Server) jetstream.JetStream {
 		}
 	})
 	require.NoError(t, err)
+	require.NoError(t, system.Flush())
 	js, err := jetstream.New(users)
 	require.NoError(t, err)
 	return js

@@ -73,9 +73,6 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("creating the embedded nats-server: %w", err)
 	}
 	s.ns.SetLoggerV2(natsLogger{cfg.Logger, &s.fatal}, false, false, false)
-	if err := s.mappings(); err != nil {
-		return nil, err
-	}
 	s.ns.Start()
 	if err := s.awaitReady(ctx); err != nil {
 		s.Stop()

@@ -21,12 +21,13 @@ import (
 // clustered lays the accounts out as the embedded server does in a cluster.
 func clustered(name string) string {
 	s := strings.NewReplacer(
-		`exports: [ { stream: "queue.>", accounts: [ INBOUND ] }, { stream: "topic.>", accounts: [ INBOUND ] } ]`,
-		`mappings: { "queue.>": "sluice.N.queue.>" }, exports: [ { stream: "sluice.N.queue.>", accounts: [ INBOUND ] } ]`,
+		`exports: [ { stream: "queue.>", accounts: [ INBOUND ] }, { stream: "topic.>", accounts: [ INBOUND ] }, { stream: "$JS.ACK.QUEUES.>", accounts: [ INBOUND ] }, { stream: "$JS.API.CONSUMER.MSG.NEXT.QUEUES.>", accounts: [ INBOUND ] } ]`,
+		`mappings: { "queue.>": "sluice.N.queue.>", "$JS.ACK.QUEUES.>": "sluice.N.$JS.ACK.QUEUES.>", "$JS.API.CONSUMER.MSG.NEXT.QUEUES.>": "sluice.N.$JS.API.CONSUMER.MSG.NEXT.QUEUES.>" }
+    exports: [ { stream: "sluice.N.queue.>", accounts: [ INBOUND ] }, { stream: "sluice.N.$JS.>", accounts: [ INBOUND ] } ]`,
 		`to: "$JS.API.>" } ]`, `to: "$JS.API.>" }, { service: { account: INBOUND, subject: "sluice.N.topic.>" }, to: "topic.>" } ]`,
 		`exports: []`, `exports: [ { service: "sluice.N.topic.>", response: stream, accounts: [ USERS ] } ]`,
-		`{ stream: { account: USERS, subject: "queue.>" } }, { stream: { account: USERS, subject: "topic.>" } }`,
-		`{ stream: { account: USERS, subject: "sluice.N.queue.>" } }`,
+		`{ stream: { account: USERS, subject: "queue.>" } }, { stream: { account: USERS, subject: "topic.>" } }, { stream: { account: USERS, subject: "$JS.ACK.QUEUES.>" } }, { stream: { account: USERS, subject: "$JS.API.CONSUMER.MSG.NEXT.QUEUES.>" } }`,
+		`{ stream: { account: USERS, subject: "sluice.N.queue.>" } }, { stream: { account: USERS, subject: "sluice.N.$JS.>" } }`,
 	).Replace(accounts)
 	return strings.ReplaceAll(s, "sluice.N.", "sluice."+name+".")
 }
@@ -53,7 +54,6 @@ func servers(t *testing.T, n int) (all []*server.Server) {
 		require.NoError(t, o.ProcessConfigString(clustered(o.ServerName)))
 		s, err := server.NewServer(o)
 		require.NoError(t, err)
-		mapped(t, s)
 		s.Start()
 		t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
 		require.True(t, s.ReadyForConnections(patience))

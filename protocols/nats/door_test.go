@@ -93,14 +93,14 @@ accounts {
   USERS {
     jetstream: { max_store: 64MB, max_memory: 16MB, max_streams: 20, max_consumers: 20 }
     users: [ { user: users, password: x } ]
-    exports: [ { stream: "queue.>", accounts: [ INBOUND ] }, { stream: "topic.>", accounts: [ INBOUND ] } ]
+    exports: [ { stream: "queue.>", accounts: [ INBOUND ] }, { stream: "topic.>", accounts: [ INBOUND ] }, { stream: "$JS.ACK.QUEUES.>", accounts: [ INBOUND ] }, { stream: "$JS.API.CONSUMER.MSG.NEXT.QUEUES.>", accounts: [ INBOUND ] } ]
     imports: [ { stream: { account: OUTBOUND, subject: "topic.>" } }, { service: { account: "$SYS", subject: "sluice.N.api.>" }, to: "$JS.API.>" } ]
   }
   INBOUND {
     users: [ { user: inbound, password: x } ]
     exports: []
     imports: [
-      { stream: { account: USERS, subject: "queue.>" } }, { stream: { account: USERS, subject: "topic.>" } }
+      { stream: { account: USERS, subject: "queue.>" } }, { stream: { account: USERS, subject: "topic.>" } }, { stream: { account: USERS, subject: "$JS.ACK.QUEUES.>" } }, { stream: { account: USERS, subject: "$JS.API.CONSUMER.MSG.NEXT.QUEUES.>" } }
       { stream: { account: "$SYS", subject: "$SYS.ACCOUNT.USERS.DISCONNECT" } }
     ]
   }
@@ -115,19 +115,6 @@ no_auth_user: users
 leafnodes { host: 127.0.0.1, port: -1, no_advertise: true, compression: off, authorization { users: [ { user: leaf, password: x, account: USERS } ] } }
 `
 
-// mapped has what the door answers come to it, as the embedded server does.
-func mapped(t testing.TB, s *server.Server) {
-	own := "sluice." + s.Name() + "."
-	a, err := s.LookupAccount("USERS")
-	require.NoError(t, err)
-	for _, m := range [][2]string{
-		{"$JS.ACK.QUEUES.>", own}, {"$JS.API.CONSUMER.MSG.NEXT.QUEUES.>", own}, {"$JS.API.CONSUMER.RESET.QUEUES.>", own},
-		{"$JS.API.CONSUMER.MSG.NEXT.>", ""}, {"$JS.API.DIRECT.GET.>", ""}, {"$JS.API.CONSUMER.RESET.>", ""}, {"$JS.API.>", own},
-	} {
-		require.NoError(t, a.AddMapping(m[0], m[1]+m[0]))
-	}
-}
-
 func newServer(t testing.TB) *server.Server {
 	o := &server.Options{
 		ServerName: "n1",
@@ -137,7 +124,6 @@ func newServer(t testing.TB) *server.Server {
 	require.NoError(t, o.ProcessConfigString(strings.ReplaceAll(accounts, "sluice.N.", "sluice.n1.")))
 	s, err := server.NewServer(o)
 	require.NoError(t, err)
-	mapped(t, s)
 	s.Start()
 	require.True(t, s.ReadyForConnections(patience))
 	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
@@ -169,8 +155,7 @@ func newHouse(t testing.TB, o options) *house {
 	}
 	door.Own = "sluice." + o.server.Name() + "."
 	if o.alone {
-		door.Streams.Close()
-		door.Streams = nil
+		door.Account = ""
 	}
 	if o.leaf != nil {
 		door.Leaf.Addr = o.leaf(door.Leaf.Addr)
@@ -191,7 +176,7 @@ func (h *house) config() nats.Config {
 	require.NoError(h.t, err)
 	as := func(user string) *natsgo.Conn { return h.connect(natsgo.UserInfo(user, "x"), natsgo.NoReconnect()) }
 	return nats.Config{
-		Inbound: as("inbound"), Outbound: as("outbound"), Answers: as("users"), Workers: as("users"), Streams: as("system"), Account: "USERS",
+		Inbound: as("inbound"), Outbound: as("outbound"), Answers: as("users"), Workers: as("users"), System: as("system"), Account: "USERS",
 		Broker: h.broker, Interest: h.interest,
 		Listen:    func() (net.Addr, error) { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 4222}, nil },
 		Listening: func(subject string) bool { return interested(h.t, h.server, "USERS", subject) },

@@ -253,7 +253,7 @@ func TestWhatQueuesCannotDo(t *testing.T) {
 	refused("CONSUMER.CREATE.QUEUES.w", `{"config":{"filter_subject":"topic.a"}}`, "no queue.<name>")
 	refused("CONSUMER.CREATE.QUEUES.w", `{"config":{"filter_subject":"queue.a","name":"v"}}`, "not that in the subject")
 	refused("CONSUMER.CREATE.QUEUES.w", `{"config":{"filter_subject":"queue.%2A"}}`, "pattern")
-	refused("FLY.ME", ``, "does not know")
+	refused("STREAM.FLY.ME", ``, "does not know")
 
 	_, err = js.CreateOrUpdateConsumer(ctx(t), "QUEUES", jetstream.ConsumerConfig{Durable: "w"})
 	require.ErrorContains(t, err, "needs a filter subject")

@@ -21,8 +21,6 @@ const (
 	mostRequest = 1 << 20
 	// requestInfo says in whose name a request is made. From the server's own account it is believed.
 	requestInfo = "Nats-Request-Info"
-	// consumerCreates are the requests that the server makes for streams that read others.
-	consumerCreates = "api.CONSUMER.CREATE.>"
 )
 
 // forwardedHeaders are passed to the server, and no others.
@@ -32,8 +30,6 @@ func forwardedHeaders() []string { return []string{"Nats-Required-Api-Level", "N
 // what is no request does not come by here: messages, acknowledgements, pull and direct get requests go
 // between the clients and the server.
 type streams struct {
-	conn  *natsgo.Conn // nil: there are none
-	users *natsgo.Conn // where clients hear answers
 	cfg   *Config
 	inbox string
 	name  string // for requestInfo
@@ -45,28 +41,24 @@ type streams struct {
 
 // asked is a request that the server has not answered.
 type asked struct {
-	to     *natsgo.Conn
-	reply  string
+	from   *natsgo.Msg
 	since  time.Time
 	change func([]byte) []byte // may be nil
 }
 
-func (s *streams) init(cfg *Config, users *natsgo.Conn) {
-	s.conn, s.users, s.cfg, s.open = cfg.Streams, users, cfg, make(map[string]asked)
-	if s.conn == nil {
-		return
-	}
+func (s *streams) init(cfg *Config) {
+	s.cfg, s.open = cfg, make(map[string]asked)
 	s.inbox = natsgo.NewInbox() + "."
 	name, _ := json.Marshal(struct {
 		Account string `json:"acc"`
 		Server  string `json:"server"`
 		Cluster string `json:"cluster,omitempty"`
-	}{cfg.Account, s.conn.ConnectedServerName(), s.conn.ConnectedClusterName()}) // strings can always be written
+	}{cfg.Account, cfg.System.ConnectedServerName(), cfg.System.ConnectedClusterName()}) // strings can always be written
 	s.name = string(name)
 }
 
 // ask passes a request on. It is false when too many wait.
-func (s *streams) ask(a asked, subject string, header natsgo.Header, body []byte) bool {
+func (s *streams) ask(a asked, body []byte) bool {
 	a.since = s.cfg.Clock()
 	s.mu.Lock()
 	if len(s.open) >= mostUnanswered {
@@ -77,13 +69,13 @@ func (s *streams) ask(a asked, subject string, header natsgo.Header, body []byte
 	token := strconv.FormatUint(s.last, 36)
 	s.open[token] = a
 	s.mu.Unlock()
-	m := &natsgo.Msg{Subject: subject, Reply: s.inbox + token, Data: body, Header: natsgo.Header{requestInfo: {s.name}}}
+	m := &natsgo.Msg{Subject: a.from.Subject, Reply: s.inbox + token, Data: body, Header: natsgo.Header{requestInfo: {s.name}}}
 	for _, name := range forwardedHeaders() {
-		if v, there := first(header, name); there {
+		if v, there := first(a.from.Header, name); there {
 			m.Header[name] = []string{v}
 		}
 	}
-	if err := s.conn.PublishMsg(m); err != nil {
+	if err := s.cfg.System.PublishMsg(m); err != nil {
 		s.mu.Lock()
 		delete(s.open, token)
 		s.mu.Unlock()
@@ -105,7 +97,7 @@ func (s *streams) answered(m *natsgo.Msg) {
 	if a.change != nil {
 		m.Data = a.change(m.Data)
 	}
-	if err := a.to.PublishMsg(&natsgo.Msg{Subject: a.reply, Header: m.Header, Data: m.Data}); err != nil {
+	if err := s.cfg.System.PublishMsg(&natsgo.Msg{Subject: a.from.Reply, Header: m.Header, Data: m.Data}); err != nil {
 		s.cfg.Logger.Debug("a request of a native client could not be answered", "error", err)
 	}
 }
@@ -121,14 +113,15 @@ func (s *streams) forget(now time.Time) {
 	}
 }
 
-// own serves requests about clients' own streams, or about all streams.
+// own serves requests about clients' own streams, or about all streams. They are clients', or the server's in the name of a stream that reads
+// another one: those may come from a client that had the server say them, and are looked at as any.
 func (ws *workers) own(r jsapi.Request, m *natsgo.Msg, answer answering) {
 	body, change, refused := ws.look(r, m.Data)
 	if refused != nil {
 		answer(nil, refused)
 		return
 	}
-	if !ws.streams.ask(asked{to: ws.streams.users, reply: m.Reply, change: change}, m.Subject, m.Header, body) {
+	if !ws.streams.ask(asked{from: m, change: change}, body) {
 		answer(nil, refusal(503, codeUnavailable, "too many requests wait for an answer"))
 	}
 }
@@ -196,24 +189,4 @@ func (ws *workers) listing(verb jsapi.Verb, body []byte) ([]byte, func([]byte) [
 		}
 		return jsapi.PrependStream(answer, first, offset)
 	}, nil
-}
-
-// sourcing passes on what the server asks for in the name of a stream that reads another one. Somebody may have had the server
-// say it by other means, so that it is looked at as if a client had.
-func (ws *workers) sourcing(m *natsgo.Msg) {
-	subject := jsapi.Prefix + strings.TrimPrefix(m.Subject, ws.cfg.Own+"api.")
-	r, ok := jsapi.ParseRequest(subject)
-	if !ok || m.Reply == "" || r.Stream == queueStream || r.Verb != jsapi.ConsumerCreate {
-		return
-	}
-	body, _, refused := ws.look(r, m.Data)
-	if refused == nil && ws.streams.ask(asked{to: ws.streams.conn, reply: m.Reply}, subject, m.Header, body) {
-		return
-	}
-	if refused == nil {
-		refused = refusal(503, codeUnavailable, "too many requests wait for an answer")
-	}
-	if err := m.Respond(jsapi.AppendError(nil, kindOf(r.Verb), refused)); err != nil {
-		ws.cfg.Logger.Debug("a request of a stream could not be answered", "error", err)
-	}
 }

@@ -78,7 +78,7 @@ func TestStreamsThatReachTooFar(t *testing.T) {
 	// Ours are not there, whatever is asked.
 	for _, ask := range []string{
 		"STREAM.INFO.Q_00", "STREAM.DELETE.Q_00", "STREAM.PURGE.Q_00", "STREAM.MSG.GET.Q_00", "STREAM.MSG.DELETE.Q_00", "CONSUMER.NAMES.Q_00", "CONSUMER.LIST.Q_00",
-		"CONSUMER.INFO.Q_00.x", "CONSUMER.DELETE.Q_00.x", "STREAM.SNAPSHOT.Q_00", "STREAM.RESTORE.Q_00", "META.LEADER.STEPDOWN", "SERVER.REMOVE", "ACCOUNT.PURGE.SLUICE",
+		"CONSUMER.INFO.Q_00.x", "CONSUMER.DELETE.Q_00.x", "STREAM.SNAPSHOT.Q_00", "STREAM.RESTORE.Q_00", "STREAM.PEER.REMOVE.Q_00",
 	} {
 		m := natsgo.NewMsg("$JS.API." + ask)
 		m.Data = []byte(`{"seq":1,"no_erase":true}`)
@@ -86,6 +86,10 @@ func TestStreamsThatReachTooFar(t *testing.T) {
 		answer, err := js.Conn().RequestMsgWithContext(ctx(t), m)
 		require.NoError(t, err, ask)
 		require.Contains(t, string(answer.Data), `"error":`, ask)
+	}
+	for _, ask := range []string{"META.LEADER.STEPDOWN", "SERVER.REMOVE", "ACCOUNT.PURGE.SLUICE", "CONSUMER.MSG.NEXT.Q_00.c", "DIRECT.GET.Q_00", "FLY.ME"} {
+		_, err := js.Conn().RequestWithContext(ctx(t), "$JS.API."+ask, nil)
+		require.ErrorIs(t, err, natsgo.ErrNoResponders, ask)
 	}
 	_, err := h.jetStreamOf("store").Stream(ctx(t), "Q_00")
 	require.NoError(t, err)
@@ -174,7 +178,8 @@ func TestTheServerSaysNoMoreThanClients(t *testing.T) {
 func TestTheDoorIsNotInTheWay(t *testing.T) {
 	h := newHouse(t, options{})
 	js := h.jetStream()
-	overheard := listen(t, h.connect(), "sluice.n1.$JS.>")
+	overheard := listen(t, h.connect(natsgo.UserInfo("inbound", "x")), "$JS.>")
+	asked := listen(t, h.connect(natsgo.UserInfo("system", "x")), "sluice.n1.api.STREAM.>")
 	s := makeStream(t, js, jetstream.StreamConfig{Name: "S", Subjects: []string{"s"}, AllowDirect: true})
 	c, err := s.CreateConsumer(ctx(t), jetstream.ConsumerConfig{Durable: "c", AckPolicy: jetstream.AckExplicitPolicy})
 	require.NoError(t, err)
@@ -186,7 +191,9 @@ func TestTheDoorIsNotInTheWay(t *testing.T) {
 	require.NoError(t, err)
 	_, err = js.AccountInfo(ctx(t))
 	require.NoError(t, err)
-	for _, want := range []string{"STREAM.CREATE.S", "CONSUMER.CREATE.S.c", "INFO"} {
-		require.Equal(t, "sluice.n1.$JS.API."+want, hear(t, overheard).Subject)
+	require.Equal(t, "sluice.n1.api.STREAM.CREATE.S", hear(t, asked).Subject)
+	for range 3 { // the door tells itself of the requests, and hears nothing else
+		require.Regexp(t, `^\$JS\.ASKED\.`, hear(t, overheard).Subject)
 	}
+	empty(t, overheard, asked)
 }

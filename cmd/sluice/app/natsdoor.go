@@ -20,7 +20,7 @@ const consumersFile = "consumers.json"
 // their listener.
 func (n *node) openNats(dataDir string, own Streams, log *slog.Logger) error {
 	cfg := nats.Config{
-		Node: n.server.Node(), Prefix: n.server.Prefix(), Own: n.server.Own(), Account: string(embed.Users),
+		Node: n.server.Node(), Prefix: n.server.Prefix(), Own: n.server.Own(),
 		Listen: n.server.Listen, Broker: n.broker, Logger: log, Book: filepath.Join(dataDir, consumersFile),
 		Interest:  func(subject string) bool { return n.server.Interest(embed.Outbound, subject) },
 		Listening: func(subject string) bool { return n.server.Interest(embed.Users, subject) },
@@ -36,16 +36,15 @@ func (n *node) openNats(dataDir string, own Streams, log *slog.Logger) error {
 	cfg.Answers, errs[2] = n.server.Connect(embed.Users, "answers to native clients")
 	cfg.Leaf.Addr, cfg.Leaf.User, cfg.Leaf.Password, errs[4] = n.server.Leaf()
 	cfg.Workers, errs[3] = n.server.Connect(embed.Users, "queues for native clients")
-	if own.Storage > 0 {
-		cfg.Streams, errs[5] = n.server.Connect(embed.System, "streams of native clients")
-	}
+	cfg.System, errs[5] = n.server.Connect(embed.System, "requests of native clients")
 	if err := errors.Join(errs[:]...); err != nil {
-		for _, nc := range []interface{ Close() }{cfg.Inbound, cfg.Outbound, cfg.Answers, cfg.Workers, cfg.Streams} {
+		for _, nc := range []interface{ Close() }{cfg.Inbound, cfg.Outbound, cfg.Answers, cfg.Workers, cfg.System} {
 			nc.Close() // which a nil one allows
 		}
 		return err
 	}
 	if own.Storage > 0 {
+		cfg.Account = string(embed.Users)
 		n.admit(log)
 	}
 	d, err := nats.New(cfg)
