@@ -197,3 +197,18 @@ func TestTheDoorIsNotInTheWay(t *testing.T) {
 	}
 	empty(t, overheard, asked)
 }
+
+// What is pulled into a queue, with its subject in the place of an inbox, is not stored there: it comes with the subject that it was published to.
+func TestNothingIsPulledIntoAQueue(t *testing.T) {
+	h := newHouse(t, options{})
+	js := h.jetStream()
+	s := makeStream(t, js, jetstream.StreamConfig{Name: "S", Subjects: []string{"s"}})
+	_, err := s.CreateConsumer(ctx(t), jetstream.ConsumerConfig{Durable: "c", AckPolicy: jetstream.AckExplicitPolicy})
+	require.NoError(t, err)
+	publish(t, js, "S", "s", 1)
+	require.NoError(t, js.Conn().PublishRequest("$JS.API.CONSUMER.MSG.NEXT.S.c", "queue.a", nil))
+	require.Eventually(t, func() bool { return h.door.Stats().Refused == 1 }, patience, time.Millisecond)
+	_, err = js.Publish(ctx(t), "queue.a", nil)
+	require.NoError(t, err)
+	h.settled("a", 1, 0)
+}

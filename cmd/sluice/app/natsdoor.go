@@ -3,7 +3,10 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -59,6 +62,27 @@ func (n *node) openNats(dataDir string, own Streams, log *slog.Logger) error {
 // bounds are the limits as the embedded server takes them.
 func (s Streams) bounds() embed.Streams {
 	return embed.Streams{Storage: int64(s.Storage), Memory: int64(s.Memory), Streams: s.Streams, Consumers: s.Consumers}
+}
+
+// keptStreams, in the data directory, is where native clients' own streams from before the node was in a cluster are kept. A single
+// node can be started with it.
+const keptStreams = "native-streams"
+
+// keepStreams saves native clients' own streams from a store that is about to be removed.
+func keepStreams(dataDir, aside string, log *slog.Logger) error {
+	const folder = "jetstream"
+	from, to := filepath.Join(aside, folder, string(embed.Users)), filepath.Join(dataDir, keptStreams, folder)
+	if _, err := os.Stat(from); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err := os.MkdirAll(to, 0o700); err != nil {
+		return fmt.Errorf("keeping the streams of native clients: %w", err)
+	}
+	if err := os.Rename(from, filepath.Join(to, string(embed.Users))); err != nil {
+		return fmt.Errorf("keeping the streams of native clients: %w", err)
+	}
+	log.Warn("the streams that native clients had on the node alone do not come into the cluster; a single node can be started with this folder", "data_dir", filepath.Dir(to))
+	return nil
 }
 
 // admitEvery is how often it is looked whether there is space for native clients' own streams.
