@@ -28,6 +28,9 @@ func CheckStream(name string, body []byte) ([]byte, *Error) {
 	if r.Name != name {
 		return nil, &Error{400, codeMismatch, "stream name in subject does not match request"}
 	}
+	if r.Storage == 0 { // which the server takes for files, and cannot write
+		r.Storage = server.FileStorage
+	}
 	if slices.ContainsFunc(r.Subjects, taken) {
 		return nil, &Error{400, codeOverlap, "subjects overlap with an existing stream"}
 	}
