@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -202,5 +203,23 @@ func TestNoSpaceForOwnStreams(t *testing.T) {
 		_, err = sub.NextMsg(100 * time.Millisecond)
 		require.ErrorIs(t, err, nats.ErrTimeout, "and nobody else's")
 		other.Close()
+	}
+}
+
+// What a pass costs over a thousand streams that have not changed.
+func BenchmarkPass(b *testing.B) {
+	root := b.TempDir()
+	for i := range 1000 {
+		msgs := filepath.Join(root, "streams", strconv.Itoa(i), "msgs")
+		require.NoError(b, os.MkdirAll(msgs, 0o700))
+		for _, name := range []string{"1.blk", "2.blk", "index.db", "../meta.inf", "../meta.sum"} {
+			require.NoError(b, os.WriteFile(filepath.Join(msgs, name), nil, 0o600))
+		}
+	}
+	s := newSyncer(root, func(*os.File) error { return nil }, slog.New(slog.DiscardHandler))
+	later := time.Now().Add(time.Minute)
+	require.NoError(b, s.pass(later))
+	for b.Loop() {
+		require.NoError(b, s.pass(later))
 	}
 }
