@@ -2,6 +2,8 @@ package embed
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 
 	"github.com/nats-io/nats-server/v2/server"
 )
@@ -35,6 +37,29 @@ func orUnlimited(n int) int {
 	}
 	return n
 }
+
+// placeholder is a folder among those of native clients' streams; no stream can have the name. The server removes and makes the folder around it at each
+// start of its storage as long as it is empty, which on a full disk would keep our streams from starting, too.
+const placeholder = "no stream"
+
+// makeRoom makes the placeholder. Where it cannot, since the disk is full, native clients have no streams: there were none before.
+func (s *Server) makeRoom() {
+	if s.cfg.Streams.Storage <= 0 {
+		return
+	}
+	if err := os.MkdirAll(filepath.Join(s.streamsFolder(), "streams", placeholder), 0o750); err != nil {
+		s.cfg.Logger.Warn("native clients have no streams of their own until the next start", "error", err)
+		s.cfg.Streams = Streams{}
+	}
+}
+
+// streamsFolder is where the streams of native clients are.
+func (s *Server) streamsFolder() string {
+	return filepath.Join(s.cfg.Dir, "jetstream", string(Users))
+}
+
+// Streams reports whether native clients may have streams of their own.
+func (s *Server) Streams() bool { return s.cfg.Streams.Storage > 0 }
 
 // Admit says whether what native clients publish to streams of their own is stored. When it is not, they are told
 // that the resources of the account are exceeded. Without streams of their own it means nothing.

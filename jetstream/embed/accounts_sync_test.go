@@ -1,6 +1,7 @@
 package embed
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -204,6 +205,34 @@ func TestNoSpaceForOwnStreams(t *testing.T) {
 		require.ErrorIs(t, err, nats.ErrTimeout, "and nobody else's")
 		other.Close()
 	}
+}
+
+// A node that has no streams of clients starts, and starts its storage again, where not even a folder can be made; nothing is said of the placeholder.
+func TestTheFolderOfOwnStreamsIsThere(t *testing.T) {
+	dir := t.TempDir()
+	var said bytes.Buffer
+	cfg := Config{Name: "n1", Dir: dir, MaxPayload: 1 << 20, Logger: slog.New(slog.NewTextHandler(&said, &slog.HandlerOptions{Level: slog.LevelWarn})), Streams: Streams{Storage: 1 << 30}}
+	folder := filepath.Join(dir, "jetstream", string(Users), "streams")
+	for range 2 {
+		s, err := Start(context.Background(), cfg)
+		require.NoError(t, err)
+		require.True(t, s.Streams())
+		before, err := os.Stat(folder)
+		require.NoError(t, err)
+		require.NoError(t, s.Revive())
+		after, err := os.Stat(folder)
+		require.NoError(t, err)
+		require.True(t, os.SameFile(before, after), "it was not made anew")
+		s.Stop()
+	}
+	require.Empty(t, said.String())
+	require.NoError(t, os.RemoveAll(filepath.Dir(folder)))
+	require.NoError(t, os.WriteFile(filepath.Dir(folder), nil, 0o600)) // in the way
+	cfg.Streams = Streams{Storage: 1 << 30}
+	s := &Server{cfg: cfg}
+	s.makeRoom()
+	require.False(t, s.Streams())
+	require.Contains(t, said.String(), "no streams of their own until the next start")
 }
 
 // What a pass costs over a thousand streams that have not changed.

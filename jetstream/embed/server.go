@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -65,6 +64,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("making the internal password: %w", err)
 	}
 	s := &Server{cfg: cfg, secret: hex.EncodeToString(secret)}
+	s.makeRoom()
 	opts, err := s.options()
 	if err != nil {
 		return nil, err
@@ -78,8 +78,8 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 		s.Stop()
 		return nil, err
 	}
-	if !cfg.SyncAlways && cfg.Cluster == nil && cfg.Streams.Storage > 0 {
-		s.syncer = newSyncer(filepath.Join(cfg.Dir, "jetstream", string(Users)), (*os.File).Sync, cfg.Logger)
+	if !cfg.SyncAlways && cfg.Cluster == nil && s.Streams() {
+		s.syncer = newSyncer(s.streamsFolder(), (*os.File).Sync, cfg.Logger)
 		go s.syncer.run()
 	}
 	return s, nil

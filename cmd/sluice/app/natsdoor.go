@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -21,7 +20,7 @@ const consumersFile = "consumers.json"
 
 // openNats puts the door for native clients behind the embedded server, which then opens
 // their listener.
-func (n *node) openNats(dataDir string, own Streams, log *slog.Logger) error {
+func (n *node) openNats(dataDir string, log *slog.Logger) error {
 	cfg := nats.Config{
 		Node: n.server.Node(), Prefix: n.server.Prefix(), Own: n.server.Own(),
 		Listen: n.server.Listen, Broker: n.broker, Logger: log, Book: filepath.Join(dataDir, consumersFile),
@@ -46,7 +45,7 @@ func (n *node) openNats(dataDir string, own Streams, log *slog.Logger) error {
 		}
 		return err
 	}
-	if own.Storage > 0 {
+	if n.server.Streams() {
 		cfg.Account = string(embed.Users)
 		n.admit(log)
 	}
@@ -72,8 +71,8 @@ const keptStreams = "native-streams"
 func keepStreams(dataDir, aside string, log *slog.Logger) error {
 	const folder = "jetstream"
 	from, to := filepath.Join(aside, folder, string(embed.Users)), filepath.Join(dataDir, keptStreams, folder)
-	if _, err := os.Stat(from); errors.Is(err, fs.ErrNotExist) {
-		return nil
+	if found, err := filepath.Glob(filepath.Join(from, "streams", "*", "meta.inf")); err != nil || len(found) == 0 {
+		return err
 	}
 	if err := os.MkdirAll(to, 0o700); err != nil {
 		return fmt.Errorf("keeping the streams of native clients: %w", err)

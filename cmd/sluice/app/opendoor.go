@@ -20,7 +20,7 @@ func (n *node) openDoor(l Listener, cfg Config, log *slog.Logger) error {
 		settings.Address = d.Addr().String()
 		n.doors = append(n.doors, listener{Stomp, d, func() (door, error) { return stomp.New(settings) }})
 	case Nats:
-		return n.openNats(cfg.DataDir, cfg.Nats, log)
+		return n.openNats(cfg.DataDir, log)
 	case Admin: // it is there already
 	}
 	return nil
