@@ -23,6 +23,9 @@ const (
 	// reaches their subscriptions, but not Inbound, so that nothing can go round in
 	// a loop. Its interest is that of native clients alone.
 	Outbound Account = "OUTBOUND"
+	// System is the server's own. There our door hears requests to the JetStream API, and has the server answer
+	// those about native clients' own streams that it has looked at.
+	System Account = "$SYS"
 )
 
 // leafUser is as whom our door logs in as a leaf node of the native clients' account.
@@ -30,9 +33,9 @@ const leafUser = "LEAF"
 
 // accounts configures who may log in, and what goes from which account to which others.
 //
-// The service of nobody, $JS.API.INFO, is there for what it prevents: in an account
-// with a service of this name the server itself does not answer JetStream requests, not even with a
-// no. Our door for native clients answers them.
+// An account that has the service $JS.API.> from the system account gets no other from there. So the server itself does not answer
+// JetStream requests of native clients, not even with a no: they come to where our door listens, in the system account, which has the server answer those
+// that it has looked at. The server does that for messages that come in at this node alone, never for a route's.
 func (s *Server) accounts() string {
 	w := s.ways()
 	return fmt.Sprintf(`
@@ -41,20 +44,24 @@ accounts {
   %[2]s {
     limits: { max_connections: %[6]d }
     users: [ { user: %[2]s, password: %[5]q }, { user: anonymous, password: %[5]q } ]
-    mappings: { %[8]s }
+    %[8]s
+    mappings: { %[14]s }
     exports: [ %[9]s ]
-    imports: [ { stream: { account: %[4]s, subject: "topic.>" } }, { service: { account: %[3]s, subject: "nobody" }, to: "$JS.API.INFO" } %[10]s ]
+    imports: [ { stream: { account: %[4]s, subject: "topic.>" } }, { service: { account: "$SYS", subject: "%[13]sapi.>" }, to: "$JS.API.>" } %[10]s ]
   }
   %[3]s {
     users: [ { user: %[3]s, password: %[5]q } ]
-    exports: [ { service: "nobody", accounts: [ %[2]s ] } %[11]s ]
+    exports: [ %[11]s ]
     imports: [ %[12]s, { stream: { account: "$SYS", subject: "$SYS.ACCOUNT.%[2]s.DISCONNECT" } } ]
   }
   %[4]s {
     users: [ { user: %[4]s, password: %[5]q } ]
     exports: [ { stream: "topic.>", accounts: [ %[2]s ] } ]
   }
-  "$SYS" { exports: [ { stream: "$SYS.ACCOUNT.%[2]s.DISCONNECT", accounts: [ %[3]s ] } ] }
+  "$SYS" {
+    users: [ { user: "$SYS", password: %[5]q } ]
+    exports: [ { stream: "$SYS.ACCOUNT.%[2]s.DISCONNECT", accounts: [ %[3]s ] }, { service: "%[13]sapi.>", accounts: [ %[2]s ] } ]
+  }
 }
 system_account: "$SYS"
 leafnodes {
@@ -63,41 +70,57 @@ leafnodes {
 }
 no_auth_user: anonymous
 `, Store, Users, Inbound, Outbound, s.secret, s.nativeConnections(), leafUser,
-		w.mappings, w.exports, w.imports, w.services, w.heard)
+		s.cfg.Streams.configured(), w.exports, w.imports, w.services, w.heard, s.Own(), w.mappings)
 }
+
+// What is said of deliveries from queues, and asked of their consumers. What is said about native clients' own streams
+// goes to the server.
+const (
+	queueAcks = "$JS.ACK.QUEUES.>"
+	queuePull = "$JS.API.CONSUMER.MSG.NEXT.QUEUES.>"
+)
 
 // ways are those parts of the accounts' configuration by which our door hears native clients.
 type ways struct{ mappings, exports, imports, services, heard string }
 
 // ways differ in a cluster: there the clients' account spans all nodes, and each door must hear those of its own node
-// alone. So what they say to queues and to JetStream is moved to subjects of the node's own where it comes in;
+// alone. So what they say to queues is moved to subjects of the node's own where it comes in;
 // what they say to topics stays where it is, since other clients hear it, and comes to the door as a service request
-// besides: those are made by the server where a message comes in, and by no other.
+// besides, as requests to the API do: those are made by the server where a message comes in, and by no other.
 func (s *Server) ways() ways {
 	own := s.Prefix()
 	if own == "" {
-		return ways{
-			exports: fmt.Sprintf(`{ stream: "queue.>", accounts: [ %[1]s ] }, { stream: "topic.>", accounts: [ %[1]s ] }`, Inbound),
-			heard:   fmt.Sprintf(`{ stream: { account: %[1]s, subject: "queue.>" } }, { stream: { account: %[1]s, subject: "topic.>" } }`, Users),
+		var w ways
+		for i, subject := range []string{"queue.>", "topic.>", queueAcks, queuePull} {
+			if i > 0 {
+				w.exports, w.heard = w.exports+", ", w.heard+", "
+			}
+			w.exports += fmt.Sprintf(`{ stream: %q, accounts: [ %s ] }`, subject, Inbound)
+			w.heard += fmt.Sprintf(`{ stream: { account: %s, subject: %q } }`, Users, subject)
 		}
+		return w
 	}
 	return ways{
-		mappings: fmt.Sprintf(`"queue.>": "%[1]squeue.>", "$JS.>": "%[1]s$JS.>"`, own),
-		exports:  fmt.Sprintf(`{ stream: "%squeue.>", accounts: [ %s ] }`, own, Inbound),
+		mappings: fmt.Sprintf(`"queue.>": "%[1]squeue.>", %[2]q: "%[1]s%[2]s", %[3]q: "%[1]s%[3]s"`, own, queueAcks, queuePull),
+		exports:  fmt.Sprintf(`{ stream: "%[1]squeue.>", accounts: [ %[2]s ] }, { stream: "%[1]s$JS.>", accounts: [ %[2]s ] }`, own, Inbound),
 		imports:  fmt.Sprintf(`, { service: { account: %s, subject: "%stopic.>" }, to: "topic.>" }`, Inbound, own),
-		services: fmt.Sprintf(`, { service: "%stopic.>", response: stream, accounts: [ %s ] }`, own, Users),
-		heard:    fmt.Sprintf(`{ stream: { account: %s, subject: "%squeue.>" } }`, Users, own),
+		services: fmt.Sprintf(`{ service: "%stopic.>", response: stream, accounts: [ %s ] }`, own, Users),
+		heard:    fmt.Sprintf(`{ stream: { account: %[1]s, subject: "%[2]squeue.>" } }, { stream: { account: %[1]s, subject: "%[2]s$JS.>" } }`, Users, own),
 	}
 }
 
-// Prefix begins the subjects on which this node's native clients are heard, in the accounts Inbound (queue.> and topic.>)
-// and Users ($JS.>). It is empty but in a cluster.
+// Prefix begins the subjects on which what this node's native clients say is heard in the account Inbound: queue.> and
+// topic.>, and $JS.> for queues. It is empty but in a cluster.
 func (s *Server) Prefix() string {
 	if s.cfg.Cluster == nil {
 		return ""
 	}
-	return "sluice." + s.cfg.Name + "."
+	return s.Own()
 }
+
+// Own begins subjects of this node alone. Below it, as api.>, requests to the JetStream API are heard in the account System, those that
+// the server makes in the name of native clients' streams among them.
+func (s *Server) Own() string { return "sluice." + s.cfg.Name + "." }
 
 // Node is the node's name in its cluster, or empty on a single node.
 func (s *Server) Node() string {

@@ -3,6 +3,7 @@ package embed_test
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,6 +20,7 @@ func three(t *testing.T) (nodes []*node) {
 	for i, name := range []string{"n1", "n2", "n3"} {
 		s, err := embed.Start(context.Background(), embed.Config{
 			Name: name, Dir: t.TempDir(), MaxPayload: 1 << 20, Logger: slog.New(slog.DiscardHandler), Address: "127.0.0.1:0",
+			Streams: embed.Streams{Storage: 1 << 30, Memory: 1 << 20},
 			Cluster: &embed.Cluster{Name: "c", Address: at[i], Routes: at, TLS: trust(t, "the secret of the cluster")},
 		})
 		require.NoError(t, err)
@@ -39,7 +41,7 @@ func three(t *testing.T) (nodes []*node) {
 func TestInAClusterEachNodeHearsItsOwnClients(t *testing.T) {
 	nodes := three(t)
 	var heard, told []*nats.Subscription
-	var clients, inbounds, workers []*nats.Conn
+	var clients, inbounds []*nats.Conn
 	for _, n := range nodes {
 		nc, err := nats.Connect("nats://" + n.Addr().String())
 		require.NoError(t, err)
@@ -48,12 +50,12 @@ func TestInAClusterEachNodeHearsItsOwnClients(t *testing.T) {
 		sub, err := nc.SubscribeSync("topic.>")
 		require.NoError(t, err)
 		told = append(told, sub)
-		in, out := connect(t, n, embed.Inbound), connect(t, n, embed.Users)
-		inbounds, workers = append(inbounds, in), append(workers, out)
+		in := connect(t, n, embed.Inbound)
+		inbounds = append(inbounds, in)
 		for _, s := range []struct {
 			conn    *nats.Conn
 			subject string
-		}{{in, "queue.>"}, {in, "topic.>"}, {out, "$JS.>"}} {
+		}{{in, "queue.>"}, {in, "topic.>"}, {in, "$JS.>"}} {
 			sub, err := s.conn.SubscribeSync(n.Prefix() + s.subject)
 			require.NoError(t, err)
 			heard = append(heard, sub)
@@ -92,7 +94,6 @@ func TestInAClusterEachNodeHearsItsOwnClients(t *testing.T) {
 	// A node without its door has no other node's door.
 	require.NoError(t, heard[2].Unsubscribe())
 	require.NoError(t, heard[0].Unsubscribe())
-	require.NoError(t, workers[0].Flush())
 	require.NoError(t, inbounds[0].Flush())
 	for _, subject := range []string{"queue.a", "$JS.API.INFO"} {
 		_, err := clients[0].Request(subject, nil, patience)
@@ -149,5 +150,68 @@ func TestAnswersToTopicRequestsComeFromAnyNode(t *testing.T) {
 			m, err := answers.NextMsg(50 * time.Millisecond)
 			return err == nil && string(m.Data) == "yes"
 		}, patience, time.Millisecond)
+	}
+}
+
+// What native clients say to streams of their own goes to the server that leads them, wherever it is, and to no door; requests to the API go to the
+// door of the client's node alone.
+func TestOwnStreamsSpanTheCluster(t *testing.T) {
+	nodes := three(t)
+	var clients, systems []*nats.Conn
+	var heard []*nats.Subscription
+	for _, n := range nodes {
+		nc, err := nats.Connect("nats://" + n.Addr().String())
+		require.NoError(t, err)
+		t.Cleanup(nc.Close)
+		clients, systems = append(clients, nc), append(systems, connect(t, n, embed.System))
+		acks, err := connect(t, n, embed.Inbound).SubscribeSync(n.Own() + "$JS.>")
+		require.NoError(t, err)
+		asked, err := systems[len(systems)-1].SubscribeSync(n.Own() + "api.STREAM.>")
+		require.NoError(t, err)
+		heard = append(heard, acks, asked)
+	}
+	settle(t, nodes, clients)
+	ask := func(of *nats.Conn, subject, body string) {
+		t.Helper()
+		require.Eventually(t, func() bool {
+			m, err := of.RequestMsg(&nats.Msg{Subject: subject, Data: []byte(body), Header: nats.Header{"Nats-Request-Info": {`{"acc":"USERS","cluster":"c"}`}}}, 5*time.Second)
+			return err == nil && !strings.Contains(string(m.Data), `"error"`)
+		}, time.Minute, 50*time.Millisecond)
+	}
+	for i, replicas := range []string{"1", "3"} {
+		ask(systems[i], "$JS.API.STREAM.CREATE.S"+replicas, `{"name":"S`+replicas+`","subjects":["s`+replicas+`"],"storage":"file","num_replicas":`+replicas+`}`)
+		ask(systems[2], "$JS.API.CONSUMER.CREATE.S"+replicas+".c", `{"stream_name":"S`+replicas+`","config":{"durable_name":"c","name":"c","ack_policy":"explicit"}}`)
+		for _, nc := range clients {
+			require.Eventually(t, func() bool {
+				m, err := nc.Request("s"+replicas, []byte("x"), time.Second)
+				return err == nil && strings.Contains(string(m.Data), `"seq"`)
+			}, time.Minute, 10*time.Millisecond)
+		}
+		for _, nc := range clients {
+			m, err := nc.Request("$JS.API.CONSUMER.MSG.NEXT.S"+replicas+".c", nil, patience)
+			require.NoError(t, err)
+			require.Equal(t, "x", string(m.Data))
+			_, err = nc.Request(m.Reply, []byte("+ACK"), patience)
+			require.NoError(t, err)
+		}
+	}
+	for i, nc := range clients { // what a door hears of its own clients, it hears after nothing else
+		require.NoError(t, nc.Publish("$JS.ACK.QUEUES.w.1.1.1.1.1", nil))
+		require.NoError(t, nc.PublishRequest("$JS.API.STREAM.INFO.S1", "_INBOX.x", nil))
+		require.Equal(t, nodes[i].Own()+"$JS.ACK.QUEUES.w.1.1.1.1.1", next(t, heard[2*i])[0])
+		require.Equal(t, nodes[i].Own()+"api.STREAM.INFO.S1", next(t, heard[2*i+1])[0])
+	}
+	for _, sub := range heard {
+		_, err := sub.NextMsg(50 * time.Millisecond)
+		require.ErrorIs(t, err, nats.ErrTimeout)
+	}
+	// Without space on every node, whoever leads, nobody publishes.
+	for _, n := range nodes {
+		require.NoError(t, n.Admit(false))
+	}
+	for _, nc := range clients {
+		m, err := nc.Request("s3", []byte("y"), patience)
+		require.NoError(t, err)
+		require.Contains(t, string(m.Data), "resource limits exceeded for account")
 	}
 }

@@ -49,6 +49,9 @@ var harmless = [...]string{
 // Warnf keeps its rank, but for what we chose.
 func (l natsLogger) Warnf(format string, v ...any) {
 	text, level := line(format, v), slog.LevelWarn
+	if strings.HasPrefix(text, "Missing stream metafile") && strings.Contains(text, "/"+placeholder+"/") {
+		level = slog.LevelDebug
+	}
 	for _, h := range harmless {
 		if strings.HasPrefix(text, h) {
 			level = slog.LevelDebug

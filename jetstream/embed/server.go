@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,6 +32,8 @@ type Config struct {
 	SyncAlways bool
 	// MaxConnections of native clients; 0 is no limit.
 	MaxConnections int
+	// Streams bound those of native clients.
+	Streams Streams
 	// Cluster is nil on a single node.
 	Cluster *Cluster
 	Logger  *slog.Logger
@@ -46,6 +49,9 @@ type Server struct {
 	ns     *server.Server
 	secret string
 
+	// syncer is nil where the server syncs, and where nobody has streams but us.
+	syncer *syncer
+
 	revive sync.Mutex
 	fatal  atomic.Pointer[string] // see natsLogger
 }
@@ -58,6 +64,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("making the internal password: %w", err)
 	}
 	s := &Server{cfg: cfg, secret: hex.EncodeToString(secret)}
+	s.makeRoom()
 	opts, err := s.options()
 	if err != nil {
 		return nil, err
@@ -71,6 +78,10 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 		s.Stop()
 		return nil, err
 	}
+	if !cfg.SyncAlways && cfg.Cluster == nil && s.Streams() {
+		s.syncer = newSyncer(s.streamsFolder(), (*os.File).Sync, cfg.Logger)
+		go s.syncer.run()
+	}
 	return s, nil
 }
 
@@ -83,10 +94,10 @@ func (s *Server) options() (*server.Options, error) {
 	opts.NoSigs, opts.DisableJetStreamBanner = true, true
 	opts.JetStream, opts.StoreDir = true, s.cfg.Dir
 	// The room on disk is watched by us, with a reserve; these limits only must not come first.
-	opts.JetStreamMaxStore, opts.JetStreamMaxMemory = 1<<60, 1<<30
+	opts.JetStreamMaxStore, opts.JetStreamMaxMemory = 1<<60, s.memory()
 	opts.SyncAlways = s.cfg.SyncAlways
-	// Without SyncAlways the group committer syncs; the server's own pass would
-	// only add compactions.
+	// Without SyncAlways the group committer syncs our streams, and we those of native clients (syncer); the server's
+	// own pass would add compactions to ours.
 	opts.SyncInterval = 365 * 24 * time.Hour
 	opts.MaxPayload = int32(s.cfg.MaxPayload)
 	opts.MaxPending = 64 << 20
@@ -100,6 +111,9 @@ func (s *Server) options() (*server.Options, error) {
 	}
 	return opts, s.listening(opts)
 }
+
+// memory is what all streams may take, those of native clients within their own limit.
+func (s *Server) memory() int64 { return 1<<30 + max(s.cfg.Streams.Memory, 0) }
 
 // listening says where native clients connect, and from when on. The server opens its routes only behind their
 // listener, so that in a cluster it cannot wait for Listen.
@@ -197,7 +211,7 @@ func (s *Server) Revive() error {
 	defer s.revive.Unlock()
 	cfg := s.ns.JetStreamConfig()
 	if cfg == nil {
-		cfg = &server.JetStreamConfig{StoreDir: s.cfg.Dir, MaxStore: 1 << 60, MaxMemory: 1 << 30, SyncInterval: 365 * 24 * time.Hour, SyncAlways: s.cfg.SyncAlways}
+		cfg = &server.JetStreamConfig{StoreDir: s.cfg.Dir, MaxStore: 1 << 60, MaxMemory: s.memory(), SyncInterval: 365 * 24 * time.Hour, SyncAlways: s.cfg.SyncAlways}
 	} else {
 		if err := s.ns.ShutdownJetStream(); err != nil {
 			return fmt.Errorf("stopping JetStream: %w", err)
@@ -214,4 +228,7 @@ func (s *Server) Revive() error {
 func (s *Server) Stop() {
 	s.ns.Shutdown()
 	s.ns.WaitForShutdown()
+	if s.syncer != nil {
+		s.syncer.close()
+	}
 }

@@ -1,7 +1,9 @@
 package nats
 
 import (
+	"strconv"
 	"strings"
+	"sync"
 
 	natsgo "github.com/nats-io/nats.go"
 
@@ -26,31 +28,100 @@ const (
 	pageOfInfos   = 256
 )
 
-// request answers a request to the JetStream API.
-func (ws *workers) request(m *natsgo.Msg) {
-	if m.Reply == "" || !mayAnswer(m.Reply) {
+const (
+	// api begins the subjects on which requests are heard, and askings those by which the door hears them in their turn.
+	api     = "api."
+	askings = "$JS.ASKED."
+	// mostAsked and mostAskedBytes bound the requests that wait for their turn.
+	mostAsked      = 4096
+	mostAskedBytes = 64 << 20
+)
+
+// requestVerbs are the requests that the door hears. Those not among them nobody answers; and to hear pull and direct get requests would
+// have the server keep something for each.
+func requestVerbs() []string {
+	return []string{
+		"INFO", "STREAM.>", "CONSUMER.CREATE.>", "CONSUMER.DURABLE.>", "CONSUMER.INFO.>", "CONSUMER.DELETE.>", "CONSUMER.NAMES.>", "CONSUMER.LIST.>",
+		"CONSUMER.PAUSE.>", "CONSUMER.UNPIN.>", "CONSUMER.LEADER.>", "CONSUMER.RESET." + queueStream + ".>",
+	}
+}
+
+// requests are those that wait for their turn.
+type requests struct {
+	mu    sync.Mutex
+	last  uint64
+	bytes int
+	open  map[string]*natsgo.Msg
+}
+
+// put is false when too many wait.
+func (r *requests) put(m *natsgo.Msg) (token string, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.open) >= mostAsked || r.bytes+len(m.Data) > mostAskedBytes {
+		return "", false
+	}
+	r.last++
+	r.bytes += len(m.Data)
+	token = strconv.FormatUint(r.last, 36)
+	r.open[token] = m
+	return token, true
+}
+
+// take returns nil for what is unknown.
+func (r *requests) take(token string) *natsgo.Msg {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m := r.open[token]
+	if m != nil {
+		delete(r.open, token)
+		r.bytes -= len(m.Data)
+	}
+	return m
+}
+
+// queued is the callback for requests. They come by another way than acknowledgements, and could overtake them: who acknowledges and
+// then deletes the consumer would see its messages handed out again. So the door tells itself of them behind what was said before.
+func (ws *workers) queued(m *natsgo.Msg) {
+	if m.Reply == "" {
 		return // nobody could be answered
 	}
-	r, ok := jsapi.ParseRequest(m.Subject)
-	if ok && r.Verb == jsapi.ConsumerNext && r.Stream == queueStream {
-		ws.next(r.Consumer, m.Reply, m.Data)
+	m.Subject = jsapi.Prefix + strings.TrimPrefix(m.Subject, ws.cfg.Own+api)
+	token, ok := ws.requests.put(m)
+	if ok && ws.cfg.Inbound.Publish(ws.cfg.Prefix+askings+token, nil) == nil {
 		return
 	}
-	reply := m.Reply
-	answer := func(text []byte, err *jsapi.Error) {
+	ws.requests.take(token)
+	ws.answerer(m, "error_response")(nil, refusal(503, codeUnavailable, "too many requests wait for an answer"))
+}
+
+// answerer answers a request to the API.
+func (ws *workers) answerer(m *natsgo.Msg, kind string) answering {
+	return func(text []byte, err *jsapi.Error) {
 		if err != nil {
-			text = jsapi.AppendError(nil, kindOf(r.Verb), err)
+			text = jsapi.AppendError(nil, kind, err)
 		}
-		if err := ws.conn.Publish(reply, text); err != nil {
+		if err := ws.cfg.System.Publish(m.Reply, text); err != nil {
 			ws.cfg.Logger.Debug("a request of a native client could not be answered", "error", err)
 		}
 	}
+}
+
+// request answers a request to the JetStream API; nil is none.
+func (ws *workers) request(m *natsgo.Msg) {
+	if m == nil {
+		return
+	}
+	r, ok := jsapi.ParseRequest(m.Subject)
+	answer := ws.answerer(m, kindOf(r.Verb))
 	switch {
 	case !ok:
 		answer(nil, bad("this version does not know the request %.100s", strings.TrimPrefix(m.Subject, jsapi.Prefix)))
+	case r.Stream != queueStream && ws.cfg.Account != "":
+		ws.own(r, m, answer)
 	case r.Stream == "":
 		answer(ws.general(r, m.Data))
-	case r.Stream != queueStream && r.Verb != jsapi.DirectGet:
+	case r.Stream != queueStream:
 		answer(nil, foreign(r))
 	default:
 		ws.serve(r, m, answer)
@@ -64,14 +135,6 @@ func (ws *workers) serve(r jsapi.Request, m *natsgo.Msg, answer answering) {
 		ws.create(r, m.Data, answer)
 	case jsapi.ConsumerDelete:
 		ws.remove(r.Consumer, answer)
-	case jsapi.DirectGet: // its answers are messages
-		text := "single messages cannot be read out of queues: consume them"
-		if r.Stream != queueStream {
-			text = foreign(r).Description
-		}
-		ws.mu.Lock()
-		defer ws.mu.Unlock()
-		ws.tell(m.Reply, "400 "+text)
 	default:
 		answer(ws.answer(r, m.Data))
 	}
@@ -100,7 +163,7 @@ func foreign(r jsapi.Request) *jsapi.Error {
 		if r.Stream == topicStream {
 			return bad("the name %s is taken: it stands for the topics of this node, which are no stream", topicStream)
 		}
-		return bad("streams and buckets of your own are not supported by this version: only %s is there, the queues of this node", queueStream)
+		return bad("streams and buckets of your own are switched off on this node: only %s is there, its queues", queueStream)
 	}
 	return refusal(404, codeNoStream, "stream not found")
 }
@@ -113,7 +176,7 @@ func (ws *workers) general(r jsapi.Request, body []byte) ([]byte, *jsapi.Error) 
 	}
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	ours := list.Subject == "" || list.Subject == ">" || strings.HasPrefix(list.Subject, queueRoot) || strings.HasPrefix(list.Subject, "*.")
+	ours := wanted(list)
 	switch r.Verb {
 	case jsapi.AccountInfo:
 		return jsapi.AppendAccount(nil, 1, len(ws.consumers)), nil
@@ -132,6 +195,11 @@ func (ws *workers) general(r jsapi.Request, body []byte) ([]byte, *jsapi.Error) 
 		page, p := jsapi.Page(streams, list.Offset, pageOfInfos)
 		return jsapi.AppendStreams(nil, p, page), nil
 	}
+}
+
+// wanted reports whether a list of streams has that of the queues.
+func wanted(l jsapi.List) bool {
+	return l.Subject == "" || l.Subject == ">" || strings.HasPrefix(l.Subject, queueRoot) || strings.HasPrefix(l.Subject, "*.")
 }
 
 // stream describes the queues of this node as the one stream that clients see. The lock is held.

@@ -21,14 +21,13 @@ import (
 // clustered lays the accounts out as the embedded server does in a cluster.
 func clustered(name string) string {
 	s := strings.NewReplacer(
-		`exports: [ { stream: "queue.>", accounts: [ INBOUND ] }, { stream: "topic.>", accounts: [ INBOUND ] } ]`,
-		`mappings: { "queue.>": "sluice.N.queue.>", "$JS.>": "sluice.N.$JS.>" }, exports: [ { stream: "sluice.N.queue.>", accounts: [ INBOUND ] } ]`,
-		`to: "$JS.API.INFO" } ]`, `to: "$JS.API.INFO" }, { service: { account: INBOUND, subject: "sluice.N.topic.>" }, to: "topic.>" } ]`,
-		`exports: [ { service: "nobody", accounts: [ USERS ] } ]`,
-		`exports: [ { service: "nobody", accounts: [ USERS ] }, { service: "sluice.N.topic.>", response: stream, accounts: [ USERS ] } ]`,
-		`{ stream: { account: USERS, subject: "queue.>" } }, { stream: { account: USERS, subject: "topic.>" } }`,
-		`{ stream: { account: USERS, subject: "sluice.N.queue.>" } }`,
-		`jetstream: enabled`, ``,
+		`exports: [ { stream: "queue.>", accounts: [ INBOUND ] }, { stream: "topic.>", accounts: [ INBOUND ] }, { stream: "$JS.ACK.QUEUES.>", accounts: [ INBOUND ] }, { stream: "$JS.API.CONSUMER.MSG.NEXT.QUEUES.>", accounts: [ INBOUND ] } ]`,
+		`mappings: { "queue.>": "sluice.N.queue.>", "$JS.ACK.QUEUES.>": "sluice.N.$JS.ACK.QUEUES.>", "$JS.API.CONSUMER.MSG.NEXT.QUEUES.>": "sluice.N.$JS.API.CONSUMER.MSG.NEXT.QUEUES.>" }
+    exports: [ { stream: "sluice.N.queue.>", accounts: [ INBOUND ] }, { stream: "sluice.N.$JS.>", accounts: [ INBOUND ] } ]`,
+		`to: "$JS.API.>" } ]`, `to: "$JS.API.>" }, { service: { account: INBOUND, subject: "sluice.N.topic.>" }, to: "topic.>" } ]`,
+		`exports: []`, `exports: [ { service: "sluice.N.topic.>", response: stream, accounts: [ USERS ] } ]`,
+		`{ stream: { account: USERS, subject: "queue.>" } }, { stream: { account: USERS, subject: "topic.>" } }, { stream: { account: USERS, subject: "$JS.ACK.QUEUES.>" } }, { stream: { account: USERS, subject: "$JS.API.CONSUMER.MSG.NEXT.QUEUES.>" } }`,
+		`{ stream: { account: USERS, subject: "sluice.N.queue.>" } }, { stream: { account: USERS, subject: "sluice.N.$JS.>" } }`,
 	).Replace(accounts)
 	return strings.ReplaceAll(s, "sluice.N.", "sluice."+name+".")
 }
@@ -49,6 +48,7 @@ func servers(t *testing.T, n int) (all []*server.Server) {
 	for i := range n {
 		o := &server.Options{
 			ServerName: fmt.Sprintf("n%d", i+1), Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true, MaxPayload: 1 << 20, NoFastProducerStall: true,
+			JetStream: true, StoreDir: t.TempDir(),
 			Cluster: server.ClusterOpts{Name: "c", Host: "127.0.0.1", Port: addresses[i].Port}, Routes: routes,
 		}
 		require.NoError(t, o.ProcessConfigString(clustered(o.ServerName)))

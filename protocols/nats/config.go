@@ -17,8 +17,8 @@ type Config struct {
 	// The connections, which the door takes over and closes. Three accounts of the
 	// server keep the ways apart, so that what the door publishes never comes back to it.
 	//
-	// Inbound gets what native clients publish to queue.> and topic.>, the server's
-	// notes of connections that ended, and nothing else.
+	// Inbound gets what native clients publish to queue.> and topic.>, what they say to JetStream of deliveries from queues and
+	// ask of their consumers, the server's notes of connections that ended, and nothing else.
 	Inbound *natsgo.Conn
 	// Outbound publishes to topic.> what native clients shall hear.
 	Outbound *natsgo.Conn
@@ -27,6 +27,11 @@ type Config struct {
 	// Workers is in the native clients' own account, too: it answers those that consume
 	// queues.
 	Workers *natsgo.Conn
+	// System is in the server's system account: there clients' requests to the JetStream API are heard, and the server
+	// answers those about streams of their own.
+	System *natsgo.Conn
+	// Account is the name of the native clients' account; empty if they have no streams of their own.
+	Account string
 	// Leaf is where the server takes leaf nodes into the native clients' account: as one
 	// of them the door hands out messages.
 	Leaf leaf.Login
@@ -48,8 +53,11 @@ type Config struct {
 	// Queue returns how many messages wait in a queue, and whether anything has used it lately. Rules as for Interest.
 	Queue func(name string) (waiting int, known bool)
 	// Node is the node's name in its cluster, unlike those of the others, and Prefix begins the subjects on which what this
-	// node's clients say is heard: queue.> and topic.> by Inbound, $JS.> by Workers. Both are empty on a single node.
+	// node's clients say is heard by Inbound: queue.> and topic.>, and $JS.> for queues. Both are empty on a single node.
 	Node, Prefix string
+	// Own begins the subjects on which requests to the API are heard by System (api.>), also those that the server makes in the name of
+	// clients' streams.
+	Own string
 	// Book is the file that the consumers of native clients are kept in; empty keeps
 	// them until the next start.
 	Book string
@@ -91,16 +99,16 @@ func (l *Limits) defaults() {
 	}
 }
 
-// connections lists the four.
-func (c *Config) connections() [4]*natsgo.Conn {
-	return [...]*natsgo.Conn{c.Inbound, c.Answers, c.Outbound, c.Workers}
+// connections lists the five.
+func (c *Config) connections() [5]*natsgo.Conn {
+	return [...]*natsgo.Conn{c.Inbound, c.Answers, c.Outbound, c.Workers, c.System}
 }
 
 // complete checks a configuration and fills in what was left out.
 func (c Config) complete() (Config, error) {
 	for _, nc := range c.connections() {
 		if nc == nil {
-			return c, errors.New("nats: four connections are needed")
+			return c, errors.New("nats: five connections are needed")
 		}
 	}
 	if c.Listen == nil || c.Broker == nil || c.Interest == nil || c.Listening == nil || c.Connected == nil || c.Pending == nil || c.Queue == nil {

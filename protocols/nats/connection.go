@@ -122,7 +122,7 @@ func (ws *workers) part(conn *connection) {
 		return
 	}
 	conn.parting = true
-	if ws.conn.Publish(partings+strconv.FormatUint(conn.id, 10), nil) != nil {
+	if ws.cfg.Inbound.Publish(ws.cfg.Prefix+partings+strconv.FormatUint(conn.id, 10), nil) != nil {
 		ws.lose(conn)
 	}
 }

@@ -4,6 +4,9 @@ import (
 	"crypto/rand"
 	"fmt"
 	"reflect"
+	"strings"
+
+	natsgo "github.com/nats-io/nats.go"
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/protocols/nats/jsapi"
@@ -246,8 +249,15 @@ func (ws *workers) forget(c *consumer) {
 	}
 }
 
+// pullPrefix begins the subjects of pull requests.
+const pullPrefix = jsapi.Prefix + string(jsapi.ConsumerNext) + "." + queueStream + "."
+
 // next takes a pull request in.
-func (ws *workers) next(name, inbox string, body []byte) {
+func (ws *workers) next(name string, m *natsgo.Msg) {
+	inbox := m.Reply
+	if inbox == "" || !mayAnswer(inbox) || strings.Contains(name, ".") {
+		return // nobody could be answered
+	}
 	c, refused := ws.find(name)
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
@@ -255,7 +265,7 @@ func (ws *workers) next(name, inbox string, body []byte) {
 		ws.tell(inbox, "409 Consumer not found: "+name)
 		return
 	}
-	ws.pull(c, inbox, body)
+	ws.pull(c, inbox, m.Data)
 }
 
 // pull takes a pull request of a consumer in. The lock is held.

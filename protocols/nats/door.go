@@ -231,7 +231,7 @@ func (d *Door) finish(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, flushWithin)
 	defer cancel()
-	return errors.Join(d.cfg.Answers.FlushWithContext(ctx), d.cfg.Inbound.FlushWithContext(ctx), d.cfg.Outbound.FlushWithContext(ctx), d.cfg.Workers.FlushWithContext(ctx))
+	return errors.Join(d.cfg.Answers.FlushWithContext(ctx), d.cfg.Inbound.FlushWithContext(ctx), d.cfg.Outbound.FlushWithContext(ctx), d.cfg.Workers.FlushWithContext(ctx), d.cfg.System.FlushWithContext(ctx))
 }
 
 // disconnect closes the connections and waits for the last callback.

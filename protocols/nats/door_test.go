@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -82,27 +83,32 @@ type options struct {
 	// node names the node in a cluster, and server is its server then.
 	node   string
 	server *server.Server
+	alone  bool // clients have no streams of their own
 }
 
 // accounts are laid out as those of the embedded server.
 const accounts = `
 accounts {
-  SLUICE { jetstream: enabled }
+  SLUICE { jetstream: enabled, users: [ { user: store, password: x } ] }
   USERS {
+    jetstream: { max_store: 64MB, max_memory: 16MB, max_streams: 20, max_consumers: 20 }
     users: [ { user: users, password: x } ]
-    exports: [ { stream: "queue.>", accounts: [ INBOUND ] }, { stream: "topic.>", accounts: [ INBOUND ] } ]
-    imports: [ { stream: { account: OUTBOUND, subject: "topic.>" } }, { service: { account: INBOUND, subject: "nobody" }, to: "$JS.API.INFO" } ]
+    exports: [ { stream: "queue.>", accounts: [ INBOUND ] }, { stream: "topic.>", accounts: [ INBOUND ] }, { stream: "$JS.ACK.QUEUES.>", accounts: [ INBOUND ] }, { stream: "$JS.API.CONSUMER.MSG.NEXT.QUEUES.>", accounts: [ INBOUND ] } ]
+    imports: [ { stream: { account: OUTBOUND, subject: "topic.>" } }, { service: { account: "$SYS", subject: "sluice.N.api.>" }, to: "$JS.API.>" } ]
   }
   INBOUND {
     users: [ { user: inbound, password: x } ]
-    exports: [ { service: "nobody", accounts: [ USERS ] } ]
+    exports: []
     imports: [
-      { stream: { account: USERS, subject: "queue.>" } }, { stream: { account: USERS, subject: "topic.>" } }
+      { stream: { account: USERS, subject: "queue.>" } }, { stream: { account: USERS, subject: "topic.>" } }, { stream: { account: USERS, subject: "$JS.ACK.QUEUES.>" } }, { stream: { account: USERS, subject: "$JS.API.CONSUMER.MSG.NEXT.QUEUES.>" } }
       { stream: { account: "$SYS", subject: "$SYS.ACCOUNT.USERS.DISCONNECT" } }
     ]
   }
   OUTBOUND { users: [ { user: outbound, password: x } ], exports: [ { stream: "topic.>", accounts: [ USERS ] } ] }
-  "$SYS" { exports: [ { stream: "$SYS.ACCOUNT.USERS.DISCONNECT", accounts: [ INBOUND ] } ] }
+  "$SYS" {
+    users: [ { user: system, password: x } ]
+    exports: [ { stream: "$SYS.ACCOUNT.USERS.DISCONNECT", accounts: [ INBOUND ] }, { service: "sluice.N.api.>", accounts: [ USERS ] } ]
+  }
 }
 system_account: "$SYS"
 no_auth_user: users
@@ -111,10 +117,11 @@ leafnodes { host: 127.0.0.1, port: -1, no_advertise: true, compression: off, aut
 
 func newServer(t testing.TB) *server.Server {
 	o := &server.Options{
+		ServerName: "n1",
 		DontListen: true, NoSigs: true, NoLog: true, MaxPayload: 31 << 20, MaxPending: 64 << 20, NoFastProducerStall: true,
 		JetStream: true, StoreDir: t.TempDir(),
 	}
-	require.NoError(t, o.ProcessConfigString(accounts))
+	require.NoError(t, o.ProcessConfigString(strings.ReplaceAll(accounts, "sluice.N.", "sluice.n1.")))
 	s, err := server.NewServer(o)
 	require.NoError(t, err)
 	s.Start()
@@ -146,6 +153,10 @@ func newHouse(t testing.TB, o options) *house {
 	if o.node != "" {
 		door.Node, door.Prefix = o.node, "sluice."+o.node+"."
 	}
+	door.Own = "sluice." + o.server.Name() + "."
+	if o.alone {
+		door.Account = ""
+	}
 	if o.leaf != nil {
 		door.Leaf.Addr = o.leaf(door.Leaf.Addr)
 	}
@@ -165,7 +176,7 @@ func (h *house) config() nats.Config {
 	require.NoError(h.t, err)
 	as := func(user string) *natsgo.Conn { return h.connect(natsgo.UserInfo(user, "x"), natsgo.NoReconnect()) }
 	return nats.Config{
-		Inbound: as("inbound"), Outbound: as("outbound"), Answers: as("users"), Workers: as("users"),
+		Inbound: as("inbound"), Outbound: as("outbound"), Answers: as("users"), Workers: as("users"), System: as("system"), Account: "USERS",
 		Broker: h.broker, Interest: h.interest,
 		Listen:    func() (net.Addr, error) { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 4222}, nil },
 		Listening: func(subject string) bool { return interested(h.t, h.server, "USERS", subject) },

@@ -116,7 +116,7 @@ func TestServeNoticesThatTheServerIsGone(t *testing.T) {
 func TestNewRefusesWhatCannotWork(t *testing.T) {
 	h := newHouse(t, options{})
 	_, err := nats.New(nats.Config{})
-	require.EqualError(t, err, "nats: four connections are needed")
+	require.EqualError(t, err, "nats: five connections are needed")
 	cfg := h.config()
 	cfg.Answers.Close()
 	_, err = nats.New(cfg)

@@ -9,12 +9,13 @@ import (
 	natsgo "github.com/nats-io/nats.go"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/protocols/nats/jsapi"
 )
 
 // The names that PubAcks give as the stream.
 const (
-	queueStream = "QUEUES"
-	topicStream = "TOPICS"
+	queueStream = jsapi.QueueStream
+	topicStream = jsapi.TopicStream
 )
 
 // Headers of JetStream publishes.

@@ -1,6 +1,7 @@
 package nats
 
 import (
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"strings"
@@ -19,14 +20,16 @@ import (
 // requests, and is one subscriber of the broker for each connection and consumer. Everything below is guarded by mu,
 // but for what says otherwise; broker and server are called under it, and neither calls back into it.
 type workers struct {
-	cfg     *Config
-	conn    *natsgo.Conn
-	session gateway.Session
-	inboxes *inboxes
-	handed  *atomic.Uint64
-	book    book
-	started time.Time
-	server  string // which the clients are connected to
+	cfg      *Config
+	conn     *natsgo.Conn
+	session  gateway.Session
+	inboxes  *inboxes
+	handed   *atomic.Uint64
+	book     book
+	requests requests // these have
+	streams  streams  // locks of their own
+	started  time.Time
+	server   string // which the clients are connected to
 	// base is added to the broker's tags, so that no message has the number of one
 	// before the last start.
 	base uint64
@@ -93,6 +96,8 @@ func newWorkers(cfg *Config, session gateway.Session, i *inboxes, handed *atomic
 		rouse: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	ws.book.init(cfg.Book)
+	ws.requests.open = make(map[string]*natsgo.Msg)
+	ws.streams.init(cfg)
 	ws.sweeper.ring = ws.sweep
 	ws.acks.init(ws.rouse)
 	return ws
@@ -147,20 +152,7 @@ func (ws *workers) open() error {
 	go ws.run()
 	go ws.keepLeaf()
 	go ws.keepBook()
-	type source struct {
-		conn    *natsgo.Conn
-		subject string
-		handler natsgo.MsgHandler
-	}
-	sources := []source{
-		{ws.conn, ws.cfg.Prefix + "$JS.>", ws.receive},
-		{ws.conn, ws.traces + "*", ws.traced},
-		{ws.cfg.Inbound, disconnects, ws.disconnected},
-	}
-	if ws.cfg.Node != "" {
-		sources = append(sources, source{ws.cfg.Inbound, doors + ">", ws.hear})
-	}
-	for _, s := range sources {
+	for _, s := range ws.sources() {
 		in := &intake{done: make(chan struct{})}
 		if in.Subscription, err = s.conn.Subscribe(s.subject, s.handler); err != nil {
 			return fmt.Errorf("subscribing to %s: %w", s.subject, err)
@@ -174,7 +166,32 @@ func (ws *workers) open() error {
 	ws.mu.Lock()
 	ws.set(&ws.sweeper, sweepEvery)
 	ws.mu.Unlock()
-	return ws.conn.FlushTimeout(flushWithin)
+	return errors.Join(ws.conn.FlushTimeout(flushWithin), ws.cfg.System.FlushTimeout(flushWithin))
+}
+
+// source is what is listened to.
+type source struct {
+	conn    *natsgo.Conn
+	subject string
+	handler natsgo.MsgHandler
+}
+
+func (ws *workers) sources() []source {
+	all := []source{
+		{ws.cfg.Inbound, ws.cfg.Prefix + "$JS.>", ws.receive},
+		{ws.conn, ws.traces + "*", ws.traced},
+		{ws.cfg.Inbound, disconnects, ws.disconnected},
+	}
+	if ws.cfg.Node != "" {
+		all = append(all, source{ws.cfg.Inbound, doors + ">", ws.hear})
+	}
+	for _, verb := range requestVerbs() {
+		all = append(all, source{ws.cfg.System, ws.cfg.Own + api + verb, ws.queued})
+	}
+	if ws.cfg.Account != "" {
+		all = append(all, source{ws.cfg.System, ws.streams.inbox + "*", ws.streams.answered})
+	}
+	return all
 }
 
 // receive is the callback for all that clients say, one after another: who settles
@@ -183,10 +200,12 @@ func (ws *workers) receive(m *natsgo.Msg) {
 	m.Subject = strings.TrimPrefix(m.Subject, ws.cfg.Prefix)
 	if strings.HasPrefix(m.Subject, jsapi.AckPrefix) {
 		ws.settle(m)
+	} else if consumer, ok := strings.CutPrefix(m.Subject, pullPrefix); ok {
+		ws.next(consumer, m)
+	} else if token, ok := strings.CutPrefix(m.Subject, askings); ok {
+		ws.request(ws.requests.take(token))
 	} else if id, ok := strings.CutPrefix(m.Subject, partings); ok {
 		ws.parted(id)
-	} else {
-		ws.request(m)
 	}
 }
 
@@ -280,6 +299,7 @@ func (ws *workers) sweep() {
 			ws.writeBook(nil)
 		}
 	}
+	ws.streams.forget(now)
 	ws.greet()
 	ws.set(&ws.sweeper, sweepEvery)
 }

@@ -39,6 +39,10 @@ func (n *node) adopt(ctx context.Context, cfg Config, log *slog.Logger) error {
 		err = core.Export(ctx, store, func(e core.Exported) error { return a.next(ctx, e) })
 	}
 	err = errors.Join(err, a.in.wait(ctx), store.Close(ctx))
+	if err == nil {
+		server.Stop() // which has it closed
+		err = keepStreams(cfg.DataDir, dir, log)
+	}
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ type Config struct {
 	Limits  Limits   `yaml:"limits"`
 	Queues  Queues   `yaml:"queues"`
 	Topics  Topics   `yaml:"topics"`
+	Nats    Streams  `yaml:"nats"`
 	// TopicDelivery is for clusters.
 	TopicDelivery TopicDelivery `yaml:"topic_delivery"`
 	Log           Log           `yaml:"log"`
@@ -85,6 +86,17 @@ type Topics struct {
 	PendingBytes    ByteSize     `yaml:"pending_bytes"`
 }
 
+// Streams bound what native NATS clients may keep in streams, buckets and object stores of their own.
+type Streams struct {
+	// Storage on disk, and Memory, of all of them together; in a cluster every copy on every node counts. Without
+	// Storage there are none.
+	Storage ByteSize `yaml:"storage"`
+	Memory  ByteSize `yaml:"memory"`
+	// Streams is how many there may be, Consumers how many each may have.
+	Streams   int `yaml:"streams"`
+	Consumers int `yaml:"consumers"`
+}
+
 // Log is about the log on standard error.
 type Log struct {
 	Level  LogLevel  `yaml:"level"`
@@ -119,6 +131,7 @@ func Default() Config {
 		},
 		Queues:          Queues{Memory: 64 * MiB},
 		Topics:          Topics{SlowConsumer: DropOldest, PendingMessages: 100_000, PendingBytes: 32 * MiB},
+		Nats:            Streams{Storage: 4 * GiB, Memory: 64 * MiB, Streams: 1_000, Consumers: 1_000},
 		TopicDelivery:   OncePerClient,
 		Log:             Log{Level: Info, Format: AutoFormat},
 		ShutdownTimeout: seconds(10),

@@ -1,9 +1,13 @@
 package app
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -18,7 +22,7 @@ const consumersFile = "consumers.json"
 // their listener.
 func (n *node) openNats(dataDir string, log *slog.Logger) error {
 	cfg := nats.Config{
-		Node: n.server.Node(), Prefix: n.server.Prefix(),
+		Node: n.server.Node(), Prefix: n.server.Prefix(), Own: n.server.Own(),
 		Listen: n.server.Listen, Broker: n.broker, Logger: log, Book: filepath.Join(dataDir, consumersFile),
 		Interest:  func(subject string) bool { return n.server.Interest(embed.Outbound, subject) },
 		Listening: func(subject string) bool { return n.server.Interest(embed.Users, subject) },
@@ -28,17 +32,22 @@ func (n *node) openNats(dataDir string, log *slog.Logger) error {
 			return state.Waiting, known
 		},
 	}
-	var errs [5]error
+	var errs [6]error
 	cfg.Inbound, errs[0] = n.server.Connect(embed.Inbound, "native publishes")
 	cfg.Outbound, errs[1] = n.server.Connect(embed.Outbound, "topics for native clients")
 	cfg.Answers, errs[2] = n.server.Connect(embed.Users, "answers to native clients")
 	cfg.Leaf.Addr, cfg.Leaf.User, cfg.Leaf.Password, errs[4] = n.server.Leaf()
 	cfg.Workers, errs[3] = n.server.Connect(embed.Users, "queues for native clients")
+	cfg.System, errs[5] = n.server.Connect(embed.System, "requests of native clients")
 	if err := errors.Join(errs[:]...); err != nil {
-		for _, nc := range []interface{ Close() }{cfg.Inbound, cfg.Outbound, cfg.Answers, cfg.Workers} {
+		for _, nc := range []interface{ Close() }{cfg.Inbound, cfg.Outbound, cfg.Answers, cfg.Workers, cfg.System} {
 			nc.Close() // which a nil one allows
 		}
 		return err
+	}
+	if n.server.Streams() {
+		cfg.Account = string(embed.Users)
+		n.admit(log)
 	}
 	d, err := nats.New(cfg)
 	if err != nil {
@@ -47,6 +56,72 @@ func (n *node) openNats(dataDir string, log *slog.Logger) error {
 	n.doors = append(n.doors, listener{protocol: Nats, door: d})
 	n.figures.nats.Store(d)
 	return nil
+}
+
+// bounds are the limits as the embedded server takes them.
+func (s Streams) bounds() embed.Streams {
+	return embed.Streams{Storage: int64(s.Storage), Memory: int64(s.Memory), Streams: s.Streams, Consumers: s.Consumers}
+}
+
+// keptStreams, in the data directory, is where native clients' own streams from before the node was in a cluster are kept. A single
+// node can be started with it.
+const keptStreams = "native-streams"
+
+// keepStreams saves native clients' own streams from a store that is about to be removed.
+func keepStreams(dataDir, aside string, log *slog.Logger) error {
+	const folder = "jetstream"
+	from, to := filepath.Join(aside, folder, string(embed.Users)), filepath.Join(dataDir, keptStreams, folder)
+	if found, err := filepath.Glob(filepath.Join(from, "streams", "*", "meta.inf")); err != nil || len(found) == 0 {
+		return err
+	}
+	if err := os.MkdirAll(to, 0o700); err != nil {
+		return fmt.Errorf("keeping the streams of native clients: %w", err)
+	}
+	if err := os.Rename(from, filepath.Join(to, string(embed.Users))); err != nil {
+		return fmt.Errorf("keeping the streams of native clients: %w", err)
+	}
+	log.Warn("the streams that native clients had on the node alone do not come into the cluster; a single node can be started with this folder", "data_dir", filepath.Dir(to))
+	return nil
+}
+
+// admitEvery is how often it is looked whether there is space for native clients' own streams.
+const admitEvery = 100 * time.Millisecond
+
+// admit has native clients' own streams take messages as long as the queues do: while there is space.
+func (n *node) admit(log *slog.Logger) {
+	full := false
+	look := func() {
+		sends := n.store.Space().Sends
+		if sends && !full {
+			return
+		}
+		// While it is full this is said again and again: a server whose storage was started anew has forgotten it.
+		if err := n.server.Admit(sends); err != nil {
+			log.Debug("what native clients may store could not be changed, and is tried again", "error", err)
+			sends = false
+		}
+		full = !sends
+	}
+	look() // before anybody can publish
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		ticker := time.NewTicker(admitEvery)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-stop:
+				return
+			case <-ticker.C:
+				look()
+			}
+		}
+	}()
+	n.parts = append(n.parts, part{"space of native clients", func(context.Context) error {
+		close(stop)
+		<-done
+		return nil
+	}})
 }
 
 var (

@@ -126,7 +126,7 @@ func (n *node) openStore(ctx context.Context, cfg Config, log *slog.Logger, h *h
 	}
 	n.server, err = embed.Start(ctx, embed.Config{
 		Name: cfg.Node, Dir: cfg.DataDir, Address: address, MaxPayload: jetstream.MaxRecord,
-		SyncAlways: serverSyncs, MaxConnections: cfg.Limits.MaxConnections, Cluster: together, Logger: log,
+		SyncAlways: serverSyncs, MaxConnections: cfg.Limits.MaxConnections, Cluster: together, Logger: log, Streams: cfg.Nats.bounds(),
 	})
 	if err != nil {
 		return err

@@ -43,6 +43,10 @@ func Validate(c Config) Problems {
 	count(&v, "queues.memory", c.Queues.Memory, KiB, maxMemory)
 	count(&v, "topics.pending_messages", c.Topics.PendingMessages, 1, maxCount)
 	count(&v, "topics.pending_bytes", c.Topics.PendingBytes, KiB, maxMemory)
+	count(&v, "nats.storage", c.Nats.Storage, 0, maxMemory)
+	count(&v, "nats.memory", c.Nats.Memory, 0, maxMemory)
+	count(&v, "nats.streams", c.Nats.Streams, 1, maxCount)
+	count(&v, "nats.consumers", c.Nats.Consumers, 1, maxCount)
 	if c.DrainGrace.Fixed {
 		count(&v, "drain_grace", c.DrainGrace.Duration, 0, maxTimeout)
 	}

@@ -34,6 +34,52 @@ func Page[T any](all []T, offset, limit int) ([]T, Paged) {
 	return all[from:min(from+limit, len(all))], p
 }
 
+// PrependStream puts one of ours, JSON, before a page of streams or of their names that the server answered with. offset is where the
+// client's page begins, so that ours is its first with 0. An answer that is no such page is left as it is.
+func PrependStream(answer []byte, first any, offset int) []byte {
+	var page map[string]json.RawMessage
+	var total int
+	var list []json.RawMessage
+	if json.Unmarshal(answer, &page) != nil || page["error"] != nil || json.Unmarshal(page["total"], &total) != nil {
+		return answer
+	}
+	if text := page["streams"]; text != nil && json.Unmarshal(text, &list) != nil {
+		return answer
+	}
+	if offset == 0 {
+		text, _ := json.Marshal(first)
+		list = append([]json.RawMessage{text}, list...)
+	}
+	page["streams"], _ = json.Marshal(list)
+	page["total"], _ = json.Marshal(total + 1)
+	page["offset"], _ = json.Marshal(offset)
+	changed, err := json.Marshal(page)
+	if err != nil {
+		return answer
+	}
+	return changed
+}
+
+// AddToAccount counts one more stream, and so many more consumers, in the server's answer about the account.
+func AddToAccount(answer []byte, consumers int) []byte {
+	var account map[string]json.RawMessage
+	if json.Unmarshal(answer, &account) != nil || account["error"] != nil {
+		return answer
+	}
+	for field, more := range map[string]int{"streams": 1, "consumers": consumers} {
+		var n int
+		if json.Unmarshal(account[field], &n) != nil {
+			return answer
+		}
+		account[field], _ = json.Marshal(n + more)
+	}
+	changed, err := json.Marshal(account)
+	if err != nil {
+		return answer
+	}
+	return changed
+}
+
 // Trace is a server's report of whom a message would reach. Each server that it passes makes one.
 type Trace struct {
 	Server struct {
