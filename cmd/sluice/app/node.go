@@ -157,6 +157,12 @@ func (n *node) probe(cfg Config, h *health) {
 		return ""
 	})
 	if cfg.Cluster != nil {
+		h.watch("storage", func() string {
+			if !n.server.Storing() {
+				return "the storage of this node has stopped, as it does when the disk is full: make room and restart the node"
+			}
+			return ""
+		})
 		h.watch("cluster", func() string {
 			if !n.store.Current() {
 				return "not in touch with a majority of the nodes"
