@@ -95,6 +95,19 @@ type Broker struct {
 	life       context.Context // of the same: ends with the broker
 	stop       context.CancelFunc
 	background sync.WaitGroup
+	spawning   sync.Mutex
+	over       bool // nothing is added to background any more
+}
+
+// spawn runs something that Close waits for, unless that waits already.
+func (b *Broker) spawn(f func()) bool {
+	b.spawning.Lock()
+	defer b.spawning.Unlock()
+	if b.over {
+		return false
+	}
+	b.background.Go(f)
+	return true
 }
 
 // New reads the store and opens the broker on it. It returns when every queue is known.
@@ -192,6 +205,9 @@ func (b *Broker) Close(ctx context.Context) error {
 	}
 	b.topics.leave()
 	b.stop()
+	b.spawning.Lock()
+	b.over = true
+	b.spawning.Unlock()
 	b.background.Wait()
 	if b.guests != nil {
 		b.guests.close()

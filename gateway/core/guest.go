@@ -79,7 +79,7 @@ func (gs *guests) welcome(node string) {
 	defer gs.mu.Unlock()
 	gs.all[node] = g
 	if !gs.closed {
-		gs.broker.background.Go(g.pump)
+		gs.broker.spawn(g.pump)
 	}
 }
 

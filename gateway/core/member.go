@@ -14,7 +14,7 @@ func (b *Broker) Begin(i int, epoch uint64, j gateway.Journal, ready func()) {
 	t.mu.Lock()
 	t.reading = cancel
 	t.mu.Unlock()
-	b.background.Go(func() {
+	b.spawn(func() {
 		start := time.Now()
 		s, found := b.read(tenure, i, epoch, j)
 		if s == nil {

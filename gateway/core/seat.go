@@ -283,7 +283,9 @@ func (t *seat) end() {
 	for _, sub := range subs {
 		sub.attach()
 	}
-	t.broker.background.Go(func() { t.left(s) })
+	if !t.broker.spawn(func() { t.left(s) }) {
+		go t.left(s) // the broker closes, and waits for what comes of it
+	}
 }
 
 // takeBack takes in what a shard could not do any more.

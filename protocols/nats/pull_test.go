@@ -34,9 +34,9 @@ func TestConsumeAndMessages(t *testing.T) {
 	consuming.Stop()
 	h.settled("a", 0, 0)
 
-	it, err := c.Messages(jetstream.PullMaxMessages(7))
+	it, err := h.consumer(h.jetStream(), "v", "b").Messages(jetstream.PullMaxMessages(7))
 	require.NoError(t, err)
-	h.fill("a", 100)
+	h.fill("b", 100)
 	for i := range 100 {
 		m, err := it.Next(jetstream.NextMaxWait(patience))
 		require.NoError(t, err)
@@ -44,7 +44,7 @@ func TestConsumeAndMessages(t *testing.T) {
 		require.NoError(t, m.Ack())
 	}
 	it.Stop()
-	h.settled("a", 0, 0)
+	h.settled("b", 0, 0)
 }
 
 // A worker that has stopped swallows nothing, although its request would have lasted longer.

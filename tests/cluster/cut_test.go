@@ -15,6 +15,7 @@ import (
 
 // A node that owns shards is cut off from the others, and found again.
 func TestANodeIsCutOff(t *testing.T) {
+	long(t)
 	for name, how := range map[string]node.Cut{"silently": node.Silent, "abruptly": node.Abrupt} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -41,6 +42,7 @@ func TestANodeIsCutOff(t *testing.T) {
 
 // Only two nodes do not hear one another; the third hears both.
 func TestALinkIsCut(t *testing.T) {
+	long(t)
 	t.Parallel()
 	rnd, c := chance(t), node.StartCluster(t)
 	s := begin(t, c, rnd, habits{})

@@ -15,6 +15,7 @@ import (
 
 // Somebody takes all the space on one node's disk. The others go on; the node does when it is started again with space.
 func TestOneDiskIsFull(t *testing.T) {
+	long(t)
 	t.Parallel()
 	rnd, dir := chance(t), node.Volume(t, 200)
 	c, full := node.NewCluster(t), rnd.IntN(3)
@@ -91,6 +92,7 @@ func blocksOf(files []string) (blocks []string) {
 // While a node is stopped one of its files is damaged. It refuses to start, or it starts and has what the others
 // have; whoever leads then, nothing is lost. A node that refused starts from an empty directory.
 func TestFilesOfANodeAreDamaged(t *testing.T) {
+	long(t)
 	t.Parallel()
 	rnd, c := chance(t), node.StartCluster(t)
 	s := begin(t, c, rnd, habits{late: true}) // so that messages wait in what is damaged

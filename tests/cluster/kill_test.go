@@ -55,6 +55,7 @@ func TestKillANode(t *testing.T) {
 
 // Two nodes of three are killed, one after another or at once: nothing is promised until one is back.
 func TestKillTheMajority(t *testing.T) {
+	long(t)
 	t.Parallel()
 	rnd, c := chance(t), node.StartCluster(t)
 	s := begin(t, c, rnd, habits{})

@@ -40,6 +40,14 @@ func rounds(t *testing.T, fallback int) int {
 	return n
 }
 
+// long skips a test but in the long form: it takes its time, and under a load that others make it sees what is known to be open.
+func long(t *testing.T) {
+	t.Helper()
+	if os.Getenv("SLUICE_FAULT_ROUNDS") == "" {
+		t.Skip("only in `make faults`")
+	}
+}
+
 // chance makes a test's random numbers, the same again with SLUICE_FAULT_SEED.
 func chance(t *testing.T) *rand.Rand {
 	seed := uint64(time.Now().UnixNano())

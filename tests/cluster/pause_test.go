@@ -13,6 +13,7 @@ import (
 // The owner of most shards stands still, longer than it takes the others to replace it or not so long, and
 // goes on where it was, which is nowhere.
 func TestAnOwnerStandsStill(t *testing.T) {
+	long(t)
 	t.Parallel()
 	rnd, c := chance(t), node.StartCluster(t)
 	s := begin(t, c, rnd, habits{})
@@ -32,6 +33,7 @@ func TestAnOwnerStandsStill(t *testing.T) {
 
 // Each node in turn is stopped in order and started again.
 func TestRollingRestart(t *testing.T) {
+	long(t)
 	t.Parallel()
 	rnd, c := chance(t), node.StartCluster(t)
 	s := begin(t, c, rnd, habits{})
