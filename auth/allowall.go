@@ -9,5 +9,14 @@ type AllowAll struct{}
 
 var _ gateway.Authorizer = AllowAll{}
 
-// Authorize always returns nil.
-func (AllowAll) Authorize(gateway.Principal, gateway.Action, gateway.Destination) error { return nil }
+// Rights returns itself.
+func (AllowAll) Rights(gateway.Principal) gateway.Rights { return AllowAll{} }
+
+// May always returns nil.
+func (AllowAll) May(gateway.Action, gateway.Destination) error { return nil }
+
+// All always returns true.
+func (AllowAll) All(gateway.Action, gateway.Destination) bool { return true }
+
+// Operate always returns nil.
+func (AllowAll) Operate(string) error { return nil }

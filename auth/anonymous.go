@@ -22,7 +22,8 @@ var _ gateway.Authenticator = Anonymous{}
 // Authenticate returns the principal that the login names. It refuses, with
 // an Error of kind Unauthenticated, only names that could not be shown in a log:
 // longer than MaxLoginLength, not UTF-8 or holding control characters.
-func (Anonymous) Authenticate(_ context.Context, c gateway.Credentials) (gateway.Principal, error) {
+func (Anonymous) Authenticate(_ context.Context, l gateway.Login) (gateway.Principal, error) {
+	c := l.Credentials
 	switch {
 	case len(c.Login) > MaxLoginLength:
 		return gateway.Principal{}, gateway.Errorf(gateway.Unauthenticated,
@@ -38,3 +39,6 @@ func (Anonymous) Authenticate(_ context.Context, c gateway.Credentials) (gateway
 	}
 	return gateway.Principal{Name: c.Login}, nil
 }
+
+// Renew returns the same principal.
+func (Anonymous) Renew(p gateway.Principal) (gateway.Principal, error) { return p, nil }

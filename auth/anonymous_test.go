@@ -19,7 +19,7 @@ func TestAnonymousTakesAnyLoginAsTheName(t *testing.T) {
 		{Passcode: "only"},
 		{Login: strings.Repeat("a", auth.MaxLoginLength)},
 	} {
-		p, err := auth.Anonymous{}.Authenticate(t.Context(), c)
+		p, err := auth.Anonymous{}.Authenticate(t.Context(), gateway.Login{Credentials: c})
 		require.NoError(t, err)
 		require.Equal(t, gateway.Principal{Name: c.Login}, p)
 	}
@@ -32,7 +32,7 @@ func TestAnonymousRefusesNamesThatNoLogCanShow(t *testing.T) {
 		"ab\x7f": "login holds the control character 0x7f at byte 2",
 		"a\xff":  "login is not valid UTF-8",
 	} {
-		p, err := auth.Anonymous{}.Authenticate(t.Context(), gateway.Credentials{Login: login})
+		p, err := auth.Anonymous{}.Authenticate(t.Context(), gateway.Login{Credentials: gateway.Credentials{Login: login}})
 		require.Zero(t, p)
 		require.Equal(t, gateway.Unauthenticated, gateway.KindOf(err))
 		require.Equal(t, text, gateway.TextOf(err))
@@ -43,7 +43,7 @@ func TestAllowAllAllowsAll(t *testing.T) {
 	for _, a := range []gateway.Action{gateway.Read, gateway.Write, gateway.Create} {
 		for _, k := range []gateway.Kind{gateway.KindQueue, gateway.KindTopic} {
 			d := gateway.Destination{Kind: k, Name: "ActiveMQ.Advisory.>"}
-			require.NoError(t, auth.AllowAll{}.Authorize(gateway.Principal{}, a, d))
+			require.NoError(t, auth.AllowAll{}.Rights(gateway.Principal{}).May(a, d))
 		}
 	}
 }

@@ -1,6 +1,9 @@
 package gateway
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Broker is what a door leans on: it opens sessions. Implemented by gateway/core.
 type Broker interface {
@@ -17,8 +20,12 @@ type Login struct {
 	ClientID string
 	// Protocol is the door's name and version for logs: "stomp/1.2".
 	Protocol string
-	// Remote is the peer's address, "ip:port".
+	// Remote is the peer's address, "ip:port": the client's own, not that of a proxy before it.
 	Remote string
+	// Listener is the address that the client came to, "ip:port"; empty for those of the process itself.
+	Listener string
+	// Library is what the client's software calls itself; empty if it does not say. It comes from the client.
+	Library string
 }
 
 // Session is one client's standing with the broker. Identity and rights live in
@@ -45,6 +52,13 @@ type Session interface {
 	// forgets the session. Sends already made are still stored and completed.
 	// Further calls fail with Unavailable; a second Close does nothing.
 	Close()
+}
+
+// Paced is implemented by sessions of principals who may not send as fast as they can.
+type Paced interface {
+	// Pause is how long a door should wait before it takes the next message from the client; nearly always 0. What is sent
+	// all the same is taken and makes the next pause longer: nothing is refused for being early.
+	Pause() time.Duration
 }
 
 // Completion receives the outcome of Send, Ack, Nack and Commit. Complete must

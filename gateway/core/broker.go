@@ -141,7 +141,7 @@ func New(ctx context.Context, cfg Config) (*Broker, error) {
 
 // Open implements gateway.Broker.
 func (b *Broker) Open(ctx context.Context, login gateway.Login) (gateway.Session, error) {
-	principal, err := b.cfg.Authenticator.Authenticate(ctx, login.Credentials)
+	principal, err := b.cfg.Authenticator.Authenticate(ctx, login)
 	if err != nil {
 		b.counts.refused.Add(1)
 		return nil, err
@@ -157,7 +157,7 @@ func (b *Broker) Open(ctx context.Context, login gateway.Login) (gateway.Session
 		}
 	}
 	b.nextID++
-	s := &session{broker: b, principal: principal, login: login, ids: fmt.Sprintf("%s%d:-1:1:", b.ids, b.nextID)}
+	s := &session{broker: b, principal: principal, rights: b.cfg.Authorizer.Rights(principal), login: login, ids: fmt.Sprintf("%s%d:-1:1:", b.ids, b.nextID)}
 	s.login.Credentials = gateway.Credentials{}
 	s.subscriptions = make(map[closer]struct{})
 	b.sessions[s] = struct{}{}

@@ -12,6 +12,7 @@ import (
 type session struct {
 	broker    *Broker
 	principal gateway.Principal
+	rights    gateway.Rights
 	login     gateway.Login
 	ids       string // what the ids of its messages begin with
 	sent      atomic.Uint64
@@ -67,7 +68,7 @@ func (s *session) admit(m *gateway.Message) error {
 	if size := m.Size(); size > s.broker.cfg.MaxMessage {
 		return gateway.Errorf(gateway.Limit, "the message is %d bytes long, the limit is %d", size, s.broker.cfg.MaxMessage)
 	}
-	if err := s.broker.cfg.Authorizer.Authorize(s.principal, gateway.Write, m.Destination); err != nil {
+	if err := s.rights.May(gateway.Write, m.Destination); err != nil {
 		return err
 	}
 	var id [96]byte
@@ -96,7 +97,7 @@ func (s *session) Subscribe(o gateway.SubscribeOptions) (gateway.Subscription, e
 	if err := o.Destination.Validate(); err != nil {
 		return nil, err
 	}
-	if err := s.broker.cfg.Authorizer.Authorize(s.principal, gateway.Read, o.Destination); err != nil {
+	if err := s.rights.May(gateway.Read, o.Destination); err != nil {
 		return nil, err
 	}
 	var sub interface {

@@ -28,18 +28,7 @@ import (
 
 const patience = 20 * time.Second
 
-// rules is an Authorizer made of a function.
-type rules func(gateway.Principal, gateway.Action, gateway.Destination) error
-
-func (r rules) Authorize(p gateway.Principal, a gateway.Action, d gateway.Destination) error {
-	return r(p, a, d)
-}
-
-type everybody struct{}
-
-func (everybody) Authenticate(context.Context, gateway.Credentials) (gateway.Principal, error) {
-	return gateway.Principal{}, nil
-}
+type rules = gatewaytest.Rules
 
 // house is a NATS server, a broker on a store in memory and the door between them.
 type house struct {
@@ -140,9 +129,9 @@ func newHouse(t testing.TB, o options) *house {
 	h := &house{t: t, server: o.server, store: gatewaytest.NewMemory(gatewaytest.NewDisk(2)), log: &journal{}, served: make(chan error, 1), book: o.book}
 	t.Cleanup(h.store.Close)
 	cfg := o.core
-	cfg.Node, cfg.Store, cfg.Authenticator, cfg.Logger = "n1", h.store, everybody{}, slog.New(slog.NewTextHandler(h.log, nil))
+	cfg.Node, cfg.Store, cfg.Authenticator, cfg.Logger = "n1", h.store, gatewaytest.Everyone{}, slog.New(slog.NewTextHandler(h.log, nil))
 	if cfg.Authorizer = o.deny; o.deny == nil {
-		cfg.Authorizer = rules(func(gateway.Principal, gateway.Action, gateway.Destination) error { return nil })
+		cfg.Authorizer = gatewaytest.Everyone{}
 	}
 	var err error
 	h.broker, err = core.New(t.Context(), cfg)
