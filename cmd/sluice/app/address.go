@@ -47,3 +47,26 @@ func (a Address) Loopback() bool {
 	ip, err := netip.ParseAddr(a.Host)
 	return err == nil && ip.IsLoopback()
 }
+
+// Network is a range of addresses, "10.0.0.0/8", or a single one.
+type Network netip.Prefix
+
+// UnmarshalText reads what the type's comment says.
+func (n *Network) UnmarshalText(text []byte) error {
+	if ip, err := netip.ParseAddr(string(text)); err == nil && ip.Zone() == "" {
+		*n = Network(netip.PrefixFrom(ip, ip.BitLen()))
+		return nil
+	}
+	p, err := netip.ParsePrefix(string(text))
+	if err != nil {
+		return fmt.Errorf("%q is not a network, such as 10.0.0.0/8", text)
+	}
+	*n = Network(p.Masked())
+	return nil
+}
+
+// String writes it with its length.
+func (n Network) String() string { return netip.Prefix(n).String() }
+
+// MarshalText writes String.
+func (n Network) MarshalText() ([]byte, error) { return []byte(n.String()), nil }

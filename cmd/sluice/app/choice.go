@@ -43,13 +43,24 @@ type Protocol string
 // The protocols.
 const (
 	Stomp Protocol = "stomp"
-	Nats  Protocol = "nats"
-	Admin Protocol = "admin"
+	// WebSocket is STOMP over WebSocket.
+	WebSocket Protocol = "websocket"
+	Nats      Protocol = "nats"
+	// NatsWebSocket is NATS over WebSocket.
+	NatsWebSocket Protocol = "nats-websocket"
+	MQTT          Protocol = "mqtt"
+	Admin         Protocol = "admin"
 )
+
+// stomp reports whether clients speak STOMP.
+func (p Protocol) stomp() bool { return p == Stomp || p == WebSocket }
+
+// native reports whether the embedded server speaks to the clients.
+func (p Protocol) native() bool { return p == Nats || p == NatsWebSocket || p == MQTT }
 
 // UnmarshalText reads one of the words.
 func (p *Protocol) UnmarshalText(text []byte) (err error) {
-	*p, err = choose(text, Stomp, Nats, Admin)
+	*p, err = choose(text, Stomp, WebSocket, Nats, NatsWebSocket, MQTT, Admin)
 	return err
 }
 

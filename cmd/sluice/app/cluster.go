@@ -37,7 +37,7 @@ func cluster(c *Cluster) (*embed.Cluster, *jetstream.Cluster, error) {
 func trust(c *Cluster) (*tls.Config, error) {
 	switch {
 	case c.SecretFile != "":
-		secret, err := os.ReadFile(c.SecretFile)
+		secret, err := os.ReadFile(string(c.SecretFile))
 		if err != nil {
 			return nil, fmt.Errorf("the cluster's secret: %w", err)
 		}
@@ -47,7 +47,7 @@ func trust(c *Cluster) (*tls.Config, error) {
 		}
 		return config, nil
 	case c.Certificate != "":
-		return embed.TrustFiles(c.Certificate, c.Key, c.Authority, hosts(c))
+		return embed.TrustFiles(string(c.Certificate), string(c.Key), string(c.Authority), hosts(c))
 	}
 	return nil, nil
 }

@@ -40,7 +40,7 @@ func TestClustersThatCannotBeAreRefusedInWords(t *testing.T) {
 	for want, c := range map[string]*Cluster{
 		"cluster.replicas is 5, but there are only 3 nodes":                           {Routes: two, Replicas: 5},
 		"the cluster's secret: open none: no such file or directory":                  {Routes: two, Replicas: 3, SecretFile: "none"},
-		"the cluster's secret in " + secret + ": a secret has at least 16 characters": {Routes: two, Replicas: 3, SecretFile: secret},
+		"the cluster's secret in " + secret + ": a secret has at least 16 characters": {Routes: two, Replicas: 3, SecretFile: File(secret)},
 		"the cluster's authority: open a: no such file or directory":                  {Routes: two, Replicas: 3, Certificate: "c", Key: "k", Authority: "a"},
 	} {
 		_, _, err := cluster(c)

@@ -9,6 +9,12 @@ type Config struct {
 	DataDir    string     `yaml:"data_dir"`
 	Durability Durability `yaml:"durability"`
 	Listeners  []Listener `yaml:"listeners"`
+	// Service adds the three listeners of a broker service.
+	Service *Service `yaml:"service"`
+	Auth    *Auth    `yaml:"auth"`
+	// Audit is how much is written down of what clients do, to the log or to AuditFile.
+	Audit     AuditLevel `yaml:"audit"`
+	AuditFile File       `yaml:"audit_file"`
 	// Cluster is nil on a single node.
 	Cluster *Cluster `yaml:"cluster"`
 	Store   Store    `yaml:"store"`
@@ -25,11 +31,21 @@ type Config struct {
 	ShutdownTimeout Duration `yaml:"shutdown_timeout"`
 }
 
-// Listener is a door. Errors, ServerHeader and HeartBeatGrace are for STOMP.
+// Listener is a door. Errors, ServerHeader and HeartBeatGrace are for STOMP, over WebSocket as well; Path, Origins and Compression
+// for WebSocket.
 type Listener struct {
-	Protocol Protocol   `yaml:"protocol"`
-	Address  Address    `yaml:"address"`
-	Errors   ErrorStyle `yaml:"errors"`
+	Protocol Protocol `yaml:"protocol"`
+	Address  Address  `yaml:"address"`
+	TLS      *TLS     `yaml:"tls"`
+	// ProxyProtocol lists the networks of proxies that say by the PROXY protocol who their clients are.
+	ProxyProtocol []Network `yaml:"proxy_protocol"`
+	// MaxConnections and MaxMessageSize take the place of those in limits; 0 leaves them.
+	MaxConnections int        `yaml:"max_connections"`
+	MaxMessageSize ByteSize   `yaml:"max_message_size"`
+	Path           string     `yaml:"path"`
+	Origins        []string   `yaml:"origins"`
+	Compression    bool       `yaml:"compression"`
+	Errors         ErrorStyle `yaml:"errors"`
 	// ServerHeader is the server header of CONNECTED; {version} stands for ours.
 	ServerHeader   string `yaml:"server_header"`
 	HeartBeatGrace Grace  `yaml:"heart_beat_grace"`
@@ -43,11 +59,11 @@ type Cluster struct {
 	// Advertise is where other nodes reach Address, if it is somewhere else for them.
 	Advertise string `yaml:"advertise"`
 	// SecretFile holds what the nodes know one another by.
-	SecretFile string `yaml:"secret_file"`
+	SecretFile File `yaml:"secret_file"`
 	// Certificate, Key and Authority are files in PEM, and take the secret's place.
-	Certificate string `yaml:"certificate"`
-	Key         string `yaml:"key"`
-	Authority   string `yaml:"authority"`
+	Certificate File `yaml:"certificate"`
+	Key         File `yaml:"key"`
+	Authority   File `yaml:"authority"`
 	// Replicas is on how many nodes a message is kept: 1, 3 or 5.
 	Replicas int `yaml:"replicas"`
 }
@@ -65,12 +81,21 @@ type Limits struct {
 	MaxMessageSize ByteSize `yaml:"max_message_size"`
 	// MaxConnections is per listener.
 	MaxConnections int `yaml:"max_connections"`
+	// ConnectionsPerAddress is of all listeners together, known clients and others.
+	ConnectionsPerAddress int `yaml:"connections_per_address"`
+	// LoggingIn is how many connections of a listener may be on their way in at once; more wait, in turn by address.
+	LoggingIn int `yaml:"logging_in"`
 	// LoginTimeout is how long a client may take until it is known.
 	LoginTimeout               Duration `yaml:"login_timeout"`
 	SubscriptionsPerConnection int      `yaml:"subscriptions_per_connection"`
 	TransactionsPerConnection  int      `yaml:"transactions_per_connection"`
 	TransactionSize            ByteSize `yaml:"transaction_size"`
 	TransactionMessages        int      `yaml:"transaction_messages"`
+	// Total, PerUser and PerAddress bound what all, each user and each address may have; Quotas are for some users.
+	Total      Quota        `yaml:"total"`
+	PerUser    Quota        `yaml:"per_user"`
+	PerAddress Quota        `yaml:"per_address"`
+	Quotas     []NamedQuota `yaml:"quotas"`
 }
 
 // Queues is about all queues of the node together.
@@ -128,7 +153,9 @@ func Default() Config {
 			TransactionsPerConnection:  1_000,
 			TransactionSize:            24 * MiB,
 			TransactionMessages:        10_000,
+			LoggingIn:                  512,
 		},
+		Audit:           AuditOn,
 		Queues:          Queues{Memory: 64 * MiB},
 		Topics:          Topics{SlowConsumer: DropOldest, PendingMessages: 100_000, PendingBytes: 32 * MiB},
 		Nats:            Streams{Storage: 4 * GiB, Memory: 64 * MiB, Streams: 1_000, Consumers: 1_000},
@@ -149,7 +176,13 @@ func defaultListener(p Protocol, a Address) Listener {
 
 // fill sets what was not said and means something to the protocol.
 func (l *Listener) fill() {
-	if l.Protocol != Stomp {
+	if l.TLS != nil {
+		l.TLS.fill()
+	}
+	if l.Protocol == WebSocket && l.Path == "" {
+		l.Path = "/"
+	}
+	if !l.Protocol.stomp() {
 		return
 	}
 	if l.Errors == "" {

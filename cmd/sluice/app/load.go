@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 
@@ -80,7 +81,7 @@ func (l *loading) defaults() {
 		d.DataDir = "./data"
 	}
 	for _, leaf := range leaves(reflect.TypeFor[Config](), "") {
-		if v, ok := lookup(reflect.ValueOf(d), leaf.path); ok {
+		if v, ok := lookup(reflect.ValueOf(d), leaf.path); ok && (v.Kind() != reflect.Slice || v.Len() > 0) {
 			l.viper.SetDefault(leaf.path, plain(v))
 		}
 	}
@@ -158,6 +159,9 @@ func checkWord(t reflect.Type, word string) error {
 		return checkScalar(t, word)
 	}
 	var all []error
+	if e := t.Elem(); e != reflect.TypeFor[Listener]() && !isScalar(e) {
+		return errors.New("is possible in a file only")
+	}
 	for w := range strings.SplitSeq(word, ",") {
 		if t.Elem() == reflect.TypeFor[Listener]() {
 			_, err := parseListener(w)
@@ -177,8 +181,18 @@ func (l *loading) decode() (Config, error) {
 		return c, fmt.Errorf("decode the configuration: %w", err)
 	}
 	c.Listeners = override(c.Listeners, l.listen)
+	c.expand(l.viper.IsSet("listeners") && l.origins["listeners"] != "" || l.doc.values["listeners"] != nil)
 	for i := range c.Listeners {
 		c.Listeners[i].fill()
+	}
+	if c.Auth != nil && c.Auth.ACLMode == "" {
+		c.Auth.ACLMode = FirstMatch
+	}
+	if len(c.Limits.Quotas) == 0 {
+		c.Limits.Quotas = nil
+	}
+	if l.sources.File != "" {
+		locate(reflect.ValueOf(&c).Elem(), filepath.Dir(l.sources.File))
 	}
 	if c.Cluster != nil && !l.viper.IsSet("cluster.replicas") {
 		c.Cluster.Replicas = defaultReplicas
@@ -225,18 +239,35 @@ func (l *loading) add(p Problem) {
 	l.problems = append(l.problems, p)
 }
 
+// warnings are what the owner of a listener should know.
+func (l Listener) warnings(a *Auth) (all []string) {
+	if t := l.TLS; t != nil && (t.MinVersion == "1.0" || t.MinVersion == "1.1") {
+		all = append(all, fmt.Sprintf("OLD TLS: the %s listener %v speaks TLS %s, which can be broken; it is for clients that know nothing else", l.Protocol, l.Address, t.MinVersion))
+	}
+	if l.Address.Loopback() || a == nil {
+		return all
+	}
+	if a.Anonymous && l.Protocol != Admin {
+		whom := "whoever connects may do what the rules allow to anonymous clients"
+		if len(a.ACL) == 0 {
+			whom = "whoever connects may read and write everything"
+		}
+		all = append(all, fmt.Sprintf("ANONYMOUS ACCESS: the %s listener %v can be reached from other machines, and %s", l.Protocol, l.Address, whom))
+	}
+	if l.TLS == nil && !a.Anonymous {
+		all = append(all, fmt.Sprintf("the %s listener %v has no tls: passwords cross the network as they are", l.Protocol, l.Address))
+	}
+	return all
+}
+
 // Warnings are things in a sound configuration that its owner should know.
 func Warnings(c Config) []string {
 	var all []string
 	for _, l := range c.Listeners {
-		if l.Address.Loopback() {
-			continue
-		}
-		if l.Protocol == Admin {
-			all = append(all, fmt.Sprintf("the admin listener %v can be reached from other machines and asks nobody who they are", l.Address))
-			continue
-		}
-		all = append(all, fmt.Sprintf("ANONYMOUS ACCESS: the %s listener %v can be reached from other machines, and everybody who connects may read and write everything", l.Protocol, l.Address))
+		all = append(all, l.warnings(c.Auth)...)
+	}
+	if a := c.Auth; a != nil && len(a.ACL) == 0 && !a.Anonymous {
+		all = append(all, "auth.acl has no rules: nobody may do anything")
 	}
 	if c.Durability == Relaxed {
 		all = append(all, `durability is "relaxed": a power cut may lose persistent messages whose receipts were sent`)

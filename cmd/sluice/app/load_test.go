@@ -115,7 +115,7 @@ listeners:
   - {protocol: nats, address: "127.0.0.1:3"}
 `)
 	c := load(t, Sources{File: file, Flags: flags(t, "--listen", "stomp=127.0.0.1:4", "--listen", "admin=127.0.0.1:5")})
-	strict := Listener{Stomp, Address{"127.0.0.1", 4}, StrictErrors, defaultServerHeader, 1.5}
+	strict := Listener{Protocol: Stomp, Address: Address{"127.0.0.1", 4}, Errors: StrictErrors, ServerHeader: defaultServerHeader, HeartBeatGrace: 1.5}
 	require.Equal(t, []Listener{
 		defaultListener(Nats, Address{"127.0.0.1", 3}), strict, defaultListener(Admin, Address{"127.0.0.1", 5}),
 	}, c.Listeners)
@@ -125,6 +125,7 @@ func TestEveryKeyCanBeSaidByTheEnvironment(t *testing.T) {
 	samples := map[string]string{
 		"node": "n2", "data_dir": "/d", "durability": "relaxed", "listeners": "nats=127.0.0.1:9", "store.reserve": "1GiB",
 		"cluster.name": "c", "cluster.address": "127.0.0.1:7", "cluster.routes": "127.0.0.1:8", "cluster.replicas": "5",
+		"service.tls.client_auth": "required", "service.tls.ocsp": "required", "service.tls.min_version": "1.3", "audit": "commands", "auth.acl_mode": "union",
 		"cluster.secret_file": "/s", "cluster.advertise": "h:1", "cluster.certificate": "/c", "cluster.key": "/k", "cluster.authority": "/a",
 		"topics.slow_consumer": "disconnect", "drain_grace": "3s", "topic_delivery": "cluster", "log.level": "error", "log.format": "text",
 	}
@@ -132,9 +133,16 @@ func TestEveryKeyCanBeSaidByTheEnvironment(t *testing.T) {
 	for _, l := range leaves(reflect.TypeFor[Config](), "") {
 		require.Empty(t, seen[l.env()], "two keys share a variable")
 		seen[l.env()] = l.path
+		if l.typ.Kind() == reflect.Slice && !isScalar(l.typ.Elem()) && l.path != "listeners" {
+			require.ErrorContains(t, checkWord(l.typ, "x"), "in a file only")
+			continue
+		}
 		sample, ok := samples[l.path]
 		if !ok {
 			sample = "17"
+			if l.typ.Kind() == reflect.Bool {
+				sample = "true"
+			}
 			if l.typ == reflect.TypeFor[Duration]() {
 				sample = "17s"
 			}
@@ -171,11 +179,11 @@ listeners:
   - {protocol: stomp, address: ":61613"}
   - {protocol: nats, address: "[::1]:4222"}
   - {protocol: admin, address: "10.0.0.1:8161"}
+auth: {anonymous: true}
 `)})
 	require.NoError(t, err)
 	require.Equal(t, []string{
-		"ANONYMOUS ACCESS: the stomp listener :61613 can be reached from other machines, and everybody who connects may read and write everything",
-		"the admin listener 10.0.0.1:8161 can be reached from other machines and asks nobody who they are",
+		"ANONYMOUS ACCESS: the stomp listener :61613 can be reached from other machines, and whoever connects may read and write everything",
 		`durability is "relaxed": a power cut may lose persistent messages whose receipts were sent`,
 	}, warnings)
 }
@@ -194,24 +202,74 @@ func TestTheDeliveredFileShowsEveryDefault(t *testing.T) {
 	doc := readDocument("sluice.yaml", []byte(text))
 	require.Empty(t, doc.problems)
 	for _, l := range leaves(reflect.TypeFor[Config](), "") {
-		if !strings.HasPrefix(l.path, "cluster.") {
+		if section, _, _ := strings.Cut(l.path, "."); section != "cluster" && section != "auth" && section != "service" {
 			require.Contains(t, doc.at, l.path)
 		}
 	}
 	require.Equal(t, Default(), load(t, Sources{File: write(t, text)}))
 }
 
+// section is a section of the delivered file that has no defaults, as somebody would uncomment it.
+func section(t *testing.T, name string) string {
+	found := regexp.MustCompile(`(?m)^#   (` + name + `:\n)((?:#     .*\n)+)`).FindStringSubmatch(deploy.Example())
+	require.Len(t, found, 3)
+	return found[1] + regexp.MustCompile(`(?m)^#     `).ReplaceAllString(found[2], "  ")
+}
+
+// shown demands that a section names every key of a type, and of those below it.
+func shown(t *testing.T, section string, of reflect.Type) {
+	for of.Kind() == reflect.Pointer || of.Kind() == reflect.Slice {
+		of = of.Elem()
+	}
+	if of.Kind() != reflect.Struct || isScalar(of) {
+		return
+	}
+	for i := range of.NumField() {
+		require.Contains(t, section, key(of.Field(i))+":")
+		if of.Field(i).Type != reflect.TypeFor[*TLS]() {
+			shown(t, section, of.Field(i).Type)
+		}
+	}
+}
+
 func TestTheDeliveredClusterIsSound(t *testing.T) {
-	section := regexp.MustCompile(`(?m)^#   (cluster:\n)((?:#     .*\n)+)`).FindStringSubmatch(deploy.Example())
-	require.Len(t, section, 3)
-	c := load(t, Sources{File: write(t, section[1]+strings.ReplaceAll(section[2], "#     ", "  "))})
+	text := section(t, "cluster")
+	c := load(t, Sources{File: write(t, text)})
 	require.Equal(t, &Cluster{
 		Name: "c1", Address: Address{"127.0.0.1", 6222},
 		Routes: []Address{{"127.0.0.1", 6223}, {"127.0.0.1", 6224}}, SecretFile: "/etc/sluice/secret", Replicas: 3,
 	}, c.Cluster)
-	for _, l := range leaves(reflect.TypeFor[Cluster](), "") {
-		require.Contains(t, section[2], l.path+":")
+	shown(t, text, reflect.TypeFor[Cluster]())
+}
+
+func TestTheDeliveredIdentitiesAreSound(t *testing.T) {
+	text := section(t, "auth")
+	c := load(t, Sources{File: write(t, text)})
+	require.Equal(t, []string{"ops"}, c.Auth.Users[0].Groups)
+	require.Equal(t, FirstMatch, c.Auth.ACLMode)
+	require.Len(t, c.Auth.ACL, 3)
+	shown(t, text, reflect.TypeFor[Auth]())
+}
+
+func TestTheDeliveredServiceIsSound(t *testing.T) {
+	text := section(t, "service")
+	c := load(t, Sources{File: write(t, text+section(t, "auth"))})
+	var at []string
+	for _, l := range c.Listeners {
+		at = append(at, string(l.Protocol)+" "+l.Address.String())
 	}
+	require.Equal(t, []string{"nats 127.0.0.1:4222", "admin 127.0.0.1:8161", "stomp 0.0.0.0:61013", "stomp 0.0.0.0:61023", "websocket 0.0.0.0:61033"}, at)
+	require.Nil(t, c.Listeners[2].TLS)
+	require.Equal(t, TLSVersion("1.2"), c.Listeners[3].TLS.MinVersion)
+	require.NotNil(t, c.Listeners[4].TLS)
+	shown(t, text, reflect.TypeFor[Service]())
+}
+
+func TestTheDeliveredTLSIsSound(t *testing.T) {
+	text := section(t, "listeners")
+	c := load(t, Sources{File: write(t, text+section(t, "auth"))})
+	require.Equal(t, OptionalClientAuth, c.Listeners[0].TLS.ClientAuth)
+	shown(t, text, reflect.TypeFor[TLS]())
 }
 
 func TestAFileThatIsNotThere(t *testing.T) {

@@ -28,6 +28,9 @@ func checkScalar(t reflect.Type, text string) error {
 	if u, ok := v.Interface().(encoding.TextUnmarshaler); ok {
 		return u.UnmarshalText([]byte(text))
 	}
+	if t.Kind() == reflect.Bool && text != "true" && text != "false" {
+		return fmt.Errorf("%q is not true or false", text)
+	}
 	if t.Kind() == reflect.Int {
 		n, err := strconv.ParseInt(text, 10, 32)
 		if err != nil || strconv.FormatInt(n, 10) != text {
@@ -86,6 +89,8 @@ func plain(v reflect.Value) any {
 			list[i] = plain(v.Index(i))
 		}
 		return list
+	case v.Kind() == reflect.Pointer:
+		return plain(v.Elem())
 	}
 	m := map[string]any{}
 	for i := range v.NumField() {

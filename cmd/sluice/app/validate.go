@@ -31,7 +31,13 @@ func Validate(c Config) Problems {
 	if c.Durability == Quorum && c.Cluster == nil {
 		v.say("durability", `"quorum" needs a cluster; a single node has "disk" or "relaxed"`)
 	}
+	if c.Service != nil {
+		if _, err := c.Service.base(); err != nil {
+			v.say("service.code", "%v", err)
+		}
+	}
 	v.listeners(c.Listeners)
+	v.guarded(c)
 	if c.Cluster != nil {
 		v.cluster(*c.Cluster)
 	}
@@ -92,7 +98,7 @@ func (v *validator) listeners(all []Listener) {
 		}
 		if j, twice := first[l.Protocol]; !twice {
 			first[l.Protocol] = i
-		} else if l.Protocol == Nats || l.Protocol == Admin {
+		} else if l.Protocol.native() || l.Protocol == Admin {
 			v.say(path+".protocol", "only one %s listener is possible, and listeners[%d] is one", l.Protocol, j)
 		}
 		if l.Address == (Address{}) {
@@ -105,12 +111,13 @@ func (v *validator) listeners(all []Listener) {
 			addresses[l.Address] = i
 		}
 		v.personality(path, l)
+		v.transport(path, l)
 	}
 }
 
 // personality is what only STOMP listeners have.
 func (v *validator) personality(path string, l Listener) {
-	if l.Protocol != Stomp {
+	if !l.Protocol.stomp() {
 		for _, k := range []struct {
 			key  string
 			said bool
@@ -153,7 +160,7 @@ func (v *validator) cluster(c Cluster) {
 // trust wants one way for the nodes to know one another, or an address that others do not reach.
 func (v *validator) trust(c Cluster) {
 	files := 0
-	for _, f := range []string{c.Certificate, c.Key, c.Authority} {
+	for _, f := range []File{c.Certificate, c.Key, c.Authority} {
 		if f != "" {
 			files++
 		}
@@ -176,4 +183,16 @@ func (v *validator) limits(l Limits) {
 	count(v, "limits.transactions_per_connection", l.TransactionsPerConnection, 1, maxCount)
 	count(v, "limits.transaction_size", l.TransactionSize, KiB, 24*MiB)
 	count(v, "limits.transaction_messages", l.TransactionMessages, 1, maxCount)
+	count(v, "limits.connections_per_address", l.ConnectionsPerAddress, 0, maxConnections)
+	count(v, "limits.logging_in", l.LoggingIn, 1, maxConnections)
+	v.quota("limits.total", l.Total)
+	v.quota("limits.per_user", l.PerUser)
+	v.quota("limits.per_address", l.PerAddress)
+	for i, q := range l.Quotas {
+		path := fmt.Sprintf("limits.quotas[%d]", i)
+		if len(q.Users)+len(q.Groups) == 0 {
+			v.say(path, "has neither users nor groups")
+		}
+		v.quota(path+".quota", q.Quota)
+	}
 }

@@ -1,0 +1,211 @@
+package app
+
+// Auth says who may come in and what they may do. Without it everybody may do everything, and all listeners are on loopback.
+type Auth struct {
+	// Anonymous lets clients in that show nothing.
+	Anonymous bool   `yaml:"anonymous"`
+	Users     []User `yaml:"users"`
+	// UsersFile and GroupsFile are ActiveMQ's users.properties and groups.properties, or lines of name:hash.
+	UsersFile  File     `yaml:"users_file"`
+	GroupsFile File     `yaml:"groups_file"`
+	Issuers    []Issuer `yaml:"issuers"`
+	LDAP       *LDAP    `yaml:"ldap"`
+	ACLMode    ACLMode  `yaml:"acl_mode"`
+	// ACL without rules allows nothing, or everything if Anonymous is set.
+	ACL []Rule `yaml:"acl"`
+}
+
+// User is somebody who is known. Each has at least one way to prove it.
+type User struct {
+	Name string `yaml:"name"`
+	// Password is a hash, or a password in plain text.
+	Password     Secret   `yaml:"password"`
+	PasswordFile File     `yaml:"password_file"`
+	Token        Secret   `yaml:"token"`
+	TokenFile    File     `yaml:"token_file"`
+	DN           string   `yaml:"dn"`
+	DNs          []string `yaml:"dns"`
+	// SANs are alternative names of certificates: "dns:host", "email:a@b", "uri:...".
+	SANs     []string `yaml:"sans"`
+	Groups   []string `yaml:"groups"`
+	Disabled bool     `yaml:"disabled"`
+}
+
+// Issuer gives tokens (JWT) that are believed.
+type Issuer struct {
+	Issuer    string   `yaml:"issuer"`
+	Audiences []string `yaml:"audiences"`
+	// Keys is a file with the issuer's keys (JWKS) or their URL; empty: the issuer says where they are.
+	Keys        string   `yaml:"keys"`
+	NameClaim   string   `yaml:"name_claim"`
+	NamePrefix  string   `yaml:"name_prefix"`
+	GroupClaims []string `yaml:"group_claims"`
+	Scopes      []Scope  `yaml:"scopes"`
+}
+
+// Scope makes whoever has it a member of a group.
+type Scope struct {
+	Scope string `yaml:"scope"`
+	Group string `yaml:"group"`
+}
+
+// LDAP is a directory that knows passwords.
+type LDAP struct {
+	URLs             []string `yaml:"urls"`
+	StartTLS         bool     `yaml:"start_tls"`
+	CA               File     `yaml:"ca"`
+	Insecure         bool     `yaml:"insecure"`
+	BindDN           string   `yaml:"bind_dn"`
+	BindPassword     Secret   `yaml:"bind_password"`
+	BindPasswordFile File     `yaml:"bind_password_file"`
+	UserDN           string   `yaml:"user_dn"`
+	UserBase         string   `yaml:"user_base"`
+	UserFilter       string   `yaml:"user_filter"`
+	GroupBase        string   `yaml:"group_base"`
+	GroupFilter      string   `yaml:"group_filter"`
+	GroupAttribute   string   `yaml:"group_attribute"`
+	Timeout          Duration `yaml:"timeout"`
+}
+
+// Rule allows or denies.
+type Rule struct {
+	Users  []string `yaml:"users"`
+	Groups []string `yaml:"groups"`
+	Allow  []string `yaml:"allow"`
+	Deny   []string `yaml:"deny"`
+	On     []string `yaml:"on"`
+}
+
+// TLS makes a listener private, and lets its clients prove by certificates who they are.
+type TLS struct {
+	Certificate File `yaml:"certificate"`
+	Key         File `yaml:"key"`
+	// ClientCA are files in PEM; ClientCADir is a directory as grids have it, with revocation lists.
+	ClientCA    []File     `yaml:"client_ca"`
+	ClientCADir File       `yaml:"client_ca_dir"`
+	ClientAuth  ClientAuth `yaml:"client_auth"`
+	CRL         []File     `yaml:"crl"`
+	OCSP        OCSP       `yaml:"ocsp"`
+	MinVersion  TLSVersion `yaml:"min_version"`
+}
+
+// fill sets what was not said.
+func (t *TLS) fill() {
+	if t.ClientAuth == "" {
+		t.ClientAuth = NoClientAuth
+		if len(t.ClientCA) > 0 || t.ClientCADir != "" {
+			t.ClientAuth = OptionalClientAuth
+		}
+	}
+	if t.OCSP == "" {
+		t.OCSP = OCSPOff
+	}
+	if t.MinVersion == "" {
+		t.MinVersion = "1.2"
+	}
+}
+
+// Service is the three ports that a grid's broker service has: code 10 is 61013, 61023 with TLS and 61033 for WebSocket.
+type Service struct {
+	// Code has two digits.
+	Code string `yaml:"code"`
+	// Host is what to listen on; empty is all addresses.
+	Host    string   `yaml:"host"`
+	TLS     *TLS     `yaml:"tls"`
+	Origins []string `yaml:"origins"`
+}
+
+// Quota bounds what a user, an address or all of them together may have; 0 is no limit.
+type Quota struct {
+	Connections   int `yaml:"connections"`
+	Subscriptions int `yaml:"subscriptions"`
+	// InFlight is how many messages may be unacknowledged at once; more wait.
+	InFlight     int `yaml:"in_flight"`
+	Destinations int `yaml:"destinations"`
+	// PublishMessages and PublishBytes are per second; who is faster waits.
+	PublishMessages int      `yaml:"publish_messages"`
+	PublishBytes    ByteSize `yaml:"publish_bytes"`
+}
+
+// NamedQuota takes the place of limits.per_user for some. The first that fits counts.
+type NamedQuota struct {
+	Users  []string `yaml:"users"`
+	Groups []string `yaml:"groups"`
+	Quota  Quota    `yaml:"quota"`
+}
+
+// ACLMode says how rules decide.
+type ACLMode string
+
+// The modes.
+const (
+	// FirstMatch: the first rule that fits decides; none is a no.
+	FirstMatch ACLMode = "first-match"
+	// Union: whatever any rule allows is allowed, as in ActiveMQ.
+	Union ACLMode = "union"
+)
+
+// UnmarshalText reads one of the words.
+func (m *ACLMode) UnmarshalText(text []byte) (err error) {
+	*m, err = choose(text, FirstMatch, Union)
+	return err
+}
+
+// ClientAuth says whether a listener wants certificates of its clients.
+type ClientAuth string
+
+// The answers.
+const (
+	NoClientAuth       ClientAuth = "none"
+	OptionalClientAuth ClientAuth = "optional"
+	RequiredClientAuth ClientAuth = "required"
+)
+
+// UnmarshalText reads one of the words.
+func (c *ClientAuth) UnmarshalText(text []byte) (err error) {
+	*c, err = choose(text, NoClientAuth, OptionalClientAuth, RequiredClientAuth)
+	return err
+}
+
+// OCSP says whether issuers are asked about certificates.
+type OCSP string
+
+// The answers.
+const (
+	OCSPOff      OCSP = "off"
+	OCSPOptional OCSP = "optional"
+	OCSPRequired OCSP = "required"
+)
+
+// UnmarshalText reads one of the words.
+func (o *OCSP) UnmarshalText(text []byte) (err error) {
+	*o, err = choose(text, OCSPOff, OCSPOptional, OCSPRequired)
+	return err
+}
+
+// TLSVersion is the oldest version that a listener speaks.
+type TLSVersion string
+
+// UnmarshalText reads one of the versions.
+func (t *TLSVersion) UnmarshalText(text []byte) (err error) {
+	*t, err = choose[TLSVersion](text, "1.0", "1.1", "1.2", "1.3")
+	return err
+}
+
+// AuditLevel is how much is written down of what clients do.
+type AuditLevel string
+
+// The levels.
+const (
+	AuditOff AuditLevel = "off"
+	// AuditOn: who came and went, and what was refused.
+	AuditOn AuditLevel = "on"
+	// AuditCommands: every message and acknowledgement, too.
+	AuditCommands AuditLevel = "commands"
+)
+
+// UnmarshalText reads one of the words.
+func (a *AuditLevel) UnmarshalText(text []byte) (err error) {
+	*a, err = choose(text, AuditOff, AuditOn, AuditCommands)
+	return err
+}
