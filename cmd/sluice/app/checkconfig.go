@@ -30,8 +30,9 @@ func checkConfigCommand() *cobra.Command {
 	}
 }
 
-func configCommand() *cobra.Command {
+func configCommand(p Process) *cobra.Command {
 	config := &cobra.Command{Use: "config", Short: "About the configuration"}
+	config.AddCommand(showConfigCommand(p))
 	config.AddCommand(&cobra.Command{
 		Use:     "defaults",
 		Short:   "Print a commented configuration file with every key and its default",
