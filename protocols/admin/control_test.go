@@ -7,45 +7,65 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/protocols/admin"
 )
 
 // operations say their name, and fail as they are told.
 type operations struct{ fails error }
 
-func (o *operations) say(w io.Writer, text string) error {
-	fmt.Fprintln(w, text)
-	return o.fails
-}
-func (o *operations) Drain(_ context.Context, w io.Writer) error    { return o.say(w, "draining") }
-func (o *operations) Undrain(_ context.Context, w io.Writer) error  { return o.say(w, "undraining") }
-func (o *operations) Status(_ context.Context, w io.Writer) error   { return o.say(w, "status") }
-func (o *operations) SelfTest(_ context.Context, w io.Writer) error { return o.say(w, "testing") }
-
-func (o *operations) Backup(_ context.Context, w io.Writer) error {
-	return o.say(w, "\x00\xff")
-}
-
-func (o *operations) Restore(_ context.Context, r io.Reader, merge bool, w io.Writer) error {
-	b, err := io.ReadAll(r)
-	if err != nil {
-		return err
+func (o *operations) table() (all []admin.Operation) {
+	for name, said := range spoken {
+		all = append(all, admin.Operation{Name: name, Do: func(_ context.Context, _ admin.Call, w io.Writer) error {
+			fmt.Fprintln(w, said)
+			return o.fails
+		}})
 	}
-	return o.say(w, fmt.Sprintf("%s %v", b, merge))
+	return append(all, admin.Operation{Name: "restore", Do: func(_ context.Context, c admin.Call, w io.Writer) error {
+		b, err := io.ReadAll(c.Body)
+		fmt.Fprintf(w, "%s %s %v\n", b, c.Arguments.Get("merge"), c.Rights.Operate("restore"))
+		return err
+	}})
 }
 
-func control(t *testing.T, dir string, ops admin.Operations) {
+var spoken = map[string]string{"drain": "draining", "undrain": "undraining", "status": "status", "selftest": "testing", "backup": "\x00\xff"}
+
+// book is an Auditor.
+type book struct {
+	mu     sync.Mutex
+	events []gateway.Event
+}
+
+func (b *book) Record(e *gateway.Event) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.events = append(b.events, *e)
+}
+
+func (b *book) Commands() bool { return false }
+
+func (b *book) last() gateway.Event {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.events[len(b.events)-1]
+}
+
+func control(t *testing.T, dir string, ops *operations) *book {
 	t.Helper()
 	t.Cleanup(func() { goleak.VerifyNone(t) })
-	c, err := admin.ListenControl(dir, ops, slog.New(slog.DiscardHandler))
+	audit := &book{}
+	c, err := admin.ListenControl(admin.ControlConfig{DataDir: dir, Operations: ops.table(), Auditor: audit, Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
 	served := make(chan error, 1)
 	go func() { served <- c.Serve() }()
@@ -53,6 +73,7 @@ func control(t *testing.T, dir string, ops admin.Operations) {
 		require.NoError(t, c.Close())
 		require.NoError(t, <-served)
 	})
+	return audit
 }
 
 func TestOperationsAreAskedForThroughTheDataDirectory(t *testing.T) {
@@ -61,31 +82,31 @@ func TestOperationsAreAskedForThroughTheDataDirectory(t *testing.T) {
 			require.NoError(t, os.MkdirAll(dir, 0o700))
 			require.NoError(t, os.WriteFile(filepath.Join(dir, "control.sock"), nil, 0o600), "left by a process that was killed")
 			ops := &operations{}
-			control(t, dir, ops)
+			audit := control(t, dir, ops)
 			info, err := os.Stat(filepath.Join(dir, "control.sock"))
 			require.NoError(t, err)
 			require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
-			for operation, said := range map[string]string{"drain": "draining\n", "undrain": "undraining\n", "status": "status\n", "selftest": "testing\n", "backup": "\x00\xff\n"} {
+			for operation, said := range spoken {
 				var out bytes.Buffer
-				require.NoError(t, admin.Ask(t.Context(), dir, operation, &out))
-				require.Equal(t, said, out.String())
+				require.NoError(t, admin.Ask(t.Context(), dir, operation, nil, nil, &out))
+				require.Equal(t, said+"\n", out.String())
 			}
-			for _, merge := range []bool{true, false} {
-				var out bytes.Buffer
-				require.NoError(t, admin.AskRestore(t.Context(), dir, strings.NewReader("a backup"), merge, &out))
-				require.Equal(t, fmt.Sprintf("a backup %v\n", merge), out.String())
-			}
+			var restored bytes.Buffer
+			require.NoError(t, admin.Ask(t.Context(), dir, "restore", url.Values{"merge": {"a&b"}}, strings.NewReader("a backup"), &restored))
+			require.Equal(t, "a backup a&b <nil>\n", restored.String())
+			require.Eventually(t, func() bool { return audit.last().Operation == `restore merge="a&b"` }, soon, time.Millisecond)
+			require.Equal(t, gateway.Principal{Name: fmt.Sprintf("uid %d", os.Getuid()), Method: "socket"}, audit.last().Principal)
 			ops.fails = errors.New("no node takes shards: 100 % \n of them")
 			var out bytes.Buffer
-			require.EqualError(t, admin.Ask(t.Context(), dir, "drain", &out), ops.fails.Error())
+			require.EqualError(t, admin.Ask(t.Context(), dir, "drain", nil, nil, &out), ops.fails.Error())
 			require.Equal(t, "draining\n", out.String())
-			require.EqualError(t, admin.Ask(t.Context(), dir, "fly", &out), "the node in "+dir+" does not know how to fly")
+			require.EqualError(t, admin.Ask(t.Context(), dir, "fly", nil, nil, &out), "the node in "+dir+" does not know how to fly")
 		})
 	}
 }
 
 func TestWhereNoNodeRunsThatIsSaid(t *testing.T) {
 	dir := t.TempDir()
-	require.ErrorContains(t, admin.Ask(t.Context(), dir, "drain", io.Discard), "no node runs in "+dir)
-	require.ErrorContains(t, admin.Ask(t.Context(), filepath.Join(dir, "none"), "drain", io.Discard), "no such file or directory")
+	require.ErrorContains(t, admin.Ask(t.Context(), dir, "drain", nil, nil, io.Discard), "no node runs in "+dir)
+	require.ErrorContains(t, admin.Ask(t.Context(), filepath.Join(dir, "none"), "drain", nil, nil, io.Discard), "no such file or directory")
 }

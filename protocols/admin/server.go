@@ -2,11 +2,13 @@ package admin
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -25,6 +27,11 @@ type Config struct {
 	// Collectors are what /metrics shows. Their labels must be bounded by the
 	// program, never by what clients send.
 	Collectors []prometheus.Collector
+	// Operations are there for those whom the Guard lets.
+	Operations []Operation
+	Guard      Guard
+	// TLS has the door speak it; nil is plain HTTP.
+	TLS *tls.Config
 	// Logger gets what goes wrong in the HTTP server; nil is silence.
 	Logger *slog.Logger
 }
@@ -42,9 +49,11 @@ const (
 
 // Server is the door. Serve is called once; all else may be called concurrently.
 type Server struct {
-	cfg  Config
-	tcp  net.Listener
-	http *http.Server
+	cfg Config
+	tcp net.Listener
+	// served is tcp, or TLS on it.
+	served net.Listener
+	http   *http.Server
 
 	mu   sync.Mutex
 	open map[net.Conn]struct{}
@@ -66,7 +75,7 @@ func Listen(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", cfg.Address, err)
 	}
-	s := &Server{cfg: cfg, tcp: tcp, open: map[net.Conn]struct{}{}}
+	s := &Server{cfg: cfg, tcp: tcp, served: tcp, open: map[net.Conn]struct{}{}}
 	s.http = &http.Server{
 		Handler:           s.routes(registry),
 		ReadHeaderTimeout: headerTimeout,
@@ -77,6 +86,9 @@ func Listen(cfg Config) (*Server, error) {
 		ConnState:         s.count,
 		ErrorLog:          slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelWarn),
 	}
+	if cfg.TLS != nil {
+		s.served = tls.NewListener(tcp, cfg.TLS)
+	}
 	return s, nil
 }
 
@@ -86,20 +98,29 @@ func (s *Server) routes(registry *prometheus.Registry) http.Handler {
 	mux.HandleFunc("GET /healthz", live)
 	mux.HandleFunc("GET /startupz", s.startup)
 	mux.HandleFunc("GET /readyz", s.ready)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{
+	figures := promhttp.HandlerFor(registry, promhttp.HandlerOpts{
 		ErrorLog:            slog.NewLogLogger(s.cfg.Logger.Handler(), slog.LevelWarn),
 		ErrorHandling:       promhttp.ContinueOnError,
 		MaxRequestsInFlight: scrapes,
 		Timeout:             writeTimeout / 2,
-	}))
+	})
+	mux.HandleFunc("GET /metrics", s.allowed(metrics, func(w http.ResponseWriter, r *http.Request, _ Call) { figures.ServeHTTP(w, r) }))
+	s.operate(mux)
 	mux.HandleFunc("/", nowhere)
 	return mux
 }
+
+// noDeadline is that of operations, which take their time.
+var noDeadline time.Time
 
 // paths are what the door knows, as it tells those who ask for something else.
 const paths = "/livez, /readyz (?verbose), /startupz and /metrics"
 
 func nowhere(w http.ResponseWriter, r *http.Request) {
+	if strings.HasPrefix(r.URL.Path, operationsPath) {
+		say(w, http.StatusNotFound, "there is no such operation, or it was not asked for with POST; without an auth section in the configuration there are none\n")
+		return
+	}
 	switch r.URL.Path {
 	case "/livez", "/healthz", "/readyz", "/startupz", "/metrics":
 		w.Header().Set("Allow", "GET, HEAD")
@@ -135,7 +156,7 @@ func (s *Server) Addr() net.Addr { return s.tcp.Addr() }
 // (then all connections are closed and it returns ctx's error).
 func (s *Server) Serve(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() { _ = s.http.Close() })()
-	err := s.http.Serve(s.tcp)
+	err := s.http.Serve(s.served)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()

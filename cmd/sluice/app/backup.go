@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"path/filepath"
 
@@ -35,7 +36,7 @@ func backupCommand(p Process) *cobra.Command {
 			return err
 		}
 		if out == "-" {
-			return admin.Ask(cmd.Context(), dir, "backup", cmd.OutOrStdout())
+			return admin.Ask(cmd.Context(), dir, "backup", nil, nil, cmd.OutOrStdout())
 		}
 		return writeBackup(cmd.Context(), dir, out)
 	}
@@ -48,7 +49,7 @@ func writeBackup(ctx context.Context, dataDir, path string) error {
 	if err != nil {
 		return err
 	}
-	err = admin.Ask(ctx, dataDir, "backup", f)
+	err = admin.Ask(ctx, dataDir, "backup", nil, nil, f)
 	if err == nil {
 		err = f.Sync()
 	}
@@ -88,7 +89,11 @@ func restoreCommand(p Process) *cobra.Command {
 		if _, err := f.Seek(0, io.SeekStart); err != nil {
 			return err
 		}
-		return admin.AskRestore(cmd.Context(), dir, f, merge, cmd.OutOrStdout())
+		arguments := url.Values{}
+		if merge {
+			arguments.Set(merging, "")
+		}
+		return admin.Ask(cmd.Context(), dir, "restore", arguments, f, cmd.OutOrStdout())
 	}
 	return cmd
 }

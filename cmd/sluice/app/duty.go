@@ -8,11 +8,9 @@ import (
 	"log/slog"
 	"sync"
 	"time"
-
-	"github.com/sluice-mq/sluice/protocols/admin"
 )
 
-// duty takes a running node out of service and back. It implements admin.Operations.
+// duty takes a running node out of service and back.
 type duty struct {
 	life *life
 
@@ -25,8 +23,6 @@ type duty struct {
 	mu        sync.Mutex
 	interrupt context.CancelFunc
 }
-
-var _ admin.Operations = (*duty)(nil)
 
 var errBusy = errors.New("another operation is under way")
 
@@ -42,7 +38,7 @@ func (d *duty) begin(ctx context.Context) (context.Context, func(), error) {
 	return ctx, func() { cancel(); d.busy.Unlock() }, nil
 }
 
-// Drain implements admin.Operations. After an error the node stays out of service.
+// Drain takes the node out of service, and returns when its clients have gone and its shards are with other nodes. The process goes on. After an error the node stays out of service.
 func (d *duty) Drain(ctx context.Context, w io.Writer) error {
 	ctx, end, err := d.begin(ctx)
 	if err != nil {
@@ -182,7 +178,7 @@ func (d *duty) shardsGone(ctx context.Context) error {
 	}
 }
 
-// Undrain implements admin.Operations.
+// Undrain takes it back into service.
 func (d *duty) Undrain(ctx context.Context, w io.Writer) error {
 	_, end, err := d.begin(ctx)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/sluice-mq/sluice/jetstream"
 )
 
-// Backup implements admin.Operations.
+// Backup writes a backup of all queues to w, and nothing else.
 func (d *duty) Backup(ctx context.Context, w io.Writer) error {
 	b, err := jetstream.NewBackupWriter(w)
 	if err != nil {
@@ -32,7 +32,8 @@ func (d *duty) Backup(ctx context.Context, w io.Writer) error {
 // errSome ends an export at the first message.
 var errSome = errors.New("there is a message")
 
-// Restore implements admin.Operations. Whether somebody has had the messages since the backup nobody knows: they are
+// Restore takes the messages of a backup into the queues. Unless merge is set it wants them to be empty. It writes nothing before it has
+// read all of r. Whether somebody has had the messages since the backup nobody knows: they are
 // marked as redelivered.
 func (d *duty) Restore(ctx context.Context, r io.Reader, merge bool, w io.Writer) error {
 	ctx, end, err := d.begin(ctx)

@@ -35,7 +35,7 @@ func operateCommand(p Process, name, short, long string) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return admin.Ask(cmd.Context(), dir, name, cmd.OutOrStdout())
+		return admin.Ask(cmd.Context(), dir, name, nil, nil, cmd.OutOrStdout())
 	}
 	return cmd
 }

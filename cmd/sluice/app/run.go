@@ -157,7 +157,7 @@ func (l *life) reopen() error {
 
 // control takes the socket through which the operator speaks.
 func (l *life) control() error {
-	c, err := admin.ListenControl(l.cfg.DataDir, &l.duty, l.log)
+	c, err := admin.ListenControl(admin.ControlConfig{DataDir: l.cfg.DataDir, Operations: l.duty.operations(), Logger: l.log})
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ import (
 // stepWithin bounds each step of the self-test.
 const stepWithin = 5 * time.Second
 
-// SelfTest implements admin.Operations: every shard stores, delivers and settles a message, wherever its owner is; its journal
+// SelfTest proves that the node works: every shard stores, delivers and settles a message, wherever its owner is; its journal
 // has current copies; a topic delivers; and the doors that are open speak.
 func (d *duty) SelfTest(ctx context.Context, w io.Writer) error {
 	t := trial{w: w}

@@ -8,7 +8,7 @@ import (
 	"text/tabwriter"
 )
 
-// Status implements admin.Operations.
+// Status tells how the node and its cluster are.
 func (d *duty) Status(ctx context.Context, w io.Writer) error {
 	l := d.life
 	state := "in service"
