@@ -61,7 +61,7 @@ func ordered(v reflect.Value) any {
 	var section yaml.MapSlice
 	for i := range v.NumField() {
 		f := v.Field(i)
-		if f.Kind() == reflect.Pointer && f.IsNil() || f.IsZero() && v.Type() != reflect.TypeFor[Config]() && f.Kind() != reflect.Bool {
+		if key(v.Type().Field(i)) == noKey || f.Kind() == reflect.Pointer && f.IsNil() || f.IsZero() && v.Type() != reflect.TypeFor[Config]() && f.Kind() != reflect.Bool {
 			continue
 		}
 		section = append(section, yaml.MapItem{Key: key(v.Type().Field(i)), Value: ordered(f)})

@@ -198,7 +198,7 @@ func inside(path string) string {
 
 func member(t reflect.Type, name string) (reflect.StructField, bool) {
 	for i := range t.NumField() {
-		if f := t.Field(i); key(f) == name {
+		if f := t.Field(i); key(f) == name && name != noKey {
 			return f, true
 		}
 	}
@@ -210,7 +210,9 @@ func member(t reflect.Type, name string) (reflect.StructField, bool) {
 func suggest(t reflect.Type, name string) string {
 	var here []string
 	for i := range t.NumField() {
-		here = append(here, key(t.Field(i)))
+		if k := key(t.Field(i)); k != noKey {
+			here = append(here, k)
+		}
 	}
 	if s := didYouMean(name, here); s != "" {
 		return s

@@ -185,8 +185,8 @@ func (l *loading) decode() (Config, error) {
 	for i := range c.Listeners {
 		c.Listeners[i].fill()
 	}
-	if c.Auth != nil && c.Auth.ACLMode == "" {
-		c.Auth.ACLMode = FirstMatch
+	if c.Auth != nil {
+		c.Auth.fill(l.doc)
 	}
 	if len(c.Limits.Quotas) == 0 {
 		c.Limits.Quotas = nil

@@ -225,6 +225,9 @@ func shown(t *testing.T, section string, of reflect.Type) {
 		return
 	}
 	for i := range of.NumField() {
+		if key(of.Field(i)) == noKey {
+			continue
+		}
 		require.Contains(t, section, key(of.Field(i))+":")
 		if of.Field(i).Type != reflect.TypeFor[*TLS]() {
 			shown(t, section, of.Field(i).Type)

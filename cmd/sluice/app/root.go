@@ -33,7 +33,7 @@ func Main(args []string, p Process) int {
 	root.SetArgs(args)
 	root.SetOut(p.Stdout)
 	root.SetErr(p.Stderr)
-	root.AddCommand(serveCommand(p), checkConfigCommand(), configCommand(p), benchCommand(), versionCommand())
+	root.AddCommand(serveCommand(p), checkConfigCommand(), configCommand(p), benchCommand(), versionCommand(), aclCommand(p))
 	root.AddCommand(operateCommands(p)...)
 	err := root.Execute()
 	if err == nil {

@@ -14,6 +14,9 @@ import (
 // key is the name of a field in files; env is made of it, too.
 func key(f reflect.StructField) string { return f.Tag.Get("yaml") }
 
+// noKey is the key of fields that are not set by files.
+const noKey = "-"
+
 // isScalar reports whether a value of the type is one word of text.
 func isScalar(t reflect.Type) bool {
 	if reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()) {
@@ -94,7 +97,7 @@ func plain(v reflect.Value) any {
 	}
 	m := map[string]any{}
 	for i := range v.NumField() {
-		if f := v.Field(i); !f.IsZero() {
+		if f := v.Field(i); !f.IsZero() && key(v.Type().Field(i)) != noKey {
 			m[key(v.Type().Field(i))] = plain(f)
 		}
 	}

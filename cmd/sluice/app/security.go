@@ -1,5 +1,10 @@
 package app
 
+import (
+	"fmt"
+	"path/filepath"
+)
+
 // Auth says who may come in and what they may do. Without it everybody may do everything, and all listeners are on loopback.
 type Auth struct {
 	// Anonymous lets clients in that show nothing.
@@ -13,6 +18,18 @@ type Auth struct {
 	ACLMode    ACLMode  `yaml:"acl_mode"`
 	// ACL without rules allows nothing, or everything if Anonymous is set.
 	ACL []Rule `yaml:"acl"`
+}
+
+// fill sets what was not said, and where rules were.
+func (a *Auth) fill(doc *document) {
+	if a.ACLMode == "" {
+		a.ACLMode = FirstMatch
+	}
+	for i := range a.ACL {
+		if at, ok := doc.at[fmt.Sprintf("auth.acl[%d]", i)]; ok {
+			a.ACL[i].Place = fmt.Sprintf("%s:%d", filepath.Base(doc.name), at.line)
+		}
+	}
 }
 
 // User is somebody who is known. Each has at least one way to prove it.
@@ -74,6 +91,8 @@ type Rule struct {
 	Allow  []string `yaml:"allow"`
 	Deny   []string `yaml:"deny"`
 	On     []string `yaml:"on"`
+	// Place is where the file says it: "sluice.yaml:12".
+	Place string `yaml:"-"`
 }
 
 // TLS makes a listener private, and lets its clients prove by certificates who they are.
