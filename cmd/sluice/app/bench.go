@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
@@ -19,6 +21,7 @@ import (
 // benchFlags are those of `sluice bench`.
 type benchFlags struct {
 	address, dialect, login, passcode, name, output string
+	ca, certificate, key                            string
 	pid, repeat                                     int
 	ceiling                                         bool
 	patience                                        time.Duration
@@ -53,12 +56,15 @@ func benchCommand() *cobra.Command {
 	cmd.Flags().DurationVar(&f.patience, "patience", 10*time.Second, "how long nothing may arrive before the rest counts as lost")
 	f.scenarioFlags(cmd)
 	completeFlag(cmd, "output", benchOutputs...)
-	cmd.AddCommand(benchConnectionsCommand(), benchRelayCommand())
+	cmd.AddCommand(benchConnectionsCommand(), benchStormCommand(), benchRelayCommand())
 	return cmd
 }
 
 func (f *benchFlags) target(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.address, "address", "127.0.0.1:61613", "the broker's STOMP address; several between commas are taken in turn, consumers first")
+	cmd.Flags().StringVar(&f.address, "address", "127.0.0.1:61613", "the broker's STOMP address, or tls://, ws:// or wss:// and where; several between commas are taken in turn, consumers first")
+	cmd.Flags().StringVar(&f.ca, "ca", "", "authorities' certificates in PEM, for tls:// and wss://")
+	cmd.Flags().StringVar(&f.certificate, "certificate", "", "certificate to show, in PEM")
+	cmd.Flags().StringVar(&f.key, "key", "", "its key")
 	cmd.Flags().StringVar(&f.dialect, "dialect", "activemq", "activemq (ours, too) or rabbitmq")
 	cmd.Flags().StringVar(&f.login, "login", "", "login")
 	cmd.Flags().StringVar(&f.passcode, "passcode", "", "passcode")
@@ -113,7 +119,34 @@ func (f *benchFlags) broker() (bench.Target, error) {
 	if name == "" {
 		name = f.address
 	}
-	return bench.Target{Name: name, Address: f.address, Dialect: d, Login: f.login, Passcode: f.passcode, ServerPID: f.pid}, nil
+	private, err := f.tls()
+	if err != nil {
+		return bench.Target{}, err
+	}
+	return bench.Target{Name: name, Address: f.address, Dialect: d, TLS: private, Login: f.login, Passcode: f.passcode, ServerPID: f.pid}, nil
+}
+
+// tls is what the files say about whom to trust and who we are.
+func (f *benchFlags) tls() (*tls.Config, error) {
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
+	if f.ca != "" {
+		text, err := os.ReadFile(f.ca)
+		if err != nil {
+			return nil, err
+		}
+		cfg.RootCAs = x509.NewCertPool()
+		if !cfg.RootCAs.AppendCertsFromPEM(text) {
+			return nil, fmt.Errorf("%s has no certificate in PEM", f.ca)
+		}
+	}
+	if f.certificate != "" || f.key != "" {
+		pair, err := tls.LoadX509KeyPair(f.certificate, f.key)
+		if err != nil {
+			return nil, err
+		}
+		cfg.Certificates = []tls.Certificate{pair}
+	}
+	return cfg, nil
 }
 
 func (f *benchFlags) run(cmd *cobra.Command, names []string) error {

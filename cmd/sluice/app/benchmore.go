@@ -4,12 +4,14 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -19,6 +21,7 @@ import (
 func benchConnectionsCommand() *cobra.Command {
 	var f benchFlags
 	var n, atOnce int
+	var hold, heartBeat time.Duration
 	cmd := &cobra.Command{
 		Use:   "connections",
 		Short: "Measure connects per second, and the memory that an idle connection takes",
@@ -34,7 +37,8 @@ func benchConnectionsCommand() *cobra.Command {
 			if n < 1 || atOnce < 1 {
 				return fmt.Errorf("count and at-once must be at least 1")
 			}
-			c, err := bench.Connect(cmd.Context(), target, n, atOnce)
+			target.HeartBeat = heartBeat
+			c, err := bench.Connect(cmd.Context(), target, n, atOnce, hold)
 			if err != nil {
 				return err
 			}
@@ -56,6 +60,50 @@ func benchConnectionsCommand() *cobra.Command {
 	cmd.Flags().StringVarP(&f.output, "output", "o", "table", "table or json")
 	cmd.Flags().IntVar(&n, "count", 1000, "connections to open")
 	cmd.Flags().IntVar(&atOnce, "at-once", 16, "connections being opened at a time")
+	cmd.Flags().DurationVar(&hold, "hold", 0, "how long to hold them all open before memory is looked at")
+	cmd.Flags().DurationVar(&heartBeat, "heart-beat", 0, "heart-beats both ways; 0 is none")
+	completeFlag(cmd, "output", "table", "json")
+	return cmd
+}
+
+func benchStormCommand() *cobra.Command {
+	var f benchFlags
+	var n, perSecond, users int
+	cmd := &cobra.Command{
+		Use:   "storm",
+		Short: "Connect and leave again and again, and measure how long clients wait to be let in",
+		Long: "Connects at a fixed rate, whatever becomes of the clients before, and leaves each time. Waiting counts from the moment that a\n" +
+			"connect was due. The exit code is 1 if a connect failed.",
+		Example: "  sluice bench storm --rate 300 --count 9000 --users 20 --login user%d --passcode secret",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			target, err := f.broker()
+			if err != nil {
+				return err
+			}
+			if n < 1 || perSecond < 1 || users < 0 {
+				return errors.New("count and rate must be at least 1")
+			}
+			s := bench.Reconnect(cmd.Context(), target, n, perSecond, users)
+			switch f.output {
+			case "json":
+				err = json.NewEncoder(cmd.OutOrStdout()).Encode(s)
+			case "table":
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d connects, %.0f a second, %d failed; CONNECTED after p50 %v, p99 %v, longest %v\n", s.Count, s.PerSecond, s.Failed, s.P50, s.P99, s.Max)
+			default:
+				return fmt.Errorf("%q is not table or json", f.output)
+			}
+			if err == nil && s.Failed > 0 {
+				err = fmt.Errorf("%d connects failed, the first: %s", s.Failed, s.First)
+			}
+			return err
+		},
+	}
+	f.target(cmd)
+	cmd.Flags().StringVarP(&f.output, "output", "o", "table", "table or json")
+	cmd.Flags().IntVar(&n, "count", 3000, "connects")
+	cmd.Flags().IntVar(&perSecond, "rate", 300, "connects a second")
+	cmd.Flags().IntVar(&users, "users", 0, "users that take turns: %d in --login is their number")
 	completeFlag(cmd, "output", "table", "json")
 	return cmd
 }

@@ -74,8 +74,25 @@ func TestBrokerThatIsNotThereIsAnError(t *testing.T) {
 }
 
 func TestConnectionsAreCounted(t *testing.T) {
-	c, err := Connect(context.Background(), relay(t), 50, 4)
+	c, err := Connect(context.Background(), relay(t), 50, 4, 0)
 	require.NoError(t, err)
 	require.Equal(t, 50, c.Count)
 	require.Positive(t, c.PerSecond)
+}
+
+func TestAStormIsTimedFromWhenEachConnectWasDue(t *testing.T) {
+	s := Reconnect(context.Background(), relay(t), 100, 1000, 0)
+	require.Equal(t, 0, s.Failed, s.First)
+	require.GreaterOrEqual(t, s.P99, s.P50)
+	require.Positive(t, s.P50)
+	away := Reconnect(context.Background(), Target{Address: "127.0.0.1:1"}, 3, 1000, 0)
+	require.Equal(t, 3, away.Failed)
+	require.Contains(t, away.First, "refused")
+}
+
+func TestAnAddressSaysHowToConnect(t *testing.T) {
+	_, err := Target{}.open(context.Background(), "carrier-pigeon://x")
+	require.EqualError(t, err, `"carrier-pigeon://x" is not host:port, tls://, ws:// or wss://`)
+	_, err = Target{}.open(context.Background(), "tls://127.0.0.1:1")
+	require.ErrorContains(t, err, "refused")
 }

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"os"
@@ -13,10 +14,15 @@ import (
 type Target struct {
 	// Name is for reports.
 	Name string
-	// Address is where connections go: one, or several between commas, which are taken in turn, consumers first.
-	Address         string
+	// Address is where connections go: one, or several between commas, which are taken in turn, consumers first. Each is
+	// host:port, or tls://host:port, ws://host:port/path or wss://host:port/path.
+	Address string
+	// TLS is for tls:// and wss://; nil trusts the machine's authorities.
+	TLS             *tls.Config
 	Dialect         Dialect
 	Login, Passcode string
+	// HeartBeat is promised and asked for by connections that Connect opens; 0 is none.
+	HeartBeat time.Duration
 	// ServerPID is the broker's process, whose CPU and memory are read from
 	// /proc; 0 leaves them out.
 	ServerPID int
@@ -49,17 +55,16 @@ func (c *conn) Read(b []byte) (int, error) {
 
 // dial opens connection n of a run.
 func dial(ctx context.Context, t Target, n, maxBody int) (*conn, error) {
-	d := net.Dialer{Timeout: loginTime}
 	all := strings.Split(t.Address, ",")
 	address := all[n%len(all)]
-	nc, err := d.DialContext(ctx, "tcp", address)
+	nc, err := t.open(ctx, address)
 	if err != nil {
 		return nil, err
 	}
 	c := &conn{Conn: nc}
 	c.frames = newReader(c, maxBody+1<<10)
 	_ = nc.SetDeadline(time.Now().Add(loginTime))
-	login := "CONNECT\naccept-version:1.1\nhost:/\nheart-beat:0,0\n"
+	login := fmt.Sprintf("CONNECT\naccept-version:1.1\nhost:/\nheart-beat:%[1]d,%[1]d\n", t.HeartBeat.Milliseconds())
 	if t.Login != "" {
 		login += "login:" + t.Login + "\npasscode:" + t.Passcode + "\n"
 	}

@@ -16,8 +16,8 @@ type Connections struct {
 }
 
 // Connect opens n connections, each logged in and with one subscription, so many
-// at a time, and closes them all.
-func Connect(ctx context.Context, t Target, n, atOnce int) (Connections, error) {
+// at a time, holds them for some time, and closes them all.
+func Connect(ctx context.Context, t Target, n, atOnce int, hold time.Duration) (Connections, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	before := residentMemory(newUsage(t.ServerPID).server)
@@ -58,7 +58,12 @@ func Connect(ctx context.Context, t Target, n, atOnce int) (Connections, error) 
 	if first != nil {
 		return Connections{}, first
 	}
-	res := Connections{Target: t.Name, Count: n, PerSecond: rate(n, int64(time.Since(start)))}
+	connected := time.Since(start)
+	select { // heart-beats go to and fro meanwhile
+	case <-ctx.Done():
+	case <-time.After(hold):
+	}
+	res := Connections{Target: t.Name, Count: n, PerSecond: rate(n, int64(connected))}
 	if before > 0 {
 		res.Memory = (residentMemory(newUsage(t.ServerPID).server) - before) / int64(n)
 	}
@@ -77,5 +82,8 @@ func connectIdle(ctx context.Context, t Target, n int) (*conn, error) {
 		return nil, err
 	}
 	_ = c.SetDeadline(time.Time{})
+	if t.HeartBeat > 0 {
+		c.beat(t.HeartBeat / 2)
+	}
 	return c, nil
 }

@@ -175,7 +175,7 @@ func (m *measurement) connect(ctx context.Context) error {
 			if err := b.start(ctx); err != nil {
 				return err
 			}
-			c, err := bench.Connect(ctx, b.target(), idleConnections, 16)
+			c, err := bench.Connect(ctx, b.target(), idleConnections, 16, 0)
 			if err != nil {
 				return fmt.Errorf("connecting to %s: %w", b.name, err)
 			}
