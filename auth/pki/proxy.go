@@ -1,0 +1,76 @@
+package pki
+
+import (
+	"bytes"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"slices"
+
+	"github.com/sluice-mq/sluice/gateway"
+)
+
+// proxyMarks are the extensions that make a certificate a proxy's: RFC 3820's and that of the draft before it.
+func proxyMarks() []asn1.ObjectIdentifier {
+	return []asn1.ObjectIdentifier{{1, 3, 6, 1, 5, 5, 7, 1, 14}, {1, 3, 6, 1, 4, 1, 3536, 1, 222}}
+}
+
+// isProxy reports whether a certificate was made by a user for a delegate.
+func isProxy(c *x509.Certificate) bool {
+	for _, mark := range proxyMarks() {
+		if slices.ContainsFunc(c.Extensions, func(e pkix.Extension) bool { return e.Id.Equal(mark) }) {
+			return true
+		}
+	}
+	return isLegacyProxy(c)
+}
+
+// isLegacyProxy knows the proxies of Globus Toolkit 2 by their name: the issuer's with CN=proxy or CN=limited proxy added.
+func isLegacyProxy(c *x509.Certificate) bool {
+	own, above := parts(c.RawSubject), parts(c.RawIssuer)
+	if len(own) == 0 || len(own) != len(above)+1 {
+		return false
+	}
+	for i := range above {
+		if !bytes.Equal(own[i].FullBytes, above[i].FullBytes) {
+			return false
+		}
+	}
+	return isProxyPart(own[len(own)-1])
+}
+
+// parts takes a name apart into its relative names; nil if it is none.
+func parts(der []byte) []asn1.RawValue {
+	var sequence []asn1.RawValue
+	if rest, err := asn1.Unmarshal(der, &sequence); err != nil || len(rest) > 0 {
+		return nil
+	}
+	return sequence
+}
+
+func isProxyPart(part asn1.RawValue) bool {
+	var relative pkix.RelativeDistinguishedNameSET
+	if _, err := asn1.UnmarshalWithParams(part.FullBytes, &relative, "set"); err != nil || len(relative) != 1 {
+		return false
+	}
+	value, _ := relative[0].Value.(string)
+	return relative[0].Type.Equal(asn1.ObjectIdentifier{2, 5, 4, 3}) && (value == "proxy" || value == "limited proxy")
+}
+
+// refuseProxies returns an error if a proxy's certificate is among those shown, wherever.
+func refuseProxies(shown []*x509.Certificate) error {
+	for i, c := range shown {
+		if !isProxy(c) {
+			continue
+		}
+		// whose it is says the first certificate above that is none; else the name that signed the last one
+		user := c.RawIssuer
+		for _, above := range shown[i+1:] {
+			if bytes.Equal(above.RawSubject, user) && isProxy(above) {
+				user = above.RawIssuer
+			}
+		}
+		return gateway.Errorf(gateway.Unauthenticated, "proxy certificates are not accepted: use the certificate of %s itself", words(user))
+	}
+	return nil
+}
