@@ -1,0 +1,59 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// reloaded are the keys that reload puts in force; for others the node has to be started again.
+var reloaded = []string{"auth", "audit", "limits.total", "limits.per_user", "limits.per_address", "limits.quotas"}
+
+// Reload reads the configuration again and puts in force what may change while the node runs: identities, rules, quotas, the audit, and the
+// files of certificates. It names what else has changed. With an error nothing has changed of what the error is about.
+func (d *duty) Reload(_ context.Context, w io.Writer) error {
+	if !d.reloading.TryLock() {
+		return errBusy
+	}
+	defer d.reloading.Unlock()
+	l, t := d.life, teller{w, d.life.log}
+	cfg, warnings, err := l.load()
+	if err != nil {
+		return fmt.Errorf("nothing was changed: %w", err)
+	}
+	for _, warning := range warnings {
+		l.log.Warn(warning)
+	}
+	if (cfg.Auth == nil) != (l.cfg.Auth == nil) {
+		return errors.New("nothing was changed: to add or remove the section auth the node has to be started again")
+	}
+	if err := l.guard.renew(cfg); err != nil {
+		return err
+	}
+	l.node.requote(cfg)
+	ended := l.node.reauthorize()
+	t.tell("identities, rules, quotas and certificates are those of the files now", "ended", ended)
+	if late := changed(l.cfg, cfg); len(late) > 0 {
+		t.tell("the node has to be started again for what else has changed", "keys", strings.Join(late, ", "))
+	}
+	return nil
+}
+
+// changed lists the keys whose values differ and that reload leaves alone.
+func changed(a, b Config) (keys []string) {
+	for _, leaf := range leaves(reflect.TypeFor[Config](), "") {
+		if slices.ContainsFunc(reloaded, func(k string) bool { return leaf.path == k || strings.HasPrefix(leaf.path, k+".") }) {
+			continue
+		}
+		va, oka := lookup(reflect.ValueOf(a), leaf.path)
+		vb, okb := lookup(reflect.ValueOf(b), leaf.path)
+		if oka != okb || oka && !reflect.DeepEqual(va.Interface(), vb.Interface()) {
+			keys = append(keys, leaf.path)
+		}
+	}
+	return keys
+}
