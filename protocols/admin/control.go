@@ -60,8 +60,7 @@ func ListenControl(cfg ControlConfig) (*Control, error) {
 	for _, o := range cfg.Operations {
 		mux.HandleFunc("POST /"+o.Name, func(w http.ResponseWriter, r *http.Request) {
 			who, _ := r.Context().Value(caller{}).(gateway.Principal)
-			err := o.serve(w, r, Call{Principal: who, Rights: everything{}})
-			record(cfg.Auditor, &gateway.Event{Kind: gateway.Administered, Principal: who, Protocol: "control", Operation: o.described(r.URL.Query()), Err: err})
+			o.serve(w, r, Call{Principal: who, Rights: everything{}}, cfg.Auditor, gateway.Event{Protocol: "control"})
 		})
 	}
 	c.http = &http.Server{

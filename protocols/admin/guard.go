@@ -109,12 +109,8 @@ func (s *Server) operate(mux *http.ServeMux) {
 		mux.Handle("POST "+operationsPath+o.Name, origin.Handler(s.allowed(o.Name, func(w http.ResponseWriter, r *http.Request, c Call) {
 			_ = http.NewResponseController(w).SetReadDeadline(noDeadline)
 			_ = http.NewResponseController(w).SetWriteDeadline(noDeadline)
-			err := o.serve(w, r, c)
 			l := s.login(r)
-			record(s.cfg.Guard.Auditor, &gateway.Event{
-				Kind: gateway.Administered, Principal: c.Principal, Protocol: l.Protocol, Remote: l.Remote, Listener: l.Listener, Library: l.Library,
-				Operation: o.described(r.URL.Query()), Err: err,
-			})
+			o.serve(w, r, c, s.cfg.Guard.Auditor, gateway.Event{Protocol: l.Protocol, Remote: l.Remote, Listener: l.Listener, Library: l.Library})
 		})))
 	}
 }

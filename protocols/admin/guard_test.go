@@ -108,7 +108,7 @@ func TestOperationsAreForThoseWhoMay(t *testing.T) {
 		told = append(told, string(e.Kind)+" "+e.Principal.Name+e.Claimed+" "+e.Operation)
 	}
 	require.Equal(t, []string{
-		"admin alice drain", "admin alice drain", "denied bob drain", "login_refused alice drain", "login_refused hasty drain", "login_refused  drain",
+		"admin alice drain", "admin alice drain", "admin alice drain", "admin alice drain", "denied bob drain", "login_refused alice drain", "login_refused hasty drain", "login_refused  drain",
 		"denied alice metrics", "login_refused  metrics",
 	}, told)
 }

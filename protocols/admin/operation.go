@@ -43,8 +43,12 @@ const (
 	operationsPath = "/operations/"
 )
 
-// serve carries out an operation; what it writes goes out at once.
-func (o Operation) serve(w http.ResponseWriter, r *http.Request, call Call) error {
+// serve carries out an operation; what it writes goes out at once. The auditor hears of it before and after: some take long.
+func (o Operation) serve(w http.ResponseWriter, r *http.Request, call Call, a gateway.Auditor, e gateway.Event) {
+	e.Kind, e.Principal, e.Operation, e.Subject = gateway.Administered, call.Principal, o.described(r.URL.Query()), "begins"
+	record(a, &e)
+	e.Subject = "ends"
+	defer func() { record(a, &e) }()
 	call.Arguments, call.Body = r.URL.Query(), r.Body
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
@@ -58,7 +62,7 @@ func (o Operation) serve(w http.ResponseWriter, r *http.Request, call Call) erro
 		w.Header().Set(failure, url.QueryEscape(err.Error()))
 	}
 	w.Header().Set(ended, "true")
-	return err
+	e.Err = err
 }
 
 // described is the operation with its arguments, as an audit has it.

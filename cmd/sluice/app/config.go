@@ -81,8 +81,6 @@ type Limits struct {
 	MaxMessageSize ByteSize `yaml:"max_message_size"`
 	// MaxConnections is per listener.
 	MaxConnections int `yaml:"max_connections"`
-	// ConnectionsPerAddress is of all listeners together, known clients and others.
-	ConnectionsPerAddress int `yaml:"connections_per_address"`
 	// LoggingIn is how many connections of a listener may be on their way in at once; more wait, in turn by address.
 	LoggingIn int `yaml:"logging_in"`
 	// LoginTimeout is how long a client may take until it is known.

@@ -14,8 +14,9 @@ import (
 type duty struct {
 	life *life
 
-	busy sync.Mutex // held by the operation that changes something
-	away bool       // the clients were sent away
+	reloading sync.Mutex // held by Reload
+	busy      sync.Mutex // held by the operation that changes something
+	away      bool       // the clients were sent away
 	// repel ends that native clients' connections are closed; repelled waits for it.
 	repel    context.CancelFunc
 	repelled sync.WaitGroup

@@ -10,7 +10,6 @@ import (
 	"sync"
 	"syscall"
 
-	"github.com/sluice-mq/sluice/auth"
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/core"
 	"github.com/sluice-mq/sluice/jetstream"
@@ -31,6 +30,7 @@ type node struct {
 	store  *jetstream.Store
 	broker *core.Broker
 
+	guard   *guard
 	figures brokerCollector
 	// aside: there is a store that the node had before it was in a cluster.
 	aside bool
@@ -195,7 +195,7 @@ func (n *node) openBroker(ctx context.Context, cfg Config, log *slog.Logger) (er
 		others = n.store
 	}
 	n.broker, err = core.New(ctx, core.Config{
-		Node: cfg.Node, Store: n.store, Cluster: others, Authenticator: auth.Anonymous{}, Authorizer: auth.AllowAll{}, Logger: log,
+		Node: cfg.Node, Store: n.store, Cluster: others, Authenticator: &n.guard.identity, Authorizer: &n.guard.identity, Auditor: n.guard.auditor(), Quotas: quotas(cfg.Limits), Logger: log,
 		MaxMessage:  int(cfg.Limits.MaxMessageSize) + headerRoom,
 		QueueMemory: int64(cfg.Queues.Memory), TopicMessages: cfg.Topics.PendingMessages, TopicBytes: int(cfg.Topics.PendingBytes),
 		SlowConsumer: slow, TopicDelivery: delivery[cfg.TopicDelivery],

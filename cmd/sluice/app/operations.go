@@ -21,6 +21,10 @@ func (d *duty) operations() []admin.Operation {
 		plain("status", false, d.Status),
 		plain("selftest", false, d.SelfTest),
 		plain("backup", false, d.Backup),
+		plain("reload", true, d.Reload),
+		plain("connections", false, d.Connections),
+		{Name: "disconnect", Do: func(_ context.Context, c admin.Call, _ io.Writer) error { return d.Disconnect(c) }},
+		{Name: "tap", Do: d.Tap},
 		{Name: "restore", Do: func(ctx context.Context, c admin.Call, w io.Writer) error {
 			return d.Restore(ctx, c.Body, c.Arguments.Has(merging), w)
 		}},

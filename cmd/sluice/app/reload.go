@@ -34,9 +34,9 @@ func (d *duty) Reload(_ context.Context, w io.Writer) error {
 	if err := l.guard.renew(cfg); err != nil {
 		return err
 	}
-	l.node.requote(cfg)
-	ended := l.node.reauthorize()
-	t.tell("identities, rules, quotas and certificates are those of the files now", "ended", ended)
+	l.node.broker.SetQuotas(quotas(cfg.Limits))
+	l.node.broker.Reauthorize()
+	t.tell("identities, rules, quotas and certificates are those of the files now")
 	if late := changed(l.cfg, cfg); len(late) > 0 {
 		t.tell("the node has to be started again for what else has changed", "keys", strings.Join(late, ", "))
 	}

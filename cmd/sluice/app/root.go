@@ -33,8 +33,9 @@ func Main(args []string, p Process) int {
 	root.SetArgs(args)
 	root.SetOut(p.Stdout)
 	root.SetErr(p.Stderr)
-	root.AddCommand(serveCommand(p), checkConfigCommand(), configCommand(p), benchCommand(), versionCommand(), aclCommand(p))
+	root.AddCommand(serveCommand(p), checkConfigCommand(), configCommand(p), benchCommand(), versionCommand(), aclCommand(p), userCommand())
 	root.AddCommand(operateCommands(p)...)
+	root.AddCommand(watchCommands(p)...)
 	err := root.Execute()
 	if err == nil {
 		return 0

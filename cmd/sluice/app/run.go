@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"slices"
+	"strconv"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"github.com/sluice-mq/sluice/protocols/admin"
 )
@@ -19,10 +22,10 @@ import (
 //
 // The admin door is there first and goes last, so that probes are answered
 // while the store recovers and while clients leave.
-func run(cfg Config, log *slog.Logger, notify notifier, signals <-chan os.Signal, quit func()) error {
-	stop, watched := watch(signals, log, echo, quit)
+func run(cfg Config, log *slog.Logger, o outside) error {
+	stop, watched := watch(o.signals, log, echo, o.quit)
 	defer watched()
-	l := &life{cfg: cfg, log: log, notify: notify, node: &node{}}
+	l := &life{cfg: cfg, log: log, notify: o.notify, load: o.load, environ: o.environ, node: &node{}}
 	l.duty.life = l
 	serve, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -30,6 +33,7 @@ func run(cfg Config, log *slog.Logger, notify notifier, signals <-chan os.Signal
 
 	err := l.start(stop)
 	if err == nil {
+		l.group.Go(func() error { l.follow(o.reloads); return nil })
 		select {
 		case <-stop.Done():
 		case <-l.serving.Done(): // the group has the reason
@@ -39,6 +43,18 @@ func run(cfg Config, log *slog.Logger, notify notifier, signals <-chan os.Signal
 		err = nil
 	}
 	return errors.Join(err, l.end(cancel))
+}
+
+// outside is what a node has to do with the process around it.
+type outside struct {
+	notify notifier
+	// signals stop the node, each of reloads has it read its configuration again.
+	signals, reloads <-chan os.Signal
+	// quit ends the process at once.
+	quit func()
+	// load reads the configuration again.
+	load    func() (Config, []string, error)
+	environ []string
 }
 
 // echo is how long a signal counts as the same as the one before: whoever stops
@@ -75,12 +91,41 @@ func watch(signals <-chan os.Signal, log *slog.Logger, echo time.Duration, quit 
 	return stop, func() { cancel(); close(over); <-done }
 }
 
+// follow reloads when a signal says so, until the node stops serving.
+func (l *life) follow(reloads <-chan os.Signal) {
+	for {
+		select {
+		case <-reloads:
+			l.notify.say("RELOADING=1\nMONOTONIC_USEC=" + monotonic())
+			if err := l.duty.Reload(l.serving, io.Discard); err != nil {
+				l.log.Error("reload failed", "error", err)
+			}
+			l.notify.say("READY=1")
+		case <-l.serving.Done():
+			return
+		}
+	}
+}
+
+// monotonic is the time as systemd wants it.
+func monotonic() string {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {
+		return "0"
+	}
+	return strconv.FormatInt(t.Nano()/1000, 10)
+}
+
 // life is a node between its start and its end.
 type life struct {
 	cfg    Config
 	log    *slog.Logger
 	notify notifier
 	health health
+	guard  *guard
+	// load reads the configuration again.
+	load    func() (Config, []string, error)
+	environ []string
 	// group runs the doors; serving ends when one of them fails.
 	group   *errgroup.Group
 	serving context.Context
@@ -93,14 +138,18 @@ type life struct {
 // start brings everything up. Whatever came up is in l, also after an error.
 func (l *life) start(ctx context.Context) error {
 	began := time.Now()
+	var err error
+	l.guard, err = openGuard(l.cfg, l.environ, l.log)
+	l.node.guard = l.guard
+	l.node.parts = append(l.node.parts, part{"guard", l.guard.close})
+	if err != nil {
+		return err
+	}
 	for _, c := range l.cfg.Listeners {
 		if c.Protocol != Admin {
 			continue
 		}
-		server, err := admin.Listen(admin.Config{
-			Address: c.Address.String(), MaxConnections: l.cfg.Limits.MaxConnections,
-			Health: &l.health, Collectors: append(collectorsOf(&l.health), &l.node.figures), Logger: l.log,
-		})
+		server, err := admin.Listen(l.adminConfig(c))
 		if err != nil {
 			return fmt.Errorf("admin listener: %w", err)
 		}
@@ -119,6 +168,25 @@ func (l *life) start(ctx context.Context) error {
 	l.banner(time.Since(began))
 	l.notify.say("READY=1")
 	return nil
+}
+
+// adminConfig is that of the admin door. Without an auth section it knows nobody, and so offers no operations.
+func (l *life) adminConfig(c Listener) admin.Config {
+	cfg := admin.Config{
+		Address: c.Address.String(), MaxConnections: l.cfg.Limits.MaxConnections,
+		Health: &l.health, Collectors: append(collectorsOf(&l.health), &l.node.figures), Logger: l.log,
+	}
+	if c.MaxConnections > 0 {
+		cfg.MaxConnections = c.MaxConnections
+	}
+	if l.cfg.Auth != nil {
+		cfg.Guard = admin.Guard{Authenticator: &l.guard.identity, Authorizer: &l.guard.identity, Auditor: l.guard.auditor()}
+		cfg.Operations = l.duty.operations()
+	}
+	if trust := l.guard.trust(c); trust != nil {
+		cfg.TLS, cfg.Guard.Judge = trust.TLS(), trust.Judge
+	}
+	return cfg
 }
 
 // open lets a door serve.
@@ -157,7 +225,7 @@ func (l *life) reopen() error {
 
 // control takes the socket through which the operator speaks.
 func (l *life) control() error {
-	c, err := admin.ListenControl(admin.ControlConfig{DataDir: l.cfg.DataDir, Operations: l.duty.operations(), Logger: l.log})
+	c, err := admin.ListenControl(admin.ControlConfig{DataDir: l.cfg.DataDir, Operations: l.duty.operations(), Auditor: l.guard.auditor(), Logger: l.log})
 	if err != nil {
 		return err
 	}

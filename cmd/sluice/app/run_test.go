@@ -168,9 +168,9 @@ func TestASignalDuringTheStartIsAGoodEnd(t *testing.T) {
 	}
 	signals := make(chan os.Signal, 1)
 	signals <- syscall.SIGTERM
-	require.NoError(t, run(cfg, slog.New(slog.DiscardHandler), notifier{}, signals, func() { t.Error("quit") }))
+	require.NoError(t, run(cfg, slog.New(slog.DiscardHandler), outside{signals: signals, quit: func() { t.Error("quit") }}))
 	signals <- syscall.SIGTERM
-	require.NoError(t, run(cfg, slog.New(slog.DiscardHandler), notifier{}, signals, func() { t.Error("quit") }), "everything was given back")
+	require.NoError(t, run(cfg, slog.New(slog.DiscardHandler), outside{signals: signals, quit: func() { t.Error("quit") }}), "everything was given back")
 }
 
 func TestHealthTellsWhatIsWrong(t *testing.T) {

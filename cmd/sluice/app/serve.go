@@ -81,7 +81,13 @@ func serve(s Sources, p Process) error {
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	defer signal.Stop(signals)
 	notify := notifier{socket: environment(p.Environ, "NOTIFY_SOCKET")}
-	err = run(cfg, log, notify, signals, func() { p.Exit(1) })
+	reloads := make(chan os.Signal, 1)
+	signal.Notify(reloads, syscall.SIGHUP)
+	defer signal.Stop(reloads)
+	err = run(cfg, log, outside{
+		notify: notify, signals: signals, reloads: reloads, quit: func() { p.Exit(1) }, environ: p.Environ,
+		load: func() (Config, []string, error) { return Load(s) },
+	})
 	if err != nil {
 		return fmt.Errorf("serve: %w", err)
 	}

@@ -183,7 +183,6 @@ func (v *validator) limits(l Limits) {
 	count(v, "limits.transactions_per_connection", l.TransactionsPerConnection, 1, maxCount)
 	count(v, "limits.transaction_size", l.TransactionSize, KiB, 24*MiB)
 	count(v, "limits.transaction_messages", l.TransactionMessages, 1, maxCount)
-	count(v, "limits.connections_per_address", l.ConnectionsPerAddress, 0, maxConnections)
 	count(v, "limits.logging_in", l.LoggingIn, 1, maxConnections)
 	v.quota("limits.total", l.Total)
 	v.quota("limits.per_user", l.PerUser)
