@@ -1,0 +1,260 @@
+package selector
+
+import (
+	"regexp"
+	"regexp/syntax"
+	"strings"
+)
+
+// function reads a call: REGEX(expression, text), INLIST(list, value), MAKELIST(value, ...), REPLACE(text, expression, by), SPLIT(text, expression) and
+// SPLIT(text, expression, most). Regular expressions must be literals, so that they are read once; they are RE2's, which never take long.
+func (p *parser) function(t token) (*node, error) {
+	known := map[string]struct {
+		op          op
+		least, most int
+		regex       int // which argument is a regular expression
+	}{
+		"REGEX": {opRegex, 2, 2, 0}, "INLIST": {opInList, 2, 2, -1}, "MAKELIST": {opMakeList, 1, MaxList, -1},
+		"REPLACE": {opReplace, 3, 3, 1}, "SPLIT": {opSplit, 2, 3, 1},
+	}
+	f, ok := known[t.text]
+	if !ok {
+		return nil, invalid(t.at, "unknown function %s; want REGEX, INLIST, MAKELIST, REPLACE or SPLIT", brief(t.text))
+	}
+	n, err := p.make(f.op)
+	if err != nil {
+		return nil, err
+	}
+	for more := true; more; {
+		if err := p.advance(); err != nil { // the parenthesis or the comma
+			return nil, err
+		}
+		at := p.now.at
+		arg, err := p.unary()
+		if err != nil {
+			return nil, err
+		}
+		if len(n.args) == f.regex {
+			if err := p.expression(n, arg, at); err != nil {
+				return nil, err
+			}
+		}
+		n.args = append(n.args, arg)
+		more = p.is(symbol, ",")
+	}
+	if len(n.args) < f.least || len(n.args) > f.most {
+		return nil, invalid(t.at, "%s has %d arguments; want %d to %d", t.text, len(n.args), f.least, f.most)
+	}
+	if f.op == opSplit && len(n.args) == 3 && !isWhole(n.args[2]) {
+		return nil, invalid(t.at, "the third argument of SPLIT is no whole number")
+	}
+	return n, p.expect(symbol, ")")
+}
+
+// isWhole reports whether a node is a literal number of 32 bits, with a sign perhaps.
+func isWhole(n *node) bool {
+	if n.op == opNegate {
+		n = n.args[0]
+	}
+	return n.op == opConstant && n.value.kind == integer
+}
+
+// expression reads a regular expression for n, whose program is short.
+func (p *parser) expression(n, arg *node, at int) error {
+	if arg.op != opConstant || arg.value.kind != text {
+		return invalid(at, "want a regular expression in quotation marks")
+	}
+	parsed, err := syntax.Parse(arg.value.s, syntax.Perl)
+	if err != nil {
+		return invalid(at, "regular expression: %s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+	}
+	n.steps = steps(parsed)
+	if p.regex += n.steps; p.regex > MaxRegex {
+		return invalid(at, "the regular expressions take more than %d steps", MaxRegex)
+	}
+	if n.regex, err = regexp.Compile(arg.value.s); err != nil {
+		return invalid(at, "regular expression: %v", err)
+	}
+	return nil
+}
+
+// steps is about how long the program of an expression is. It is known before repetitions are written out.
+func steps(re *syntax.Regexp) int {
+	n := 1
+	for _, sub := range re.Sub {
+		n += steps(sub)
+	}
+	switch re.Op {
+	case syntax.OpLiteral:
+		n += len(re.Rune)
+	case syntax.OpCharClass:
+		n += len(re.Rune) / 16
+	case syntax.OpRepeat:
+		n *= max(re.Min, re.Max, 1)
+	}
+	return min(n, MaxRegex+1)
+}
+
+// call evaluates a function.
+func (n *node) call(e *environment) Value {
+	switch n.op {
+	case opRegex:
+		v := n.args[1].eval(e)
+		s := v.String()
+		if !e.spend(len(s) * n.steps) {
+			return unknown()
+		}
+		return Boolean(v.kind != missing && v.kind != list && n.regex.MatchString(s))
+	case opInList:
+		l, v := n.args[0].eval(e), n.args[1].eval(e)
+		if l.kind != list {
+			return unknown()
+		}
+		for i := range l.list {
+			if l.list[i].kind == v.kind && v.kind != list && compare(l.list[i], v) == 0 {
+				return Boolean(true)
+			}
+		}
+		return Boolean(false)
+	case opMakeList:
+		v := Value{kind: list, list: make([]Value, len(n.args))}
+		for i, arg := range n.args {
+			v.list[i] = arg.eval(e)
+		}
+		return v
+	case opReplace:
+		s, by := n.args[0].eval(e), n.args[2].eval(e)
+		if s.kind != text || by.kind != text {
+			return Value{}
+		}
+		return n.replace(e, s.s, by.s)
+	}
+	s := n.args[0].eval(e)
+	if s.kind != text {
+		return Value{}
+	}
+	most := 0
+	if len(n.args) == 3 {
+		most = int(n.args[2].eval(e).n)
+	}
+	return n.split(e, s.s, most)
+}
+
+// find returns where the next match is from an offset on, with its groups; nil if there is none, or the budget does not reach for looking.
+func (n *node) find(e *environment, s string, from int) (match []int, ok bool) {
+	if !e.spend((len(s) - from + 1) * n.steps) {
+		return nil, false
+	}
+	match = n.regex.FindStringSubmatchIndex(s[from:])
+	for i := range match {
+		if match[i] >= 0 {
+			match[i] += from
+		}
+	}
+	return match, true
+}
+
+// replace puts by, in which $1 is what the first parenthesis took, in place of each match.
+func (n *node) replace(e *environment, s, by string) Value {
+	var out []byte
+	template := javaTemplate(by)
+	groups := strings.Count(template, "$")
+	copied, from := 0, 0
+	for from <= len(s) {
+		m, ok := n.find(e, s, from)
+		if !ok {
+			return Value{}
+		}
+		if m == nil {
+			break
+		}
+		out = append(out, s[copied:m[0]]...)
+		if more := len(template) + groups*(m[1]-m[0]); !e.spendText(more) || len(out)+more > maxText {
+			return Value{}
+		}
+		out = n.regex.ExpandString(out, template, s, m)
+		copied, from = m[1], m[1]
+		if m[0] == m[1] { // an empty match: the next one is behind the next character
+			from += max(1, runeLength(s[from:]))
+		}
+	}
+	return e.concatenation(string(out), s[copied:])
+}
+
+// split cuts s at the matches, as Java does: with most above 0 into at most as many; with 0, empty texts at the end are left out; and an
+// empty match at the beginning cuts nothing off.
+func (n *node) split(e *environment, s string, most int) Value {
+	v := Value{kind: list}
+	last, from := 0, 0
+	for from <= len(s) && (most <= 0 || len(v.list) < most-1) {
+		m, ok := n.find(e, s, from)
+		if !ok || !e.spendText(64) {
+			return Value{}
+		}
+		if m == nil {
+			break
+		}
+		from = m[1]
+		if m[0] == m[1] {
+			from += max(1, runeLength(s[from:]))
+		}
+		if m[1] == 0 || m[0] == m[1] && m[0] == len(s) {
+			continue
+		}
+		v.list = append(v.list, Text(s[last:m[0]]))
+		last = m[1]
+	}
+	v.list = append(v.list, Text(s[last:]))
+	for most == 0 && len(v.list) > 1 && v.list[len(v.list)-1].s == "" {
+		v.list = v.list[:len(v.list)-1]
+	}
+	return v
+}
+
+// javaTemplate writes a replacement of Java's for regexp: "$1x" is the first group and an x, and a backslash takes the meaning of what follows.
+func javaTemplate(by string) string {
+	if !strings.ContainsAny(by, `$\`) {
+		return by
+	}
+	var b strings.Builder
+	for i := 0; i < len(by); i++ {
+		switch {
+		case by[i] == '\\' && i+1 < len(by):
+			i++
+			if by[i] == '$' {
+				b.WriteByte('$')
+			}
+			b.WriteByte(by[i])
+		case by[i] == '$' && i+1 < len(by) && isDigit(by[i+1]):
+			i++
+			b.WriteString("${" + by[i:i+1] + "}")
+		case by[i] == '$':
+			b.WriteString("$$")
+		default:
+			b.WriteByte(by[i])
+		}
+	}
+	return b.String()
+}
+
+// split cuts s at the matches, as Java does: with most above 0 into at most as many; with 0, empty texts at the end are left out; and an
+// empty match at the beginning cuts nothing off.
+func split(re *regexp.Regexp, s string, most int) Value {
+	v := Value{kind: list}
+	last := 0
+	for _, m := range re.FindAllStringIndex(s, maxText) {
+		if most > 0 && len(v.list) == most-1 {
+			break
+		}
+		if m[1] == 0 || m[0] == m[1] && m[0] == len(s) {
+			continue
+		}
+		v.list = append(v.list, Text(s[last:m[0]]))
+		last = m[1]
+	}
+	v.list = append(v.list, Text(s[last:]))
+	for most == 0 && len(v.list) > 1 && v.list[len(v.list)-1].s == "" {
+		v.list = v.list[:len(v.list)-1]
+	}
+	return v
+}
