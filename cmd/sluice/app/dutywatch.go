@@ -116,7 +116,7 @@ func tapOptions(c admin.Call) (o core.TapOptions, err error) {
 		if err != nil {
 			return o, err
 		}
-		o.Match = func(m *gateway.Message) bool { return s.Match(properties{m}) }
+		o.Match = func(m *gateway.Message) bool { return s.MatchMessage(m, 0) }
 	}
 	return o, nil
 }
