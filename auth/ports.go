@@ -22,7 +22,7 @@ var (
 // Passwords knows people by login and passcode: the file of users, a directory. Safe for concurrent use.
 type Passwords interface {
 	// Verify returns found false, and no error, if nobody here has that login: then the next one is asked. An Error of kind Limit
-	// or Unavailable goes to the client as it is; of any other error the client hears nothing but that it is refused. It waits as long as
+	// or Unavailable goes to the client as it is; of one of kind Unauthenticated the client hears nothing but that it is refused. It waits as long as
 	// ctx allows; AddressOf(ctx) is who asks. The passcode is not empty and may not be kept.
 	Verify(ctx context.Context, login, passcode string) (p gateway.Principal, found bool, err error)
 }
