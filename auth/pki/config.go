@@ -50,7 +50,7 @@ type Config struct {
 	RequireCRL bool
 	// OCSP is OCSPOff, OCSPOptional or OCSPRequired; empty is off. The responder is the one that the certificate names.
 	OCSP string
-	// OCSPTimeout bounds the asking for one certificate; 0 is 3 s.
+	// OCSPTimeout bounds the asking for one certificate; 0 is 2 s.
 	OCSPTimeout time.Duration
 
 	// MinVersion is "1.0", "1.1", "1.2" or "1.3"; empty is 1.2. Below 1.2 old cipher suites are switched on with it, and the log warns at every start.
@@ -85,13 +85,15 @@ func (c Config) settings() (*settings, error) {
 		s.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
 	if c.OnError == nil {
-		s.OnError = func(err error) { s.Log.Error("a file for TLS could not be read again; what it said before stays in force", "error", err) }
+		s.OnError = func(err error) {
+			s.Log.Error("a file for TLS could not be read again; what it said before stays in force", "error", err)
+		}
 	}
 	if c.Refresh == 0 {
 		s.Refresh = 5 * time.Second
 	}
 	if c.OCSPTimeout <= 0 {
-		s.OCSPTimeout = 3 * time.Second
+		s.OCSPTimeout = 2 * time.Second
 	}
 	if c.Certificate == "" || c.Key == "" {
 		return nil, errors.New("tls: a certificate and a key are needed")

@@ -122,7 +122,7 @@ func invalidWords(who string, leaf *x509.Certificate, invalid x509.CertificateIn
 	case x509.NotAuthorizedToSign:
 		return refuse(" may not sign certificates")
 	case x509.IncompatibleUsage:
-		return refuse(" is not for clients: its extended key usage lacks clientAuth")
+		return refuse(" is not for clients: its extended key usage, or that of an authority above it, lacks clientAuth")
 	case x509.TooManyIntermediates:
 		return refuse(" has more certificates below it than it allows")
 	case x509.CANotAuthorizedForThisName, x509.NameConstraintsWithoutSANs, x509.UnconstrainedName, x509.TooManyConstraints, x509.CANotAuthorizedForExtKeyUsage:

@@ -18,8 +18,9 @@ type library struct {
 	lists    *shelf[[]*list]
 	policies *shelf[policy]
 	pair     *tls.Certificate
-	// pairInfo are the files of the pair at the last look.
+	// pairInfo are the files of the pair when they were read; pairErr is why they could not be read again.
 	pairInfo [2]os.FileInfo
+	pairErr  error
 	dir      directory
 	dirErr   string
 }
@@ -36,13 +37,13 @@ type holdings struct {
 	lists map[string][]*list
 }
 
-// look reads what has changed. It returns nil holdings if nothing has, and the errors that are new. At the first look, what is needed and cannot be
-// read makes holdings useless: the caller gives up.
-func (l *library) look(first, thorough bool, now time.Time) (*holdings, []error) {
-	changed, errs := l.lookAtPair()
+// look reads what has changed. It returns nil holdings if nothing has, and the errors that are new; a thorough look returns
+// holdings always, and all errors.
+func (l *library) look(thorough bool, now time.Time) (*holdings, []error) {
+	changed, errs := l.lookAtPair(thorough)
 	note := func(this bool, err error) {
 		changed = changed || this
-		if this && err != nil {
+		if (this || thorough) && err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -57,33 +58,38 @@ func (l *library) look(first, thorough bool, now time.Time) (*holdings, []error)
 	if l.ClientCADir != "" {
 		l.lookAtDirectory(thorough, now, note)
 	}
-	if !changed && !first && !thorough {
+	if !changed && !thorough {
 		return nil, errs
 	}
 	return l.holdings(), errs
 }
 
 // lookAtPair reads the server's certificate and its key if one of the files has changed. They change together or not at all.
-func (l *library) lookAtPair() (changed bool, errs []error) {
+func (l *library) lookAtPair(thorough bool) (changed bool, errs []error) {
+	failed := func(err error) (bool, []error) {
+		news := thorough || differ(l.pairErr, err)
+		l.pairErr = err
+		if news {
+			return false, []error{err}
+		}
+		return false, nil
+	}
 	var info [2]os.FileInfo
+	same := !thorough && l.pairErr == nil
 	for i, file := range []string{l.Certificate, l.Key} {
 		fi, err := os.Stat(file)
 		if err != nil {
-			if l.pair == nil || l.pairInfo[i] != nil {
-				errs = append(errs, err)
-			}
-			l.pairInfo[i] = nil
-			return false, errs
+			return failed(err)
 		}
+		same = same && l.pairInfo[i] != nil && unchanged(l.pairInfo[i], fi)
 		info[i] = fi
 	}
-	if l.pairInfo[0] != nil && l.pairInfo[1] != nil && unchanged(l.pairInfo[0], info[0]) && unchanged(l.pairInfo[1], info[1]) {
+	if same {
 		return false, nil
 	}
-	l.pairInfo = info
 	pair, err := readPair(l.Certificate, l.Key)
 	if err != nil {
-		return false, []error{err}
+		return failed(err)
 	}
 	if info[1].Mode().Perm()&0o044 != 0 {
 		l.Log.Warn("the private key may be read by others", "key", l.Key, "mode", info[1].Mode().Perm().String())
@@ -91,7 +97,7 @@ func (l *library) lookAtPair() (changed bool, errs []error) {
 	if left := pair.Leaf.NotAfter.Sub(l.Now()); left < 7*24*time.Hour {
 		l.Log.Warn("the server's certificate expires soon, or has expired", "certificate", l.Certificate, "not_after", stamp(pair.Leaf.NotAfter))
 	}
-	l.pair = pair
+	l.pair, l.pairInfo, l.pairErr = pair, info, nil
 	return true, nil
 }
 
@@ -121,9 +127,15 @@ func (l *library) lookAtDirectory(thorough bool, now time.Time, note func(bool, 
 		return // what was there stays in force
 	}
 	l.dirErr = ""
+	there := map[entry]bool{}
+	for _, entries := range found {
+		for _, e := range entries {
+			there[e] = true
+		}
+	}
 	for r, old := range l.dir {
 		for _, e := range old {
-			if slices.Contains(found[r], e) {
+			if there[e] {
 				continue
 			}
 			if r == roleList && !thorough && l.holds(e.file, now) {

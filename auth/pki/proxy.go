@@ -7,6 +7,7 @@ import (
 	"encoding/asn1"
 	"slices"
 
+	"github.com/sluice-mq/sluice/auth/dn"
 	"github.com/sluice-mq/sluice/gateway"
 )
 
@@ -27,34 +28,16 @@ func isProxy(c *x509.Certificate) bool {
 
 // isLegacyProxy knows the proxies of Globus Toolkit 2 by their name: the issuer's with CN=proxy or CN=limited proxy added.
 func isLegacyProxy(c *x509.Certificate) bool {
-	own, above := parts(c.RawSubject), parts(c.RawIssuer)
-	if len(own) == 0 || len(own) != len(above)+1 {
+	own, err := dn.FromDER(c.RawSubject)
+	if err != nil {
 		return false
 	}
-	for i := range above {
-		if !bytes.Equal(own[i].FullBytes, above[i].FullBytes) {
-			return false
-		}
-	}
-	return isProxyPart(own[len(own)-1])
-}
-
-// parts takes a name apart into its relative names; nil if it is none.
-func parts(der []byte) []asn1.RawValue {
-	var sequence []asn1.RawValue
-	if rest, err := asn1.Unmarshal(der, &sequence); err != nil || len(rest) > 0 {
-		return nil
-	}
-	return sequence
-}
-
-func isProxyPart(part asn1.RawValue) bool {
-	var relative pkix.RelativeDistinguishedNameSET
-	if _, err := asn1.UnmarshalWithParams(part.FullBytes, &relative, "set"); err != nil || len(relative) != 1 {
+	above, err := dn.FromDER(c.RawIssuer)
+	if err != nil {
 		return false
 	}
-	value, _ := relative[0].Value.(string)
-	return relative[0].Type.Equal(asn1.ObjectIdentifier{2, 5, 4, 3}) && (value == "proxy" || value == "limited proxy")
+	name := own.String()
+	return name == "CN=proxy, "+above.String() || name == "CN=limited proxy, "+above.String()
 }
 
 // refuseProxies returns an error if a proxy's certificate is among those shown, wherever.

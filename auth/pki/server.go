@@ -28,7 +28,7 @@ func New(c Config) (*Server, error) {
 	}
 	s := &Server{settings: set, library: newLibrary(set), ocsp: newResponders(set)}
 	now := set.Now()
-	h, errs := s.library.look(true, true, now)
+	h, errs := s.library.look(true, now)
 	if err := s.library.missing(errs); err != nil {
 		return nil, err
 	}
@@ -78,7 +78,7 @@ func (s *Server) current() *holdings {
 // look reads what has changed, and says what is new and bad.
 func (s *Server) look(thorough bool) []error {
 	now := s.Now()
-	h, errs := s.library.look(false, thorough, now)
+	h, errs := s.library.look(thorough, now)
 	if h != nil {
 		s.holdings.Store(h)
 	}

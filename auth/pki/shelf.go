@@ -18,7 +18,7 @@ type shelf[T any] struct {
 
 // book is a file as it was read last.
 type book[T any] struct {
-	// info is that of the last look; nil: the file was not there.
+	// info is that of the last reading; nil: the file could not be read.
 	info os.FileInfo
 	says T
 	// good: says is something, be it from an older reading.
@@ -39,27 +39,30 @@ func (s *shelf[T]) look(file string) (b *book[T], changed bool) {
 		s.books[file] = b
 	}
 	info, err := os.Stat(file)
-	if err != nil {
-		changed = !known || b.info != nil
+	if err == nil && b.info != nil && unchanged(b.info, info) {
+		return b, false
+	}
+	var text []byte
+	if err == nil {
+		text, err = read(file)
+	}
+	if err != nil { // it may be there at the next look without having changed: its mode, for one
+		changed = differ(b.err, err)
 		b.info, b.err = nil, err
 		return b, changed
 	}
-	if b.info != nil && unchanged(b.info, info) {
-		return b, false
-	}
 	b.info = info // of before the reading: who writes meanwhile is seen at the next look
-	text, err := read(file)
-	if err == nil {
-		var says T
-		if says, err = s.parse(text); err == nil {
-			b.says, b.good, b.err = says, true, nil
-			return b, true
-		}
-		err = fmt.Errorf("%s: %w", file, err)
+	says, err := s.parse(text)
+	if err != nil {
+		b.err = fmt.Errorf("%s: %w", file, err)
+		return b, true
 	}
-	b.err = err
+	b.says, b.good, b.err = says, true, nil
 	return b, true
 }
+
+// differ reports whether err is another error than before.
+func differ(before, err error) bool { return before == nil || before.Error() != err.Error() }
 
 func unchanged(old, now os.FileInfo) bool {
 	return os.SameFile(old, now) && old.ModTime().Equal(now.ModTime()) && old.Size() == now.Size()

@@ -13,6 +13,7 @@ type trust struct {
 	// roots need nobody above them; intermediates have one among the others.
 	roots, intermediates *x509.CertPool
 	authorities          []*x509.Certificate
+	known                map[string]bool // by certificate
 	// lists are revocation lists by the name of their issuer; unreadable names by issuer the file of a list that never could be read.
 	lists      map[string][]*list
 	unreadable map[string]string
@@ -25,7 +26,7 @@ type trust struct {
 func newTrust() *trust {
 	return &trust{
 		roots: x509.NewCertPool(), intermediates: x509.NewCertPool(),
-		lists: map[string][]*list{}, unreadable: map[string]string{},
+		known: map[string]bool{}, lists: map[string][]*list{}, unreadable: map[string]string{},
 		patterns: policy{}, governed: map[string]bool{}, unclear: map[string]bool{},
 	}
 }
@@ -64,11 +65,8 @@ func parseCertificates(text []byte) ([]*x509.Certificate, error) {
 // add takes authorities in, each once.
 func (t *trust) add(certs []*x509.Certificate) {
 	for _, c := range certs {
-		known := false
-		for _, k := range t.authorities {
-			known = known || k.Equal(c)
-		}
-		if !known {
+		if !t.known[string(c.Raw)] {
+			t.known[string(c.Raw)] = true
 			t.authorities = append(t.authorities, c)
 		}
 	}

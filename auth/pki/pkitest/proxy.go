@@ -30,13 +30,16 @@ func NewProxy(user *Pair, kind ProxyKind) (*Pair, error) {
 	if err != nil {
 		return nil, err
 	}
-	var subject pkix.RDNSequence
+	var subject []asn1.RawValue // the user's part stays as it is, byte for byte
 	if _, err := asn1.Unmarshal(user.Cert.RawSubject, &subject); err != nil {
 		return nil, fmt.Errorf("pkitest: name of the user: %w", err)
 	}
 	cn := map[ProxyKind]string{RFC3820: "1234567890", Draft: "987654321", Legacy: "proxy", Limited: "limited proxy"}[kind]
-	subject = append(subject, pkix.RelativeDistinguishedNameSET{{Type: asn1.ObjectIdentifier{2, 5, 4, 3}, Value: cn}})
-	raw, err := asn1.Marshal(subject)
+	var added []asn1.RawValue
+	if _, err := asn1.Unmarshal(Name{"CN=" + cn}.DER(), &added); err != nil {
+		return nil, err
+	}
+	raw, err := asn1.Marshal(append(subject, added...))
 	if err != nil {
 		return nil, err
 	}
