@@ -149,4 +149,3 @@ func (e *enrolled) inFlight() int {
 	settled := e.settled.Load()
 	return int(max(e.taken.Load(), settled) - settled)
 }
-
