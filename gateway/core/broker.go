@@ -37,8 +37,8 @@ type Config struct {
 	// Quotas bound what clients use. SetQuotas changes them.
 	Quotas Quotas
 	// Kept are destinations, or patterns of them, that count as existing though nobody uses them: no right to create them is asked for.
-	Kept []gateway.Destination
-	Logger        *slog.Logger
+	Kept   []gateway.Destination
+	Logger *slog.Logger
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 

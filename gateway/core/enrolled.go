@@ -84,7 +84,7 @@ func (s *session) Subscribe(o gateway.SubscribeOptions) (gateway.Subscription, e
 		}
 		e.make(st, o)
 		s.mu.Lock()
-		closed, judged := s.closed, s.standing.Load() == st
+		closed, judged := s.closed || s.why != nil, s.standing.Load() == st
 		if !closed && judged {
 			s.subscriptions[e.source] = e
 		}
@@ -149,4 +149,3 @@ func (e *enrolled) inFlight() int {
 	settled := e.settled.Load()
 	return int(max(e.taken.Load(), settled) - settled)
 }
-

@@ -57,7 +57,7 @@ func (s *session) Send(m *gateway.Message, c gateway.Completion, token uint64) {
 	}
 	c = s.witness(m, c)
 	s.mu.Lock()
-	if s.closed {
+	if s.closed || s.why != nil {
 		s.mu.Unlock()
 		complete(c, token, errSessionClosed)
 		return

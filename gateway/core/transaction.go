@@ -84,7 +84,7 @@ func (s *session) Commit(tx *gateway.Transaction, c gateway.Completion, token ui
 	}
 	t.c = s.witnessAll(tx.Sends, c)
 	s.mu.Lock()
-	if s.closed {
+	if s.closed || s.why != nil {
 		s.mu.Unlock()
 		complete(c, token, errSessionClosed)
 		return
