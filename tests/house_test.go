@@ -210,7 +210,7 @@ func TestTheRulesCatchWhoBreaksThem(t *testing.T) {
 		{"imports", "protocols/stomp/x.go", `import "github.com/sluice-mq/sluice/jetstream"`, "protocols/stomp/x.go", `import "github.com/sluice-mq/sluice/protocols/stomp/wire"`},
 		{"imports", "auth/x.go", `import "github.com/sluice-mq/sluice/protocols/internal/listen"`, "", ""},
 		{"imports", "jetstream/x.go", `import "github.com/sluice-mq/sluice/auth"`, "jetstream/x.go", `import "github.com/sluice-mq/sluice/jetstream/commit"`},
-		{"imports", "protocols/internal/listen/x.go", `import "github.com/sluice-mq/sluice/gateway"`, "protocols/admin/x.go", ""},
+		{"imports", "protocols/internal/listen/x.go", `import "github.com/sluice-mq/sluice/gateway/core"`, "protocols/internal/listen/x.go", `import "github.com/sluice-mq/sluice/gateway"`},
 		{"imports", "protocols/stomp/x.go", `import "github.com/nats-io/nats.go"`, "protocols/nats/x.go", ""},
 		{"imports", "cmd/sluice/x.go", `import "github.com/spf13/viper"`, "cmd/sluice/app/x.go", ""},
 		{"imports", "protocols/nats/x.go", `import "github.com/sluice-mq/sluice/protocols/stomp/wire"`, "protocols/stomp/x.go", ""},

@@ -87,6 +87,7 @@ func (s *script) Write(p []byte) (int, error)      { return len(p), nil }
 func (s *script) Close() error                     { return nil }
 func (s *script) CloseWrite() error                { return io.ErrClosedPipe }
 func (s *script) RemoteAddr() net.Addr             { return nil }
+func (s *script) LocalAddr() net.Addr              { return nil }
 func (s *script) SetReadDeadline(time.Time) error  { return nil }
 func (s *script) SetWriteDeadline(time.Time) error { return nil }
 

@@ -1,11 +1,15 @@
 package stomp
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/protocols/internal/listen"
 )
 
 // Errors says what an ERROR frame does to a connection that is logged in.
@@ -24,12 +28,34 @@ const (
 // its beginning, so it must look like ActiveMQ's.
 const DefaultServerHeader = "ActiveMQ/5.18.0 Sluice/dev"
 
+// Transport brings connections to a server instead of its own listener: STOMP within something else.
+type Transport = listen.Transport
+
+// Reception bounds what clients can hold that have not logged in.
+type Reception = listen.Limits
+
+// Stats count the connections of a server.
+type Stats = listen.Stats
+
 // Config says how a server serves. The zero value of an optional field is its default.
 type Config struct {
 	// Address is "host:port" to listen on; port 0 takes a free one, see Server.Addr.
 	Address string
+	// Transport, if not nil, brings the connections. Then there is no listener, and what follows up to Reception is of no
+	// account: it is the transport's business.
+	Transport Transport
 	// MaxConnections is how many may be open at once; 0 is no limit.
 	MaxConnections int
+	// TLS is how to speak TLS; nil is not to.
+	TLS *tls.Config
+	// Judge looks at what a TLS client showed, after each handshake. It returns the client's certificate, or nil if it
+	// showed none, and in words for its owner why it is not trusted. It is called concurrently and may block.
+	Judge func(tls.ConnectionState) (*x509.Certificate, error)
+	// TrustedProxies are the networks whose connections begin with a header of the PROXY protocol. It is required of
+	// them, and never read from anybody else.
+	TrustedProxies []netip.Prefix
+	// Reception bounds connections before their login. Its MaxConnections and Login are those of this Config.
+	Reception Reception
 	// Broker is what the server leans on. Required.
 	Broker gateway.Broker
 	// Logger gets connections and refusals; nil is silence.

@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
@@ -30,6 +31,7 @@ type conn struct {
 	// The reader's own.
 	codec        *wire.Reader
 	session      gateway.Session // nil before the login
+	pacing       gateway.Paced   // the session, if it has a pace
 	version      wire.Version    // written under mu
 	subs         []*subscription // ascending by number
 	subsByID     map[string]*subscription
@@ -37,6 +39,8 @@ type conn struct {
 	transactions map[string]*transaction
 	txBytes      int
 	txMessages   int
+
+	someLost atomic.Bool // a subscription was
 
 	wake    chan struct{} // the writer has something to look at
 	room    chan struct{} // a waiting reader may look again
@@ -58,6 +62,8 @@ type conn struct {
 	pacer     uint64
 	finishing bool // no frame will be read any more
 	ended     bool // the broker ended the connection
+
+	parting string // what the last ERROR said that ended the connection; the writer's until written is closed
 }
 
 func newConn(s *Server, nc net.Conn) *conn {
@@ -71,6 +77,10 @@ func newConn(s *Server, nc net.Conn) *conn {
 	}
 	c.in.nc = nc
 	c.in.login = time.Now().Add(s.cfg.Limits.Login)
+	c.in.ending = make(chan struct{})
+	if t, ok := nc.(interface{ LoginBy() time.Time }); ok && t.LoginBy().Before(c.in.login) {
+		c.in.login = t.LoginBy() // the time began before the handshakes of the transport
+	}
 	return c
 }
 
@@ -120,6 +130,10 @@ func (c *conn) abandon() {
 
 // linger lets the client read the last frame before the connection goes away.
 func (c *conn) linger() {
+	if t, ok := c.nc.(interface{ CloseFor(string) error }); ok {
+		_ = t.CloseFor(c.parting)
+		return
+	}
 	if half, ok := c.nc.(interface{ CloseWrite() error }); ok {
 		if half.CloseWrite() != nil {
 			return
@@ -131,11 +145,13 @@ func (c *conn) linger() {
 }
 
 // end is how the broker ends a connection. It may be called from any goroutine.
-func (c *conn) end(err *gateway.Error) {
+func (c *conn) end(err *gateway.Error) { c.endFor(closing(err)) }
+
+func (c *conn) endFor(refusal error) {
 	c.mu.Lock()
 	if !c.ended {
 		c.ended = true
-		c.answers.push(answer{err: closing(err), done: true})
+		c.answers.push(answer{err: refusal, done: true})
 	}
 	c.mu.Unlock()
 	c.wakeWriter()

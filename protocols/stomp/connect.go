@@ -43,6 +43,10 @@ func (c *conn) connect(ctx context.Context, f *wire.Frame) error {
 		return err
 	}
 	c.session = session
+	c.pacing, _ = session.(gateway.Paced)
+	if t, ok := c.nc.(interface{ LoggedIn() }); ok {
+		t.LoggedIn()
+	}
 	c.codec.SetVersion(version)
 	c.codec.SetLimits(wire.AfterLogin(c.server.cfg.Limits.Body))
 	c.mu.Lock()
@@ -65,15 +69,17 @@ func (c *conn) login(ctx context.Context, h gateway.Header, version wire.Version
 		return nil, err
 	}
 	login := gateway.Login{
-		Credentials: gateway.Credentials{Login: user, Passcode: passcode},
-		ClientID:    clientID,
-		Protocol:    "stomp/" + version.String(),
-		Remote:      c.remote(),
+		ClientID: clientID,
+		Protocol: "stomp/" + version.String(),
+		Remote:   c.remote(),
+		Listener: c.listener(),
 	}
+	c.introduce(&login, h)
+	login.Credentials.Login, login.Credentials.Passcode = user, passcode
 	session, err := c.server.cfg.Broker.Open(ctx, login)
 	if gateway.KindOf(err) == gateway.Unauthenticated && strings.Contains(user+passcode, `\`) {
 		// CONNECT is not escaped; some libraries do it all the same.
-		login.Credentials = gateway.Credentials{Login: unescape(user), Passcode: unescape(passcode)}
+		login.Credentials.Login, login.Credentials.Passcode = unescape(user), unescape(passcode)
 		if again, second := c.server.cfg.Broker.Open(ctx, login); second == nil {
 			session, err = again, nil
 		}

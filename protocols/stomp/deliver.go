@@ -44,7 +44,7 @@ func (w *writer) encode(s *subscription, batch []gateway.Delivery) {
 	first := w.track(s, batch)
 	withAck := s.mode != ackAuto && w.version == wire.V12
 	for i := range batch {
-		m := batch[i].Message
+		m, begin := batch[i].Message, len(w.buf)
 		w.buf = s.appendHead(w.buf, w.version, m.Destination)
 		if withAck {
 			w.buf = append(w.buf, "ack:"...)
@@ -58,12 +58,12 @@ func (w *writer) encode(s *subscription, batch []gateway.Delivery) {
 		}
 		w.buf = appendSharedCached(w.buf, w.version, m, withAck)
 		if len(m.Body) >= directBody {
-			w.out()
-			w.send(m.Body)
-		} else {
-			w.buf = append(w.buf, m.Body...)
+			w.direct(begin, m.Body)
+			continue
 		}
+		w.buf = append(w.buf, m.Body...)
 		w.buf = append(w.buf, 0, '\n')
+		w.cut()
 	}
 }
 

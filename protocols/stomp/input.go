@@ -29,6 +29,7 @@ type input struct {
 	silence  time.Duration // longest silence allowed; 0 is for ever
 	draining time.Time     // absolute end of draining; zero if not
 	stopped  bool
+	ending   chan struct{} // closed when draining or stopped
 }
 
 // Read reads from the socket. Any byte counts as a sign of life.
@@ -83,9 +84,17 @@ func (in *input) loggedIn(silence time.Duration) {
 func (in *input) drain(until time.Time) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	in.end()
 	in.draining = until
 	if !in.stopped {
 		_ = in.nc.SetReadDeadline(in.deadline(time.Now()))
+	}
+}
+
+// end closes ending once. in.mu is held.
+func (in *input) end() {
+	if !in.stopped && in.draining.IsZero() {
+		close(in.ending)
 	}
 }
 
@@ -93,6 +102,7 @@ func (in *input) drain(until time.Time) {
 func (in *input) stop() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	in.end()
 	in.stopped = true
 	_ = in.nc.SetReadDeadline(time.Now())
 }

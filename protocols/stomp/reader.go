@@ -22,6 +22,7 @@ func (c *conn) read(ctx context.Context) {
 		}
 		err := c.handle(ctx, &f)
 		if err == nil {
+			c.keepPace(ctx, f.Command)
 			continue
 		}
 		if err == errDisconnect || c.refuse(&f, err) {

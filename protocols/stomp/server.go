@@ -11,14 +11,13 @@ import (
 	"time"
 
 	"github.com/sluice-mq/sluice/protocols/internal/listen"
-	"github.com/sluice-mq/sluice/protocols/stomp/wire"
 )
 
 // Server serves STOMP on one address. Its methods may be called concurrently;
 // Serve once.
 type Server struct {
-	cfg      Config
-	listener *listen.Listener
+	cfg       Config
+	transport listen.Transport
 	// name is the part of session names that all connections share.
 	name    string
 	number  atomic.Uint64
@@ -52,20 +51,26 @@ func (s *Server) fault(remote string, err error) {
 	s.faults.next, s.faults.silent = now.Add(faultsEvery), 0
 }
 
-// New takes the address and fills in cfg's defaults. Clients may connect from
-// here on; they wait until Serve.
+// New takes the address, unless there is a transport that has one, and fills in cfg's defaults. Clients may
+// connect from here on; they wait until Serve.
 func New(cfg Config) (*Server, error) {
 	s, err := newServer(cfg)
 	if err != nil {
 		return nil, err
 	}
-	s.listener, err = listen.Listen(listen.Config{
-		Address: s.cfg.Address, MaxConnections: s.cfg.MaxConnections, Refuse: refuse, Logger: s.cfg.Logger,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("stomp: %w", err)
+	if s.transport = cfg.Transport; s.transport == nil {
+		limits := s.cfg.Reception
+		limits.MaxConnections, limits.Login = s.cfg.MaxConnections, s.cfg.Limits.Login
+		l, err := listen.Listen(listen.Config{
+			Address: s.cfg.Address, TLS: s.cfg.TLS, Judge: s.cfg.Judge, TrustedProxies: s.cfg.TrustedProxies,
+			Limits: limits, Refuse: refuse, Logger: s.cfg.Logger, Clock: s.cfg.Clock,
+		})
+		if err != nil {
+			return nil, fmt.Errorf("stomp: %w", err)
+		}
+		s.transport = l
 	}
-	s.name = sessionName(s.listener.Addr(), s.cfg.Clock())
+	s.name = sessionName(s.transport.Addr(), s.cfg.Clock())
 	return s, nil
 }
 
@@ -93,19 +98,22 @@ func sessionName(addr net.Addr, now time.Time) string {
 	return "ID:" + host + "-" + strconv.Itoa(port) + "-" + strconv.FormatInt(now.UnixMilli(), 10) + "-0"
 }
 
-// refuse tells a client above the limit of connections why it is turned away.
-func refuse(nc net.Conn) {
-	_, _ = nc.Write(errorFrame(nil, wire.V10, "Too many connections: this node takes no more", "", nil))
+// refuse tells a client that does not get as far as a login why it is turned away.
+func refuse(nc net.Conn, why string) {
+	_, _ = nc.Write(errorFrame(nil, 0, why, "", nil))
 }
 
 // Addr is where the server listens, with the port that was taken.
-func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+func (s *Server) Addr() net.Addr { return s.transport.Addr() }
+
+// Stats is a cheap snapshot of the connections.
+func (s *Server) Stats() Stats { return s.transport.Stats() }
 
 // Serve accepts connections until Drain is called or ctx is done, and returns
 // when the last of them is gone: nil after Drain, else ctx's error or the one
 // that ended the listening. When ctx is done, connections are closed at once.
 func (s *Server) Serve(ctx context.Context) error {
-	return s.listener.Serve(ctx, s.ServeConn)
+	return s.transport.Serve(ctx, s.ServeConn)
 }
 
 // ServeConn serves one connection that was accepted elsewhere and returns when
@@ -140,8 +148,8 @@ func (s *Server) leave(c *conn) {
 // closes it. It returns when all are gone or, with ctx's error, when ctx is
 // done; then it closes the remaining ones at once.
 func (s *Server) Drain(ctx context.Context) error {
-	if s.listener != nil {
-		s.listener.StopAccepting()
+	if s.transport != nil {
+		s.transport.StopAccepting()
 	}
 	until := time.Now().Add(drainReading)
 	for _, c := range s.present() {

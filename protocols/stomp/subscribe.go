@@ -23,6 +23,7 @@ func (c *conn) subscribe(f *wire.Frame) error {
 	if err != nil {
 		return err
 	}
+	c.dropLost()
 	if limit := c.server.cfg.Limits.Subscriptions; len(c.subs) >= limit {
 		return gateway.Errorf(gateway.Limit, "The connection has %d subscriptions, the limit", limit)
 	}
@@ -71,7 +72,7 @@ func (c *conn) wanted(f *wire.Frame) (*subscription, gateway.SubscribeOptions, e
 		AutoAck:     s.mode == ackAuto,
 		NoLocal:     isTrue(f.Header, "activemq.noLocal") || isTrue(f.Header, "no-local"),
 		Wake:        s.wake,
-		Ended:       c.end,
+		Ended:       s.end,
 	}, nil
 }
 

@@ -41,6 +41,7 @@ type subscription struct {
 	unwaited    bool          // the reader's: something was acknowledged without a receipt
 
 	queued atomic.Bool // in the connection's list of ready ones
+	lost   atomic.Bool // the broker ended it alone
 
 	// The writer's own.
 	started, closed bool
@@ -58,6 +59,38 @@ func (s *subscription) wake() {
 	c := s.conn
 	c.mu.Lock()
 	c.ready = append(c.ready, s)
+	c.mu.Unlock()
+	c.wakeWriter()
+}
+
+// end implements SubscribeOptions.Ended. Who may not read a destination any more loses that subscription and hears
+// which it was; whatever else ends a subscription ends its connection.
+func (s *subscription) end(err *gateway.Error) {
+	c := s.conn
+	r := &refusal{err: err, closes: err.Kind != gateway.Denied || c.server.cfg.Errors == Strict}
+	if s.hasID {
+		r.header = gateway.Header{{Name: "subscription", Value: s.id}}
+	}
+	if r.closes {
+		c.endFor(r)
+		return
+	}
+	s.lost.Store(true)
+	c.someLost.Store(true)
+	c.answer(answer{err: r})
+}
+
+// dropLost forgets the subscriptions that the broker ended. Until then their ids can be unsubscribed.
+func (c *conn) dropLost() {
+	if !c.someLost.Swap(false) {
+		return
+	}
+	lost := c.removeSubscriptions(func(s *subscription) bool { return s.lost.Load() })
+	c.mu.Lock()
+	for _, s := range lost {
+		s.gone = make(chan struct{})
+	}
+	c.closing = append(c.closing, lost...)
 	c.mu.Unlock()
 	c.wakeWriter()
 }

@@ -26,6 +26,15 @@ type scratch struct {
 	ready   []*subscription // to be pulled
 	again   []*subscription // to be pulled once more
 	written []handedOver
+	ends    []int // where each frame in buf ends, if the transport wants them one by one
+}
+
+// framed is implemented by transports that carry frames one by one.
+type framed interface {
+	// WriteFrame takes a frame in pieces, of which nothing is kept; it goes out with Flush, if not before. The time
+	// that the last write deadline left when it was set is what each part of it has that is sent.
+	WriteFrame(pieces ...[]byte) error
+	Flush() error
 }
 
 // handedOver counts deliveries that go out with the next flush.
@@ -41,6 +50,7 @@ type writer struct {
 	version   wire.Version
 	beat      time.Duration
 	finishing bool
+	frames    framed    // the connection, if it is that
 	last      time.Time // when something was written
 	timer     *time.Timer
 	err       error // of the socket; nothing is written after it
@@ -59,6 +69,7 @@ func (c *conn) write(ctx context.Context) {
 	defer close(c.written)
 	defer c.survive()
 	w := &writer{c: c, last: time.Now()}
+	w.frames, _ = c.nc.(framed)
 	for w.turn(ctx) {
 	}
 	if w.timer != nil {
@@ -110,7 +121,7 @@ func (w *writer) acquire() {
 
 func (w *writer) release() {
 	clear(w.ready)
-	w.ready, w.written = w.ready[:0], w.written[:0]
+	w.ready, w.written, w.ends = w.ready[:0], w.written[:0], w.ends[:0]
 	w.c.server.scratch.Put(w.scratch)
 	w.scratch = nil
 }
@@ -155,7 +166,9 @@ func (w *writer) writeAnswers(n int) (fatal bool) {
 		case a.err != nil:
 			w.logRefusal(a.err)
 			w.buf = appendError(w.buf, w.version, a.err, a.receipt)
+			w.cut()
 			if w.c.server.closes(a.err) {
+				w.c.parting = gateway.TextOf(a.err)
 				return true
 			}
 		case a.more != nil && a.more.frame != nil:
@@ -165,6 +178,7 @@ func (w *writer) writeAnswers(n int) (fatal bool) {
 			w.buf = appendField(w.buf, w.version, "receipt-id", a.receipt)
 			w.buf = append(w.buf, '\n', 0, '\n')
 		}
+		w.cut()
 		if a.more != nil && a.more.starts != nil && !w.finishing {
 			w.start(a.more.starts)
 		}
@@ -206,10 +220,61 @@ func (w *writer) flush() {
 
 // out writes the buffer.
 func (w *writer) out() {
-	if len(w.buf) > 0 {
-		w.send(w.buf)
-		w.buf = w.buf[:0]
+	if len(w.buf) == 0 {
+		return
 	}
+	if w.frames == nil {
+		w.send(w.buf)
+	} else {
+		w.carry(w.buf, w.ends, nil)
+	}
+	w.buf, w.ends = w.buf[:0], w.ends[:0]
+}
+
+// cut says that a frame ends here.
+func (w *writer) cut() {
+	if w.frames != nil && len(w.buf) > 0 {
+		w.ends = append(w.ends, len(w.buf))
+	}
+}
+
+// direct writes a frame that begins in the buffer at begin, without a copy of its body.
+func (w *writer) direct(begin int, body []byte) {
+	if w.frames == nil {
+		w.out()
+		w.send(body)
+		w.buf = append(w.buf, 0, '\n')
+		return
+	}
+	head := append([]byte(nil), w.buf[begin:]...)
+	w.buf = w.buf[:begin]
+	w.out()
+	w.carry(head, []int{len(head)}, body)
+}
+
+// carry hands frames to a transport that wants them one by one, of which the last may have its body elsewhere.
+func (w *writer) carry(frames []byte, ends []int, body []byte) {
+	now := time.Now()
+	if w.err == nil {
+		w.err = w.c.nc.SetWriteDeadline(now.Add(w.c.server.cfg.Limits.Stall))
+	}
+	begin := 0
+	for _, end := range ends {
+		switch {
+		case w.err != nil:
+			return
+		case begin == end:
+		case body != nil:
+			w.err = w.frames.WriteFrame(frames[begin:end], body, []byte{0, '\n'})
+		default:
+			w.err = w.frames.WriteFrame(frames[begin:end])
+		}
+		begin = end
+	}
+	if w.err == nil {
+		w.err = w.frames.Flush()
+	}
+	w.last = now
 }
 
 // send writes b in pieces, for each of which the client has the time of a stall.

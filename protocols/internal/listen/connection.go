@@ -2,25 +2,37 @@ package listen
 
 import (
 	"context"
+	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"runtime/debug"
 	"time"
+
+	"github.com/sluice-mq/sluice/gateway"
 )
 
-// admit starts the handler of a connection, or turns the connection away.
-func (l *Listener) admit(ctx context.Context, c *net.TCPConn, handle func(context.Context, net.Conn)) {
+// admit starts the goroutine of a connection, or turns the connection away.
+func (l *Listener) admit(ctx context.Context, t *net.TCPConn, handle func(context.Context, net.Conn)) {
+	client := netip.AddrPort{}
+	if a, ok := t.RemoteAddr().(*net.TCPAddr); ok {
+		client = a.AddrPort()
+	}
+	s := &socket{TCPConn: t, tls: l.cfg.TLS != nil}
+	s.other = func() { l.mismatch(s) }
 	if !l.enter() {
-		l.refuse(c)
+		l.note(noteLimit, "too many connections", t.RemoteAddr(), nil)
+		l.refuse(s, l.trusts(client), wordsLimit)
 		return
 	}
-	_ = c.SetNoDelay(true)
+	_ = t.SetNoDelay(true)
 	l.done.Go(func() {
 		defer l.leave()
-		defer c.Close()
-		defer context.AfterFunc(ctx, func() { _ = c.Close() })()
-		defer l.survive(c)
-		handle(ctx, c)
+		defer t.Close()
+		defer context.AfterFunc(ctx, func() { _ = t.Close() })()
+		defer l.survive(t)
+		l.receive(ctx, s, client, handle)
 	})
 }
 
@@ -29,7 +41,7 @@ func (l *Listener) enter() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.cfg.MaxConnections > 0 && l.stats.Open >= l.cfg.MaxConnections {
-		l.stats.Refused++
+		l.stats.Refused.Limit++
 		return false
 	}
 	if l.stats.Open == 0 {
@@ -48,27 +60,141 @@ func (l *Listener) leave() {
 	}
 }
 
-// refuse closes a connection for which there is no room, and lets the door say
-// so if not too many are being told already.
-func (l *Listener) refuse(c *net.TCPConn) {
-	select {
-	case l.full <- struct{}{}:
-	default:
-		_ = c.Close()
-		return
-	}
-	l.done.Go(func() {
-		defer func() { <-l.full }()
-		defer c.Close()
-		defer l.survive(c)
-		if l.cfg.Refuse == nil {
+// receive brings a connection to its door.
+func (l *Listener) receive(ctx context.Context, s *socket, client netip.AddrPort, handle func(context.Context, net.Conn)) {
+	// Whoever has not reached its door when the listener stops is not waited for.
+	unhurried := context.AfterFunc(l.early, func() { _ = s.SetDeadline(time.Unix(1, 0)) })
+	defer unhurried()
+	c := &Conn{Conn: s, socket: s, client: s.TCPConn.RemoteAddr()}
+	c.knows.Secure = client.Addr().Unmap().IsLoopback()
+	if l.trusts(client) {
+		behind, err := l.proxied(s)
+		if err != nil {
+			l.turnedAway(noteProxy, &l.stats.Refused.Proxy, "a trusted proxy did not say whom it brings", c.client, err)
 			return
 		}
-		_ = c.SetDeadline(time.Now().Add(refusalPeriod))
-		l.cfg.Refuse(c)
-		_ = c.CloseWrite()
-		_, _ = io.CopyN(io.Discard, c, refusalDrain)
-	})
+		c.knows.Secure = false
+		if behind.IsValid() {
+			client, c.client = behind, net.TCPAddrFromAddrPort(behind)
+		}
+	}
+	from := origin(client.Addr())
+	if !l.pass(c, from) {
+		return
+	}
+	c.leave = func() { l.gate.leave(from) }
+	defer c.LoggedIn()
+	if s.tls && !l.secure(c, from) {
+		return
+	}
+	if c.loginBy.IsZero() {
+		c.loginBy = time.Now().Add(l.cfg.Login)
+	}
+	if unhurried() {
+		handle(ctx, c)
+	}
+}
+
+// trusts reports whether an address is that of a proxy.
+func (l *Listener) trusts(a netip.AddrPort) bool {
+	for _, p := range l.cfg.TrustedProxies {
+		if p.Contains(a.Addr().Unmap()) || p.Contains(a.Addr()) {
+			return true
+		}
+	}
+	return false
+}
+
+// proxied reads the header of the PROXY protocol.
+func (l *Listener) proxied(s *socket) (netip.AddrPort, error) {
+	if err := l.until(s, time.Now().Add(l.cfg.Login)); err != nil {
+		return netip.AddrPort{}, err
+	}
+	buf := make([]byte, proxyFixed+proxyMore)
+	for n := 0; ; {
+		k, err := s.TCPConn.Read(buf[n:])
+		n += k
+		if n > 0 {
+			client, size, wrong := parseProxy(buf[:n])
+			if wrong == nil {
+				s.ahead = append([]byte(nil), buf[size:n]...)
+				return client, l.until(s, time.Time{})
+			}
+			if wrong != errProxyShort {
+				return client, wrong
+			}
+		}
+		if err != nil {
+			return netip.AddrPort{}, fmt.Errorf("reading the header of the PROXY protocol: %w", err)
+		}
+	}
+}
+
+// pass waits for a connection's turn, or refuses it.
+func (l *Listener) pass(c *Conn, from netip.Addr) bool {
+	switch l.gate.enter(l.early, from, l.cfg.Wait) {
+	case passed:
+		return true
+	case over:
+	case tooManyOfOne:
+		l.turnedAway(noteAddress, &l.stats.Refused.Address, "too many connections of one address before their login", c.client, nil)
+		l.tell(c.socket, wordsAddress)
+	default:
+		l.turnedAway(noteStorm, &l.stats.Refused.Storm, "too many clients connect at once", c.client, nil)
+		l.tell(c.socket, wordsStorm)
+	}
+	return false
+}
+
+// secure does the handshake and looks at the client's certificate.
+func (l *Listener) secure(c *Conn, from netip.Addr) bool {
+	switch l.handshakes.enter(l.early, from, l.cfg.Wait) {
+	case passed:
+	case over:
+		return false
+	default:
+		l.turnedAway(noteStorm, &l.stats.Refused.Storm, "too many TLS handshakes at once", c.client, nil)
+		return false
+	}
+	c.loginBy = time.Now().Add(l.cfg.Login)
+	t := tls.Server(c.socket, l.cfg.TLS)
+	err := l.shake(t, c.socket, c.loginBy, from)
+	if err != nil {
+		if !c.socket.wrong && l.early.Err() == nil { // these were told and counted
+			l.turnedAway(noteHandshake, &l.stats.Refused.Handshake, "a TLS handshake failed", c.client, err)
+		}
+		return false
+	}
+	c.Conn = t
+	c.knows = gateway.Introduction{Secure: true}
+	state := t.ConnectionState()
+	switch {
+	case l.cfg.Judge != nil:
+		c.knows.Credentials.Certificate, c.knows.Credentials.CertificateErr = l.cfg.Judge(state)
+	case len(state.VerifiedChains) > 0:
+		c.knows.Credentials.Certificate = state.PeerCertificates[0]
+	}
+	return true
+}
+
+// shake is the handshake itself, at one of its places.
+func (l *Listener) shake(t *tls.Conn, s *socket, until time.Time, from netip.Addr) error {
+	defer l.handshakes.leave(from)
+	if err := l.until(s, until); err != nil {
+		return err
+	}
+	if err := t.HandshakeContext(context.Background()); err != nil {
+		return err
+	}
+	return l.until(s, time.Time{})
+}
+
+// until sets the deadline of a connection that has not reached its door, unless the listener stops.
+func (l *Listener) until(s *socket, deadline time.Time) error {
+	if err := s.SetDeadline(deadline); err != nil {
+		return err
+	}
+	return l.early.Err() // whose deadline may just have been replaced
 }
 
 // survive keeps a panic of one connection from ending the process.
@@ -77,4 +203,10 @@ func (l *Listener) survive(c net.Conn) {
 		l.cfg.Logger.Error("a connection failed and was closed",
 			"address", l.cfg.Address, "remote", c.RemoteAddr().String(), "panic", r, "stack", string(debug.Stack()))
 	}
+}
+
+// discard reads what a client still sends, so that closing does not take the last words with it.
+func discard(s *socket) {
+	_ = s.CloseWrite()
+	_, _ = io.CopyN(io.Discard, s.TCPConn, refusalDrain)
 }

@@ -81,7 +81,7 @@ func TestServesManyAtOnce(t *testing.T) {
 	for _, c := range conns {
 		requireEcho(t, c, "hello")
 	}
-	require.Equal(t, listen.Stats{Open: 20, Accepted: 20}, r.Stats())
+	require.Equal(t, listen.Stats{Open: 20, Accepted: 20, Unknown: 20}, r.Stats())
 }
 
 func TestStopAcceptingLetsOpenConnectionsGoOn(t *testing.T) {
@@ -115,7 +115,7 @@ func TestCancelClosesConnectionsUnderTheirHandlers(t *testing.T) {
 }
 
 func TestAboveTheLimitTheDoorSaysWhy(t *testing.T) {
-	r := start(t, listen.Config{MaxConnections: 1, Refuse: func(c net.Conn) {
+	r := start(t, listen.Config{Limits: listen.Limits{MaxConnections: 1}, Refuse: func(c net.Conn, _ string) {
 		_, _ = io.WriteString(c, "no room\n")
 	}}, echo)
 	first := r.dial(t)
@@ -128,7 +128,7 @@ func TestAboveTheLimitTheDoorSaysWhy(t *testing.T) {
 	words, err := io.ReadAll(second)
 	require.NoError(t, err)
 	require.Equal(t, "no room\n", string(words))
-	require.Equal(t, listen.Stats{Open: 1, Accepted: 1, Refused: 1}, r.Stats())
+	require.Equal(t, listen.Stats{Open: 1, Accepted: 1, Unknown: 1, Refused: listen.Refusals{Limit: 1}}, r.Stats())
 
 	require.NoError(t, first.Close())
 	require.NoError(t, r.Wait(t.Context()))
@@ -136,7 +136,7 @@ func TestAboveTheLimitTheDoorSaysWhy(t *testing.T) {
 }
 
 func TestAboveTheLimitWithoutWords(t *testing.T) {
-	r := start(t, listen.Config{MaxConnections: 1}, echo)
+	r := start(t, listen.Config{Limits: listen.Limits{MaxConnections: 1}}, echo)
 	requireEcho(t, r.dial(t), "in")
 	_, err := r.dial(t).Read(make([]byte, 1))
 	require.Error(t, err)
@@ -146,7 +146,7 @@ func TestAFloodOfRefusalsIsBounded(t *testing.T) {
 	var mu sync.Mutex
 	now, most := 0, 0
 	release := make(chan struct{})
-	r := start(t, listen.Config{MaxConnections: 1, Refuse: func(net.Conn) {
+	r := start(t, listen.Config{Limits: listen.Limits{MaxConnections: 1}, Refuse: func(net.Conn, string) {
 		mu.Lock()
 		now++
 		most = max(most, now)
@@ -160,7 +160,7 @@ func TestAFloodOfRefusalsIsBounded(t *testing.T) {
 	for range 60 {
 		r.dial(t)
 	}
-	require.Eventually(t, func() bool { return r.Stats().Refused == 60 }, soon, time.Millisecond)
+	require.Eventually(t, func() bool { return r.Stats().Refused.Limit == 60 }, soon, time.Millisecond)
 	close(release)
 	r.cancel()
 	_ = r.end(t)

@@ -14,7 +14,7 @@ import (
 
 func TestSilentSocketsHaveKeepAliveAndNoDelay(t *testing.T) {
 	options := make(chan [2]int, 1)
-	r := start(t, listen.Config{}, func(_ context.Context, c net.Conn) { options <- socketOptions(c.(*net.TCPConn)) })
+	r := start(t, listen.Config{}, func(_ context.Context, c net.Conn) { options <- socketOptions(c.(*listen.Conn).NetConn()) })
 	r.dial(t)
 	select {
 	case got := <-options:
