@@ -17,12 +17,13 @@ type guard struct {
 	certificates certificates
 	audit        *audit.Auditor // nil: nothing is written down
 	environ      []string
+	beside       string // the directory of the configuration file
 	log          *slog.Logger
 }
 
 // openGuard reads all that the configuration names. Close it, also after an error.
-func openGuard(cfg Config, environ []string, log *slog.Logger) (*guard, error) {
-	g := &guard{certificates: certificates{}, environ: environ, log: log}
+func openGuard(cfg Config, o outside, log *slog.Logger) (*guard, error) {
+	g := &guard{certificates: certificates{}, environ: o.environ, beside: o.beside, log: log}
 	now, err := g.identities(cfg)
 	if err != nil {
 		return g, err

@@ -26,6 +26,14 @@ type Sources struct {
 	Environ []string
 }
 
+// directory is that of the file; empty without one.
+func (s Sources) directory() string {
+	if s.File == "" {
+		return ""
+	}
+	return filepath.Dir(s.File)
+}
+
 // settingFlags are the flags that stand for one key each.
 func settingFlags() map[string]string {
 	return map[string]string{"data_dir": "data-dir", "log.level": "log-level", "log.format": "log-format"}
@@ -192,7 +200,7 @@ func (l *loading) decode() (Config, error) {
 		c.Limits.Quotas = nil
 	}
 	if l.sources.File != "" {
-		locate(reflect.ValueOf(&c).Elem(), filepath.Dir(l.sources.File))
+		locate(reflect.ValueOf(&c).Elem(), l.sources.directory())
 	}
 	if c.Cluster != nil && !l.viper.IsSet("cluster.replicas") {
 		c.Cluster.Replicas = defaultReplicas

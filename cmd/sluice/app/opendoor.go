@@ -2,6 +2,7 @@ package app
 
 import (
 	"log/slog"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -13,6 +14,9 @@ func (n *node) openDoor(l Listener, cfg Config, log *slog.Logger) error {
 	switch l.Protocol {
 	case Stomp:
 		settings := stompConfig(l, cfg, n, log)
+		if trust := n.guard.trust(l); trust != nil {
+			settings.TLS, settings.Judge = trust.TLS(), trust.Judge
+		}
 		d, err := stomp.New(settings)
 		if err != nil {
 			return err
@@ -33,14 +37,16 @@ func stompConfig(l Listener, cfg Config, n *node, log *slog.Logger) stomp.Config
 	}
 	return stomp.Config{
 		Address:        l.Address.String(),
-		MaxConnections: cfg.Limits.MaxConnections,
+		MaxConnections: l.connections(cfg.Limits),
+		TrustedProxies: l.proxies(),
+		Reception:      stomp.Reception{MaxUnknown: cfg.Limits.LoggingIn},
 		Broker:         n.broker,
 		Logger:         log,
 		Errors:         errors,
 		ServerHeader:   strings.ReplaceAll(l.ServerHeader, "{version}", ReadBuild().Version),
 		HeartBeatGrace: float64(l.HeartBeatGrace),
 		Limits: stomp.Limits{
-			Body:                int(cfg.Limits.MaxMessageSize),
+			Body:                int(l.messageSize(cfg.Limits)),
 			Login:               time.Duration(cfg.Limits.LoginTimeout),
 			Subscriptions:       cfg.Limits.SubscriptionsPerConnection,
 			Transactions:        cfg.Limits.TransactionsPerConnection,
@@ -48,4 +54,28 @@ func stompConfig(l Listener, cfg Config, n *node, log *slog.Logger) stomp.Config
 			TransactionMessages: cfg.Limits.TransactionMessages,
 		},
 	}
+}
+
+// connections is how many the listener may have at once.
+func (l Listener) connections(limits Limits) int {
+	if l.MaxConnections > 0 {
+		return l.MaxConnections
+	}
+	return limits.MaxConnections
+}
+
+// messageSize is that of the largest message that comes by the listener.
+func (l Listener) messageSize(limits Limits) ByteSize {
+	if l.MaxMessageSize > 0 {
+		return l.MaxMessageSize
+	}
+	return limits.MaxMessageSize
+}
+
+func (l Listener) proxies() []netip.Prefix {
+	all := make([]netip.Prefix, len(l.ProxyProtocol))
+	for i, p := range l.ProxyProtocol {
+		all[i] = netip.Prefix(p)
+	}
+	return all
 }

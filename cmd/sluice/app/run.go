@@ -25,7 +25,7 @@ import (
 func run(cfg Config, log *slog.Logger, o outside) error {
 	stop, watched := watch(o.signals, log, echo, o.quit)
 	defer watched()
-	l := &life{cfg: cfg, log: log, notify: o.notify, load: o.load, environ: o.environ, node: &node{}}
+	l := &life{cfg: cfg, log: log, outside: o, node: &node{}}
 	l.duty.life = l
 	serve, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -55,6 +55,8 @@ type outside struct {
 	// load reads the configuration again.
 	load    func() (Config, []string, error)
 	environ []string
+	// beside is the directory of the configuration file.
+	beside string
 }
 
 // echo is how long a signal counts as the same as the one before: whoever stops
@@ -118,14 +120,11 @@ func monotonic() string {
 
 // life is a node between its start and its end.
 type life struct {
-	cfg    Config
-	log    *slog.Logger
-	notify notifier
+	cfg Config
+	log *slog.Logger
+	outside
 	health health
 	guard  *guard
-	// load reads the configuration again.
-	load    func() (Config, []string, error)
-	environ []string
 	// group runs the doors; serving ends when one of them fails.
 	group   *errgroup.Group
 	serving context.Context
@@ -139,7 +138,7 @@ type life struct {
 func (l *life) start(ctx context.Context) error {
 	began := time.Now()
 	var err error
-	l.guard, err = openGuard(l.cfg, l.environ, l.log)
+	l.guard, err = openGuard(l.cfg, l.outside, l.log)
 	l.node.guard = l.guard
 	l.node.parts = append(l.node.parts, part{"guard", l.guard.close})
 	if err != nil {
@@ -173,11 +172,8 @@ func (l *life) start(ctx context.Context) error {
 // adminConfig is that of the admin door. Without an auth section it knows nobody, and so offers no operations.
 func (l *life) adminConfig(c Listener) admin.Config {
 	cfg := admin.Config{
-		Address: c.Address.String(), MaxConnections: l.cfg.Limits.MaxConnections,
+		Address: c.Address.String(), MaxConnections: c.connections(l.cfg.Limits),
 		Health: &l.health, Collectors: append(collectorsOf(&l.health), &l.node.figures), Logger: l.log,
-	}
-	if c.MaxConnections > 0 {
-		cfg.MaxConnections = c.MaxConnections
 	}
 	if l.cfg.Auth != nil {
 		cfg.Guard = admin.Guard{Authenticator: &l.guard.identity, Authorizer: &l.guard.identity, Auditor: l.guard.auditor()}

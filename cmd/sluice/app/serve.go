@@ -85,7 +85,7 @@ func serve(s Sources, p Process) error {
 	signal.Notify(reloads, syscall.SIGHUP)
 	defer signal.Stop(reloads)
 	err = run(cfg, log, outside{
-		notify: notify, signals: signals, reloads: reloads, quit: func() { p.Exit(1) }, environ: p.Environ,
+		notify: notify, signals: signals, reloads: reloads, quit: func() { p.Exit(1) }, environ: p.Environ, beside: s.directory(),
 		load: func() (Config, []string, error) { return Load(s) },
 	})
 	if err != nil {
