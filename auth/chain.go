@@ -2,6 +2,8 @@ package auth
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"strings"
 	"time"
@@ -254,9 +256,18 @@ func (a *Chain) Renew(p gateway.Principal) (gateway.Principal, error) {
 // MaxToken is the longest token that is looked at, in bytes.
 const MaxToken = 16 << 10
 
-// looksLikeJWT reports whether a token begins as the base64 of `{"` and has dots.
+// looksLikeJWT reports whether a token has the header of a JWT, signed or encrypted, and parts after it.
 func looksLikeJWT(s string) bool {
-	return strings.HasPrefix(s, "eyJ") && strings.Count(s, ".") >= 2
+	head, rest, _ := strings.Cut(s, ".")
+	if !strings.Contains(rest, ".") || len(head) > MaxToken {
+		return false
+	}
+	b, err := base64.RawURLEncoding.DecodeString(head)
+	if err != nil {
+		return false
+	}
+	var header map[string]json.RawMessage
+	return json.Unmarshal(b, &header) == nil && header["alg"] != nil
 }
 
 func checkLogin(s string) error {
