@@ -193,7 +193,7 @@ func (l *library) holdings() *holdings {
 		h.lists[e.file] = b.says
 		for _, c := range byBase[e.base] {
 			if !b.good {
-				h.trust.unreadable[string(c.RawSubject)] = e.file
+				h.trust.unreadable[authorityName(c.RawSubject)] = e.file
 			}
 		}
 	}

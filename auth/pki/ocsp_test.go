@@ -59,7 +59,6 @@ func TestAResponderIsAskedAndItsAnswerRemembered(t *testing.T) {
 func TestARespondersSilence(t *testing.T) {
 	for name, silent := range map[string]func(*pkitest.Responder){
 		"error":    func(r *pkitest.Responder) { r.Instead(status(500)) },
-		"redirect": func(r *pkitest.Responder) { r.Instead(status(307)) },
 		"huge": func(r *pkitest.Responder) {
 			r.Instead(func(w http.ResponseWriter, _ []byte) bool { _, _ = w.Write(make([]byte, 1<<20)); return true })
 		},
@@ -90,9 +89,22 @@ func TestARespondersSilence(t *testing.T) {
 	}
 }
 
+// TestAResponderSendsNobodyElsewhere: what a certificate names is asked, and not what that names.
+func TestAResponderSendsNobodyElsewhere(t *testing.T) {
+	w := newWorld(t, asking(pki.OCSPRequired))
+	r, elsewhere := newResponder(t, w.ca), newResponder(t, w.ca)
+	r.Instead(func(w http.ResponseWriter, _ []byte) bool {
+		w.Header().Set("Location", elsewhere.URL())
+		w.WriteHeader(http.StatusTemporaryRedirect)
+		return true
+	})
+	w.cannotBeAsked(w.issue("/CN=alice", pkitest.AskAt(r.URL())))
+	require.Equal(t, 1, r.Asked())
+	require.Zero(t, elsewhere.Asked())
+}
+
 func status(code int) func(http.ResponseWriter, []byte) bool {
 	return func(w http.ResponseWriter, _ []byte) bool {
-		w.Header().Set("Location", "http://127.0.0.1:1/")
 		w.WriteHeader(code)
 		return true
 	}

@@ -18,8 +18,8 @@ import (
 // list is a revocation list. Safe for concurrent use.
 type list struct {
 	issuer []byte // the name, as DER
-	// signed is the list without its entries, for looking at the signature.
-	signed      *x509.RevocationList
+	// verify returns an error if an authority has not signed the list.
+	verify      func(ca *x509.Certificate) error
 	from, until time.Time // until is zero if the list does not say
 	revoked     map[string]struct{}
 
@@ -68,6 +68,9 @@ func parseLists(text []byte) ([]*list, error) {
 func parseList(der []byte) (*list, error) {
 	signed, err := x509.ParseRevocationList(der)
 	if err != nil {
+		if l := parseListV1(der); l != nil {
+			return l, nil
+		}
 		return nil, fmt.Errorf("this is no revocation list: %w", err)
 	}
 	for _, e := range signed.Extensions {
@@ -76,7 +79,7 @@ func parseList(der []byte) (*list, error) {
 		}
 	}
 	l := &list{
-		issuer: signed.RawIssuer, signed: signed, from: signed.ThisUpdate, until: signed.NextUpdate,
+		issuer: signed.RawIssuer, verify: signed.CheckSignatureFrom, from: signed.ThisUpdate, until: signed.NextUpdate,
 		revoked: make(map[string]struct{}, len(signed.RevokedCertificateEntries)), verdicts: map[string]bool{},
 	}
 	for _, e := range signed.RevokedCertificateEntries {
@@ -89,6 +92,40 @@ func parseList(der []byte) (*list, error) {
 	}
 	signed.RevokedCertificateEntries, signed.RevokedCertificates = nil, nil //nolint:staticcheck // the old field holds a copy of all entries
 	return l, nil
+}
+
+// parseListV1 reads a list of version 1, which has no extensions: what openssl ca -gencrl makes unless it is told otherwise. It returns nil if
+// it is none.
+func parseListV1(der []byte) *list {
+	old, err := x509.ParseDERCRL(der) //nolint:staticcheck // nothing newer reads this version
+	if err != nil || old.TBSCertList.Version != 0 || len(old.TBSCertList.Extensions) > 0 {
+		return nil
+	}
+	var name struct {
+		Algorithm pkix.AlgorithmIdentifier
+		Issuer    asn1.RawValue
+		From      time.Time
+		Until     time.Time                 `asn1:"optional"`
+		Revoked   []pkix.RevokedCertificate `asn1:"optional"`
+	}
+	if rest, err := asn1.Unmarshal(old.TBSCertList.Raw, &name); err != nil || len(rest) > 0 {
+		return nil
+	}
+	l := &list{issuer: name.Issuer.FullBytes, from: name.From, until: name.Until, revoked: make(map[string]struct{}, len(name.Revoked)), verdicts: map[string]bool{}}
+	for _, e := range name.Revoked {
+		if len(e.Extensions) > 0 {
+			return nil
+		}
+		l.revoked[serial(e.SerialNumber)] = struct{}{}
+	}
+	old.TBSCertList.RevokedCertificates = nil
+	l.verify = func(ca *x509.Certificate) error {
+		if ca.KeyUsage != 0 && ca.KeyUsage&x509.KeyUsageCRLSign == 0 || ca.BasicConstraintsValid && !ca.IsCA || ca.Version == 3 && !ca.BasicConstraintsValid {
+			return errors.New("it may not sign revocation lists")
+		}
+		return ca.CheckCRLSignature(old) //nolint:staticcheck // nothing newer reads this version
+	}
+	return l
 }
 
 // understood returns an error for an extension that makes the list say something else than which certificates its issuer has revoked.
@@ -128,7 +165,7 @@ func (l *list) signedBy(ca *x509.Certificate) bool {
 	key := string(ca.RawSubjectPublicKeyInfo)
 	verdict, known := l.verdicts[key]
 	if !known {
-		verdict = l.signed.CheckSignatureFrom(ca) == nil
+		verdict = l.verify(ca) == nil
 		if len(l.verdicts) < 64 {
 			l.verdicts[key] = verdict
 		}
@@ -140,7 +177,8 @@ func (l *list) signedBy(ca *x509.Certificate) bool {
 func (t *trust) checkLists(who string, c, issuer *x509.Certificate, now time.Time, required bool) error {
 	var newest *list
 	current, name := false, subject(issuer)
-	for _, l := range t.lists[string(issuer.RawSubject)] {
+	lists := t.lists[authorityName(issuer.RawSubject)]
+	for _, l := range lists {
 		if !l.signedBy(issuer) {
 			continue
 		}
@@ -154,7 +192,7 @@ func (t *trust) checkLists(who string, c, issuer *x509.Certificate, now time.Tim
 			newest = l
 		}
 	}
-	switch file, unreadable := t.unreadable[string(issuer.RawSubject)]; {
+	switch file, unreadable := t.unreadable[authorityName(issuer.RawSubject)]; {
 	case current:
 		return nil
 	case newest != nil && now.Before(newest.from.Add(-clockSkew)):
@@ -163,7 +201,7 @@ func (t *trust) checkLists(who string, c, issuer *x509.Certificate, now time.Tim
 		return gateway.Errorf(gateway.Unauthenticated, "the revocation list of %s has expired at %s", name, stamp(newest.until))
 	case unreadable:
 		return gateway.WrapError(gateway.Unauthenticated, errors.New(file), "the revocation list of "+name+" cannot be read")
-	case len(t.lists[string(issuer.RawSubject)]) > 0:
+	case len(lists) > 0:
 		return gateway.Errorf(gateway.Unauthenticated, "the revocation list of %s is signed by somebody else", name)
 	case required:
 		return gateway.Errorf(gateway.Unauthenticated, "there is no revocation list of %s", name)

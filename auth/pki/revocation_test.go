@@ -179,3 +179,48 @@ func TestARenewedAuthorityAndItsOldSelfHaveListsOfTheirOwn(t *testing.T) {
 	w.accepts(bob) // a number means something with its own authority alone
 	w.refuses(other, "the client certificate CN=carol has been revoked")
 }
+
+func TestListsOfVersion1AreRead(t *testing.T) {
+	w := newWorld(t, nil)
+	bob := w.issue("/CN=bob")
+	text, err := w.ca.CRL(pkitest.List{Version1: true, Revoked: []*x509.Certificate{bob.Cert}, Until: w.time().Add(time.Hour)})
+	require.NoError(t, err)
+	w.config.CRLs = []string{w.file("ca.crl", text)}
+	w.server, err = pki.New(w.config)
+	require.NoError(t, err)
+	w.refuses(bob, revoked)
+	w.accepts(w.issue("/CN=alice"))
+	w.pass(time.Hour)
+	v := w.dial(w.issue("/CN=alice"), nil)
+	require.ErrorContains(t, v.err, "the revocation list of CN=Test CA, DC=example, DC=org has expired at")
+
+	impostor := w.root("/DC=org/DC=example/CN=Test CA")
+	text, err = impostor.CRL(pkitest.List{Version1: true})
+	require.NoError(t, err)
+	w.file("ca.crl", text)
+	require.NoError(t, w.server.Reload())
+	w.refuses(w.issue("/CN=alice"), "the revocation list of CN=Test CA, DC=example, DC=org is signed by somebody else")
+}
+
+func TestAListIsItsAuthoritysHoweverTheNameIsEncoded(t *testing.T) {
+	w := newWorld(t, nil)
+	bob := w.issue("/CN=bob")
+	same := *w.ca.Cert
+	name, err := asn1.Marshal(pkix.RDNSequence{ // with PrintableString for UTF8String
+		{{Type: asn1.ObjectIdentifier{0, 9, 2342, 19200300, 100, 1, 25}, Value: "org"}},
+		{{Type: asn1.ObjectIdentifier{0, 9, 2342, 19200300, 100, 1, 25}, Value: "example"}},
+		{{Type: asn1.ObjectIdentifier{2, 5, 4, 3}, Value: "Test CA"}},
+	})
+	require.NoError(t, err)
+	require.NotEqual(t, name, same.RawSubject)
+	same.RawSubject = name
+	der, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{
+		Number: big.NewInt(1), ThisUpdate: w.time().Add(-time.Hour), NextUpdate: w.time().Add(time.Hour),
+		RevokedCertificateEntries: []x509.RevocationListEntry{{SerialNumber: bob.Cert.SerialNumber, RevocationTime: w.time()}},
+	}, &same, w.ca.Key)
+	require.NoError(t, err)
+	w.config.CRLs = []string{w.file("ca.crl", der)}
+	w.server, err = pki.New(w.config)
+	require.NoError(t, err)
+	w.refuses(bob, revoked)
+}

@@ -14,7 +14,7 @@ type trust struct {
 	roots, intermediates *x509.CertPool
 	authorities          []*x509.Certificate
 	known                map[string]bool // by certificate
-	// lists are revocation lists by the name of their issuer; unreadable names by issuer the file of a list that never could be read.
+	// lists are revocation lists by the authorityName of their issuer; unreadable names by it the file of a list that never could be read.
 	lists      map[string][]*list
 	unreadable map[string]string
 	// patterns are what an authority may sign, by its plain name; governed are those that may sign nothing else, unclear those whose
@@ -47,7 +47,7 @@ func parseCertificates(text []byte) ([]*x509.Certificate, error) {
 			break
 		}
 		text = rest
-		if block.Type != "CERTIFICATE" && block.Type != "TRUSTED CERTIFICATE" {
+		if block.Type != "CERTIFICATE" {
 			continue
 		}
 		c, err := x509.ParseCertificate(block.Bytes)
@@ -75,7 +75,8 @@ func (t *trust) add(certs []*x509.Certificate) {
 // addLists takes revocation lists in.
 func (t *trust) addLists(lists []*list) {
 	for _, l := range lists {
-		t.lists[string(l.issuer)] = append(t.lists[string(l.issuer)], l)
+		name := authorityName(l.issuer) // it may be encoded in another way than in the authority's certificate
+		t.lists[name] = append(t.lists[name], l)
 	}
 }
 

@@ -2,9 +2,13 @@ package pkitest
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/rand"
 	"crypto/sha1"
+	"crypto/sha256"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/pem"
 	"fmt"
 	"math/big"
@@ -61,6 +65,8 @@ type List struct {
 	Revoked []*x509.Certificate
 	// From and Until are its validity; zero: from an hour ago, for a day.
 	From, Until time.Time
+	// Version1 writes the old form without extensions, which openssl makes unless it is told otherwise. The authority's key has to be of NewKey.
+	Version1 bool
 }
 
 // CRL returns a revocation list signed by the authority, in PEM.
@@ -71,6 +77,9 @@ func (ca *CA) CRL(l List) ([]byte, error) {
 	if l.Until.IsZero() {
 		l.Until = time.Now().Add(24 * time.Hour)
 	}
+	if l.Version1 {
+		return ca.oldCRL(l)
+	}
 	t := &x509.RevocationList{Number: big.NewInt(time.Now().UnixNano()), ThisUpdate: l.From, NextUpdate: l.Until}
 	for _, c := range l.Revoked {
 		t.RevokedCertificateEntries = append(t.RevokedCertificateEntries,
@@ -79,6 +88,38 @@ func (ca *CA) CRL(l List) ([]byte, error) {
 	der, err := x509.CreateRevocationList(rand.Reader, t, ca.Cert, ca.Key)
 	if err != nil {
 		return nil, fmt.Errorf("pkitest: sign a revocation list: %w", err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der}), nil
+}
+
+func (ca *CA) oldCRL(l List) ([]byte, error) {
+	type signed struct {
+		Algorithm   pkix.AlgorithmIdentifier
+		Issuer      asn1.RawValue
+		From, Until time.Time
+		Revoked     []pkix.RevokedCertificate `asn1:"omitempty,optional"`
+	}
+	ecdsaWithSHA256 := pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 2}}
+	body := signed{Algorithm: ecdsaWithSHA256, Issuer: asn1.RawValue{FullBytes: ca.Cert.RawSubject}, From: l.From.UTC(), Until: l.Until.UTC()}
+	for _, c := range l.Revoked {
+		body.Revoked = append(body.Revoked, pkix.RevokedCertificate{SerialNumber: c.SerialNumber, RevocationTime: l.From.UTC()})
+	}
+	tbs, err := asn1.Marshal(body)
+	if err != nil {
+		return nil, fmt.Errorf("pkitest: write a revocation list: %w", err)
+	}
+	digest := sha256.Sum256(tbs)
+	signature, err := ca.Key.Sign(rand.Reader, digest[:], crypto.SHA256)
+	if err != nil {
+		return nil, fmt.Errorf("pkitest: sign a revocation list: %w", err)
+	}
+	der, err := asn1.Marshal(struct {
+		Body      asn1.RawValue
+		Algorithm pkix.AlgorithmIdentifier
+		Signature asn1.BitString
+	}{asn1.RawValue{FullBytes: tbs}, ecdsaWithSHA256, asn1.BitString{Bytes: signature, BitLength: 8 * len(signature)}})
+	if err != nil {
+		return nil, fmt.Errorf("pkitest: write a revocation list: %w", err)
 	}
 	return pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der}), nil
 }
