@@ -111,6 +111,7 @@ const (
 	noteHandshake
 	noteProxy
 	noteProtocol
+	noteUpgrade
 	lastNote
 )
 
@@ -122,6 +123,11 @@ type note struct {
 	sync.Mutex
 	next   time.Time
 	silent int
+}
+
+// TurnedAway counts and logs, sparingly, a client that a door's transport turned away before the door saw it.
+func (l *Listener) TurnedAway(what string, client net.Addr, err error) {
+	l.turnedAway(noteUpgrade, &l.stats.Refused.Upgrade, what, client, err)
 }
 
 // turnedAway counts and logs a connection that is turned away.

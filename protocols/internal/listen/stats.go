@@ -19,11 +19,13 @@ type Refusals struct {
 	Storm uint64
 	// Handshake: TLS failed. Proxy: a proxy did not begin as it should. Protocol: TLS on a plain port or the other way round.
 	Handshake, Proxy, Protocol uint64
+	// Upgrade: what carries the door's protocol was not agreed on, see Listener.TurnedAway.
+	Upgrade uint64
 }
 
 // Total is their sum.
 func (r Refusals) Total() uint64 {
-	return r.Limit + r.Address + r.Storm + r.Handshake + r.Proxy + r.Protocol
+	return r.Limit + r.Address + r.Storm + r.Handshake + r.Proxy + r.Protocol + r.Upgrade
 }
 
 // Stats is a cheap snapshot.

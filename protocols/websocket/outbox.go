@@ -1,0 +1,142 @@
+package websocket
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"time"
+)
+
+const (
+	// portion is how much is written to the socket at once.
+	portion = 64 << 10
+	// maxReplies is how much of what the library writes on its own may wait behind a portion that the client does not take.
+	maxReplies = 8 << 10
+)
+
+var errReplies = errors.New("the client sends pings and takes no answers")
+
+// outbox collects frames and writes them to the socket. Its user holds frames back while it is corked; what the library
+// writes meanwhile goes out with them. Nobody but the one who writes to the socket waits for it, so a pong never waits
+// for a client that takes nothing.
+type outbox struct {
+	nc      net.Conn
+	buffers *sync.Pool
+
+	mu       sync.Mutex
+	quiet    sync.Cond // nobody is sending any more
+	patience time.Duration
+	pending  *[]byte // nil if empty
+	corked   bool
+	sending  bool
+	err      error
+}
+
+func newOutbox(nc net.Conn, buffers *sync.Pool) *outbox {
+	o := &outbox{nc: nc, buffers: buffers}
+	o.quiet.L = &o.mu
+	return o
+}
+
+// Write takes what the library writes.
+func (o *outbox) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err != nil {
+		return 0, o.err
+	}
+	if o.pending == nil {
+		o.pending = o.buffers.Get().(*[]byte)
+	}
+	if o.sending && !o.corked && len(*o.pending)+len(p) > maxReplies {
+		return 0, errReplies
+	}
+	*o.pending = append(*o.pending, p...)
+	if o.corked || o.sending {
+		return len(p), nil
+	}
+	o.send()
+	return len(p), o.err
+}
+
+// cork holds back what is written until flush.
+func (o *outbox) cork() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.corked = true
+}
+
+// full reports whether there is a portion.
+func (o *outbox) full() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.pending != nil && len(*o.pending) >= portion
+}
+
+// flush writes everything to the socket, and returns when it is there. It stays corked if it was and more is to come.
+func (o *outbox) flush(more bool) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for o.sending {
+		o.quiet.Wait()
+	}
+	o.corked = o.corked && more
+	o.send()
+	return o.err
+}
+
+// send writes until nothing is pending. o.mu is held, but not while the socket is written to.
+func (o *outbox) send() {
+	o.sending = true
+	for o.pending != nil && o.err == nil {
+		out, patience := o.pending, o.patience
+		o.pending = nil
+		o.mu.Unlock()
+		err := o.write(*out, patience)
+		if cap(*out) <= 2*portion {
+			*out = (*out)[:0]
+			o.buffers.Put(out)
+		}
+		o.mu.Lock()
+		if o.err == nil {
+			o.err = err
+		}
+	}
+	o.sending = false
+	o.quiet.Broadcast()
+}
+
+// write writes to the socket, each portion within the client's time.
+func (o *outbox) write(b []byte, patience time.Duration) error {
+	for len(b) > 0 {
+		part := b[:min(len(b), portion)]
+		deadline := time.Time{}
+		if patience > 0 {
+			deadline = time.Now().Add(patience)
+		}
+		if err := o.nc.SetWriteDeadline(deadline); err != nil {
+			return err
+		}
+		if _, err := o.nc.Write(part); err != nil {
+			return err
+		}
+		b = b[len(part):]
+	}
+	return nil
+}
+
+// allow sets how long the client may take for a portion; 0 is for ever.
+func (o *outbox) allow(patience time.Duration) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.patience = patience
+}
+
+// fail ends all writing.
+func (o *outbox) fail(err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err == nil {
+		o.err = err
+	}
+}
