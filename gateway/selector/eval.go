@@ -110,7 +110,11 @@ func (n *node) likes(e *environment) Value {
 	case missing:
 		return unknown()
 	case text:
-		return Boolean(n.like.matches(v.s))
+		matches := n.like.matches(e, v.s)
+		if e.spent > maxSteps {
+			return unknown()
+		}
+		return Boolean(matches)
 	}
 	return Boolean(false)
 }

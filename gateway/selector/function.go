@@ -90,7 +90,7 @@ func steps(re *syntax.Regexp) int {
 	case syntax.OpCharClass:
 		n += len(re.Rune) / 16
 	case syntax.OpRepeat:
-		n *= max(re.Min, re.Max, 1)
+		n = (n-1)*max(re.Min, re.Max, 1) + 1
 	}
 	return min(n, MaxRegex+1)
 }
