@@ -73,6 +73,8 @@ func (n *node) chain(e *environment, decides bool) Value {
 func (n *node) equal(e *environment) Value {
 	l, r := n.args[0].eval(e), n.args[1].eval(e)
 	switch {
+	case l.kind == text && r.kind == text:
+		return Boolean(l.s == r.s)
 	case l.kind == missing && r.kind == missing:
 		return Boolean(true)
 	case l.kind == missing:
