@@ -167,6 +167,10 @@ func TestWhatHeadersMean(t *testing.T) {
 		require.NoError(t, err)
 		require.True(t, s.MatchMessage(m, 0), selector)
 	}
+	m.Header = append(m.Header, gateway.Field{Name: "original-destination", Value: "/topic/o"})
+	s, err := Parse("JMSDestination = 'topic://o'")
+	require.NoError(t, err)
+	require.True(t, s.MatchMessage(m, 0))
 	for value, want := range map[string]string{"/topic/a": "topic://a", "/temp-queue/a": "temp-queue://a", "/other/a": "/other/a", "a": "a", "": "", "/queue": "/queue"} {
 		require.Equal(t, Text(want), reply(Text(value)))
 	}
