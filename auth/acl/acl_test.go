@@ -2,6 +2,8 @@ package acl
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -225,6 +227,36 @@ func TestUnionIsActiveMQs(t *testing.T) {
 		}
 		require.Equal(t, c.rights, got, "%v %s", c.who, c.d)
 	}
+}
+
+// TestUnionAnswersAsActiveMQDid holds the union against what a real one answered to entries and names drawn at random.
+func TestUnionAnswersAsActiveMQDid(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("testdata", "activemq.tsv"))
+	require.NoError(t, err)
+	var z *Authorizer
+	asked := 0
+	for line := range strings.Lines(string(text)) {
+		columns := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		switch columns[0] {
+		case "R":
+			var rules []Rule
+			for _, entry := range columns[1:] {
+				on, group, _ := strings.Cut(entry, " ")
+				rules = append(rules, Rule{Groups: []string{group}, Allow: []string{"read"}, On: []string{on}})
+			}
+			z = load(t, Union, rules...)
+		case "Q":
+			var may []string
+			for _, group := range []string{"g0", "g1", "g2"} {
+				if z.Rights(proven("user", group)).May(gateway.Read, queue(columns[1])) == nil {
+					may = append(may, group)
+				}
+			}
+			require.Equal(t, columns[2], strings.Join(may, ","), line)
+			asked++
+		}
+	}
+	require.Equal(t, 1200, asked)
 }
 
 // TestWhatLooksRestrictiveInUnionIsNamed: with ">" for users and "forbidden.>" for admins, ActiveMQ lets users read forbidden.a.

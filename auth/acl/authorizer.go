@@ -60,14 +60,20 @@ func (z *Authorizer) Rights(p gateway.Principal) gateway.Rights {
 	who := personOf(p)
 	key := who.key()
 	z.mu.Lock()
-	defer z.mu.Unlock()
-	if r, ok := z.compiled[key]; ok {
+	r, ok := z.compiled[key]
+	z.mu.Unlock()
+	if ok {
 		return r
+	}
+	r = newRights(who, z.rulesFor(who)) // this takes its time, and others need not wait for it
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	if first, ok := z.compiled[key]; ok {
+		return first
 	}
 	if len(z.compiled) >= principalsRemembered {
 		clear(z.compiled)
 	}
-	r := newRights(who, z.rulesFor(who))
 	z.compiled[key] = r
 	return r
 }

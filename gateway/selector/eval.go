@@ -73,6 +73,8 @@ func (n *node) chain(e *environment, decides bool) Value {
 func (n *node) equal(e *environment) Value {
 	l, r := n.args[0].eval(e), n.args[1].eval(e)
 	switch {
+	case l.kind == text && r.kind == text:
+		return Boolean(l.s == r.s)
 	case l.kind == missing && r.kind == missing:
 		return Boolean(true)
 	case l.kind == missing:
@@ -110,7 +112,11 @@ func (n *node) likes(e *environment) Value {
 	case missing:
 		return unknown()
 	case text:
-		return Boolean(n.like.matches(v.s))
+		matches := n.like.matches(e, v.s)
+		if e.spent > maxSteps {
+			return unknown()
+		}
+		return Boolean(matches)
 	}
 	return Boolean(false)
 }

@@ -90,7 +90,7 @@ func steps(re *syntax.Regexp) int {
 	case syntax.OpCharClass:
 		n += len(re.Rune) / 16
 	case syntax.OpRepeat:
-		n *= max(re.Min, re.Max, 1)
+		n = (n-1)*max(re.Min, re.Max, 1) + 1
 	}
 	return min(n, MaxRegex+1)
 }
@@ -110,18 +110,18 @@ func (n *node) call(e *environment) Value {
 		if l.kind != list {
 			return unknown()
 		}
-		for i := range l.list {
-			if l.list[i].kind == v.kind && v.kind != list && compare(l.list[i], v) == 0 {
+		for _, member := range *l.list {
+			if member.kind == v.kind && v.kind != list && compare(member, v) == 0 {
 				return Boolean(true)
 			}
 		}
 		return Boolean(false)
 	case opMakeList:
-		v := Value{kind: list, list: make([]Value, len(n.args))}
+		members := make([]Value, len(n.args))
 		for i, arg := range n.args {
-			v.list[i] = arg.eval(e)
+			members[i] = arg.eval(e)
 		}
-		return v
+		return Value{kind: list, list: &members}
 	case opReplace:
 		s, by := n.args[0].eval(e), n.args[2].eval(e)
 		if s.kind != text || by.kind != text {
@@ -184,9 +184,9 @@ func (n *node) replace(e *environment, s, by string) Value {
 // split cuts s at the matches, as Java does: with most above 0 into at most as many; with 0, empty texts at the end are left out; and an
 // empty match at the beginning cuts nothing off.
 func (n *node) split(e *environment, s string, most int) Value {
-	v := Value{kind: list}
+	var members []Value
 	last, from := 0, 0
-	for from <= len(s) && (most <= 0 || len(v.list) < most-1) {
+	for from <= len(s) && (most <= 0 || len(members) < most-1) {
 		m, ok := n.find(e, s, from)
 		if !ok || !e.spendText(64) {
 			return Value{}
@@ -201,14 +201,14 @@ func (n *node) split(e *environment, s string, most int) Value {
 		if m[1] == 0 || m[0] == m[1] && m[0] == len(s) {
 			continue
 		}
-		v.list = append(v.list, Text(s[last:m[0]]))
+		members = append(members, Text(s[last:m[0]]))
 		last = m[1]
 	}
-	v.list = append(v.list, Text(s[last:]))
-	for most == 0 && len(v.list) > 1 && v.list[len(v.list)-1].s == "" {
-		v.list = v.list[:len(v.list)-1]
+	members = append(members, Text(s[last:]))
+	for most == 0 && len(members) > 1 && members[len(members)-1].s == "" {
+		members = members[:len(members)-1]
 	}
-	return v
+	return Value{kind: list, list: &members}
 }
 
 // javaTemplate writes a replacement of Java's for regexp: "$1x" is the first group and an x, and a backslash takes the meaning of what follows.
@@ -235,26 +235,4 @@ func javaTemplate(by string) string {
 		}
 	}
 	return b.String()
-}
-
-// split cuts s at the matches, as Java does: with most above 0 into at most as many; with 0, empty texts at the end are left out; and an
-// empty match at the beginning cuts nothing off.
-func split(re *regexp.Regexp, s string, most int) Value {
-	v := Value{kind: list}
-	last := 0
-	for _, m := range re.FindAllStringIndex(s, maxText) {
-		if most > 0 && len(v.list) == most-1 {
-			break
-		}
-		if m[1] == 0 || m[0] == m[1] && m[0] == len(s) {
-			continue
-		}
-		v.list = append(v.list, Text(s[last:m[0]]))
-		last = m[1]
-	}
-	v.list = append(v.list, Text(s[last:]))
-	for most == 0 && len(v.list) > 1 && v.list[len(v.list)-1].s == "" {
-		v.list = v.list[:len(v.list)-1]
-	}
-	return v
 }

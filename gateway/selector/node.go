@@ -135,8 +135,9 @@ func (p *piece) add(s string, single bool) {
 	}
 }
 
-// matches takes the earliest place for each piece, which is as good as any other, so it never goes back.
-func (l *like) matches(s string) bool {
+// matches takes the earliest place for each piece, which is as good as any other, so it never goes back. Looking takes steps from e; without any
+// left it says no.
+func (l *like) matches(e *environment, s string) bool {
 	pieces := l.pieces
 	if len(pieces) == 0 {
 		return s == "" || l.openStart
@@ -155,7 +156,7 @@ func (l *like) matches(s string) bool {
 		if i == len(pieces)-1 && !l.openEnd {
 			return pieces[i].suffix(s)
 		}
-		n := pieces[i].find(s)
+		n := pieces[i].find(e, s)
 		if n < 0 {
 			return false
 		}
@@ -190,14 +191,14 @@ func (p *piece) prefix(s string) int {
 }
 
 // find returns the end of the first place of the piece in s, or -1.
-func (p *piece) find(s string) int {
+func (p *piece) find(e *environment, s string) int {
 	if p.single == nil {
 		if i := strings.Index(s, p.text); i >= 0 {
 			return i + len(p.text)
 		}
 		return -1
 	}
-	for i := 0; i < len(s); i += runeLength(s[i:]) {
+	for i := 0; i < len(s) && e.spend(len(p.text)); i += runeLength(s[i:]) {
 		if n := p.prefix(s[i:]); n >= 0 {
 			return i + n
 		}

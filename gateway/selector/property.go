@@ -92,6 +92,9 @@ func (e *environment) property(n *node) Value {
 	}
 	switch n.field {
 	case destination:
+		if v := header(m, "original-destination"); v.kind != missing { // it came by another way
+			return reply(v)
+		}
 		return Text(m.Destination.String())
 	case priority:
 		return Integer(int32(m.Priority))

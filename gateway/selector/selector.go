@@ -24,7 +24,7 @@ const (
 	// maxText is how long a text may become that is made of others, in bytes. A longer one has no value.
 	maxText = 64 << 10
 	// maxSteps is how much work with texts one message may cost, in steps of some nanoseconds.
-	maxSteps = 8 << 20
+	maxSteps = 2 << 20
 )
 
 // Selector is a selector that was read. It does not change; it may be used by many at once.

@@ -23,9 +23,10 @@ const (
 type Value struct {
 	kind kind
 	// n is the number, the bits of a double, or 1 for true.
-	n    int64
-	s    string
-	list []Value
+	n int64
+	s string
+	// list is behind a pointer, for it is rare and values are copied often.
+	list *[]Value
 }
 
 // Text is a string, which is what headers are. It compares with numbers and booleans if all of it reads as one.
