@@ -177,9 +177,6 @@ func (l *Listener) fill() {
 	if l.TLS != nil {
 		l.TLS.fill()
 	}
-	if l.Protocol == WebSocket && l.Path == "" {
-		l.Path = "/"
-	}
 	if !l.Protocol.stomp() {
 		return
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sluice-mq/sluice/protocols/stomp"
+	"github.com/sluice-mq/sluice/protocols/websocket"
 )
 
 // openDoor takes the address of a listener. A new protocol is one case here.
@@ -23,6 +24,8 @@ func (n *node) openDoor(l Listener, cfg Config, log *slog.Logger) error {
 		}
 		settings.Address = d.Addr().String()
 		n.doors = append(n.doors, listener{Stomp, d, func() (door, error) { return stomp.New(settings) }})
+	case WebSocket:
+		return n.openWebSocket(l, cfg, log)
 	case Nats:
 		return n.openNats(cfg.DataDir, log)
 	case Admin: // it is there already
@@ -78,4 +81,33 @@ func (l Listener) proxies() []netip.Prefix {
 		all[i] = netip.Prefix(p)
 	}
 	return all
+}
+
+// openWebSocket opens a door for STOMP that stands behind WebSocket.
+func (n *node) openWebSocket(l Listener, cfg Config, log *slog.Logger) error {
+	settings := stompConfig(l, cfg, n, log)
+	way := websocket.Config{
+		Address: l.Address.String(), Path: l.Path, Origins: l.Origins, Compression: l.Compression, TrustedProxies: l.proxies(),
+		Reception:  websocket.Reception{MaxConnections: l.connections(cfg.Limits), MaxUnknown: cfg.Limits.LoggingIn, Login: time.Duration(cfg.Limits.LoginTimeout)},
+		MaxMessage: int64(l.messageSize(cfg.Limits)) + headerRoom, Logger: log,
+	}
+	if trust := n.guard.trust(l); trust != nil {
+		way.TLS, way.Judge = trust.TLS(), trust.Judge
+	}
+	open := func() (door, error) {
+		carrier, err := websocket.New(way)
+		if err != nil {
+			return nil, err
+		}
+		settings := settings
+		settings.Transport = carrier
+		return stomp.New(settings)
+	}
+	d, err := open()
+	if err != nil {
+		return err
+	}
+	way.Address = d.Addr().String()
+	n.doors = append(n.doors, listener{WebSocket, d, open})
+	return nil
 }

@@ -2,9 +2,14 @@ package app
 
 import (
 	"fmt"
+	"log/slog"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/sluice-mq/sluice/auth"
+	"github.com/sluice-mq/sluice/auth/ldap"
+	"github.com/sluice-mq/sluice/auth/oidc"
 	"github.com/sluice-mq/sluice/auth/users"
 	"github.com/sluice-mq/sluice/gateway"
 )
@@ -23,6 +28,24 @@ func (g *guard) people(a *Auth) (who gateway.Authenticator, close func(), warnin
 	known := users.New(users.Config{}, directory)
 	chain := auth.ChainConfig{Passwords: []auth.Passwords{known}, Tokens: known, Certificates: known, Anonymous: a.Anonymous}
 	close = func() {}
+	if a.LDAP != nil {
+		d, err := a.LDAP.directory(r, g.log)
+		if err != nil {
+			return nil, nil, nil, fmt.Errorf("auth.ldap: %w", err)
+		}
+		close = d.Close
+		chain.Passwords = append(chain.Passwords, d)
+	}
+	if len(a.Issuers) > 0 {
+		issuers, err := a.issuers(g)
+		if err != nil {
+			close()
+			return nil, nil, nil, fmt.Errorf("auth.issuers: %w", err)
+		}
+		before := close
+		close = func() { before(); issuers.Close() }
+		chain.JWTs = issuers
+	}
 	return auth.NewChain(chain), close, slices.Concat(r.warnings, notes, directory.Warnings()), nil
 }
 
@@ -76,6 +99,37 @@ func (r *secrets) either(s Secret, f File) (string, error) {
 		return r.file(string(f))
 	}
 	return r.read(s)
+}
+
+// directory is an LDAP directory with the secrets fetched.
+func (l *LDAP) directory(r *secrets, log *slog.Logger) (*ldap.Directory, error) {
+	password, err := r.either(l.BindPassword, l.BindPasswordFile)
+	if err != nil {
+		return nil, fmt.Errorf("bind_password: %w", err)
+	}
+	return ldap.New(ldap.Config{
+		URLs: l.URLs, StartTLS: l.StartTLS, CA: string(l.CA), Insecure: l.Insecure, BindDN: l.BindDN, BindPassword: password,
+		UserBase: l.UserBase, UserFilter: l.UserFilter, UserDN: l.UserDN, NameAttribute: l.NameAttribute,
+		GroupBase: l.GroupBase, GroupFilter: l.GroupFilter, GroupAttribute: l.GroupAttribute, Timeout: time.Duration(l.Timeout), Log: log,
+	})
+}
+
+// issuers are those whose tokens are believed. A file of keys is looked for beside the configuration.
+func (a *Auth) issuers(g *guard) (*oidc.Issuers, error) {
+	cfg := oidc.Config{Log: g.log}
+	for _, i := range a.Issuers {
+		one := oidc.Issuer{
+			Issuer: i.Issuer, Audiences: i.Audiences, Keys: i.Keys, NameClaim: i.NameClaim, NamePrefix: i.NamePrefix, GroupPrefix: i.GroupPrefix, GroupClaims: i.GroupClaims,
+		}
+		if i.Keys != "" && !strings.Contains(i.Keys, "://") {
+			one.Keys = string(beside(g.beside, File(i.Keys)))
+		}
+		for _, m := range i.Mappings {
+			one.Mappings = append(one.Mappings, oidc.Mapping{Claim: m.Claim, Value: m.Value, Group: m.Group})
+		}
+		cfg.Issuers = append(cfg.Issuers, one)
+	}
+	return oidc.New(cfg)
 }
 
 // asItIs keeps passwords of a file in plain text: hashing them all would hold up each start. There are warnings of them.

@@ -53,16 +53,19 @@ type Issuer struct {
 	Issuer    string   `yaml:"issuer"`
 	Audiences []string `yaml:"audiences"`
 	// Keys is a file with the issuer's keys (JWKS) or their URL; empty: the issuer says where they are.
-	Keys        string   `yaml:"keys"`
-	NameClaim   string   `yaml:"name_claim"`
-	NamePrefix  string   `yaml:"name_prefix"`
-	GroupClaims []string `yaml:"group_claims"`
-	Scopes      []Scope  `yaml:"scopes"`
+	Keys      string `yaml:"keys"`
+	NameClaim string `yaml:"name_claim"`
+	// NamePrefix and GroupPrefix stand before what the token says.
+	NamePrefix  string    `yaml:"name_prefix"`
+	GroupPrefix string    `yaml:"group_prefix"`
+	GroupClaims []string  `yaml:"group_claims"`
+	Mappings    []Mapping `yaml:"mappings"`
 }
 
-// Scope makes whoever has it a member of a group.
-type Scope struct {
-	Scope string `yaml:"scope"`
+// Mapping makes whoever has a value in a claim, "scope" if it has no name, a member of a group.
+type Mapping struct {
+	Claim string `yaml:"claim"`
+	Value string `yaml:"value"`
 	Group string `yaml:"group"`
 }
 
@@ -78,6 +81,7 @@ type LDAP struct {
 	UserDN           string   `yaml:"user_dn"`
 	UserBase         string   `yaml:"user_base"`
 	UserFilter       string   `yaml:"user_filter"`
+	NameAttribute    string   `yaml:"name_attribute"`
 	GroupBase        string   `yaml:"group_base"`
 	GroupFilter      string   `yaml:"group_filter"`
 	GroupAttribute   string   `yaml:"group_attribute"`

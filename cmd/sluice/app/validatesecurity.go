@@ -69,9 +69,9 @@ func (v *validator) issuer(path string, s Issuer) {
 	if len(s.Audiences) == 0 {
 		v.say(path+".audiences", "at least one is needed: tokens for other services would be believed")
 	}
-	for i, p := range s.Scopes {
-		if p.Scope == "" || p.Group == "" {
-			v.say(fmt.Sprintf("%s.scopes[%d]", path, i), "needs a scope and a group")
+	for i, m := range s.Mappings {
+		if m.Value == "" || m.Group == "" {
+			v.say(fmt.Sprintf("%s.mappings[%d]", path, i), "needs a value and a group")
 		}
 	}
 }
@@ -111,7 +111,7 @@ func (v *validator) transport(path string, l Listener) {
 		}
 		return
 	}
-	if !strings.HasPrefix(l.Path, "/") {
+	if l.Path != "" && !strings.HasPrefix(l.Path, "/") {
 		v.say(path+".path", "%q does not begin with /", l.Path)
 	}
 	for i, o := range l.Origins {
