@@ -263,6 +263,7 @@ func TestADirectoryOfAuthoritiesFollowsItsFiles(t *testing.T) {
 	w.pass(time.Minute)
 	w.accepts(w.issue("/CN=alice"))
 	require.Len(t, w.errs, 2, "the same is said once")
+	require.Len(t, w.server.Status().Broken, 2)
 }
 
 func TestAResumedSessionIsJudgedAgain(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -22,7 +23,7 @@ type library struct {
 	pairInfo [2]os.FileInfo
 	pairErr  error
 	dir      directory
-	dirErr   string
+	dirErr   error
 }
 
 func newLibrary(s *settings) *library {
@@ -121,12 +122,12 @@ func readPair(certificate, key string) (*tls.Certificate, error) {
 func (l *library) lookAtDirectory(thorough bool, now time.Time, note func(bool, error)) {
 	found, err := listDirectory(l.ClientCADir)
 	if err != nil {
-		news := l.dirErr != err.Error()
-		l.dirErr = err.Error()
+		news := differ(l.dirErr, err)
+		l.dirErr = err
 		note(news, err)
 		return // what was there stays in force
 	}
-	l.dirErr = ""
+	l.dirErr = nil
 	there := map[entry]bool{}
 	for _, entries := range found {
 		for _, e := range entries {
@@ -203,6 +204,29 @@ func (l *library) holdings() *holdings {
 	h.trust.govern(l.dir[rolePolicy], l.policies, byBase)
 	h.trust.settle()
 	return h
+}
+
+// broken returns why files cannot be read now.
+func (l *library) broken() *[]error {
+	var errs []error
+	note := func(err error) {
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	note(l.pairErr)
+	note(l.dirErr)
+	for _, b := range l.certs.books {
+		note(b.err)
+	}
+	for _, b := range l.lists.books {
+		note(b.err)
+	}
+	for _, b := range l.policies.books {
+		note(b.err)
+	}
+	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return &errs
 }
 
 // missing returns an error if the first look did not find what a server cannot do without.

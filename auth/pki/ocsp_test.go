@@ -58,7 +58,7 @@ func TestAResponderIsAskedAndItsAnswerRemembered(t *testing.T) {
 
 func TestARespondersSilence(t *testing.T) {
 	for name, silent := range map[string]func(*pkitest.Responder){
-		"error":    func(r *pkitest.Responder) { r.Instead(status(500)) },
+		"error": func(r *pkitest.Responder) { r.Instead(status(500)) },
 		"huge": func(r *pkitest.Responder) {
 			r.Instead(func(w http.ResponseWriter, _ []byte) bool { _, _ = w.Write(make([]byte, 1<<20)); return true })
 		},

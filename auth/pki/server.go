@@ -17,6 +17,7 @@ type Server struct {
 	looked   atomic.Int64 // when the files were looked at, in Unix nanoseconds
 	mu       sync.Mutex   // of the library
 	library  *library
+	broken   atomic.Pointer[[]error]
 	ocsp     *responders
 }
 
@@ -34,6 +35,7 @@ func New(c Config) (*Server, error) {
 	}
 	s.looked.Store(now.UnixNano())
 	s.holdings.Store(h)
+	s.broken.Store(s.library.broken())
 	for _, err := range errs {
 		s.OnError(err)
 	}
@@ -82,6 +84,7 @@ func (s *Server) look(thorough bool) []error {
 	if h != nil {
 		s.holdings.Store(h)
 	}
+	s.broken.Store(s.library.broken())
 	s.looked.Store(now.UnixNano())
 	return errs
 }
@@ -103,6 +106,8 @@ type Status struct {
 	Authorities []Expiry
 	// CRLs are all revocation lists, by file.
 	CRLs []Expiry
+	// Broken is what could not be read at the last look; what it said before is in force.
+	Broken []error
 }
 
 // Status looks at the files if the last look was long ago, and tells how they stand.
@@ -117,6 +122,7 @@ func (s *Server) Status() Status {
 			st.CRLs = append(st.CRLs, Expiry{words(l.issuer), file, l.until})
 		}
 	}
+	st.Broken = slices.Clone(*s.broken.Load())
 	slices.SortFunc(st.CRLs, func(a, b Expiry) int { return strings.Compare(a.File+a.Subject, b.File+b.Subject) })
 	return st
 }

@@ -364,6 +364,7 @@ func TestHalfOfAPairIsNeverServed(t *testing.T) {
 	w.pass(time.Minute)
 	require.NoError(t, w.dial(nil, nil).client)
 	require.Len(t, w.errs, 1, "the same is said once")
+	require.Equal(t, w.errs, w.server.Status().Broken)
 	require.ErrorContains(t, w.server.Reload(), "private key does not match public key")
 
 	key, err := fresh.KeyPEM()
@@ -371,6 +372,7 @@ func TestHalfOfAPairIsNeverServed(t *testing.T) {
 	require.NoError(t, pkitest.Replace(w.config.Key, key))
 	require.NoError(t, w.server.Reload())
 	require.Equal(t, fresh.Cert.Raw, w.dial(nil, nil).state.PeerCertificates[0].Raw)
+	require.Empty(t, w.server.Status().Broken)
 }
 
 func TestBrokenFilesKeepWhatTheySaid(t *testing.T) {
@@ -389,6 +391,7 @@ func TestBrokenFilesKeepWhatTheySaid(t *testing.T) {
 	}
 	w := revokedThenBroken(t, func(file string) { require.NoError(t, os.WriteFile(file, []byte("-----BEGIN nonsense"), 0o600)) })
 	require.Len(t, w.errs, 3, "the pair is one")
+	require.Len(t, w.server.Status().Broken, 3)
 	w = revokedThenBroken(t, func(file string) { require.NoError(t, os.Remove(file)) })
 	require.Len(t, w.errs, 3)
 	for _, err := range w.errs {
