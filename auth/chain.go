@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -152,7 +154,7 @@ func (c *ChainConfig) braked(shown gateway.Credentials) string {
 	case shown.Login == "", c.JWTs != nil && looksLikeJWT(shown.Passcode):
 		return "token " + shown.Passcode
 	}
-	return "login " + shown.Login
+	return "login " + strings.ToLower(shown.Login) // some directories take any spelling
 }
 
 func (c *ChainConfig) token(ctx context.Context, token string) (gateway.Principal, error) {
@@ -185,8 +187,11 @@ func (c *ChainConfig) password(ctx context.Context, login, passcode string) (gat
 	if login == "" {
 		return gateway.Principal{}, gateway.WrapError(gateway.Unauthenticated, ErrUnknownToken, "")
 	}
-	for _, ask := range c.Passwords {
+	for i, ask := range c.Passwords {
 		p, found, err := ask.Verify(ctx, login, passcode)
+		if err == nil && found && p.Name != login && taken(c.Passwords[:i], p.Name) {
+			err = gateway.WrapError(gateway.Unauthenticated, fmt.Errorf("%w: the login is that of %q elsewhere, and here somebody else has that name", ErrUnknownUser, p.Name), "")
+		}
 		if err != nil || found {
 			return p, silent(err)
 		}
@@ -199,6 +204,15 @@ func (c *ChainConfig) password(ctx context.Context, login, passcode string) (gat
 		}
 	}
 	return gateway.Principal{}, gateway.WrapError(gateway.Unauthenticated, ErrUnknownUser, "")
+}
+
+// taken reports whether one of those asked before has a name. They were asked for the login, which another one
+// may take in other spellings: as "ALICE" nobody gets past an "alice" who is disabled.
+func taken(before []Passwords, name string) bool {
+	return slices.ContainsFunc(before, func(p Passwords) bool {
+		n, ok := p.(Names)
+		return ok && n.Has(name)
+	})
 }
 
 // silent takes the text from an error that says why a password was refused: the client must not read it.
@@ -246,18 +260,23 @@ func (a *Chain) Renew(p gateway.Principal) (gateway.Principal, error) {
 		return gateway.Principal{}, gateway.WrapError(gateway.Unauthenticated, ErrExpired, refusedText(p.Name))
 	}
 	known := []any{ask.Tokens, ask.JWTs, ask.Certificates}
+	others := len(known)
 	for _, k := range ask.Passwords {
 		known = append(known, k)
 	}
-	for _, k := range known {
+	for i, k := range known {
 		r, ok := k.(Renewer)
 		if !ok {
 			continue
 		}
-		if now, found, err := r.Renew(p); err != nil || found {
-			if err != nil {
-				return gateway.Principal{}, gateway.WrapError(gateway.Unauthenticated, err, refusedText(p.Name))
-			}
+		now, found, err := r.Renew(p)
+		if err == nil && found && i >= others && taken(ask.Passwords[:i-others], p.Name) {
+			err = fmt.Errorf("%w: %q is the name of somebody else now", ErrUnknownUser, p.Name)
+		}
+		switch {
+		case err != nil:
+			return gateway.Principal{}, gateway.WrapError(gateway.Unauthenticated, err, refusedText(p.Name))
+		case found:
 			return now, nil
 		}
 	}

@@ -73,7 +73,7 @@ func chain(t *testing.T, change func(*auth.ChainConfig)) *auth.Chain {
 	require.NoError(t, err)
 	u := users.New(users.Config{}, d)
 	c := auth.ChainConfig{
-		Passwords:    []auth.Passwords{u, ldap{"lena": nil, "lars": errors.New("broken"), "lucy": gateway.Errorf(gateway.Unauthenticated, "wrong, says LDAP"), "leo": gateway.Errorf(gateway.Unavailable, "the directory cannot be asked now")}},
+		Passwords:    []auth.Passwords{u, ldap{"lena": nil, "lars": errors.New("broken"), "lucy": gateway.WrapError(gateway.Unauthenticated, errors.New("wrong, says LDAP"), "User name [lucy] or password is invalid."), "leo": gateway.Errorf(gateway.Unavailable, "the directory cannot be asked now")}},
 		Tokens:       u,
 		JWTs:         issuer{epoch.Add(time.Hour)},
 		Certificates: u,
@@ -260,6 +260,7 @@ func TestRenewAsksWhoKnows(t *testing.T) {
 	for _, p := range []gateway.Principal{
 		{}, {Name: "off", Method: "password"}, {Name: "ghost", Method: "password"}, {Name: "lucy", Method: "ldap"},
 		{Name: "sub", Method: "jwt", Expires: epoch}, {Name: "alice", Method: ""}, {Name: "alice", Method: "magic"},
+		{Name: "alice", Method: "ldap"}, // the file has that name
 	} {
 		again, err := a.Renew(p)
 		require.Zero(t, again)
@@ -378,4 +379,36 @@ func FuzzAuthenticate(f *testing.F) {
 			}
 		}
 	})
+}
+
+// folding is a directory that takes logins in any case, and has one name for each.
+type folding struct{ ldap }
+
+func (f folding) Verify(ctx context.Context, login, passcode string) (gateway.Principal, bool, error) {
+	return f.ldap.Verify(ctx, strings.ToLower(login), passcode)
+}
+
+func TestAnotherSpellingIsNoWayPastTheFile(t *testing.T) {
+	both := folding{ldap{"off": nil, "lena": nil}}
+	a := chain(t, func(c *auth.ChainConfig) { c.Passwords[1] = both })
+	for login, name := range map[string]string{"lena": "lena", "LENA": "lena", "off": "", "OFF": ""} {
+		p, err := a.Authenticate(t.Context(), gateway.Login{Credentials: gateway.Credentials{Login: login, Passcode: "x"}})
+		require.Equal(t, name, p.Name)
+		require.Equal(t, name == "", err != nil)
+		if err != nil {
+			require.Equal(t, "User name ["+login+"] or password is invalid.", gateway.TextOf(err))
+		}
+	}
+}
+
+func TestGuessesInManySpellingsAreGuessesOfOneLogin(t *testing.T) {
+	a := chain(t, func(c *auth.ChainConfig) { c.Brake = auth.BrakeConfig{PerLogin: 2} })
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	for login, kind := range map[string]gateway.ErrorKind{"lucy": gateway.Unauthenticated, "Lucy": gateway.Unauthenticated} {
+		_, err := a.Authenticate(gone, gateway.Login{Credentials: gateway.Credentials{Login: login, Passcode: "x"}, Remote: "192.0.2.1:5"})
+		require.Equal(t, kind, gateway.KindOf(err))
+	}
+	_, err := a.Authenticate(gone, gateway.Login{Credentials: gateway.Credentials{Login: "LUCY", Passcode: "x"}, Remote: "192.0.2.1:5"})
+	require.Equal(t, gateway.Unavailable, gateway.KindOf(err))
 }
