@@ -5,7 +5,10 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -30,11 +33,12 @@ type ChainConfig struct {
 }
 
 // Chain is the authenticator of a node. What a client shows first, in the order bearer token, passcode, certificate, decides
-// alone: nothing falls through to something weaker. Safe for concurrent use. To change it, replace what it asks, as users.Users can be, or it.
+// alone: nothing falls through to something weaker. Safe for concurrent use.
 type Chain struct {
-	c     ChainConfig
-	brake *brake
-	tally tally
+	config atomic.Pointer[ChainConfig]
+	brake  *brake
+	tally  tally
+	now    func() time.Time
 }
 
 var _ gateway.Authenticator = (*Chain)(nil)
@@ -44,8 +48,13 @@ func NewChain(c ChainConfig) *Chain {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Chain{c: c, brake: newBrake(c.Brake, c.Now), tally: tally{counts: map[Count]uint64{}}}
+	a := &Chain{brake: newBrake(c.Brake, c.Now), tally: tally{counts: map[Count]uint64{}}, now: c.Now}
+	a.config.Store(&c)
+	return a
 }
+
+// Replace changes who is asked. What is known of those who guess stays, and so do Brake and Now of the first configuration.
+func (a *Chain) Replace(c ChainConfig) { a.config.Store(&c) }
 
 // shown is what of a client's credentials decides.
 type shown string
@@ -63,9 +72,9 @@ func firstShown(c gateway.Credentials) shown {
 	switch {
 	case c.Token != "":
 		return shownToken
-	case c.Passcode != "", c.Login != "" && c.Certificate == nil:
+	case c.Passcode != "", c.Login != "" && c.Certificate == nil && c.CertificateErr == nil:
 		return shownPassword
-	case c.Certificate != nil:
+	case c.Certificate != nil, c.CertificateErr != nil:
 		return shownCertificate
 	}
 	return shownNothing
@@ -75,7 +84,7 @@ func firstShown(c gateway.Credentials) shown {
 func (a *Chain) Authenticate(ctx context.Context, l gateway.Login) (gateway.Principal, error) {
 	what := firstShown(l.Credentials)
 	p, err := a.authenticate(ctx, what, l)
-	if err == nil && !p.Expires.IsZero() && !a.c.Now().Before(p.Expires) {
+	if err == nil && !p.Expires.IsZero() && !a.now().Before(p.Expires) {
 		err = gateway.WrapError(gateway.Unauthenticated, ErrExpired, "")
 	}
 	if err == nil && p.Name == "" && what != shownNothing {
@@ -94,15 +103,15 @@ func (a *Chain) Authenticate(ctx context.Context, l gateway.Login) (gateway.Prin
 }
 
 func (a *Chain) authenticate(ctx context.Context, what shown, l gateway.Login) (gateway.Principal, error) {
-	c := l.Credentials
+	c, ask := l.Credentials, a.config.Load()
 	if err := checkLogin(c.Login); err != nil {
 		return gateway.Principal{}, err
 	}
 	switch what {
 	case shownCertificate:
-		return a.certificate(c)
+		return ask.certificate(c)
 	case shownNothing:
-		if !a.c.Anonymous {
+		if !ask.Anonymous {
 			return gateway.Principal{}, gateway.WrapError(gateway.Unauthenticated, errors.New("nothing was shown"), "")
 		}
 		return gateway.Principal{}, nil
@@ -112,7 +121,7 @@ func (a *Chain) authenticate(ctx context.Context, what shown, l gateway.Login) (
 		}
 	}
 	host := HostOf(l.Remote)
-	leave, err := a.brake.enter(ctx, host, braked(c))
+	leave, err := a.brake.enter(ctx, host, ask.braked(c))
 	if err != nil {
 		return gateway.Principal{}, err
 	}
@@ -120,10 +129,13 @@ func (a *Chain) authenticate(ctx context.Context, what shown, l gateway.Login) (
 	defer func() { leave(how) }()
 	ctx = WithAddress(ctx, host)
 	var p gateway.Principal
-	if what == shownToken {
-		p, err = a.token(ctx, c.Token)
-	} else {
-		p, err = a.password(ctx, c.Login, c.Passcode)
+	for judge := (*ChainConfig)(nil); judge != a.config.Load(); { // it takes a while, and whom to ask may have changed
+		judge = a.config.Load()
+		if what == shownToken {
+			p, err = judge.token(ctx, c.Token)
+		} else {
+			p, err = judge.password(ctx, c.Login, c.Passcode)
+		}
 	}
 	switch {
 	case err == nil:
@@ -134,21 +146,21 @@ func (a *Chain) authenticate(ctx context.Context, what shown, l gateway.Login) (
 	return p, err
 }
 
-// braked is what is counted: a login; a token that comes without one.
-func braked(c gateway.Credentials) string {
+// braked is what is counted: a login; or a token that comes without one, or that says itself whose it is.
+func (c *ChainConfig) braked(shown gateway.Credentials) string {
 	switch {
-	case c.Token != "":
-		return "token " + c.Token
-	case c.Login == "" || looksLikeJWT(c.Passcode):
-		return "token " + c.Passcode
+	case shown.Token != "":
+		return "token " + shown.Token
+	case shown.Login == "", c.JWTs != nil && looksLikeJWT(shown.Passcode):
+		return "token " + shown.Passcode
 	}
-	return "login " + c.Login
+	return "login " + strings.ToLower(shown.Login) // some directories take any spelling
 }
 
-func (a *Chain) token(ctx context.Context, token string) (gateway.Principal, error) {
-	ask := a.c.Tokens
-	if a.c.JWTs != nil && looksLikeJWT(token) {
-		ask = a.c.JWTs
+func (c *ChainConfig) token(ctx context.Context, token string) (gateway.Principal, error) {
+	ask := c.Tokens
+	if c.JWTs != nil && looksLikeJWT(token) {
+		ask = c.JWTs
 	}
 	if ask != nil {
 		if p, found, err := ask.VerifyToken(ctx, token); err != nil || found {
@@ -159,12 +171,12 @@ func (a *Chain) token(ctx context.Context, token string) (gateway.Principal, err
 }
 
 // password judges a passcode, which may be a token: clients of STOMP have no other place for one.
-func (a *Chain) password(ctx context.Context, login, passcode string) (gateway.Principal, error) {
-	if a.c.JWTs != nil && looksLikeJWT(passcode) {
-		return a.token(ctx, passcode)
+func (c *ChainConfig) password(ctx context.Context, login, passcode string) (gateway.Principal, error) {
+	if c.JWTs != nil && looksLikeJWT(passcode) {
+		return c.token(ctx, passcode)
 	}
-	if a.c.Tokens != nil {
-		p, found, err := a.c.Tokens.VerifyToken(ctx, passcode)
+	if c.Tokens != nil {
+		p, found, err := c.Tokens.VerifyToken(ctx, passcode)
 		switch {
 		case found && err == nil && (login == "" || login == p.Name):
 			return p, nil
@@ -175,13 +187,16 @@ func (a *Chain) password(ctx context.Context, login, passcode string) (gateway.P
 	if login == "" {
 		return gateway.Principal{}, gateway.WrapError(gateway.Unauthenticated, ErrUnknownToken, "")
 	}
-	for _, ask := range a.c.Passwords {
+	for i, ask := range c.Passwords {
 		p, found, err := ask.Verify(ctx, login, passcode)
+		if err == nil && found && p.Name != login && taken(c.Passwords[:i], p.Name) {
+			err = gateway.WrapError(gateway.Unauthenticated, fmt.Errorf("%w: the login is that of %q elsewhere, and here somebody else has that name", ErrUnknownUser, p.Name), "")
+		}
 		if err != nil || found {
 			return p, silent(err)
 		}
 	}
-	for _, ask := range a.c.Passwords {
+	for _, ask := range c.Passwords {
 		if d, ok := ask.(Decoy); ok {
 			if err := d.Decoy(ctx, login, passcode); err != nil {
 				return gateway.Principal{}, err
@@ -189,6 +204,15 @@ func (a *Chain) password(ctx context.Context, login, passcode string) (gateway.P
 		}
 	}
 	return gateway.Principal{}, gateway.WrapError(gateway.Unauthenticated, ErrUnknownUser, "")
+}
+
+// taken reports whether one of those asked before has a name. They were asked for the login, which another one
+// may take in other spellings: as "ALICE" nobody gets past an "alice" who is disabled.
+func taken(before []Passwords, name string) bool {
+	return slices.ContainsFunc(before, func(p Passwords) bool {
+		n, ok := p.(Names)
+		return ok && n.Has(name)
+	})
 }
 
 // silent takes the text from an error that says why a password was refused: the client must not read it.
@@ -199,16 +223,16 @@ func silent(err error) error {
 	return err
 }
 
-func (a *Chain) certificate(c gateway.Credentials) (gateway.Principal, error) {
-	if c.CertificateErr != nil {
-		words := c.CertificateErr.Error()
-		if e := (*gateway.Error)(nil); errors.As(c.CertificateErr, &e) {
+func (c *ChainConfig) certificate(shown gateway.Credentials) (gateway.Principal, error) {
+	if shown.CertificateErr != nil {
+		words := shown.CertificateErr.Error()
+		if e := (*gateway.Error)(nil); errors.As(shown.CertificateErr, &e) {
 			words = e.Text
 		}
 		return gateway.Principal{}, gateway.WrapError(gateway.Unauthenticated, ErrUntrusted, words)
 	}
-	if a.c.Certificates != nil {
-		p, found, err := a.c.Certificates.Identify(c.Certificate)
+	if c.Certificates != nil {
+		p, found, err := c.Certificates.Identify(shown.Certificate)
 		switch {
 		case err != nil:
 			return p, err
@@ -217,7 +241,7 @@ func (a *Chain) certificate(c gateway.Credentials) (gateway.Principal, error) {
 		}
 	}
 	subject := "its subject cannot be read"
-	if n, err := dn.Of(c.Certificate); err == nil {
+	if n, err := dn.Of(shown.Certificate); err == nil {
 		subject = n.String()
 	}
 	return gateway.Principal{}, gateway.WrapError(gateway.Unauthenticated, ErrUnknownUser, "No user for client certificate: "+subject)
@@ -225,28 +249,34 @@ func (a *Chain) certificate(c gateway.Credentials) (gateway.Principal, error) {
 
 // Renew implements gateway.Authenticator: it asks who knew the principal.
 func (a *Chain) Renew(p gateway.Principal) (gateway.Principal, error) {
+	ask := a.config.Load()
 	if p.Method == "" && p.Name == "" {
-		if a.c.Anonymous {
+		if ask.Anonymous {
 			return p, nil
 		}
 		return gateway.Principal{}, gateway.Errorf(gateway.Unauthenticated, "%s", refusedText(""))
 	}
-	if !p.Expires.IsZero() && !a.c.Now().Before(p.Expires) {
+	if !p.Expires.IsZero() && !a.now().Before(p.Expires) {
 		return gateway.Principal{}, gateway.WrapError(gateway.Unauthenticated, ErrExpired, refusedText(p.Name))
 	}
-	known := []any{a.c.Tokens, a.c.JWTs, a.c.Certificates}
-	for _, k := range a.c.Passwords {
+	known := []any{ask.Tokens, ask.JWTs, ask.Certificates}
+	others := len(known)
+	for _, k := range ask.Passwords {
 		known = append(known, k)
 	}
-	for _, k := range known {
+	for i, k := range known {
 		r, ok := k.(Renewer)
 		if !ok {
 			continue
 		}
-		if now, found, err := r.Renew(p); err != nil || found {
-			if err != nil {
-				return gateway.Principal{}, gateway.WrapError(gateway.Unauthenticated, err, refusedText(p.Name))
-			}
+		now, found, err := r.Renew(p)
+		if err == nil && found && i >= others && taken(ask.Passwords[:i-others], p.Name) {
+			err = fmt.Errorf("%w: %q is the name of somebody else now", ErrUnknownUser, p.Name)
+		}
+		switch {
+		case err != nil:
+			return gateway.Principal{}, gateway.WrapError(gateway.Unauthenticated, err, refusedText(p.Name))
+		case found:
 			return now, nil
 		}
 	}

@@ -6,7 +6,9 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"errors"
+	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -71,7 +73,7 @@ func chain(t *testing.T, change func(*auth.ChainConfig)) *auth.Chain {
 	require.NoError(t, err)
 	u := users.New(users.Config{}, d)
 	c := auth.ChainConfig{
-		Passwords:    []auth.Passwords{u, ldap{"lena": nil, "lars": errors.New("broken"), "lucy": gateway.Errorf(gateway.Unauthenticated, "wrong, says LDAP"), "leo": gateway.Errorf(gateway.Unavailable, "the directory cannot be asked now")}},
+		Passwords:    []auth.Passwords{u, ldap{"lena": nil, "lars": errors.New("broken"), "lucy": gateway.WrapError(gateway.Unauthenticated, errors.New("wrong, says LDAP"), "User name [lucy] or password is invalid."), "leo": gateway.Errorf(gateway.Unavailable, "the directory cannot be asked now")}},
 		Tokens:       u,
 		JWTs:         issuer{epoch.Add(time.Hour)},
 		Certificates: u,
@@ -138,6 +140,7 @@ func TestRefusalsInActiveMQsWords(t *testing.T) {
 		{gateway.Credentials{Certificate: subject(t, "org", "Hosts", "nobody")}, null + " No user for client certificate: CN=nobody, OU=Hosts, DC=org", gateway.Unauthenticated},
 		{gateway.Credentials{Certificate: subject(t, "org", "x", "off")}, null, gateway.Unauthenticated},
 		{gateway.Credentials{Login: "alice", Certificate: host1, CertificateErr: errors.New("the client certificate\nhas expired")}, null + " the client certificate?has expired", gateway.Unauthenticated},
+		{gateway.Credentials{CertificateErr: errors.New("it cannot be read")}, null + " it cannot be read", gateway.Unauthenticated},
 		{gateway.Credentials{Certificate: host1, CertificateErr: gateway.WrapError(gateway.Unauthenticated, errors.New("inner"), "it is revoked")}, null + " it is revoked", gateway.Unauthenticated},
 		{gateway.Credentials{Login: "a\r\nb:c", Passcode: "x"}, "User name [a??b:c] or password is invalid.", gateway.Unauthenticated},
 		{gateway.Credentials{Login: "a\xff", Passcode: "x"}, "User name [a?] or password is invalid.", gateway.Unauthenticated},
@@ -173,7 +176,7 @@ func TestAnonymousClientsMustHaveShownNothing(t *testing.T) {
 	require.Equal(t, gateway.Principal{}, p)
 	for _, c := range []gateway.Credentials{
 		{Login: "guest"}, {Passcode: "x"}, {Token: "x"}, {Login: "alice", Passcode: "x"}, {Certificate: subject(t, "org", "x", "nobody")},
-		{Certificate: subject(t, "org", "x", "host1"), CertificateErr: errors.New("revoked")},
+		{Certificate: subject(t, "org", "x", "host1"), CertificateErr: errors.New("revoked")}, {CertificateErr: errors.New("unreadable")},
 	} {
 		_, err := a.Authenticate(t.Context(), gateway.Login{Credentials: c})
 		require.Equal(t, gateway.Unauthenticated, gateway.KindOf(err))
@@ -257,6 +260,7 @@ func TestRenewAsksWhoKnows(t *testing.T) {
 	for _, p := range []gateway.Principal{
 		{}, {Name: "off", Method: "password"}, {Name: "ghost", Method: "password"}, {Name: "lucy", Method: "ldap"},
 		{Name: "sub", Method: "jwt", Expires: epoch}, {Name: "alice", Method: ""}, {Name: "alice", Method: "magic"},
+		{Name: "alice", Method: "ldap"}, // the file has that name
 	} {
 		again, err := a.Renew(p)
 		require.Zero(t, again)
@@ -266,4 +270,145 @@ func TestRenewAsksWhoKnows(t *testing.T) {
 	p, err := open.Renew(gateway.Principal{})
 	require.NoError(t, err)
 	require.Zero(t, p)
+}
+
+// Who does not exist costs what a wrong password costs: one computation, not seen by the client either.
+func TestAStrangerCostsWhatAWrongPasswordCosts(t *testing.T) {
+	stored, err := users.Hash("geheim")
+	require.NoError(t, err)
+	d, err := users.NewDirectory([]users.User{{Name: "alice", Password: stored}, {Name: "host1", DNs: []string{"CN=host1"}}}, nil)
+	require.NoError(t, err)
+	u := users.New(users.Config{}, d)
+	a := auth.NewChain(auth.ChainConfig{Passwords: []auth.Passwords{u, ldap{}}, Tokens: u, Certificates: u})
+	for i, login := range []string{"alice", "stranger", "host1"} {
+		_, err := a.Authenticate(t.Context(), gateway.Login{Credentials: gateway.Credentials{Login: login, Passcode: "guess"}, Remote: "192.0.2.1:5"})
+		require.Equal(t, "User name ["+login+"] or password is invalid.", gateway.TextOf(err))
+		require.EqualValues(t, i+1, u.Stats().Computed)
+	}
+}
+
+// A farm that comes back after a restart: many clients of few users, on few hosts.
+func TestAStormAfterARestart(t *testing.T) {
+	stored, err := users.Hash("geheim")
+	require.NoError(t, err)
+	d, err := users.NewDirectory([]users.User{{Name: "alice", Password: stored}, {Name: "bob", Password: stored}}, nil)
+	require.NoError(t, err)
+	u := users.New(users.Config{}, d)
+	a := auth.NewChain(auth.ChainConfig{Passwords: []auth.Passwords{u}})
+	var all sync.WaitGroup
+	for i := range 2000 {
+		all.Go(func() {
+			p, err := a.Authenticate(context.Background(), gateway.Login{
+				Credentials: gateway.Credentials{Login: []string{"alice", "bob"}[i%2], Passcode: "geheim"},
+				Remote:      fmt.Sprintf("192.0.2.%d:%d", i%5, 1000+i),
+			})
+			require.NoError(t, err)
+			require.Equal(t, "password", p.Method)
+		})
+	}
+	all.Wait()
+	require.EqualValues(t, 2, u.Stats().Computed)
+	require.Equal(t, auth.Stats{Counts: map[auth.Count]uint64{{Shown: "password", Outcome: "accepted"}: 2000}}, a.Stats())
+}
+
+func TestWhoIsAskedCanChange(t *testing.T) {
+	a := chain(t, func(c *auth.ChainConfig) { c.Brake = auth.BrakeConfig{PerLogin: 1} })
+	bad := gateway.Login{Credentials: gateway.Credentials{Login: "alice", Passcode: "x"}, Remote: "192.0.2.1:5"}
+	_, err := a.Authenticate(t.Context(), bad)
+	require.Equal(t, gateway.Unauthenticated, gateway.KindOf(err))
+
+	a.Replace(auth.ChainConfig{Anonymous: true, Passwords: []auth.Passwords{ldap{"alice": nil}}})
+	_, err = a.Authenticate(t.Context(), gateway.Login{})
+	require.NoError(t, err)
+	_, err = a.Renew(gateway.Principal{Name: "robot", Method: "token"})
+	require.Equal(t, gateway.Unauthenticated, gateway.KindOf(err))
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = a.Authenticate(gone, bad)
+	require.Equal(t, gateway.Unavailable, gateway.KindOf(err), "the brake has not forgotten")
+	bad.Remote = "192.0.2.2:5"
+	p, err := a.Authenticate(gone, bad)
+	require.NoError(t, err)
+	require.Equal(t, "ldap", p.Method)
+}
+
+// changing replaces whom the chain asks while it asks.
+type changing struct {
+	ldap
+	change func()
+}
+
+func (c changing) Verify(ctx context.Context, login, passcode string) (gateway.Principal, bool, error) {
+	c.change()
+	return c.ldap.Verify(ctx, login, passcode)
+}
+
+func TestWhoIsAskedChangesDuringALogin(t *testing.T) {
+	var a *auth.Chain
+	a = auth.NewChain(auth.ChainConfig{Passwords: []auth.Passwords{changing{ldap{"lena": nil}, func() { a.Replace(auth.ChainConfig{}) }}}})
+	_, err := a.Authenticate(t.Context(), gateway.Login{Credentials: gateway.Credentials{Login: "lena", Passcode: "x"}})
+	require.ErrorIs(t, err, auth.ErrUnknownUser)
+}
+
+// Passwords that have the form of a JWT are guesses of one login like others, where nobody accepts JWTs.
+func TestGuessesInTheFormOfJWTsAreCounted(t *testing.T) {
+	a := chain(t, func(c *auth.ChainConfig) { c.JWTs, c.Brake = nil, auth.BrakeConfig{PerLogin: 2} })
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	for i, kind := range []gateway.ErrorKind{gateway.Unauthenticated, gateway.Unauthenticated, gateway.Unavailable} {
+		_, err := a.Authenticate(gone, gateway.Login{Credentials: gateway.Credentials{Login: "alice", Passcode: fmt.Sprint(jwt, i)}, Remote: "192.0.2.1:5"})
+		require.Equal(t, kind, gateway.KindOf(err))
+	}
+}
+
+// FuzzAuthenticate: whatever is shown, a refusal is one line that begins as ActiveMQ's and repeats no secret.
+func FuzzAuthenticate(f *testing.F) {
+	f.Add("alice", "x", "")
+	f.Add("a\nb", "eyJhbGciOiJub25lIn0.a.b", "x")
+	f.Fuzz(func(t *testing.T, login, passcode, token string) {
+		a := auth.NewChain(auth.ChainConfig{JWTs: issuer{}, Passwords: []auth.Passwords{ldap{}}})
+		_, err := a.Authenticate(t.Context(), gateway.Login{Credentials: gateway.Credentials{Login: login, Passcode: passcode, Token: token}})
+		require.Error(t, err)
+		text := gateway.TextOf(err)
+		require.True(t, strings.HasPrefix(text, "User name ["), text)
+		require.Contains(t, text, "] or password is invalid.")
+		require.False(t, strings.ContainsFunc(text, func(r rune) bool { return r < 0x20 || r == 0x7f }), text)
+		for _, secret := range []string{passcode, token} {
+			if len(secret) > 60 && !strings.Contains(login, secret) {
+				require.NotContains(t, err.Error(), secret)
+			}
+		}
+	})
+}
+
+// folding is a directory that takes logins in any case, and has one name for each.
+type folding struct{ ldap }
+
+func (f folding) Verify(ctx context.Context, login, passcode string) (gateway.Principal, bool, error) {
+	return f.ldap.Verify(ctx, strings.ToLower(login), passcode)
+}
+
+func TestAnotherSpellingIsNoWayPastTheFile(t *testing.T) {
+	both := folding{ldap{"off": nil, "lena": nil}}
+	a := chain(t, func(c *auth.ChainConfig) { c.Passwords[1] = both })
+	for login, name := range map[string]string{"lena": "lena", "LENA": "lena", "off": "", "OFF": ""} {
+		p, err := a.Authenticate(t.Context(), gateway.Login{Credentials: gateway.Credentials{Login: login, Passcode: "x"}})
+		require.Equal(t, name, p.Name)
+		require.Equal(t, name == "", err != nil)
+		if err != nil {
+			require.Equal(t, "User name ["+login+"] or password is invalid.", gateway.TextOf(err))
+		}
+	}
+}
+
+func TestGuessesInManySpellingsAreGuessesOfOneLogin(t *testing.T) {
+	a := chain(t, func(c *auth.ChainConfig) { c.Brake = auth.BrakeConfig{PerLogin: 2} })
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	for login, kind := range map[string]gateway.ErrorKind{"lucy": gateway.Unauthenticated, "Lucy": gateway.Unauthenticated} {
+		_, err := a.Authenticate(gone, gateway.Login{Credentials: gateway.Credentials{Login: login, Passcode: "x"}, Remote: "192.0.2.1:5"})
+		require.Equal(t, kind, gateway.KindOf(err))
+	}
+	_, err := a.Authenticate(gone, gateway.Login{Credentials: gateway.Credentials{Login: "LUCY", Passcode: "x"}, Remote: "192.0.2.1:5"})
+	require.Equal(t, gateway.Unavailable, gateway.KindOf(err))
 }

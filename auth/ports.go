@@ -27,6 +27,12 @@ type Passwords interface {
 	Verify(ctx context.Context, login, passcode string) (p gateway.Principal, found bool, err error)
 }
 
+// Names is implemented by Passwords who own their names: nobody whom another one finds by another spelling of the login gets one of them.
+type Names interface {
+	// Has reports whether somebody has exactly that name.
+	Has(name string) bool
+}
+
 // Decoy is implemented by Passwords whose work takes a time that could be measured. When nobody has a login, it is asked to do what a wrong
 // password would have cost, so that strangers cannot find out who exists.
 type Decoy interface {

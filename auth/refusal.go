@@ -38,19 +38,19 @@ func inWords(c gateway.Credentials, what shown, err error) error {
 	if words := gateway.TextOf(err); words != "" {
 		text += " " + printable(words, maxWords)
 	}
-	return gateway.WrapError(gateway.Unauthenticated, beneath(err), text)
+	return gateway.WrapError(gateway.Unauthenticated, beneath(err, text), text)
 }
 
-// beneath is what the log reads after the text: the cause, without errors around it that say nothing.
-func beneath(err error) error {
+// beneath is what the log reads after the text: the cause, without errors around it that say nothing more.
+func beneath(err error, text string) error {
 	e := (*gateway.Error)(nil)
 	if !errors.As(err, &e) {
 		return err
 	}
 	err = e.Cause
 	for {
-		e, empty := err.(*gateway.Error)
-		if !empty || e.Text != "" || e.Cause == nil {
+		e, ok := err.(*gateway.Error)
+		if !ok || e.Text != "" && e.Text != text || e.Cause == nil {
 			return err
 		}
 		err = e.Cause

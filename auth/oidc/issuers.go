@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/go-jose/go-jose/v4"
 
@@ -170,4 +171,25 @@ func (i *issuer) signature(ctx context.Context, signed *jose.JSONWebSignature) e
 // Renew implements auth.Renewer: who came by a token stays who it said until it expires. auth.Chain looks at the time.
 func (s *Issuers) Renew(p gateway.Principal) (gateway.Principal, bool, error) {
 	return p, p.Method == "jwt", nil
+}
+
+// Status is how an issuer does.
+type Status struct {
+	Issuer string
+	// Keys that are known, and when they were Fetched; the zero time: never.
+	Keys    int
+	Fetched time.Time
+	// Failing: the last attempt to fetch them failed.
+	Failing bool
+}
+
+// Status returns how the issuers do, in the order of the configuration.
+func (s *Issuers) Status() (all []Status) {
+	for _, i := range s.c.Issuers {
+		k := s.byName[i.Issuer].keys
+		k.mu.Lock()
+		all = append(all, Status{i.Issuer, len(k.all), k.fetched, k.failed})
+		k.mu.Unlock()
+	}
+	return all
 }

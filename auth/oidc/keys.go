@@ -46,6 +46,7 @@ type keys struct {
 	tried   time.Time
 	next    chan struct{} // closed when the next attempt is over
 	count   int           // attempts that were well
+	failed  bool          // the last one was not
 }
 
 func newKeys(c *Config, i Issuer) *keys {
@@ -112,7 +113,7 @@ func (k *keys) attempt(ctx context.Context) error {
 func (k *keys) over(all []jose.JSONWebKey, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.tried = k.c.Now()
+	k.tried, k.failed = k.c.Now(), err != nil
 	if err == nil {
 		k.all, k.fetched = all, k.tried
 		k.count++

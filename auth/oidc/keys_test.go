@@ -171,9 +171,11 @@ func TestAnIssuerThatIsAwayIsBelievedForADay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &web{}
 		w.set(keysURL, jwks(t, key))
+		start := time.Now()
 		s := remote(t, w, keysURL)
 		defer s.Close()
 		require.NoError(t, verify(t, s, fresh(t, key)))
+		require.Equal(t, []oidc.Status{{Issuer: iss, Keys: 1, Fetched: start}}, s.Status())
 		for _, away := range []func(){
 			func() { w.fail(true) },
 			func() { w.fail(false); w.set(keysURL, "<html>down for maintenance</html>") },
@@ -182,6 +184,7 @@ func TestAnIssuerThatIsAwayIsBelievedForADay(t *testing.T) {
 			away()
 			time.Sleep(7 * time.Hour)
 			require.NoError(t, verify(t, s, fresh(t, key)))
+			require.Equal(t, []oidc.Status{{Issuer: iss, Keys: 1, Fetched: start, Failing: true}}, s.Status())
 		}
 		time.Sleep(4 * time.Hour)
 		require.Equal(t, gateway.Unavailable, gateway.KindOf(verify(t, s, fresh(t, key))))

@@ -53,6 +53,7 @@ type sum [sha256.Size]byte
 var (
 	_ auth.Passwords    = (*Users)(nil)
 	_ auth.Decoy        = (*Users)(nil)
+	_ auth.Names        = (*Users)(nil)
 	_ auth.Tokens       = (*Users)(nil)
 	_ auth.Certificates = (*Users)(nil)
 	_ auth.Renewer      = (*Users)(nil)
@@ -121,6 +122,9 @@ func (u *Users) Verify(ctx context.Context, login, passcode string) (gateway.Pri
 		return m.principal("password"), true, nil
 	}
 }
+
+// Has implements auth.Names.
+func (u *Users) Has(name string) bool { return u.directory.Load().byName[name] != nil }
 
 // Decoy implements auth.Decoy: it computes what the password of somebody who exists would have cost.
 func (u *Users) Decoy(ctx context.Context, login, passcode string) error {
