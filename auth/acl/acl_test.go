@@ -173,6 +173,8 @@ func TestPatternsOfSubscribers(t *testing.T) {
 		Rule{Users: []string{"a"}, Deny: []string{"read"}, On: []string{"/topic/site.secret.>"}},
 		Rule{Users: []string{"a"}, Allow: []string{"read"}, On: []string{"/topic/site.>"}},
 		Rule{Users: []string{"a"}, Deny: []string{"read"}, On: []string{"/topic/other.>"}},
+		Rule{Users: []string{"a"}, Deny: []string{"read"}, On: []string{"/topic/deep.b.>"}},
+		Rule{Users: []string{"a"}, Allow: []string{"read"}, On: []string{"/topic/*.b.>"}},
 	)
 	r := z.Rights(proven("a"))
 	for _, c := range []struct {
@@ -189,8 +191,11 @@ func TestPatternsOfSubscribers(t *testing.T) {
 		{"*", true, false},
 		{"*.*", true, false},
 		{"other.>", false, false},
+		{"other.*", false, false},
 		{"site.open.>.x", true, true}, // what follows ">" is ignored
-		{"nothing.*", false, false},
+		{"nothing.x.*", false, false},
+		{"deep.*.c", false, false}, // all it has in common with what is allowed is denied
+		{"else.*.c", true, false},
 	} {
 		require.Equal(t, c.may, r.May(gateway.Read, topic(c.name)) == nil, "May %s", c.name)
 		require.Equal(t, c.all, r.All(gateway.Read, topic(c.name)), "All %s", c.name)

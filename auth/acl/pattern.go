@@ -66,22 +66,6 @@ func split(name string) pattern {
 	return p
 }
 
-// matches reports whether a name, which is no pattern, is in p.
-func (p pattern) matches(name string) bool {
-	more := true
-	for _, want := range p.tokens {
-		if !more {
-			return false
-		}
-		var token string
-		token, name, more = strings.Cut(name, ".")
-		if want != "*" && want != token {
-			return false
-		}
-	}
-	return p.rest || !more
-}
-
 // covers reports whether every name in q is in p.
 func (p pattern) covers(q pattern) bool {
 	if len(q.tokens) < len(p.tokens) || !p.rest && (q.rest || len(q.tokens) > len(p.tokens)) {

@@ -304,6 +304,47 @@ func TestALineThatACrashCutOffStaysByItself(t *testing.T) {
 	require.Equal(t, 2, strings.Count(string(text), "\n"))
 }
 
+// filling is a disk with little room.
+type filling struct {
+	bytes.Buffer
+	room int
+}
+
+func (f *filling) Write(p []byte) (int, error) {
+	n := min(len(p), f.room)
+	f.room -= n
+	f.Buffer.Write(p[:n])
+	if n < len(p) {
+		return n, syscall.ENOSPC
+	}
+	return n, nil
+}
+
+func (f *filling) Close() error { return nil }
+
+// TestALineThatTheDiskCutOffIsLostAlone: those before it are there, and the next one begins on its own line.
+func TestALineThatTheDiskCutOffIsLostAlone(t *testing.T) {
+	disk := &filling{room: 8}
+	o := output{file: disk}
+	o.lines.WriteString("one\ntwoandmore\nthree\n")
+	lost, err := o.flush()
+	require.ErrorIs(t, err, syscall.ENOSPC)
+	require.Equal(t, 2, lost)
+	o.lines.WriteString("four\n")
+	lost, err = o.flush()
+	require.Error(t, err, "there is no room for the line end either")
+	require.Equal(t, 1, lost)
+	disk.room = 100
+	o.lines.WriteString("five\n")
+	lost, err = o.flush()
+	require.NoError(t, err)
+	require.Zero(t, lost)
+	o.lines.WriteString("six\n")
+	_, err = o.flush()
+	require.NoError(t, err)
+	require.Equal(t, "one\ntwoa\nfive\nsix\n", disk.String())
+}
+
 // TestAFullDiskIsSaidOnce, and once when it is over.
 func TestAFullDiskIsSaidOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.log")

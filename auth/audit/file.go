@@ -3,12 +3,13 @@ package audit
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 )
 
 // output is the file of an Auditor: lines go in, and it knows what became of them. It belongs to one goroutine.
 type output struct {
-	file *os.File
+	file io.WriteCloser
 	// torn: the file ends in the middle of a line.
 	torn bool
 	// lines are those not yet written, each with its line end.
@@ -33,7 +34,7 @@ func (o *output) use(f *os.File) {
 		_ = o.file.Close() // all that it was given was written, or counted as lost
 	}
 	o.file, o.torn = f, false
-	if size, err := f.Seek(0, 2); err == nil && size > 0 {
+	if size, err := f.Seek(0, io.SeekEnd); err == nil && size > 0 {
 		last := []byte{0}
 		_, err = f.ReadAt(last, size-1)
 		o.torn = err == nil && last[0] != '\n'

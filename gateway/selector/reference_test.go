@@ -148,7 +148,10 @@ func as(s string, like any) any {
 		}
 	case float64:
 		if p := anyNumber.FindStringSubmatch(s); p != nil {
-			f, _ := strconv.ParseFloat(p[1]+p[2]+p[3]+p[4], 64)
+			if p[2] != "" {
+				return math.NaN()
+			}
+			f, _ := strconv.ParseFloat(p[1]+p[3]+p[4], 64)
 			return f
 		}
 	}
