@@ -90,6 +90,8 @@ type Broker struct {
 	ledger   ledger
 	taps     atomic.Pointer[[]*Tap]
 	refusals restraint // of logins
+	// inquiries about queues that have no answer yet.
+	inquiries atomic.Int64
 
 	reauthorizing sync.Mutex
 

@@ -9,6 +9,9 @@ type createdUse struct {
 	u *use
 }
 
+// asksMost is how many queues are asked for at once. The order is random, so that all have their turn.
+const asksMost = 256
+
 // askForQueues finds out which of the queues that clients made still exist, and lets accounts that are not needed any more go.
 func (l *ledger) askForQueues() {
 	now := l.broker.cfg.Now()
@@ -25,7 +28,7 @@ func (l *ledger) askForQueues() {
 				if u.subscriptions == 0 {
 					delete(a.destinations, d)
 				}
-			default:
+			case len(ask) < asksMost:
 				u.asking = true
 				ask = append(ask, createdUse{a, d, u})
 			}

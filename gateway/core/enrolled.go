@@ -78,10 +78,7 @@ func (s *session) Subscribe(o gateway.SubscribeOptions) (gateway.Subscription, e
 			return nil, s.limited(err, o.Destination)
 		}
 		o := o
-		o.Prefetch = prefetch
-		if o.Ended != nil {
-			o.Ended = e.tell
-		}
+		o.Prefetch, o.Ended = prefetch, e.tell
 		e.make(st, o)
 		s.mu.Lock()
 		closed, judged := s.closed || s.why != nil, s.standing.Load() == st

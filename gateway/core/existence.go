@@ -17,6 +17,8 @@ const (
 	askWithin = 2 * time.Second
 	// gatherMillis is for how long a new owner takes every queue for one that exists: subscriptions come to it one after another.
 	gatherMillis = 5000
+	// inquiriesMost is how many may wait for an answer: they share their way with what clients send.
+	inquiriesMost = 1024
 )
 
 var errNoQueue = gateway.Errorf(gateway.NotFound, "there is no such queue")
@@ -66,7 +68,13 @@ func (s *shard) unknown(f *gateway.Frame) bool {
 
 // inquire finds out whether a queue exists. done may be called before it returns, or much later; with an error if the owner did not say.
 func (b *Broker) inquire(name string, done func(exists bool, err error)) {
+	if b.inquiries.Add(1) > inquiriesMost {
+		b.inquiries.Add(-1)
+		done(false, gateway.Errorf(gateway.Unavailable, "too much is asked of other nodes"))
+		return
+	}
 	b.seatOf(name).call(&gateway.Frame{Kind: gateway.FrameSend, Queue: name}, func(err error) {
+		b.inquiries.Add(-1)
 		switch {
 		case err == nil:
 			done(true, nil)

@@ -27,7 +27,7 @@ type QuotaFor struct {
 	Quota         Quota
 }
 
-// Quotas bound the use of the broker by its clients. A change counts from then on: what is open stays.
+// Quotas bound the use of the broker on this node by its clients. A change counts from then on: what is open stays.
 type Quotas struct {
 	// Total is for all clients together.
 	Total Quota
@@ -35,7 +35,8 @@ type Quotas struct {
 	PerUser Quota
 	// PerAddress is for a client's address, or, with IPv6, the network of 64 bits that it is in.
 	PerAddress Quota
-	// Overrides of PerUser; the first that names the user or one of the groups counts.
+	// Overrides of PerUser; the first that names the user or one of the groups counts. Should the groups differ from session to session, those of
+	// the last one that was opened or renewed do.
 	Overrides []QuotaFor
 }
 

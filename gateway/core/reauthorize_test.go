@@ -214,3 +214,29 @@ func TestReauthorizeLeavesNoGap(t *testing.T) {
 	require.Equal(t, numbers(0, 2000), heard)
 	require.Equal(t, numbers(0, 2000), consumed)
 }
+
+// A subscription on another node's queue ends like one here, and what its client has comes back.
+func TestReauthorizeEndsSubscriptionsOnOtherNodes(t *testing.T) {
+	r, rules := newSocietyRealm(t, "* * *")
+	r.Move(shard("q"), "n2")
+	for node := range 2 {
+		s := r.open(alice, node)
+		ended := make(chan *gateway.Error, 1)
+		sub, err := s.Subscribe(gateway.SubscribeOptions{Destination: queue("q"), Prefetch: 10, Wake: func() {}, Ended: func(e *gateway.Error) { ended <- e }})
+		require.NoError(t, err)
+		bob := r.open(client{"bob", "192.0.2.2", ""}, 2)
+		r.worlds[2].send(bob, queue("q"), true, numbers(0, 3)...)
+		(&consumer{T: t, Subscription: sub}).next(3)
+		rules.allow("bob * *")
+		r.worlds[node].broker.Reauthorize()
+		require.Equal(t, "User alice is not authorized to read from: queue://q", (<-ended).Text)
+		require.Empty(t, take(sub))
+		c := r.worlds[2].subscribe(bob, queue("q"), 10, false)
+		got := c.next(3)
+		require.Equal(t, numbers(0, 3), bodies(got))
+		c.ack(got...)
+		c.Close()
+		s.Close()
+		rules.allow("* * *")
+	}
+}

@@ -73,12 +73,9 @@ func (s *session) Send(m *gateway.Message, c gateway.Completion, token uint64) {
 
 // admit checks and stamps a message.
 func (s *session) admit(m *gateway.Message) (*grant, error) {
-	g := s.last.Load()
-	if g == nil || g.destination != m.Destination || g.standing != s.standing.Load() {
-		var err error
-		if g, err = s.judge(m.Destination); err != nil {
-			return nil, err
-		}
+	g, err := s.granted(m.Destination)
+	if err != nil {
+		return nil, err
 	}
 	size := m.Size()
 	if size > s.broker.cfg.MaxMessage {
