@@ -244,12 +244,14 @@ func TestBytesOfAnUnfinishedMessageAreReadAtOnce(t *testing.T) {
 }
 
 func TestStoppingIsSaidInTheCloseFrame(t *testing.T) {
-	stop := make(chan struct{})
+	in, stop := make(chan struct{}), make(chan struct{})
 	s := start(t, websocket.Config{}, func(_ context.Context, c net.Conn) {
+		close(in)
 		<-stop
 		_ = c.(*websocket.Conn).CloseWrite()
 	})
 	c := upgrade(t, s)
+	<-in
 	s.StopAccepting()
 	close(stop)
 	c.expectClose(1001, "the node is stopping")

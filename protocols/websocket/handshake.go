@@ -72,19 +72,34 @@ func (s *Server) upgrade(nc *listen.Conn) *Conn {
 
 // readRequest reads a request within its limit. What follows it is in the reader.
 func readRequest(from io.Reader) (*http.Request, *bufio.Reader, error) {
-	limited := &io.LimitedReader{R: from, N: maxRequest}
+	limited := &limitedReader{from: from, left: maxRequest}
 	br := bufio.NewReaderSize(limited, readBuffer)
 	r, err := http.ReadRequest(br)
-	var of *net.OpError
 	switch {
 	case err == nil:
 		return r, br, nil
-	case errors.As(err, &of), errors.Is(err, io.EOF) && limited.N > 0, errors.Is(err, io.ErrUnexpectedEOF) && limited.N > 0:
-		return nil, nil, err // nobody is there to be told
-	case limited.N <= 0:
+	case limited.err != nil: // nobody is there to be told
+		return nil, nil, limited.err
+	case limited.left <= 0:
 		return nil, nil, &denial{http.StatusRequestHeaderFieldsTooLarge, fmt.Sprintf("the request is longer than %d bytes", maxRequest)}
 	}
 	return nil, nil, &denial{http.StatusBadRequest, wordsRequest}
+}
+
+// limitedReader ends after so many bytes, and keeps the error of what it reads from.
+type limitedReader struct {
+	from io.Reader
+	left int
+	err  error
+}
+
+func (l *limitedReader) Read(p []byte) (n int, err error) {
+	if l.left <= 0 {
+		return 0, io.EOF
+	}
+	n, l.err = l.from.Read(p[:min(len(p), l.left)])
+	l.left -= n
+	return n, l.err
 }
 
 // check looks at everything of a request but what only WebSocket's own rules say.
@@ -121,7 +136,8 @@ func hasToken(h http.Header, name, word string) bool {
 
 // deny tells a client why it is turned away, if anybody is there to be told.
 func (s *Server) deny(nc *listen.Conn, err error) {
-	if s.stopping.Err() != nil || errors.Is(err, io.EOF) { // a probe that only connects is not worth a line
+	// A probe that only connects is not worth a line, and who speaks TLS where there is none was told so already.
+	if s.stopping.Err() != nil || errors.Is(err, io.EOF) || errors.Is(err, listen.ErrOtherProtocol) {
 		return
 	}
 	s.listener.TurnedAway("no WebSocket could be agreed on", nc.RemoteAddr(), err)

@@ -38,8 +38,8 @@ type Config struct {
 type Limits struct {
 	// MaxConnections is how many connections may be open at once; 0 or less is no limit.
 	MaxConnections int
-	// MaxUnknown is how many may be let in at once that are not logged in; the rest waits. One address may have half of
-	// them. Default 512, but no more than a quarter of MaxConnections (and at least 8).
+	// MaxUnknown is how many may be let in at once that are not logged in; the rest waits. One address has half of
+	// them at most, the next a quarter, and so on. Default 512, but no more than a quarter of MaxConnections (and at least 8).
 	MaxUnknown int
 	// MaxPerAddress is how many connections of one address (of one /64 network, for IPv6) may be there before their
 	// login, those that wait included. Default 2048.

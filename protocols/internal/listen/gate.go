@@ -24,10 +24,10 @@ const (
 )
 
 // gate lets a bounded number in at once. The others wait, and come in by turns of their addresses, so that whoever comes with
-// thousands delays himself and nobody else. One address has at most half of the places.
+// thousands delays himself and nobody else. An address that has as many places as are left gets no more: the first has half of them
+// at most, the second a quarter, and so on, so that it takes many addresses to leave nothing to one more.
 type gate struct {
 	slots int // inside at once
-	share int // of one address inside at once
 	each  int // of one address, inside or waiting; 0 is no limit
 	room  int // waiting at once
 
@@ -52,7 +52,7 @@ type place struct {
 }
 
 func newGate(slots, each, room int) *gate {
-	return &gate{slots: slots, share: max(1, (slots+1)/2), each: each, room: room, parties: map[netip.Addr]*party{}}
+	return &gate{slots: slots, each: each, room: room, parties: map[netip.Addr]*party{}}
 }
 
 // enter waits for a turn, at most that long and no longer than ctx. Who passed must leave.
@@ -85,7 +85,7 @@ func (g *gate) ask(from netip.Addr) (*place, verdict) {
 		return nil, tooManyOfOne
 	}
 	// Whoever waits while there are places waits for those of its own address.
-	if len(p.queue) == 0 && g.inside < g.slots && p.inside < g.share {
+	if len(p.queue) == 0 && g.open(p) {
 		g.parties[from] = p
 		p.inside++
 		g.inside++
@@ -103,6 +103,9 @@ func (g *gate) ask(from netip.Addr) (*place, verdict) {
 	}
 	return w, passed
 }
+
+// open reports whether an address may have one more place.
+func (g *gate) open(p *party) bool { return p.inside < g.slots-g.inside }
 
 // evict makes room for one of a party that has less than its part of the room, at the cost of one that has more.
 func (g *gate) evict(claimant *party) bool {
@@ -173,11 +176,10 @@ func (g *gate) leave(from netip.Addr) {
 	p.inside--
 	g.inside--
 	g.forget(from, p)
-	// At most two addresses have all they may, so this is short.
 	for e := g.turns.Front(); e != nil && g.inside < g.slots; {
 		next := e.Next()
 		from := e.Value.(netip.Addr)
-		if p := g.parties[from]; p.inside < g.share {
+		if p := g.parties[from]; g.open(p) {
 			g.turns.MoveToBack(e)
 			g.tell(from, p, 0, passed)
 		}

@@ -37,7 +37,7 @@ func (l *Listener) refuse(s *socket, viaProxy bool, why string) {
 		return
 	}
 	l.done.Go(func() {
-		defer l.told1(s)
+		defer l.toldIt(s)
 		defer s.Close()
 		defer l.survive(s)
 		l.say(s, why)
@@ -47,7 +47,7 @@ func (l *Listener) refuse(s *socket, viaProxy bool, why string) {
 // tell is refuse in the connection's own goroutine; the caller closes.
 func (l *Listener) tell(s *socket, why string) {
 	if l.cfg.Refuse != nil && l.mayTell(s) {
-		defer l.told1(s)
+		defer l.toldIt(s)
 		l.say(s, why)
 	}
 }
@@ -59,6 +59,7 @@ func (l *Listener) tellers(s *socket) chan struct{} {
 	return l.told
 }
 
+// mayTell reports whether there is a place among those that are being told.
 func (l *Listener) mayTell(s *socket) bool {
 	select {
 	case l.tellers(s) <- struct{}{}:
@@ -68,7 +69,8 @@ func (l *Listener) mayTell(s *socket) bool {
 	}
 }
 
-func (l *Listener) told1(s *socket) { <-l.tellers(s) }
+// toldIt ends what mayTell began.
+func (l *Listener) toldIt(s *socket) { <-l.tellers(s) }
 
 // say has the door say why, and lets the client read it. Clients of a TLS port hear it within TLS.
 func (l *Listener) say(s *socket, why string) {

@@ -8,8 +8,8 @@ import (
 // handshakeRecord is the first byte of every TLS connection. No text protocol begins with it.
 const handshakeRecord = 0x16
 
-// errOtherProtocol ends the reading of a client that speaks TLS to a plain port, or the other way round.
-var errOtherProtocol = errors.New("the client speaks TLS where this port does not, or the other way round")
+// ErrOtherProtocol ends the reading of a client that speaks TLS to a plain port, or the other way round. The client was told.
+var ErrOtherProtocol = errors.New("the client speaks TLS where this port does not, or the other way round")
 
 // socket is a TCP connection whose first byte is looked at. Read is for one goroutine, like that of any door.
 type socket struct {
@@ -26,7 +26,7 @@ type socket struct {
 
 func (s *socket) Read(p []byte) (n int, err error) {
 	if s.wrong {
-		return 0, errOtherProtocol
+		return 0, ErrOtherProtocol
 	}
 	if len(s.ahead) > 0 {
 		if n = copy(p, s.ahead); n == len(s.ahead) {
@@ -42,7 +42,7 @@ func (s *socket) Read(p []byte) (n int, err error) {
 		if (p[0] == handshakeRecord) != s.tls {
 			s.wrong = true
 			s.other()
-			return 0, errOtherProtocol
+			return 0, ErrOtherProtocol
 		}
 	}
 	return n, err
