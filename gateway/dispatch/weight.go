@@ -49,7 +49,7 @@ func (q *Queue) Memory(fn func(e Entry, before uint64)) {
 		}
 	}
 	for i, e := range entries {
-		if e.Seq == 0 {
+		if e.Seq == 0 && !e.hollow() {
 			fn(e, before[i])
 		}
 	}
