@@ -56,7 +56,7 @@ func TestAdoptedDeliveriesAreInFlight(t *testing.T) {
 	q := backlog(3, 8)
 	var fx Effects
 	q.Subscribe(7, 0, 1, &fx)
-	require.Equal(t, []uint64{1, 0, 3}, q.Adopt(7, []Had{{1, 0}, {9, 0}, {3, 2}}, &fx))
+	require.Equal(t, []uint64{1, 3, 0}, q.Adopt(7, []Had{{1, 0}, {3, 2}, {9, 0}}, &fx))
 	require.Equal(t, []gateway.Mark{{Seq: 3, Redeliveries: 2}}, fx.Mark, "the journal did not know that")
 	q.Subscribe(7, 2, 1, &fx)
 	require.Empty(t, fx.Load, "they count against the credit")
