@@ -277,6 +277,7 @@ func (n *Node) Send(to string, f *gateway.Frame) {
 func copyFrame(f *gateway.Frame) *gateway.Frame {
 	c := *f
 	c.Tags = append([]uint64(nil), f.Tags...)
+	c.Seqs, c.Counts = append([]uint64(nil), f.Seqs...), append([]uint32(nil), f.Counts...)
 	c.Message = copyMessage(f.Message)
 	c.Messages = nil
 	for _, m := range f.Messages {
