@@ -342,6 +342,7 @@ func (t *tenure) Append(r *gateway.Record, a gateway.Appended) {
 			stored.Message = copyMessage(r.Message)
 		}
 		d.records[t.shard] = append(d.records[t.shard], stored)
+		d.bytes[t.shard] += recordBytes(r)
 		seq := d.first[t.shard] + uint64(len(d.records[t.shard])) - 1
 		d.mu.Unlock()
 		c.mu.Unlock()
@@ -411,5 +412,5 @@ func (t *tenure) State() gateway.JournalState {
 	d := t.node.cluster.disk
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return gateway.JournalState{First: d.first[t.shard], Last: d.first[t.shard] + uint64(len(d.records[t.shard])) - 1}
+	return gateway.JournalState{First: d.first[t.shard], Last: d.first[t.shard] + uint64(len(d.records[t.shard])) - 1, Bytes: d.bytes[t.shard]}
 }
