@@ -345,7 +345,7 @@ func (m *model) check(t *rapid.T) {
 // checkBytes checks the weights and what a planned hand-over must take along.
 func (m *model) checkBytes(t *rapid.T) {
 	var journaled, memory int64
-	var want, got [][2]uint64 // tags and the next record
+	var want, got [][3]uint64 // tags, the next record and counts
 	next := uint64(0)
 	for _, e := range slices.Backward(m.items) {
 		if e.seq != 0 {
@@ -353,14 +353,18 @@ func (m *model) checkBytes(t *rapid.T) {
 			next = e.seq
 		} else if !e.hollow {
 			memory += int64(e.size)
-			want = append(want, [2]uint64{e.tag, next})
+			count := e.redeliveries
+			if e.place == flying {
+				count++
+			}
+			want = append(want, [3]uint64{e.tag, next, uint64(count)})
 		}
 	}
 	j, o := m.q.Weight()
 	require.Equal(t, [...]int64{journaled, memory}, [...]int64{j, o}, "weight in the journal and in memory only")
 	m.q.Memory(func(e Entry, before uint64) {
 		ensure(t, e.Message != nil, "a memory-only message lost its body")
-		got = append(got, [2]uint64{e.Tag, before})
+		got = append(got, [3]uint64{e.Tag, before, uint64(e.Redeliveries)})
 	})
 	slices.Reverse(want)
 	require.Equal(t, want, got, "what is only in memory")

@@ -376,8 +376,11 @@ func (t *tenure) Replay(ctx context.Context, fn func(seq uint64, size int, r *ga
 		r, size := records[i], 0
 		if r.Message != nil {
 			size = r.Message.Size()
-			r.Message = copyMessage(r.Message)
-			r.Message.Body = nil
+			m := r.Message
+			r.Message = copyMessage(&gateway.Message{
+				ID: m.ID, Destination: m.Destination, Header: m.Header, Text: m.Text, Persistent: m.Persistent, Priority: m.Priority,
+				Expires: m.Expires, Timestamp: m.Timestamp,
+			})
 		}
 		if err := fn(first+uint64(i), size, &r); err != nil {
 			return err
