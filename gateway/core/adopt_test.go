@@ -233,3 +233,48 @@ func TestOwnersOfOlderBuildsHandOutAgain(t *testing.T) {
 		require.Positive(t, d.Redeliveries)
 	}
 }
+
+// Clients that may have more do not get what others have: a new owner waits for all of them, on this node and on others.
+func TestNobodyGetsWhatAnotherHas(t *testing.T) {
+	r := newRealm(t)
+	r.Move(shard("q"), "n1")
+	var clients []*consumer
+	for _, i := range []int{1, 1, 2, 1} {
+		clients = append(clients, r.worlds[i].subscribe(r.worlds[i].session(), queue("q"), 20, false))
+	}
+	r.Settle()
+	r.worlds[0].send(r.worlds[0].session(), queue("q"), true, numbers(0, 12)...)
+	var held [][]gateway.Delivery
+	for _, c := range clients {
+		held = append(held, c.next(3))
+	}
+	moved := func(to string) {
+		r.Move(shard("q"), to)
+		r.has(to, "q", 0, 12)
+		r.Settle()
+		for _, c := range clients {
+			c.nothing()
+		}
+	}
+	for range 5 {
+		moved("n3")
+		moved("n2")
+		moved("n1")
+	}
+	r.Link("n1", "n2", false)
+	r.Link("n3", "n2", false)
+	r.Settle()
+	clients = append(clients[:2:2], clients[3]) // the other one is not linked to the new owner, which hands out what it has
+	r.Move(shard("q"), "n2")
+	var more int
+	gatewaytest.Eventually(t, func() bool {
+		for _, c := range clients {
+			var buf [12]gateway.Delivery
+			for _, d := range buf[:c.Next(buf[:], 1<<20)] {
+				require.Contains(t, bodies(held[2]), string(d.Message.Body))
+				more++
+			}
+		}
+		return more == 3
+	}, "what is with a node that is cut off")
+}
