@@ -242,6 +242,7 @@ func TestNobodyGetsWhatAnotherHas(t *testing.T) {
 	for _, i := range []int{1, 1, 2, 1} {
 		clients = append(clients, r.worlds[i].subscribe(r.worlds[i].session(), queue("q"), 20, false))
 	}
+	r.has("n1", "q", 0, 0) // then all nodes have been told of it
 	r.Settle()
 	r.worlds[0].send(r.worlds[0].session(), queue("q"), true, numbers(0, 12)...)
 	var held [][]gateway.Delivery
