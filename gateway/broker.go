@@ -146,7 +146,7 @@ type Transaction struct {
 }
 
 // TransactionAck settles deliveries of one subscription when its transaction commits.
-// A closed subscription is allowed: its deliveries are acknowledged if nobody else has them yet.
+// A closed subscription is allowed: its deliveries are acknowledged if nobody else has them yet, and in a cluster perhaps also then.
 type TransactionAck struct {
 	Subscription Subscription
 	Tags         []uint64

@@ -60,7 +60,8 @@ const (
 	FrameExtend FrameKind = 9
 	// FrameUnsubscribe ends Subscription. Tags never reached its client.
 	FrameUnsubscribe FrameKind = 10
-	// FrameSettle settles the sequences Tags of Queue, which an owner before this one handed out. FrameDone answers.
+	// FrameSettle settles the sequences Tags of Queue, or of any if that is empty, which an owner before this one handed
+	// out, wherever they are by now. FrameDone answers.
 	FrameSettle FrameKind = 11
 	// FrameCommit brings the Messages of Transaction to the owner of the first one's queue. FrameDone answers.
 	FrameCommit FrameKind = 12
@@ -80,8 +81,15 @@ const (
 	FrameHeard FrameKind = 18
 	// FrameKnown answers FrameInterest: this one, by its number in Subscription, and all before it are known.
 	FrameKnown FrameKind = 19
-	// FrameOffered says that the owner has heard of all that the node wanted of owners before it.
+	// FrameOffered says that the owner has heard of all that the node wanted of owners before it, and of all that its
+	// clients had.
 	FrameOffered FrameKind = 20
+	// FrameAdopt names the deliveries Seqs, with Counts, that the client of Subscription has had since before the owner knew
+	// of it. FrameSubscribe and FrameExtend, which come next, open the subscription with them. The credit is without
+	// what the client has: who takes a delivery for handed out adds one for it.
+	FrameAdopt FrameKind = 21
+	// FrameAdopted answers: those of them that are Subscription's have Tags now. The others are not.
+	FrameAdopted FrameKind = 22
 )
 
 // Frame is what nodes say to one another about a shard, or about topics. Which fields count depends on the kind.
@@ -103,4 +111,7 @@ type Frame struct {
 	Messages     []*Message
 	Err          *Error
 	Group        string
+	// Seqs are sequences of a journal. Counts are their redelivery counts, one for each, or none if all are 0.
+	Seqs   []uint64
+	Counts []uint32
 }

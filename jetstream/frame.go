@@ -29,6 +29,8 @@ const (
 	hasMessages
 	hasError
 	hasGroup
+	hasSeqs
+	hasCounts
 )
 
 func fieldsOf(f *gateway.Frame) (set uint64) {
@@ -39,7 +41,7 @@ func fieldsOf(f *gateway.Frame) (set uint64) {
 		{hasNumber, f.Number != 0}, {hasSubscription, f.Subscription != 0}, {hasTag, f.Tag != 0}, {hasSeq, f.Seq != 0},
 		{hasRedeliveries, f.Redeliveries != 0}, {hasCount, f.Count != 0}, {hasTags, len(f.Tags) > 0}, {hasQueue, f.Queue != ""},
 		{hasTransaction, f.Transaction != ""}, {hasMessage, f.Message != nil}, {hasMessages, len(f.Messages) > 0}, {hasError, f.Err != nil},
-		{hasGroup, f.Group != ""},
+		{hasGroup, f.Group != ""}, {hasSeqs, len(f.Seqs) > 0}, {hasCounts, len(f.Counts) > 0},
 	} {
 		if x.has {
 			set |= x.bit
@@ -92,6 +94,12 @@ func appendFrame(dst []byte, f *gateway.Frame) []byte {
 	if set&hasGroup != 0 {
 		dst = appendString(dst, f.Group)
 	}
+	if set&hasSeqs != 0 {
+		dst = appendSeqs(dst, f.Seqs)
+	}
+	if set&hasCounts != 0 {
+		dst = appendCounts(dst, f.Counts)
+	}
 	binary.BigEndian.PutUint32(dst[start-4:], uint32(len(dst)-start))
 	return dst
 }
@@ -103,6 +111,22 @@ func appendNested(dst []byte, m *gateway.Message) []byte {
 	dst = appendMessage(dst, m, 0, 0, "")
 	binary.BigEndian.PutUint32(dst[start-4:], uint32(len(dst)-start))
 	return dst
+}
+
+func appendCounts(dst []byte, counts []uint32) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(counts)))
+	for _, n := range counts {
+		dst = binary.AppendUvarint(dst, uint64(n))
+	}
+	return dst
+}
+
+func (d *decoder) counts() []uint32 {
+	counts := make([]uint32, d.count(1))
+	for i := range counts {
+		counts[i] = uint32(d.uvarint())
+	}
+	return counts
 }
 
 // nextFrame reads the first frame of b and returns what follows it. The frame shares no memory with b, but for
@@ -166,8 +190,19 @@ func (d *decoder) frame(f *gateway.Frame, set uint64) {
 	if set&hasGroup != 0 {
 		f.Group = string(d.bytes(d.uvarint()))
 	}
+	d.frameSince2(f, set)
 	if f.Kind == gateway.FramePublish && f.Message != nil {
 		ofTopic(f.Message)
+	}
+}
+
+// frameSince2 reads the fields that came with language 2.
+func (d *decoder) frameSince2(f *gateway.Frame, set uint64) {
+	if set&hasSeqs != 0 {
+		f.Seqs = d.seqs()
+	}
+	if set&hasCounts != 0 {
+		f.Counts = d.counts()
 	}
 }
 

@@ -111,10 +111,18 @@ const (
 	mostOwned    = MaxShards
 	// language counts what nodes can say to one another. A node says nothing that is newer than what the one that it speaks
 	// to announces, and understands all before its own.
-	language = 1
+	language = 2
 	// leavingFlag is a bit of a sheet's flags. Unknown ones mean nothing.
 	leavingFlag = 1
 )
+
+// languageOf is the language that has frames of a kind.
+func languageOf(kind gateway.FrameKind) uint64 {
+	if kind >= gateway.FrameAdopt {
+		return 2
+	}
+	return 1
+}
 
 // appendSheet appends a sheet's encoding to dst: version (1), the length of the head (2), the head, and the frames as the rest. The
 // head has the sessions, number, times, the shards that are owned, flags and the speaker's language; who reads it skips what follows in it.

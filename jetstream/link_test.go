@@ -132,7 +132,7 @@ func drawFrame(t *rapid.T) *gateway.Frame {
 		Tag: rapid.Uint64().Draw(t, "tag"), Seq: rapid.Uint64().Draw(t, "seq"), Redeliveries: rapid.Uint32().Draw(t, "n"),
 		Count: rapid.Int64().Draw(t, "count"), Tags: rapid.SliceOf(rapid.Uint64()).Draw(t, "tags"),
 		Queue: rapid.String().Draw(t, "queue"), Transaction: rapid.String().Draw(t, "tx"),
-		Group: rapid.String().Draw(t, "group"),
+		Group: rapid.String().Draw(t, "group"), Seqs: rapid.SliceOf(rapid.Uint64()).Draw(t, "seqs"), Counts: rapid.SliceOf(rapid.Uint32()).Draw(t, "counts"),
 	}
 	if rapid.Bool().Draw(t, "message") {
 		f.Message = drawMessage(t)
@@ -195,6 +195,22 @@ func TestFramesOfTopicsComeBackAsTheyWere(t *testing.T) {
 	}
 }
 
+// What came with a language is not said to who announces one before it.
+func TestNodesOfAnOlderBuildAreToldWhatTheyKnow(t *testing.T) {
+	for speaks, want := range map[uint64]int{0: 1, 1: 1, 2: 3, 3: 3} {
+		e := &linkEnd{link: newLink("n2", func() uint64 { return 1 }), some: make(chan struct{}, 1), speaks: speaks}
+		e.up = true
+		l := &links{all: map[string]*linkEnd{"n2": e}}
+		for _, kind := range []gateway.FrameKind{gateway.FrameAdopt, gateway.FrameAdopted, gateway.FrameOffered} {
+			l.Send("n2", &gateway.Frame{Kind: kind})
+		}
+		frames, err := framesIn(e.out)
+		require.NoError(t, err)
+		require.Len(t, frames, want, "to one that speaks %d", speaks)
+		require.Equal(t, gateway.FrameOffered, frames[want-1].Kind)
+	}
+}
+
 // A newer build's frame with fields that this one does not know is read as far as it is known.
 func TestFieldsOfNewerBuildsAreSkipped(t *testing.T) {
 	b := appendFrame(nil, &gateway.Frame{Kind: gateway.FrameAck, Shard: 1, Epoch: 2, Number: 3})
@@ -221,7 +237,7 @@ func FuzzSheet(f *testing.F) {
 	s := sheet{from: 1, to: 2, number: 3, sent: 4, echo: 5, owns: []tenure{{1, 2}}, leaving: true, speaks: 6}
 	s.frames = appendFrame(nil, &gateway.Frame{Kind: gateway.FrameAck, Tags: []uint64{1, 2}, Queue: "q"})
 	f.Add(appendSheet(nil, &s))
-	for _, x := range topicFrames() {
+	for _, x := range append(topicFrames(), &gateway.Frame{Kind: gateway.FrameAdopt, Seqs: []uint64{1, 9}, Counts: []uint32{0, 1}}) {
 		s.frames = appendFrame(s.frames, x)
 	}
 	f.Add(appendSheet(nil, &s))

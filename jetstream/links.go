@@ -289,7 +289,7 @@ func (l *links) Send(node string, f *gateway.Frame) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e := l.all[node]
-	if e == nil || !e.up {
+	if e == nil || !e.up || languageOf(f.Kind) > max(e.speaks, 1) { // it would not know what to do with it
 		return
 	}
 	e.out = appendFrame(e.out, f)

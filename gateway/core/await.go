@@ -3,8 +3,8 @@ package core
 // awaitMillis is for how long a new owner waits for other nodes before it hands anything out.
 const awaitMillis = 500
 
-// await has the shard hand out nothing until the nodes have offered what owners before this one have not answered. It
-// is called before anybody else knows the shard.
+// await has the shard hand out nothing until the nodes, this one among them, have offered what owners before this one have not
+// answered and said what their clients have. It is called before anybody else knows the shard.
 func (s *shard) await(nodes []string) {
 	s.awaited, s.since = make(map[string]struct{}), s.broker.nowMillis()
 	for _, n := range nodes {

@@ -38,11 +38,13 @@ func TestANewOwnerHearsOfOldAcknowledgementsFirst(t *testing.T) {
 	n4.Send("n1", &gateway.Frame{Kind: gateway.FrameOffered, Shard: shard("q"), Epoch: epoch})
 	require.Equal(t, []string{"a", "c", "d"}, bodies(next.next(3)))
 
+	next.Close()
 	r.Move(shard("q"), "n2") // and back, while n4 says nothing
 	before = n4.epoch(shard("q"))
 	r.Move(shard("q"), "n1")
 	gatewaytest.Eventually(t, func() bool { return n4.epoch(shard("q")) > before }, "n1 owns it")
 	r.Settle()
+	next = r.worlds[1].subscribe(s, queue("q"), 10, false)
 	require.Zero(t, next.Next(buf[:], 1<<20))
 	now.advance(501 * time.Millisecond)
 	require.Equal(t, []string{"a", "c", "d"}, bodies(next.next(3)))

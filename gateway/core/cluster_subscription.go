@@ -28,12 +28,20 @@ type clusterSubscription struct {
 	attachment uint64 // counts them
 	last       uint64 // tag
 	held       map[uint64]held
+	// asked are the tags of what the present owner was asked to adopt and has not answered, by sequence.
+	asked map[uint64]uint64
+	// parked are refusals of what the present owner, or the next one, may adopt.
+	parked     []parkedRefusal
 	extension  int
 	unreported int
 }
 
 // held is a delivery that the client has.
-type held struct{ tag, seq, attachment uint64 }
+type held struct {
+	tag, seq, attachment uint64
+	redeliveries         uint32
+	parked               bool // it is being refused
+}
 
 func newClusterSubscription(s *session, t *seat, o gateway.SubscribeOptions) *clusterSubscription {
 	sub := &clusterSubscription{session: s, seat: t, queue: o.Destination.Name, options: o, held: make(map[uint64]held)}
@@ -48,15 +56,24 @@ func (sub *clusterSubscription) open() {
 
 func (sub *clusterSubscription) cluster() gateway.Cluster { return sub.session.broker.cfg.Cluster }
 
-// attach takes the subscription to where the owner is now. What it was sent and its client has not seen comes again.
+// attach takes the subscription to where the owner is now, with what its client has. What it was sent and its client has not seen comes again.
 func (sub *clusterSubscription) attach() {
 	sub.mu.Lock()
-	defer sub.mu.Unlock()
+	sub.attachLocked()
+	sub.mu.Unlock()
+	sub.fence()
+}
+
+func (sub *clusterSubscription) attachLocked() {
 	if sub.closed {
 		return
 	}
 	p, wire := sub.seat.place(sub)
 	if p.shard != nil && sub.local != nil && sub.local.shard == p.shard {
+		return
+	}
+	if p.node != "" && p.node == sub.node && p.epoch == sub.epoch {
+		sub.seat.unplug(wire)
 		return
 	}
 	sub.detach()
@@ -67,10 +84,10 @@ func (sub *clusterSubscription) attach() {
 		o := sub.options
 		o.AutoAck, o.Ended = false, nil
 		sub.local = newQueueSubscription(sub.session.broker.guests.session(), p.shard, o)
-		sub.local.open()
-		sub.local.Extend(credit)
+		sub.adopted(sub.local.resume(credit, sub.claims()))
 	case p.node != "":
 		sub.node, sub.epoch, sub.wire = p.node, p.epoch, wire
+		sub.announce(sub.claims())
 		sub.send(&gateway.Frame{Kind: gateway.FrameSubscribe, Queue: sub.queue, Count: int64(sub.options.Prefetch)})
 		sub.send(&gateway.Frame{Kind: gateway.FrameExtend, Count: int64(credit)})
 	}
@@ -135,7 +152,7 @@ func (sub *clusterSubscription) Next(dst []gateway.Delivery, maxBytes int) (n in
 	}
 	for i := range n {
 		sub.last++
-		sub.held[sub.last] = held{dst[i].Tag, dst[i].Seq, sub.attachment}
+		sub.held[sub.last] = held{tag: dst[i].Tag, seq: dst[i].Seq, attachment: sub.attachment, redeliveries: dst[i].Redeliveries}
 		dst[i].Tag = sub.last
 		if sub.options.AutoAck {
 			sub.taken = append(sub.taken, sub.last)
@@ -154,28 +171,39 @@ func (sub *clusterSubscription) Written(n int) {
 	sub.taken = sub.taken[:copy(sub.taken, sub.taken[n:])]
 }
 
+// check fails unless the client has all of the deliveries. The lock is held.
+func (sub *clusterSubscription) check(tags []uint64) error {
+	var seen map[uint64]struct{}
+	if len(tags) > 1 {
+		seen = make(map[uint64]struct{}, len(tags))
+	}
+	for _, tag := range tags {
+		_, twice := seen[tag]
+		if h, has := sub.held[tag]; !has || h.parked || twice {
+			return gateway.Errorf(gateway.NotFound, "no such delivery")
+		}
+		if seen != nil {
+			seen[tag] = struct{}{}
+		}
+	}
+	return nil
+}
+
 // give takes deliveries from what the client has: the tags of those that the present owner handed out, and of all the
 // sequences. strict: all of them have to be there, or none is taken. The lock is held.
 func (sub *clusterSubscription) give(tags []uint64, strict bool) (present, presentSeqs, past []uint64, err error) {
 	if strict {
-		seen := make(map[uint64]struct{}, len(tags))
-		for _, tag := range tags {
-			_, twice := seen[tag]
-			if _, has := sub.held[tag]; !has || twice {
-				return nil, nil, nil, gateway.Errorf(gateway.NotFound, "no such delivery")
-			}
-			if len(tags) > 1 {
-				seen[tag] = struct{}{}
-			}
+		if err := sub.check(tags); err != nil {
+			return nil, nil, nil, err
 		}
 	}
 	for _, tag := range tags {
 		h, has := sub.held[tag]
-		if !has {
+		if !has || h.parked {
 			continue
 		}
 		delete(sub.held, tag)
-		if h.attachment == sub.attachment && (sub.local != nil || sub.node != "") {
+		if sub.isPresent(h) {
 			present = append(present, h.tag)
 			if h.seq != 0 {
 				presentSeqs = append(presentSeqs, h.seq)
@@ -215,7 +243,7 @@ func (sub *clusterSubscription) settle(present, seqs, past []uint64, c gateway.C
 	case sub.node != "" && len(present) > 0:
 		all.add(true)
 		f := &gateway.Frame{Kind: gateway.FrameAck, Tags: present, Epoch: sub.epoch, Subscription: sub.wire}
-		sub.seat.ask(f, &gateway.Frame{Kind: gateway.FrameSettle, Tags: seqs}, all.done)
+		sub.seat.ask(f, sub.settlement(seqs), all.done)
 	case local == nil && len(past) == 0 && c != nil: // what was settled before
 		all.add(true)
 		sub.seat.call(&gateway.Frame{Kind: gateway.FrameSettle}, all.done)
@@ -230,7 +258,7 @@ func (sub *clusterSubscription) settle(present, seqs, past []uint64, c gateway.C
 		default:
 			local.Ack(present, doneFunc(func(err error) {
 				if gateway.KindOf(err) == gateway.NotFound { // the owner changed in this moment
-					sub.seat.call(&gateway.Frame{Kind: gateway.FrameSettle, Tags: seqs}, all.done)
+					sub.seat.call(sub.settlement(seqs), all.done)
 					return
 				}
 				all.done(err)
@@ -239,48 +267,33 @@ func (sub *clusterSubscription) settle(present, seqs, past []uint64, c gateway.C
 	}
 	if len(past) > 0 {
 		all.add(true)
-		sub.seat.call(&gateway.Frame{Kind: gateway.FrameSettle, Tags: past}, all.done)
+		sub.seat.call(sub.settlement(past), all.done)
 	}
 	all.done(nil)
+}
+
+// settlement settles what the client had, whoever owns the queue.
+func (sub *clusterSubscription) settlement(seqs []uint64) *gateway.Frame {
+	return &gateway.Frame{Kind: gateway.FrameSettle, Queue: sub.queue, Tags: seqs}
 }
 
 // Nack implements gateway.Subscription.
 func (sub *clusterSubscription) Nack(tags []uint64, c gateway.Completion, token uint64) {
 	sub.mu.Lock()
-	present, _, past, err := sub.give(tags, true)
-	if err != nil {
+	if err := sub.check(tags); err != nil {
 		sub.mu.Unlock()
 		complete(c, token, err)
 		return
 	}
-	sub.refuse(present, past, c, token)
+	if !sub.park(tags, c, token) {
+		sub.refuse(tags, c, token)
+	}
 }
 
-// refuse refuses. The lock is held, and released. What an owner before this one handed out is where it was
-// before: it is delivered again, and may be refused then.
-func (sub *clusterSubscription) refuse(present, past []uint64, c gateway.Completion, token uint64) {
-	all := &parts{left: 1, c: c, token: token}
-	local := sub.local
-	if len(present) > 0 && sub.node != "" {
-		all.add(true)
-		sub.seat.ask(&gateway.Frame{Kind: gateway.FrameNack, Tags: present, Epoch: sub.epoch, Subscription: sub.wire}, nil, all.done)
-	}
-	sub.mu.Unlock()
-	if len(present) > 0 && local != nil {
-		all.add(true)
-		local.Nack(present, all, 0)
-	}
-	if len(past) > 0 {
-		all.add(true)
-		all.done(errOwnerGone)
-	}
-	all.done(nil)
-}
-
-// Release implements gateway.Subscription.
+// Release implements gateway.Subscription. What no owner has adopted yet comes back from it then, or waits there already.
 func (sub *clusterSubscription) Release(tags []uint64, redelivered bool) error {
 	sub.mu.Lock()
-	present, _, _, err := sub.give(tags, true) // what an owner before this one handed out waits already
+	present, _, _, err := sub.give(tags, true)
 	local := sub.local
 	if err == nil && local == nil && len(present) > 0 {
 		f := &gateway.Frame{Kind: gateway.FrameGiveBack, Tags: present}
@@ -299,11 +312,13 @@ func (sub *clusterSubscription) Release(tags []uint64, redelivered bool) error {
 // settleNow carries out a committed transaction's acknowledgements.
 func (sub *clusterSubscription) settleNow(tags []uint64, nack bool, c gateway.Completion, token uint64) {
 	sub.mu.Lock()
-	present, seqs, past, _ := sub.give(tags, false)
 	if nack {
-		sub.refuse(present, past, regardless{c}, token)
+		if !sub.park(tags, regardless{c}, token) {
+			sub.refuse(tags, regardless{c}, token)
+		}
 		return
 	}
+	present, seqs, past, _ := sub.give(tags, false)
 	sub.settle(present, seqs, past, regardless{c}, token, true)
 }
 
@@ -333,42 +348,13 @@ func (sub *clusterSubscription) Close() {
 	}
 	sub.closed = true
 	sub.detach()
+	waiting := sub.parked
+	sub.parked = nil
 	sub.mu.Unlock()
+	for _, p := range waiting { // their messages are in the queue again
+		complete(p.c, p.token, errOwnerGone)
+	}
 	sub.seat.forget(sub)
 	sub.session.ended(sub)
 	sub.session.broker.counts.subscriptions.Add(-1)
-}
-
-// parts completes when all parts have, with the first error.
-type parts struct {
-	mu    sync.Mutex
-	left  int
-	err   error
-	c     gateway.Completion
-	token uint64
-}
-
-func (p *parts) add(one bool) {
-	if one {
-		p.mu.Lock()
-		p.left++
-		p.mu.Unlock()
-	}
-}
-
-func (p *parts) done(err error) { p.Complete(0, err) }
-
-// Complete implements gateway.Completion.
-func (p *parts) Complete(_ uint64, err error) {
-	p.mu.Lock()
-	if err != nil && p.err == nil {
-		p.err = err
-	}
-	p.left--
-	last := p.left == 0
-	err = p.err
-	p.mu.Unlock()
-	if last {
-		complete(p.c, p.token, err)
-	}
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/dispatch"
 )
 
 // guests are the other nodes as they use shards of this one: like doors, with a session each.
@@ -22,11 +23,13 @@ type guest struct {
 	node    string
 	session *session
 
-	mu    sync.Mutex
-	subs  map[uint64]*guestSubscription
-	ready []*guestSubscription // may have deliveries
-	some  chan struct{}
-	gone  chan struct{}
+	mu   sync.Mutex
+	subs map[uint64]*guestSubscription
+	// openings are subscriptions that FrameAdopt announced.
+	openings map[uint64]*opening
+	ready    []*guestSubscription // may have deliveries
+	some     chan struct{}
+	gone     chan struct{}
 }
 
 // guestSubscription is one of a client of that node.
@@ -74,7 +77,7 @@ func (gs *guests) nodes() []string {
 func (gs *guests) linked(node string) bool { return gs.of(node) != nil }
 
 func (gs *guests) welcome(node string) {
-	g := &guest{broker: gs.broker, node: node, session: gs.session(), subs: make(map[uint64]*guestSubscription), some: make(chan struct{}, 1), gone: make(chan struct{})}
+	g := &guest{broker: gs.broker, node: node, session: gs.session(), subs: make(map[uint64]*guestSubscription), openings: make(map[uint64]*opening), some: make(chan struct{}, 1), gone: make(chan struct{})}
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
 	gs.all[node] = g
@@ -118,6 +121,7 @@ func (g *guest) leave() {
 	g.mu.Lock()
 	subs := g.subs
 	g.subs = make(map[uint64]*guestSubscription)
+	clear(g.openings)
 	g.mu.Unlock()
 	for _, sub := range subs {
 		sub.Close()
@@ -140,11 +144,19 @@ func (gs *guests) receive(node string, f *gateway.Frame) {
 		s.offered(node)
 	case gateway.FrameSend, gateway.FrameSettle, gateway.FrameCommit:
 		s.serve(f, g.done(f))
+	case gateway.FrameAdopt:
+		g.announced(s, f)
 	case gateway.FrameSubscribe:
-		g.subscribe(s, f)
+		if !g.hold(f) {
+			g.subscribe(s, f, 0, nil)
+		}
 	case gateway.FrameRelease:
 		s.letGo(f.Transaction)
 	default:
+		if o := g.opened(f); o != nil {
+			g.subscribe(s, o.frame, int(f.Count), o.had)
+			return
+		}
 		g.use(f)
 	}
 }
@@ -173,7 +185,8 @@ func publicError(err error) *gateway.Error {
 	return &gateway.Error{Kind: gateway.KindOf(err), Text: gateway.TextOf(err)}
 }
 
-func (g *guest) subscribe(s *shard, f *gateway.Frame) {
+// subscribe opens a subscription with so much more credit than its prefetch, and with what its client has already.
+func (g *guest) subscribe(s *shard, f *gateway.Frame, credit int, had []dispatch.Had) {
 	gsub := &guestSubscription{wire: f.Subscription}
 	gsub.queueSubscription = newQueueSubscription(g.session, s, gateway.SubscribeOptions{
 		Destination: gateway.Destination{Kind: gateway.KindQueue, Name: f.Queue}, Prefetch: int(f.Count), Wake: func() { g.list(gsub) },
@@ -181,7 +194,8 @@ func (g *guest) subscribe(s *shard, f *gateway.Frame) {
 	g.mu.Lock()
 	g.subs[f.Subscription] = gsub
 	g.mu.Unlock()
-	gsub.open()
+	seqs, tags := gsub.resume(credit, had)
+	g.tellAdopted(gsub, seqs, tags)
 	g.list(gsub)
 }
 

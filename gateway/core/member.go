@@ -27,7 +27,7 @@ func (b *Broker) Begin(i int, epoch uint64, j gateway.Journal, ready func()) {
 		}
 		s.mu.Unlock()
 		b.cfg.Logger.Info("queues of a shard read", "shard", i, "records", found.last-found.first+1, "took", time.Since(start).Round(time.Millisecond).String())
-		s.await(b.guests.nodes())
+		s.await(append(b.guests.nodes(), b.cfg.Node))
 		if !t.open(s, tenure) {
 			return
 		}
@@ -105,7 +105,7 @@ func (b *Broker) Receive(node string, f *gateway.Frame) {
 	switch f.Kind {
 	case gateway.FrameDone:
 		b.seats[f.Shard].answered(f.Number, f.Err)
-	case gateway.FrameDeliver:
+	case gateway.FrameDeliver, gateway.FrameAdopted:
 		b.seats[f.Shard].delivered(node, f)
 	case gateway.FrameStale:
 		b.seats[f.Shard].stale(node, f.Epoch)

@@ -37,7 +37,11 @@ func newQueueSubscription(s *session, shard *shard, o gateway.SubscribeOptions) 
 	return sub
 }
 
-func (sub *queueSubscription) open() {
+func (sub *queueSubscription) open() { sub.resume(0, nil) }
+
+// resume opens it with so much more credit than its prefetch, and with what its client has from owners before this one. It returns
+// those of them that are its own from here on, and their tags: each adds one to the credit, which was lent without it.
+func (sub *queueSubscription) resume(credit int, had []dispatch.Had) (seqs, tags []uint64) {
 	sub.shard.on(sub.queue, func(q *queue, fx *dispatch.Effects) {
 		if sub.closed.Load() { // with its session, before it was open
 			return
@@ -45,6 +49,11 @@ func (sub *queueSubscription) open() {
 		sub.id = dispatch.SubID(sub.shard.nextTag())
 		q.subscriptions[sub.id] = sub
 		prefetch := sub.options.Prefetch
+		if credit != 0 || len(had) > 0 { // nothing may be handed out before all of it is said
+			q.Subscribe(sub.id, 0, sub.session.broker.nowMillis(), fx)
+			seqs, tags = sub.shard.adopt(q, sub.id, had, fx)
+			q.Extend(sub.id, credit+len(tags), sub.session.broker.nowMillis(), fx)
+		}
 		if len(sub.shard.awaited) > 0 {
 			sub.shard.late = append(sub.shard.late, sub)
 			prefetch = 0
@@ -52,6 +61,7 @@ func (sub *queueSubscription) open() {
 		q.Subscribe(sub.id, prefetch, sub.session.broker.nowMillis(), fx)
 	})
 	sub.session.broker.counts.subscriptions.Add(1)
+	return seqs, tags
 }
 
 // push adds a delivery and reports whether the door must be woken.
@@ -117,7 +127,7 @@ func (sub *queueSubscription) Nack(tags []uint64, c gateway.Completion, token ui
 	var err error
 	sub.shard.on(sub.queue, func(q *queue, fx *dispatch.Effects) {
 		if err = q.Nack(sub.id, tags, sub.session.broker.nowMillis(), fx); err == nil && c != nil {
-			sub.shard.refuse(tags, waiter{c, token})
+			sub.shard.refuse(refusedIn(fx), waiter{c, token})
 		}
 	})
 	if err != nil {
@@ -168,7 +178,8 @@ func (sub *queueSubscription) settleNow(tags []uint64, nack bool, c gateway.Comp
 	sub.shard.on(sub.queue, func(q *queue, fx *dispatch.Effects) {
 		now := sub.session.broker.nowMillis()
 		if nack {
-			sub.shard.refuse(sub.refuseHere(q, tags, now, fx), waiter{regardless{c}, token})
+			sub.refuseHere(q, tags, now, fx)
+			sub.shard.refuse(refusedIn(fx), waiter{regardless{c}, token})
 			return
 		}
 		if q.Ack(sub.id, tags, now, fx) != nil {
@@ -182,17 +193,24 @@ func (sub *queueSubscription) settleNow(tags []uint64, nack bool, c gateway.Comp
 	})
 }
 
-// refuseHere refuses those of the deliveries that are in flight here and returns them.
-func (sub *queueSubscription) refuseHere(q *queue, tags []uint64, now int64, fx *dispatch.Effects) (refused []uint64) {
+// refuseHere refuses those of the deliveries that are in flight here.
+func (sub *queueSubscription) refuseHere(q *queue, tags []uint64, now int64, fx *dispatch.Effects) {
 	if q.Nack(sub.id, tags, now, fx) == nil {
-		return tags
+		return
 	}
 	for i := range tags {
-		if q.Nack(sub.id, tags[i:i+1], now, fx) == nil {
-			refused = append(refused, tags[i])
+		_ = q.Nack(sub.id, tags[i:i+1], now, fx) // the others are not here
+	}
+}
+
+// refusedIn are the tags of what an event refused: what had been settled meanwhile is not among them.
+func refusedIn(fx *dispatch.Effects) (tags []uint64) {
+	for _, d := range fx.Dead {
+		if d.Cause == dispatch.Refused {
+			tags = append(tags, d.Entry.Tag)
 		}
 	}
-	return refused
+	return tags
 }
 
 // regardless completes without an error.

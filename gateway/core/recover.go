@@ -229,6 +229,7 @@ func (r *replay) restore(s *shard) {
 	for _, p := range r.prepared {
 		s.kept[p.seq] = struct{}{}
 	}
+	s.stand(r)
 	s.seen = r.last
 	s.release()
 }

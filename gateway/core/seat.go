@@ -27,7 +27,9 @@ type seat struct {
 	calls   []*call
 	offered int
 	number  uint64
-	told    uint64 // the epoch whose owner has heard of all calls that there were
+	told    uint64 // the epoch whose owner has heard of all calls that there were, and of what clients have
+	// attaching counts the rounds in which all subscriptions are taken to where the owner is.
+	attaching int
 	// leaving is the shard whose tenure is over, while not all of it is answered. What it gives back
 	// comes before the calls.
 	leaving  *shard
@@ -110,7 +112,24 @@ func (t *seat) offer() {
 		f.Shard, f.Epoch, f.Number = t.index, t.epoch, c.number
 		t.broker.cfg.Cluster.Send(t.owner, &f)
 	}
-	if t.told != t.epoch {
+}
+
+// depart lists the subscriptions for a round of attach, which must follow. The lock is held since before it changed where the owner is.
+func (t *seat) depart() []*clusterSubscription {
+	t.attaching++
+	return t.following()
+}
+
+// attach takes subscriptions to where the owner is. When no round is under way any more, the owner is told that it has
+// heard of everything.
+func (t *seat) attach(subs []*clusterSubscription) {
+	for _, sub := range subs {
+		sub.attach()
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.attaching--
+	if t.attaching == 0 && t.linked && t.leaving == nil && t.told != t.epoch {
 		t.told = t.epoch
 		t.broker.cfg.Cluster.Send(t.owner, &gateway.Frame{Kind: gateway.FrameOffered, Shard: t.index, Epoch: t.epoch})
 	}
@@ -157,11 +176,9 @@ func (t *seat) owned(node string, epoch uint64, linked bool) {
 	}
 	t.owner, t.epoch, t.linked, t.offered = node, epoch, linked && node != t.broker.cfg.Node, 0
 	t.offer()
-	subs := t.following()
+	subs := t.depart()
 	t.mu.Unlock()
-	for _, sub := range subs {
-		sub.attach()
-	}
+	t.attach(subs)
 }
 
 // following lists the subscriptions. The lock is held.
@@ -182,11 +199,9 @@ func (t *seat) linkTo(node string, up bool) {
 	}
 	t.linked, t.offered = up, 0
 	t.offer()
-	subs := t.following()
+	subs := t.depart()
 	t.mu.Unlock()
-	for _, sub := range subs {
-		sub.attach()
-	}
+	t.attach(subs)
 }
 
 // open gives the seat a shard whose journal was read, unless its tenure is over: it takes what waited for an owner. It
@@ -228,11 +243,10 @@ func (t *seat) open(s *shard, tenure context.Context) bool {
 	}
 	t.opening = nil
 	t.here.Store(s)
-	subs := t.following()
+	subs := t.depart()
 	t.mu.Unlock()
-	for _, sub := range subs {
-		sub.attach()
-	}
+	t.attach(subs)
+	s.offered(t.broker.cfg.Node)
 	return true
 }
 
@@ -240,7 +254,7 @@ func (t *seat) open(s *shard, tenure context.Context) bool {
 // offered to the next one, or, if it is nil, nothing: then done is told so.
 func (t *seat) ask(f, again *gateway.Frame, done func(error)) {
 	t.mu.Lock()
-	if !t.linked || t.leaving != nil || t.epoch != f.Epoch || t.offered != len(t.calls) {
+	if !t.isThere(f.Epoch) || t.offered != len(t.calls) {
 		t.mu.Unlock()
 		if again == nil {
 			done(errOwnerGone)
@@ -278,11 +292,10 @@ func (t *seat) end() {
 	for _, f := range memory {
 		t.returned = append(t.returned, &call{frame: f, done: func(error) {}}) // its sender has its answer
 	}
-	subs := t.following()
+	subs := t.depart()
 	t.mu.Unlock()
-	for _, sub := range subs {
-		sub.attach()
-	}
+	t.attach(subs)
+	t.broker.guests.abandon(s)
 	if !t.broker.spawn(func() { t.left(s) }) {
 		go t.left(s) // the broker closes, and waits for what comes of it
 	}
@@ -322,11 +335,9 @@ func (t *seat) left(s *shard) {
 	t.calls = calls
 	t.changed.Broadcast()
 	t.offer()
-	subs := t.following()
+	subs := t.depart()
 	t.mu.Unlock()
-	for _, sub := range subs {
-		sub.attach()
-	}
+	t.attach(subs)
 }
 
 // letGo tells the owner that a part of a transaction need not be kept. If it does not hear of it, it keeps it a little longer.

@@ -28,7 +28,7 @@ func (s *shard) serve(f *gateway.Frame, done func(error)) {
 			done(errNoQueue)
 		}
 	case f.Kind == gateway.FrameSettle:
-		s.settleSeqs(f.Tags, done)
+		s.settleSeqs(f.Queue, f.Tags, done)
 	case f.Kind == gateway.FrameCommit && len(f.Messages) > 0:
 		s.once(f.Transaction, done, func(told func(error)) { s.broker.guests.commit(s, f, told) })
 	case f.Kind == gateway.FrameSend && f.Message != nil && !f.Message.Persistent && f.Transaction == "":
@@ -113,15 +113,21 @@ func (s *shard) letGo(name string) {
 	s.mu.Unlock()
 }
 
-// settleSeqs settles messages that an owner before this one handed out, where they wait.
-func (s *shard) settleSeqs(seqs []uint64, done func(error)) {
+// settleSeqs settles messages of a queue, or of any if the name is empty, that an owner before this one handed
+// out, wherever they are.
+func (s *shard) settleSeqs(name string, seqs []uint64, done func(error)) {
 	seqs = slices.Clone(seqs)
-	slices.Sort(seqs)
 	s.mu.Lock()
+	for i, seq := range seqs {
+		seqs[i] = s.standsFor(seq)
+	}
+	slices.Sort(seqs)
 	now := s.broker.nowMillis()
 	for _, q := range s.queues {
-		q.AckSeqs(seqs, now, &s.fx)
-		s.effects(q)
+		if name == "" || q.name == name {
+			q.AckSeqs(seqs, now, &s.fx)
+			s.effects(q)
+		}
 	}
 	s.waiters = append(s.waiters, waiter{doneFunc(done), 0})
 	s.flush = s.flush || len(seqs) == 0

@@ -58,8 +58,8 @@ type shard struct {
 	epoch uint64
 	// ended: another node may own it.
 	ended bool
-	// awaited are the nodes that may still say what their clients have settled with owners before this one: until they have, nothing
-	// is handed out, because it would be handed out again. late are the subscriptions that wait for that, since when.
+	// awaited are the nodes that may still say what their clients have, or have settled, from owners before this one: until they have, nothing
+	// is handed out, because it would be handed out again, and nothing expires. late are the subscriptions that wait for that, since when.
 	awaited map[string]struct{}
 	late    []*queueSubscription
 	since   int64
@@ -77,6 +77,8 @@ type shard struct {
 	kept map[uint64]struct{}
 	// orders holds the Order of live records where their sequence does not tell it.
 	orders map[uint64]uint64
+	// stands leads from the sequence that a client may know a live message by to the one that stands for it now.
+	stands map[uint64]uint64
 	// moving: messages are appended again, and what settles them may be at movingFrom or behind it. Before
 	// movingFrom none of those is that were moved last.
 	moving     bool
@@ -141,7 +143,7 @@ func newShard(b *Broker, i int, j gateway.Journal) *shard {
 	return &shard{
 		broker: b, index: i, journal: j,
 		queues: make(map[string]*queue), kept: make(map[uint64]struct{}), orders: make(map[uint64]uint64),
-		refusals: make(map[uint64]*refusal),
+		refusals: make(map[uint64]*refusal), stands: make(map[uint64]uint64),
 	}
 }
 

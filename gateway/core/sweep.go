@@ -68,9 +68,12 @@ func (s *shard) sweep() {
 	}
 	var oldest *queue
 	var live int64
+	s.forgetStands()
 	for name, q := range s.queues {
-		q.Tick(now, &s.fx)
-		s.effects(q)
+		if len(s.awaited) == 0 {
+			q.Tick(now, &s.fx)
+			s.effects(q)
+		}
 		live += q.journaled
 		if seq, ok := q.LowestSeq(); ok && seq < low {
 			low, oldest = seq, q
@@ -203,6 +206,7 @@ func (m *move) Appended(seq uint64, err error) {
 		s.saw(seq)
 		if m.q.Moved(m.tag, seq) {
 			delete(s.orders, m.record.Replaces)
+			s.stands[m.record.Replaces] = seq
 			s.setOrder(seq, m.order)
 			if m.q.HandedOut(m.tag) { // what says so may be trimmed as well
 				m.redeliveries++

@@ -45,7 +45,7 @@ func (t *seat) forget(sub *clusterSubscription) {
 	t.mu.Unlock()
 }
 
-// delivered takes a delivery of another node.
+// delivered takes a delivery of another node, or its word that deliveries are its own now.
 func (t *seat) delivered(node string, f *gateway.Frame) {
 	t.mu.Lock()
 	sub := t.wires[f.Subscription]
@@ -53,9 +53,25 @@ func (t *seat) delivered(node string, f *gateway.Frame) {
 		sub = nil
 	}
 	t.mu.Unlock()
-	if sub != nil && f.Message != nil {
+	switch {
+	case sub == nil:
+	case f.Kind == gateway.FrameAdopted:
+		sub.adoptedThere(f)
+	case f.Message != nil:
 		sub.arrived(f)
 	}
+}
+
+// isAt reports whether the owner is the one of an epoch, and there is a link to it.
+func (t *seat) isAt(epoch uint64) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.isThere(epoch)
+}
+
+// isThere is isAt. The lock is held. This node may have become the owner without having heard that another is none any more.
+func (t *seat) isThere(epoch uint64) bool {
+	return t.linked && t.leaving == nil && t.epoch == epoch && t.opening == nil && t.here.Load() == nil
 }
 
 // stale notes that a node does not own the shard, whatever it said before.

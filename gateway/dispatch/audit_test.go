@@ -12,7 +12,7 @@ func (q *Queue) audit(t require.TestingT, now int64) map[uint64]*line {
 		l.audit(t)
 		l.all(func(e *Entry) bool {
 			ensure(t, places[e.Tag] == nil, "an entry is in two places")
-			ensure(t, e.Seq != 0 || e.Message != nil, "a memory-only message lost its body")
+			ensure(t, !e.hollow() || l != &q.waiting && l != &q.lapsed, "a memory-only message lost its body, or a settled one waits")
 			places[e.Tag] = l
 			return true
 		})
@@ -85,6 +85,7 @@ func (l *line) audit(t require.TestingT) {
 			}
 			ensure(t, e.Tag > last, "tags must ascend")
 			ensure(t, dueOf(e) >= c.due, "due must be a lower bound")
+			ensure(t, e.Seq <= c.high, "high must be an upper bound")
 			last = e.Tag
 			if e.Seq != 0 && (low == 0 || e.Seq < low) {
 				low = e.Seq

@@ -21,6 +21,8 @@ type chunk struct {
 	// be looked up again.
 	low   uint64
 	stale bool
+	// high is at or above the greatest Seq in it.
+	high uint64
 	// due is at or before the earliest expiry in it.
 	due int64
 }
@@ -51,6 +53,7 @@ func (c *chunk) note(e *Entry) {
 	if e.Seq != 0 && (c.low == 0 || e.Seq < c.low) {
 		c.low = e.Seq
 	}
+	c.high = max(c.high, e.Seq)
 	if e.Expires != 0 && e.Expires < c.due {
 		c.due = e.Expires
 	}
@@ -114,7 +117,7 @@ func (c *chunk) remove(pos int) {
 	}
 	c.n--
 	if c.n == 0 {
-		c.off, c.low, c.stale, c.due = 0, 0, false, never
+		c.off, c.low, c.high, c.stale, c.due = 0, 0, 0, false, never
 	}
 }
 
@@ -127,7 +130,7 @@ func (c *chunk) split(pos int) *chunk {
 	right := newChunk(size)
 	tail := c.buf[c.off+pos : c.off+c.n]
 	right.n = copy(right.buf, tail)
-	right.due, right.stale = c.due, true
+	right.due, right.high, right.stale = c.due, c.high, true
 	clear(tail)
 	c.n, c.stale = pos, true
 	return right
@@ -136,11 +139,13 @@ func (c *chunk) split(pos int) *chunk {
 // lowest returns the smallest Seq > 0, or 0.
 func (c *chunk) lowest() uint64 {
 	if c.stale {
-		c.low, c.stale = 0, false
+		c.low, c.high, c.stale = 0, 0, false
 		for i := range c.n {
-			if s := c.at(i).Seq; s != 0 && (c.low == 0 || s < c.low) {
+			s := c.at(i).Seq
+			if s != 0 && (c.low == 0 || s < c.low) {
 				c.low = s
 			}
+			c.high = max(c.high, s)
 		}
 	}
 	return c.low

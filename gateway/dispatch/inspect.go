@@ -48,7 +48,7 @@ func (q *Queue) lines(fn func(*line) bool) {
 }
 
 // Moved tells that the owner appended a message again: the entry, wherever it is,
-// has that Seq from now on. false: the tag is unknown, the new record stands for nothing.
+// has that Seq from now on. false: the tag is unknown or settled, the new record stands for nothing.
 func (q *Queue) Moved(tag, seq uint64) bool {
 	moved := false
 	q.lines(func(l *line) bool {
@@ -57,6 +57,9 @@ func (q *Queue) Moved(tag, seq uint64) bool {
 			return true
 		}
 		e := l.chunks[i].at(pos)
+		if e.hollow() {
+			return false
+		}
 		if l == &q.waiting && e.Seq == 0 {
 			q.spilled(e)
 		}
@@ -96,12 +99,13 @@ func (q *Queue) HandedOut(tag uint64) bool {
 	return false
 }
 
-// SeqOf returns the Seq that an entry has now, 0 if it is only in memory; false: it is gone.
+// SeqOf returns the Seq that an entry has now, 0 if it is only in memory; false: it is gone, or settled.
 func (q *Queue) SeqOf(tag uint64) (seq uint64, ok bool) {
 	q.lines(func(l *line) bool {
 		i, pos, found := l.find(tag)
 		if found {
-			seq, ok = l.chunks[i].at(pos).Seq, true
+			e := l.chunks[i].at(pos)
+			seq, ok = e.Seq, !e.hollow()
 		}
 		return !found
 	})

@@ -142,8 +142,9 @@ func (l *line) all(fn func(*Entry) bool) {
 
 // setSeq changes the sequence of the entry that find found.
 func (l *line) setSeq(i, pos int, seq uint64) {
-	l.chunks[i].at(pos).Seq = seq
-	l.chunks[i].stale = true
+	c := l.chunks[i]
+	c.at(pos).Seq = seq
+	c.high, c.stale = max(c.high, seq), true
 }
 
 // takeDue removes every entry that is due at now and hands it to fn, by ascending
@@ -172,7 +173,7 @@ func (l *line) takeDue(now int64, fn func(Entry)) {
 func (c *chunk) takeDue(now int64, fn func(Entry)) int {
 	live := c.buf[c.off : c.off+c.n]
 	kept := 0
-	c.low, c.stale, c.due = 0, false, never
+	c.low, c.high, c.stale, c.due = 0, 0, false, never
 	for i := range live {
 		if e := live[i]; dueOf(&e) > now {
 			live[kept] = e

@@ -20,6 +20,7 @@ func (m *model) events() []happening {
 	return []happening{
 		{"ack stranger", m.ackStranger},
 		{"ack twice", m.ackTwice},
+		{"adopt", m.adopt},
 		{"nack", m.nack},
 		{"release", m.release},
 		{"ack one", func(t *rapid.T) { m.ackSome(t, 1) }},
@@ -43,6 +44,7 @@ func (m *model) events() []happening {
 		{"extend", m.extend},
 		{"ack unknown", m.ackUnknown},
 		{"ack closed", m.ackClosed},
+		{"ack seqs", m.ackSeqs},
 		{"disconnect", m.disconnect},
 		{"unsubscribe", m.unsubscribe},
 		{"new owner", m.newOwner},
@@ -53,7 +55,7 @@ func (m *model) events() []happening {
 // cannotFollow says which events can never come right after another.
 func cannotFollow(before, after string) bool {
 	needsSub := map[string]bool{"ack one": true, "ack many": true, "ack stranger": true, "ack twice": true, "nack": true,
-		"release": true, "taken": true, "unsubscribe": true, "disconnect": true}
+		"release": true, "adopt": true, "taken": true, "unsubscribe": true, "disconnect": true}
 	needsDying := map[string]bool{"buried": true, "unburied": true}
 	needsLoad := map[string]bool{"loaded": true, "loaded gone": true, "load failed": true}
 	switch before {
@@ -282,7 +284,13 @@ func (m *model) ackTwice(t *rapid.T) {
 
 func (m *model) nack(t *rapid.T) {
 	p, tags := m.some(t, 3)
-	m.refused = slices.Clone(tags)
+	for _, tag := range tags {
+		if e := m.item(tag); e.hollow {
+			m.bury(e)
+		} else {
+			m.refused = append(m.refused, tag)
+		}
+	}
 	p.held -= len(tags)
 	m.recredit(p)
 	m.pumped(t, func(fx *Effects) { require.NoError(t, m.q.Nack(p.id, tags, m.now, fx)) })
@@ -304,7 +312,7 @@ func (m *model) unburied(t *rapid.T) {
 		t.Skip()
 	}
 	e := rapid.SampledFrom(dead).Draw(t, "dead")
-	if e.cause == Refused {
+	if e.cause == Refused || e.hollow {
 		m.comeBack(e, true)
 	} else {
 		e.place = lapsed

@@ -86,6 +86,10 @@ func (m *model) moved(t *rapid.T) {
 	}
 	for _, tag := range tags {
 		e := m.item(tag)
+		if e.hollow {
+			m.event(t, func(*Effects) { require.False(t, m.q.Moved(tag, m.journal.last+1)) })
+			continue
+		}
 		delete(m.journal.tags, e.seq)
 		m.journal.last++
 		e.seq = m.journal.last
@@ -118,7 +122,7 @@ func (m *model) newOwner(t *rapid.T) {
 		left--
 		ensure(t, !m.journal.settled[e.seq], "a settled message came back")
 		ensure(t, e.tag == m.journal.tags[e.seq], "a persistent message was lost")
-		e.place, e.holder, e.redeliveries = waiting, 0, m.journal.marks[e.seq]
+		e.place, e.holder, e.redeliveries, e.adopted = waiting, 0, m.journal.marks[e.seq], false
 		m.items = append(m.items, e)
 		m.event(t, func(fx *Effects) { m.q.Stored(m.entry(e, false), m.now, fx) })
 	}

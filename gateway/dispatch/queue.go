@@ -113,7 +113,7 @@ func (q *Queue) Ack(id SubID, tags []uint64, now int64, fx *Effects) error {
 	return nil
 }
 
-// Nack refuses deliveries of a subscription: each becomes Dead. Errors as for Ack.
+// Nack refuses deliveries of a subscription: each becomes Dead, but for those that AckSeqs has settled. Errors as for Ack.
 func (q *Queue) Nack(id SubID, tags []uint64, now int64, fx *Effects) error {
 	s, err := q.holder(id, tags)
 	if err != nil {
@@ -121,6 +121,9 @@ func (q *Queue) Nack(id SubID, tags []uint64, now int64, fx *Effects) error {
 	}
 	for _, tag := range tags {
 		e := q.takeBack(s, tag)
+		if e.hollow() {
+			continue
+		}
 		q.refused.add(e)
 		fx.Dead = append(fx.Dead, Death{Entry: e, Cause: Refused})
 	}
@@ -184,21 +187,6 @@ func (q *Queue) AckClosed(tags []uint64, now int64, fx *Effects) {
 	q.pump(now, fx)
 }
 
-// AckSeqs settles those of the sequences, which are ascending, that are waiting: an owner of the queue before
-// this one handed them out. It costs a look at each entry.
-func (q *Queue) AckSeqs(seqs []uint64, now int64, fx *Effects) {
-	q.scratch = q.scratch[:0]
-	for _, l := range [...]*line{&q.waiting, &q.lapsed} {
-		l.all(func(e *Entry) bool {
-			if _, found := slices.BinarySearch(seqs, e.Seq); found {
-				q.scratch = append(q.scratch, e.Tag)
-			}
-			return true
-		})
-	}
-	q.AckClosed(q.scratch, now, fx)
-}
-
 // Buried tells that a Dead entry was dead-lettered or dropped: it is gone. A tag
 // that is not dying is ignored.
 func (q *Queue) Buried(tag uint64, fx *Effects) {
@@ -219,7 +207,9 @@ func (q *Queue) Unburied(tag uint64, now int64, fx *Effects) {
 		q.rest()
 		q.pump(now, fx)
 	} else if i, pos, ok := q.expired.find(tag); ok {
-		q.lapsed.add(q.expired.removeAt(i, pos))
+		if e := q.expired.removeAt(i, pos); !e.hollow() {
+			q.lapsed.add(e)
+		}
 	}
 }
 
@@ -322,8 +312,11 @@ func (q *Queue) expire(e Entry, fx *Effects) {
 	fx.Dead = append(fx.Dead, Death{Entry: e, Cause: Expired})
 }
 
-// comeBack puts an entry that was handed out back in its place.
+// comeBack puts an entry that was handed out back in its place, unless it was settled meanwhile.
 func (q *Queue) comeBack(e Entry, redelivered bool, fx *Effects) {
+	if e.hollow() {
+		return
+	}
 	if redelivered {
 		e.Redeliveries++
 		if e.Seq != 0 {

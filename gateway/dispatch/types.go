@@ -22,6 +22,9 @@ type Entry struct {
 	Redeliveries uint32
 }
 
+// hollow reports whether only the place is left: it was settled while somebody had it, and goes when that one lets go.
+func (e *Entry) hollow() bool { return e.Seq == 0 && e.Message == nil }
+
 // Config bounds what a queue holds in memory although the journal has it too.
 // Memory-only messages are the caller's to bound.
 type Config struct {

@@ -31,12 +31,17 @@ func (q *Queue) Taken(id SubID, bytes, now int64, fx *Effects) {
 }
 
 // Memory calls fn for the entries that are only in memory, each with the Seq of
-// the next entry of the queue that the journal has (0 if none follows), in order.
+// the next entry of the queue that the journal has (0 if none follows), in order. What is in flight counts as handed out
+// once more: it will be, by somebody else.
 func (q *Queue) Memory(fn func(e Entry, before uint64)) {
 	var entries []Entry
 	q.lines(func(l *line) bool {
+		rests := l == &q.waiting || l == &q.refused || l == &q.expired || l == &q.lapsed
 		l.all(func(e *Entry) bool {
 			entries = append(entries, *e)
+			if !rests {
+				entries[len(entries)-1].Redeliveries++
+			}
 			return true
 		})
 		return true
@@ -49,7 +54,7 @@ func (q *Queue) Memory(fn func(e Entry, before uint64)) {
 		}
 	}
 	for i, e := range entries {
-		if e.Seq == 0 {
+		if e.Seq == 0 && !e.hollow() {
 			fn(e, before[i])
 		}
 	}

@@ -277,6 +277,7 @@ func (n *Node) Send(to string, f *gateway.Frame) {
 func copyFrame(f *gateway.Frame) *gateway.Frame {
 	c := *f
 	c.Tags = append([]uint64(nil), f.Tags...)
+	c.Seqs, c.Counts = append([]uint64(nil), f.Seqs...), append([]uint32(nil), f.Counts...)
 	c.Message = copyMessage(f.Message)
 	c.Messages = nil
 	for _, m := range f.Messages {
@@ -341,6 +342,7 @@ func (t *tenure) Append(r *gateway.Record, a gateway.Appended) {
 			stored.Message = copyMessage(r.Message)
 		}
 		d.records[t.shard] = append(d.records[t.shard], stored)
+		d.bytes[t.shard] += recordBytes(r)
 		seq := d.first[t.shard] + uint64(len(d.records[t.shard])) - 1
 		d.mu.Unlock()
 		c.mu.Unlock()
@@ -374,8 +376,11 @@ func (t *tenure) Replay(ctx context.Context, fn func(seq uint64, size int, r *ga
 		r, size := records[i], 0
 		if r.Message != nil {
 			size = r.Message.Size()
-			r.Message = copyMessage(r.Message)
-			r.Message.Body = nil
+			m := r.Message
+			r.Message = copyMessage(&gateway.Message{
+				ID: m.ID, Destination: m.Destination, Header: m.Header, Text: m.Text, Persistent: m.Persistent, Priority: m.Priority,
+				Expires: m.Expires, Timestamp: m.Timestamp,
+			})
 		}
 		if err := fn(first+uint64(i), size, &r); err != nil {
 			return err
@@ -410,5 +415,5 @@ func (t *tenure) State() gateway.JournalState {
 	d := t.node.cluster.disk
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return gateway.JournalState{First: d.first[t.shard], Last: d.first[t.shard] + uint64(len(d.records[t.shard])) - 1}
+	return gateway.JournalState{First: d.first[t.shard], Last: d.first[t.shard] + uint64(len(d.records[t.shard])) - 1, Bytes: d.bytes[t.shard]}
 }
