@@ -13,7 +13,8 @@ import (
 	"github.com/sluice-mq/sluice/tests/node"
 )
 
-// Somebody takes all the space on one node's disk. The others go on; the node does when it is started again with space.
+// Somebody takes all the space on one node's disk. The others go on; so does the node, by itself, when there is space again, and it has
+// what the others have: another one is killed, and it counts.
 func TestOneDiskIsFull(t *testing.T) {
 	long(t)
 	t.Parallel()
@@ -22,21 +23,29 @@ func TestOneDiskIsFull(t *testing.T) {
 	c.Place(full, dir)
 	c.Launch()
 	s := begin(t, c, rnd, habits{refusable: true})
-	all := rounds(t, 1)
+	all, pid, halts, slowest := rounds(t, 1), c.Nodes[full].PID(), 0, time.Duration(0)
 	for range all {
 		free := node.Hog(t, dir)
 		<-time.After(time.Duration(1+rnd.IntN(5)) * time.Second) // the fault itself
+		s.progressBut(full, 200)
+		stopped := c.Nodes[full].Status("/readyz") != 200
 		free()
-		s.progress(200)
-		// The server has switched its storage off and does not come back by itself in a cluster.
-		c.Nodes[full].Kill()
-		c.Nodes[full].Restart()
+		began := time.Now()
 		s.ready(c.Nodes[full])
+		if stopped {
+			halts, slowest = halts+1, max(slowest, time.Since(began))
+		}
 		s.progress(200)
+		other := c.Nodes[(full+1+rnd.IntN(2))%3]
+		other.Kill()
+		s.progress(200)
+		other.Restart()
+		s.ready(other)
 	}
+	require.Equal(t, pid, c.Nodes[full].PID())
 	s.finish(false)
 	s.flagged()
-	t.Logf("FIGURE %d times that a disk was full: %d refusals", all, s.l.Refusals)
+	t.Logf("FIGURE %d times that a disk was full, %d of them noticed: ready at most %v after there was space; %d refusals", all, halts, slowest.Round(time.Millisecond), s.l.Refusals)
 }
 
 // harm does something to one file of a node's store, and returns its name.

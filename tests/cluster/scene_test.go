@@ -37,10 +37,11 @@ type scene struct {
 
 // habits are what clients of a scene do.
 type habits struct {
-	sender, taker int  // a client drops its connection once in so many receipts, or deliveries; 0 never
-	refusable     bool // senders take no for an answer
-	fast          bool // senders send as fast as they can also in the short form
-	late          bool // takers come when finish begins
+	sender, taker int           // a client drops its connection once in so many receipts, or deliveries; 0 never
+	refusable     bool          // senders take no for an answer
+	fast          bool          // senders send as fast as they can also in the short form
+	late          bool          // takers come when finish begins
+	lives         time.Duration // messages of half of the senders expire after that; 0 is never
 }
 
 // begin puts clients to work.
@@ -54,6 +55,9 @@ func begin(t *testing.T, c *node.Cluster, rnd *rand.Rand, h habits) *scene {
 	for i := range shapes {
 		p := &shapes[i]
 		p.Home, p.Drops, p.Queues, p.Rnd, p.Dialer, p.Over, p.Refusable = i%3, h.sender, ledger.Queues[:], s.own(), s.dialer, s.over, h.refusable
+		if i%2 == 0 {
+			p.Lives = h.lives
+		}
 		if short() && !h.fast {
 			p.Pace = 2 * time.Millisecond // leave something to the tests beside this one
 		}

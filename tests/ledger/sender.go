@@ -23,6 +23,7 @@ type Sender struct {
 	Size      int           // of bodies; 0 is a mixture of small ones
 	Drops     int           // it drops its connection once in so many receipts; 0 never
 	Most      int           // it sends no more than that; 0 is no limit
+	Lives     time.Duration // its messages expire after that; 0 is never
 	Refusable bool          // what it is told with an ERROR is not sent is given up
 	Queues    []string
 	Rnd       *rand.Rand
@@ -204,6 +205,9 @@ func (s *Sender) offer(c *raw.Client, l *Ledger, o *offer) {
 		name = fmt.Sprintf("%s#%d", name, o.copy)
 		l.Sent(name, o.queues[i], tx)
 		headers := []string{"destination:/queue/" + o.queues[i], "persistent:true"}
+		if s.Lives > 0 {
+			headers = append(headers, fmt.Sprintf("expires:%d", time.Now().Add(s.Lives).UnixMilli()))
+		}
 		if tx != "" {
 			headers = append(headers, "transaction:"+tx)
 		} else {

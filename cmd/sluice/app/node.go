@@ -158,8 +158,8 @@ func (n *node) probe(cfg Config, h *health) {
 	})
 	if cfg.Cluster != nil {
 		h.watch("storage", func() string {
-			if !n.server.Storing() {
-				return "the storage of this node has stopped, as it does when the disk is full: make room and restart the node"
+			if why := n.store.Halted(); why != "" {
+				return "the storage of this node has stopped, as it does when the disk is full; with room on the disk it goes on: " + why
 			}
 			return ""
 		})
