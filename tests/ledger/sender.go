@@ -24,6 +24,7 @@ type Sender struct {
 	Drops     int           // it drops its connection once in so many receipts; 0 never
 	Most      int           // it sends no more than that; 0 is no limit
 	Lives     time.Duration // its messages expire after that; 0 is never
+	Light     bool          // its messages are not persistent
 	Refusable bool          // what it is told with an ERROR is not sent is given up
 	Queues    []string
 	Rnd       *rand.Rand
@@ -203,8 +204,12 @@ func (s *Sender) offer(c *raw.Client, l *Ledger, o *offer) {
 	}
 	for i, name := range o.names {
 		name = fmt.Sprintf("%s#%d", name, o.copy)
-		l.Sent(name, o.queues[i], tx)
-		headers := []string{"destination:/queue/" + o.queues[i], "persistent:true"}
+		if s.Light {
+			l.SentLight(name, o.queues[i])
+		} else {
+			l.Sent(name, o.queues[i], tx)
+		}
+		headers := []string{"destination:/queue/" + o.queues[i], fmt.Sprintf("persistent:%v", !s.Light)}
 		if s.Lives > 0 {
 			headers = append(headers, fmt.Sprintf("expires:%d", time.Now().Add(s.Lives).UnixMilli()))
 		}
