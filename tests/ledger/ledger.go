@@ -19,6 +19,7 @@ type message struct {
 	sent, came  time.Time // came: the last time
 	transaction string    // it was sent in, or empty
 	light       bool      // not persistent
+	lane        string    // what has an order: empty is the producer
 	receipted   bool
 	deliveries  int
 	ackSent     bool
@@ -86,11 +87,12 @@ func (l *Ledger) Sent(name, queue, tx string) {
 }
 
 // SentLight takes a non-persistent message that is about to be sent. It may be lost with the node that keeps it, and
-// that is counted. Then nobody can know either that it was acknowledged.
-func (l *Ledger) SentLight(name, queue string) {
+// that is counted. Then nobody can know either that it was acknowledged. A node that is cut off may keep it, with its receipt, until it is found again; so
+// order is only within a lane: what its producer sends to one node.
+func (l *Ledger) SentLight(name, queue, lane string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.messages[name] = &message{queue: queue, sent: time.Now(), light: true}
+	l.messages[name] = &message{queue: queue, sent: time.Now(), light: true, lane: lane}
 }
 
 // Receipt takes the id of a receipt: "send name", "commit tx" or "ack name".
@@ -150,8 +152,8 @@ func (l *Ledger) Delivered(name, queue string, redelivered bool) {
 	m.came = time.Now()
 }
 
-// arrives reports whether a message comes for the first time, whichever copy, and when the first was sent.
-func (l *Ledger) arrives(name string) (sent time.Time, first bool) {
+// arrives reports whether a message comes for the first time, whichever copy, when the first was sent, and in which lane this one.
+func (l *Ledger) arrives(name string) (sent time.Time, lane string, first bool) {
 	original, _, _ := strings.Cut(name, "#")
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -162,10 +164,13 @@ func (l *Ledger) arrives(name string) (sent time.Time, first bool) {
 		if m := l.messages[name]; m != nil && m.deliveries == 1 {
 			l.doubly++
 		}
-		return sent, false
+		return sent, "", false
 	}
 	l.arrived[original] = true
-	return sent, true
+	if m := l.messages[name]; m != nil {
+		lane = m.lane
+	}
+	return sent, lane, true
 }
 
 // again counts a copy.

@@ -31,9 +31,10 @@ type Sender struct {
 	Dialer    *Dialer
 	Over      <-chan struct{} // closed when it shall send nothing new
 
-	next    int // of numbers
-	txs     int
-	pending []*offer
+	next        int // of numbers
+	connections int
+	txs         int
+	pending     []*offer
 
 	mu       sync.Mutex
 	node     int
@@ -73,6 +74,7 @@ func (s *Sender) Run(l *Ledger) {
 		s.mu.Lock()
 		s.node = node
 		s.mu.Unlock()
+		s.connections++
 		done := s.serve(c, l)
 		_ = c.Conn().Close()
 		if done {
@@ -205,7 +207,7 @@ func (s *Sender) offer(c *raw.Client, l *Ledger, o *offer) {
 	for i, name := range o.names {
 		name = fmt.Sprintf("%s#%d", name, o.copy)
 		if s.Light {
-			l.SentLight(name, o.queues[i])
+			l.SentLight(name, o.queues[i], fmt.Sprintf("%s over connection %d", s.Name, s.connections))
 		} else {
 			l.Sent(name, o.queues[i], tx)
 		}

@@ -82,9 +82,12 @@ type order struct {
 // take takes a delivery.
 func (o *order) take(l *Ledger, name, who string, number int, flagged bool) {
 	l.Delivered(name, o.queue, flagged)
-	sent, first := l.arrives(name)
+	sent, lane, first := l.arrives(name)
 	if !first {
 		return
+	}
+	if lane != "" {
+		who = lane
 	}
 	// What an earlier connection had, or was to have, comes back in its old place, when that is noticed.
 	foreign := o.connections > 1 && sent.Before(o.began.Add(noticed))
