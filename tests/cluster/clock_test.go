@@ -55,6 +55,7 @@ func TestClocksAreSet(t *testing.T) {
 	}
 	s.finish(false)
 	s.flagged()
+	s.inOrder()
 	g.tell(t, "times that a clock was set", all)
 	t.Logf("FIGURE %d clocks set by up to %v, and %d kills while they differed", all, set, kills)
 }

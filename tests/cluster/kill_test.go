@@ -50,6 +50,7 @@ func TestKillANode(t *testing.T) {
 	}
 	s.finish(!short())
 	s.flagged()
+	s.inOrder()
 	g.tell(t, "kills", all)
 	t.Logf("FIGURE %d nodes were killed again while they recovered", again)
 	require.Less(t, g.longest(), longest)

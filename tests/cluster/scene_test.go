@@ -289,3 +289,9 @@ func (s *scene) flagged() {
 	}
 	require.GreaterOrEqual(s.t, s.l.Flagged*100, s.l.Duplicates*95, "not marked redelivered: %s", strings.Join(s.l.Unflagged, "\n"))
 }
+
+// inOrder demands that not even a non-persistent message came late, where no owner was replaced that lived on.
+func (s *scene) inOrder() {
+	s.t.Helper()
+	require.Zero(s.t, s.l.Late, "non-persistent messages came late")
+}

@@ -49,6 +49,8 @@ type Ledger struct {
 	// Of non-persistent messages: duplicates, those of them that were marked, and deliveries although the ACK was receipted.
 	lightDuplicates, lightFlagged, lightAgain int
 	copies, doubly                            int // copies after the first that were sent; that came although another one had come
+	// Late counts non-persistent messages that came for the first time behind later ones.
+	Late int
 	// Unflagged are duplicates that came without being marked redelivered.
 	Unflagged []string
 }
@@ -87,8 +89,8 @@ func (l *Ledger) Sent(name, queue, tx string) {
 }
 
 // SentLight takes a non-persistent message that is about to be sent. It may be lost with the node that keeps it, and
-// that is counted. Then nobody can know either that it was acknowledged. A node that is cut off may keep it, with its receipt, until it is found again; so
-// order is only within a lane: what its producer sends to one node.
+// that is counted. Then nobody can know either that it was acknowledged. An owner that is cut off or stands still may keep it, with its receipt, until it
+// is found again: so what comes late is counted as well, within a lane, which is what its producer sends to one node.
 func (l *Ledger) SentLight(name, queue, lane string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -171,6 +173,13 @@ func (l *Ledger) arrives(name string) (sent time.Time, lane string, first bool) 
 		lane = m.lane
 	}
 	return sent, lane, true
+}
+
+// late counts a non-persistent message.
+func (l *Ledger) late() {
+	l.mu.Lock()
+	l.Late++
+	l.mu.Unlock()
 }
 
 // again counts a copy.
@@ -263,8 +272,8 @@ func (l *Ledger) Verdict(logf func(string, ...any)) []string {
 	logf("%d messages receipted and delivered, %d delivered without a receipt; %d of %d transactions receipted, %d torn; %d duplicates, %d of them flagged redelivered",
 		receipted, maybe, committed, len(l.transactions), torn, l.Duplicates, l.Flagged)
 	if light > 0 {
-		logf("%d non-persistent messages receipted, of which %d were lost and %d came again after their ACK; %d duplicates, %d of them flagged redelivered",
-			light, lost, l.lightAgain, l.lightDuplicates, l.lightFlagged)
+		logf("%d non-persistent messages receipted, of which %d were lost and %d came again after their ACK; %d duplicates, %d of them flagged redelivered; %d came late",
+			light, lost, l.lightAgain, l.lightDuplicates, l.lightFlagged, l.Late)
 	}
 	if l.copies > 0 {
 		logf("clients sent %d messages again, of which %d came twice for that", l.copies, l.doubly)

@@ -91,7 +91,9 @@ func (o *order) take(l *Ledger, name, who string, number int, flagged bool) {
 	}
 	// What an earlier connection had, or was to have, comes back in its old place, when that is noticed.
 	foreign := o.connections > 1 && sent.Before(o.began.Add(noticed))
-	if number <= o.last[who] && !foreign {
+	if late := number <= o.last[who] && !foreign; late && lane != "" {
+		l.late()
+	} else if late {
 		l.Fault("%s: %s came for the first time after %s/%d on connection %d (redelivered %v)", o.queue, name, who, o.last[who], o.connections, flagged)
 	}
 	o.last[who] = max(o.last[who], number)
