@@ -57,7 +57,8 @@ func begin(t *testing.T, c *node.Cluster, rnd *rand.Rand, h habits) *scene {
 	s.dialer = &ledger.Dialer{T: t, Bound: bound, Nodes: s.nodes}
 	shapes := []ledger.Sender{
 		{Name: "p", Window: 50}, {Name: "q", Window: 5}, {Name: "r", Window: 20},
-		{Name: "t", Window: 8, Parts: 4}, {Name: "u", Window: 3, Parts: 2}, {Name: "v", Window: 2, Parts: 3}, {Name: "l", Window: 10, Light: true},
+		{Name: "t", Window: 8, Parts: 4}, {Name: "u", Window: 3, Parts: 2}, {Name: "v", Window: 2, Parts: 3},
+		{Name: "l", Window: 10, Light: true, Pace: 3 * time.Millisecond}, // else it would be far ahead of the others
 	}
 	for i := range shapes {
 		p := &shapes[i]
