@@ -33,7 +33,7 @@ func TestClocksAreSet(t *testing.T) {
 		if off[i]+step > hour {
 			step -= 3 * hour
 		}
-		before, connections := owners(c), s.connections()
+		before, connections, doubled := owners(c), s.connections(), s.l.Doubled()
 		s.mark()
 		c.Nodes[i].Step(step)
 		off[i] += step
@@ -42,6 +42,7 @@ func TestClocksAreSet(t *testing.T) {
 		g.add(s, i)
 		require.Equal(t, before, owners(c), "shards moved")
 		require.Equal(t, connections, s.connections(), "consumers lost their connections")
+		require.Equal(t, doubled, s.l.Doubled(), "messages came again")
 		if round%4 == 3 {
 			kills++
 			i = rnd.IntN(3)

@@ -175,6 +175,13 @@ func (l *Ledger) arrives(name string) (sent time.Time, lane string, first bool) 
 	return sent, lane, true
 }
 
+// Doubled is how many duplicates of persistent messages came so far.
+func (l *Ledger) Doubled() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.Duplicates
+}
+
 // late counts a non-persistent message.
 func (l *Ledger) late() {
 	l.mu.Lock()

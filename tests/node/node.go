@@ -48,7 +48,14 @@ type Node struct {
 // ready. Settings are keys of the configuration: "limits.login_timeout=1s".
 func Start(t testing.TB, settings ...string) *Node {
 	t.Helper()
+	return StartWith(t, "", settings...)
+}
+
+// StartWith is Start with another binary.
+func StartWith(t testing.TB, binary string, settings ...string) *Node {
+	t.Helper()
 	n := fresh(t, settings)
+	n.binary = binary
 	n.Launch()
 	n.AwaitReady()
 	return n
