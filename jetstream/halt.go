@@ -40,7 +40,9 @@ func (s *Store) unhalt(now time.Time) {
 	h.looked = now
 	why := s.cfg.Server.Stopped()
 	s.halted.Store(&why)
-	s.links.full(why != "" || !s.space.now().Sends) // the others may have room, and do not try to give it shards
+	damaged := s.Damage() != nil
+	s.links.full(why != "" || damaged || !s.space.now().Sends) // the others may have room, and do not try to give it shards
+	s.yieldDamaged()
 	if why == "" {
 		if h.told {
 			h.told = false
