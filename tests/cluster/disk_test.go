@@ -98,14 +98,35 @@ func blocksOf(files []string) (blocks []string) {
 	return blocks
 }
 
+// saysDamaged is what a node logs when it finds that its copy is damaged.
+const saysDamaged = "copy of a shard is damaged"
+
+// whole waits until a node counts, or has found its copy damaged: then it starts from an empty directory. It reports whether that was so.
+// found is how often each node has said so before.
+func (s *scene) whole(n *node.Node, found map[*node.Node]int) (was bool) {
+	s.t.Helper()
+	said := func() bool { return strings.Count(n.Log(), saysDamaged) > found[n] }
+	s.await("readiness", func() bool { return said() || n.Status("/readyz") == 200 })
+	if !said() {
+		return false
+	}
+	found[n] = strings.Count(n.Log(), saysDamaged)
+	n.Kill()
+	require.NoError(s.t, exec.Command("rm", "-rf", n.Dir()).Run())
+	n.Restart()
+	s.ready(n)
+	return true
+}
+
 // While a node is stopped one of its files is damaged. It refuses to start, or it starts and has what the others
-// have; whoever leads then, nothing is lost. A node that refused starts from an empty directory.
+// have, or it finds the damage when it reads; whoever leads then, nothing is lost. A node that refused, or has found damage, starts from an empty
+// directory.
 func TestFilesOfANodeAreDamaged(t *testing.T) {
 	long(t)
 	t.Parallel()
 	rnd, c := chance(t), node.StartCluster(t)
 	s := begin(t, c, rnd, habits{late: true}) // so that messages wait in what is damaged
-	all, refused := rounds(t, 1), 0
+	all, refused, late, found := rounds(t, 1), 0, 0, map[*node.Node]int{}
 	for round := range all {
 		i := rnd.IntN(3)
 		n := c.Nodes[i]
@@ -125,18 +146,25 @@ func TestFilesOfANodeAreDamaged(t *testing.T) {
 		} else {
 			t.Logf("n%d started with %s", i+1, what)
 		}
-		s.ready(n)
+		if s.whole(n, found) {
+			late++
+		}
 		s.progress(500)
 		other := c.Nodes[(i+1+rnd.IntN(2))%3] // so that it counts what the damaged one has
 		other.Kill()
 		s.progress(200)
 		other.Restart()
 		s.ready(other)
+		for _, n := range c.Nodes { // one after another
+			if s.whole(n, found) {
+				late++
+			}
+		}
 		s.progress(200)
 		if round == 0 {
 			s.take()
 		}
 	}
 	s.finish(false)
-	t.Logf("FIGURE %d damages of one node, of which it refused to start with %d", all, refused)
+	t.Logf("FIGURE %d damages of one node, of which it refused to start with %d and found %d later", all, refused, late)
 }
