@@ -49,11 +49,26 @@ func (s *Store) Leave() { s.links.leave(true) }
 // Return ends Leave.
 func (s *Store) Return() { s.links.leave(false) }
 
-// leave tells the others whether this node wants shards.
+// leave tells the others whether this node wants shards, as the operator has it.
 func (l *links) leave(leaving bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.leaving, l.changed = leaving, time.Now()
+	l.asked = leaving
+	l.leaveLocked()
+}
+
+// full tells the others whether this node wants no shards for lack of space.
+func (l *links) full(full bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.crammed != full {
+		l.crammed = full
+		l.leaveLocked()
+	}
+}
+
+func (l *links) leaveLocked() {
+	l.leaving, l.changed = l.asked || l.crammed, time.Now()
 	for _, e := range l.all {
 		l.greetLocked(e)
 	}

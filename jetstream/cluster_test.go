@@ -29,6 +29,7 @@ type member struct {
 	dir     string
 	address string
 	routes  []string
+	reserve int64 // of space
 	server  *embed.Server
 	store   *jetstream.Store
 	serve   func(*member) error // has somebody else serve the store
@@ -96,7 +97,7 @@ func (m *member) start() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*gatewaytest.Wait)
 	defer cancel()
 	m.store, err = jetstream.Open(ctx, jetstream.Config{
-		Dir: m.dir, Server: m.server, Node: m.name, Shards: 2, ServerSyncs: true, Logger: quiet(),
+		Dir: m.dir, Server: m.server, Node: m.name, Shards: 2, ServerSyncs: true, Reserve: m.reserve, Logger: quiet(),
 		Cluster: &jetstream.Cluster{Nodes: 3, Replicas: 3},
 	})
 	if err != nil {

@@ -121,19 +121,21 @@ func (j *journal) search(ctx context.Context, at uint64, left *[]request) bool {
 	var buf []byte
 	complained := false
 	for ; len(rest) > 0; at++ {
-		b, err := j.lead(ctx, at)
+		patience := answerSoon
+		b, err := j.lead(ctx, at, patience)
 		for err != nil {
 			if errors.Is(err, errTrimmed) {
 				return true // whoever has trimmed it knows by their ids what it had stored
 			}
-			if !errors.Is(err, errEnd) && !complained && ctx.Err() == nil {
+			if patience == answerWithin && !errors.Is(err, errEnd) && !complained && ctx.Err() == nil {
 				complained = true
 				j.store.cfg.Logger.Warn("looking for what became of records failed, it is tried again", "stream", j.stream, "error", err)
 			}
 			if pause(ctx, lookAgain) != nil {
 				return false
 			}
-			b, err = j.lead(ctx, at)
+			patience = min(2*patience, answerWithin)
+			b, err = j.lead(ctx, at, patience)
 		}
 		if r, err := decodeRecord(b, false); err == nil && r.Type == gateway.RecordEpoch {
 			return true // the next owner has begun
@@ -151,9 +153,13 @@ func (j *journal) search(ctx context.Context, at uint64, left *[]request) bool {
 // errTrimmed: the record was given up.
 var errTrimmed = errors.New("the record was trimmed")
 
-// lead reads one record from the stream's leader. It returns errEnd if that does not have it yet.
-func (j *journal) lead(ctx context.Context, seq uint64) ([]byte, error) {
-	within, cancel := context.WithTimeout(ctx, answerWithin)
+// answerSoon is how long the first question to a leader may take. While there is none nobody answers, and who has waited for that is
+// late when there is one: it comes just when a tenure has ended.
+const answerSoon = 50 * time.Millisecond
+
+// lead reads one record from the stream's leader, which has so long to answer. It returns errEnd if that does not have it yet.
+func (j *journal) lead(ctx context.Context, seq uint64, patience time.Duration) ([]byte, error) {
+	within, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	m, err := j.store.publish.RequestWithContext(within, "$JS.API.STREAM.MSG.GET."+j.stream, fmt.Appendf(nil, `{"seq":%d}`, seq))
 	if err != nil {

@@ -53,11 +53,12 @@ type journal struct {
 	failure   error
 
 	// Of an owner in a cluster. epoch is 0 on a single node.
-	epoch uint64        // the sequence of the record that its tenure began with
-	sent  uint64        // the sequence of the last record that was published
-	left  bool          // the tenure is over: what is appended waits behind what is unanswered
-	lost  chan struct{} // closed then
-	over  bool          // all that was appended is answered
+	epoch     uint64        // the sequence of the record that its tenure began with
+	sent      uint64        // the sequence of the last record that was published
+	left      bool          // the tenure is over: what is appended waits behind what is unanswered
+	suspected int           // times that reading found damage
+	lost      chan struct{} // closed then
+	over      bool          // all that was appended is answered
 	// reading: nothing is ever appended here, others do.
 	reading bool
 

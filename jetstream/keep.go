@@ -41,6 +41,9 @@ func (s *Store) keep(ctx context.Context) {
 		case <-tick.C:
 		}
 		s.space.look()
+		if s.links != nil {
+			s.unhalt(s.cfg.Now())
+		}
 		for _, j := range s.owned() {
 			j.hold(!s.space.usable())
 			if j.epoch > 0 {

@@ -51,8 +51,9 @@ type links struct {
 	peer gateway.Peer // nil until serve
 	owns []tenure
 	all  map[string]*linkEnd
-	// leaving: this node wants no shards. changed is when a link came or went, or what somebody owns.
-	leaving bool
+	// leaving: this node wants no shards, because it was asked to leave or because its disk is full. changed is when a link came or went, or what somebody owns.
+	leaving, asked, crammed bool
+
 	changed time.Time
 
 	done   chan struct{}

@@ -91,6 +91,14 @@ func (r reader) batch(stream string, q getRequest, fn func(seq uint64, record []
 // had been given up, without the records that settled what is in them. In a cluster the others know better than
 // that, and it begins at the first: also what is settled must be recognised when a node offers it again.
 func (j *journal) Replay(ctx context.Context, fn func(seq uint64, size int, r *gateway.Record) error) error {
+	err := j.replay(ctx, fn)
+	if damage := (*DamageError)(nil); errors.As(err, &damage) && j.epoch > 0 {
+		j.suspect(damage)
+	}
+	return err
+}
+
+func (j *journal) replay(ctx context.Context, fn func(seq uint64, size int, r *gateway.Record) error) error {
 	state := j.State()
 	waited := time.Duration(0)
 	from := state.First

@@ -83,6 +83,8 @@ type Store struct {
 	links     *links     // of a node in a cluster
 	tenancies []*tenancy // the same
 	caughtUp  atomic.Bool
+	halt      halt
+	halted    atomic.Pointer[string]
 	space     space
 	marks     marks
 

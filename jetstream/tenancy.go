@@ -34,6 +34,8 @@ type tenancy struct {
 	journal *journal // nil while another node, or nobody, owns it
 	// yielding: the lead goes to another node, and no tenure begins meanwhile.
 	yielding atomic.Bool
+	// damage of this node's copy, found when it read it: the others have what it has not, and it leaves the journal to them.
+	damage atomic.Pointer[DamageError]
 
 	done     chan struct{}
 	outcomes sync.WaitGroup
@@ -120,7 +122,7 @@ func (n *tenancy) run(ctx context.Context) {
 }
 
 func (n *tenancy) leads() bool {
-	return !n.yielding.Load() && n.store.cfg.Server.Leads(n.stream) && n.store.links.Current()
+	return n.damage.Load() == nil && !n.yielding.Load() && n.store.cfg.Server.Leads(n.stream) && n.store.links.Current()
 }
 
 func (n *tenancy) own(j *journal) {

@@ -247,6 +247,11 @@ func (b *Broker) settled(ctx context.Context) error {
 			_ = s.repeat() // why it was refused was said before
 			s.endRest()
 		}
+		if b.cfg.Cluster != nil && b.life.Err() != nil { // nobody else does it any more
+			for _, t := range b.seats {
+				t.resume()
+			}
+		}
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("storing what was under way: %w", ctx.Err())

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/gatewaytest"
 )
 
 // A stop in order keeps every message that was accepted, also those that clients were
@@ -41,5 +43,47 @@ func TestSendsDuringAStopAreKeptOrRefused(t *testing.T) {
 		w.store.Close()
 		w.start()
 		require.Equal(t, kept, w.waiting())
+	}
+}
+
+// A node stops in the moment in which another one becomes the owner of a shard: what its shard had under way goes to that one,
+// and the stop does not wait for anything else.
+func TestStopWhileAShardMovesAway(t *testing.T) {
+	r := newRealm(t)
+	other := neighbourOf("q")
+	r.Move(shard("q"), "n2")
+	r.Move(shard(other), "n1")
+	w := r.worlds[1]
+	s := w.session()
+	w.send(s, queue("q"), true, "first")
+	r.Settle()
+	held, let := make(chan struct{}), make(chan struct{})
+	s.Send(message(queue(other), "x", true), completion(func(error) { close(held); <-let }), 0) // n2 hears nothing meanwhile
+	<-held
+	r.Move(shard("q"), "n3")
+	var o outcome
+	s.Send(message(queue("q"), "second", true), &o, 0)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	closed := make(chan error, 1)
+	go func() { closed <- w.broker.Close(ctx) }()
+	gatewaytest.Eventually(t, w.broker.Over, "that nothing is begun any more")
+	close(let)
+	require.NoError(t, <-closed)
+	require.NoError(t, o.wait(t, 1)[0])
+	require.Equal(t, []string{"first", "second"}, bodies(r.worlds[2].subscribe(r.worlds[2].session(), queue("q"), 10, false).next(2)))
+}
+
+// completion is a function as a gateway.Completion.
+type completion func(error)
+
+func (c completion) Complete(_ uint64, err error) { c(err) }
+
+// neighbourOf is a queue of the other shard.
+func neighbourOf(name string) string {
+	for i := 0; ; i++ {
+		if other := fmt.Sprint("other.", i); shard(other) != shard(name) {
+			return other
+		}
 	}
 }

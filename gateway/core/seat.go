@@ -320,11 +320,20 @@ func (t *seat) left(s *shard) {
 	s.release()
 	for s.arriving.Load() > 0 {
 		if t.broker.life.Err() != nil {
-			return // the broker ends, and the journal tells the rest
+			return // Close goes on with it
 		}
 		time.Sleep(time.Millisecond)
 	}
+	t.resume()
+}
+
+// resume puts what came back before the calls, as soon as all that the shard before had under way is answered.
+func (t *seat) resume() {
 	t.mu.Lock()
+	if t.leaving == nil || t.leaving.arriving.Load() > 0 {
+		t.mu.Unlock()
+		return
+	}
 	t.leaving = nil
 	calls := append(t.returned, t.calls...)
 	t.returned, t.offered = nil, 0

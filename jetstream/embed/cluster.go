@@ -77,8 +77,5 @@ func (s *Server) StepDown(stream string) error {
 	return nil
 }
 
-// Storing reports whether the server's storage runs. In a cluster it stops for good when its disk is full.
-func (s *Server) Storing() bool { return s.ns.JetStreamEnabled() }
-
 // Peers is the number of nodes that have a route to this one, and itself.
 func (s *Server) Peers() int { return len(s.ns.ActivePeers()) }

@@ -203,27 +203,6 @@ func (s *Server) Interest(account Account, subject string) bool {
 // quick as Interest.
 func (s *Server) Connected(id uint64) bool { return s.ns.GetClient(id) != nil }
 
-// Revive stops JetStream and starts it again on the same files: after a write
-// error a stream takes nothing more until then. Connections stay up; requests
-// in between get no answer.
-func (s *Server) Revive() error {
-	s.revive.Lock()
-	defer s.revive.Unlock()
-	cfg := s.ns.JetStreamConfig()
-	if cfg == nil {
-		cfg = &server.JetStreamConfig{StoreDir: s.cfg.Dir, MaxStore: 1 << 60, MaxMemory: s.memory(), SyncInterval: 365 * 24 * time.Hour, SyncAlways: s.cfg.SyncAlways}
-	} else {
-		if err := s.ns.ShutdownJetStream(); err != nil {
-			return fmt.Errorf("stopping JetStream: %w", err)
-		}
-		cfg.StoreDir = s.cfg.Dir // the server told of the folder that it makes in it
-	}
-	if err := s.ns.EnableJetStream(cfg); err != nil {
-		return fmt.Errorf("starting JetStream again: %w", err)
-	}
-	return nil
-}
-
 // Stop ends the server and waits until its files are closed.
 func (s *Server) Stop() {
 	s.ns.Shutdown()

@@ -13,7 +13,8 @@ import (
 	"github.com/sluice-mq/sluice/tests/node"
 )
 
-// Somebody takes all the space on one node's disk. The others go on; the node does when it is started again with space.
+// Somebody takes all the space on one node's disk. The others go on; so does the node, by itself, when there is space again, and it has
+// what the others have: another one is killed, and it counts.
 func TestOneDiskIsFull(t *testing.T) {
 	long(t)
 	t.Parallel()
@@ -22,21 +23,29 @@ func TestOneDiskIsFull(t *testing.T) {
 	c.Place(full, dir)
 	c.Launch()
 	s := begin(t, c, rnd, habits{refusable: true})
-	all := rounds(t, 1)
+	all, pid, halts, slowest := rounds(t, 1), c.Nodes[full].PID(), 0, time.Duration(0)
 	for range all {
 		free := node.Hog(t, dir)
 		<-time.After(time.Duration(1+rnd.IntN(5)) * time.Second) // the fault itself
+		s.progressBut(full, 200)
+		stopped := c.Nodes[full].Status("/readyz") != 200
 		free()
-		s.progress(200)
-		// The server has switched its storage off and does not come back by itself in a cluster.
-		c.Nodes[full].Kill()
-		c.Nodes[full].Restart()
+		began := time.Now()
 		s.ready(c.Nodes[full])
+		if stopped {
+			halts, slowest = halts+1, max(slowest, time.Since(began))
+		}
 		s.progress(200)
+		other := c.Nodes[(full+1+rnd.IntN(2))%3]
+		other.Kill()
+		s.progress(200)
+		other.Restart()
+		s.ready(other)
 	}
+	require.Equal(t, pid, c.Nodes[full].PID())
 	s.finish(false)
 	s.flagged()
-	t.Logf("FIGURE %d times that a disk was full: %d refusals", all, s.l.Refusals)
+	t.Logf("FIGURE %d times that a disk was full, %d of them noticed: ready at most %v after there was space; %d refusals", all, halts, slowest.Round(time.Millisecond), s.l.Refusals)
 }
 
 // harm does something to one file of a node's store, and returns its name.
@@ -89,14 +98,35 @@ func blocksOf(files []string) (blocks []string) {
 	return blocks
 }
 
+// saysDamaged is what a node logs when it finds that its copy is damaged.
+const saysDamaged = "copy of a shard is damaged"
+
+// whole waits until a node counts, or has found its copy damaged: then it starts from an empty directory. It reports whether that was so.
+// found is how often each node has said so before.
+func (s *scene) whole(n *node.Node, found map[*node.Node]int) (was bool) {
+	s.t.Helper()
+	said := func() bool { return strings.Count(n.Log(), saysDamaged) > found[n] }
+	s.await("readiness", func() bool { return said() || n.Status("/readyz") == 200 })
+	if !said() {
+		return false
+	}
+	found[n] = strings.Count(n.Log(), saysDamaged)
+	n.Kill()
+	require.NoError(s.t, exec.Command("rm", "-rf", n.Dir()).Run())
+	n.Restart()
+	s.ready(n)
+	return true
+}
+
 // While a node is stopped one of its files is damaged. It refuses to start, or it starts and has what the others
-// have; whoever leads then, nothing is lost. A node that refused starts from an empty directory.
+// have, or it finds the damage when it reads; whoever leads then, nothing is lost. A node that refused, or has found damage, starts from an empty
+// directory.
 func TestFilesOfANodeAreDamaged(t *testing.T) {
 	long(t)
 	t.Parallel()
 	rnd, c := chance(t), node.StartCluster(t)
 	s := begin(t, c, rnd, habits{late: true}) // so that messages wait in what is damaged
-	all, refused := rounds(t, 1), 0
+	all, refused, late, found := rounds(t, 1), 0, 0, map[*node.Node]int{}
 	for round := range all {
 		i := rnd.IntN(3)
 		n := c.Nodes[i]
@@ -116,18 +146,25 @@ func TestFilesOfANodeAreDamaged(t *testing.T) {
 		} else {
 			t.Logf("n%d started with %s", i+1, what)
 		}
-		s.ready(n)
+		if s.whole(n, found) {
+			late++
+		}
 		s.progress(500)
 		other := c.Nodes[(i+1+rnd.IntN(2))%3] // so that it counts what the damaged one has
 		other.Kill()
 		s.progress(200)
 		other.Restart()
 		s.ready(other)
+		for _, n := range c.Nodes { // one after another
+			if s.whole(n, found) {
+				late++
+			}
+		}
 		s.progress(200)
 		if round == 0 {
 			s.take()
 		}
 	}
 	s.finish(false)
-	t.Logf("FIGURE %d damages of one node, of which it refused to start with %d", all, refused)
+	t.Logf("FIGURE %d damages of one node, of which it refused to start with %d and found %d later", all, refused, late)
 }

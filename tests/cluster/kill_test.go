@@ -18,7 +18,7 @@ func TestKillANode(t *testing.T) {
 	rnd, c := chance(t), node.StartCluster(t)
 	s := begin(t, c, rnd, habits{sender: 2000, taker: 2000})
 	var g gaps
-	all := rounds(t, 1)
+	all, again := rounds(t, 1), 0
 	for round := range all {
 		i := rnd.IntN(3)
 		if round%3 < 2 {
@@ -42,6 +42,7 @@ func TestKillANode(t *testing.T) {
 			c.Nodes[i].Launch()
 			<-time.After(time.Duration(rnd.IntN(1500)) * time.Millisecond) // the fault itself
 			c.Nodes[i].Kill()
+			again++
 		}
 		c.Nodes[i].Restart()
 		s.ready(c.Nodes[i])
@@ -49,7 +50,9 @@ func TestKillANode(t *testing.T) {
 	}
 	s.finish(!short())
 	s.flagged()
-	g.tell(t, "kills of an owner", all)
+	s.inOrder()
+	g.tell(t, "kills", all)
+	t.Logf("FIGURE %d nodes were killed again while they recovered", again)
 	require.Less(t, g.longest(), longest)
 }
 
@@ -59,7 +62,8 @@ func TestKillTheMajority(t *testing.T) {
 	t.Parallel()
 	rnd, c := chance(t), node.StartCluster(t)
 	s := begin(t, c, rnd, habits{})
-	for range rounds(t, 1) {
+	all := rounds(t, 1)
+	for range all {
 		order := rnd.Perm(3)
 		c.Nodes[order[0]].Kill()
 		<-time.After(time.Duration(rnd.IntN(3000)) * time.Millisecond) // the fault itself
@@ -70,6 +74,7 @@ func TestKillTheMajority(t *testing.T) {
 	}
 	s.finish(false)
 	s.flagged()
+	t.Logf("FIGURE %d kills of two nodes", all)
 }
 
 // All nodes are killed within a moment.
@@ -77,7 +82,8 @@ func TestKillTheCluster(t *testing.T) {
 	t.Parallel()
 	rnd, c := chance(t), node.StartCluster(t)
 	s := begin(t, c, rnd, habits{})
-	for range rounds(t, 1) {
+	all := rounds(t, 1)
+	for range all {
 		for _, i := range rnd.Perm(3) {
 			c.Nodes[i].Kill()
 			<-time.After(time.Duration(rnd.IntN(20)) * time.Millisecond) // the fault itself
@@ -87,4 +93,5 @@ func TestKillTheCluster(t *testing.T) {
 	}
 	s.finish(false)
 	s.flagged()
+	t.Logf("FIGURE %d kills of all nodes", all)
 }

@@ -52,5 +52,6 @@ func TestRollingRestart(t *testing.T) {
 	}
 	s.finish(false)
 	s.flagged()
+	s.inOrder()
 	g.tell(t, "stops in order", 3*all)
 }

@@ -3,6 +3,7 @@ package cluster
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -27,6 +28,12 @@ type scene struct {
 	dialer  *ledger.Dialer
 	senders []*ledger.Sender
 	takers  []*ledger.Taker
+	// native are the clients that speak NATS.
+	native struct {
+		dialer *ledger.Dialer
+		sender *ledger.NativeSender
+		taker  *ledger.NativeTaker
+	}
 	over    chan struct{} // senders send nothing new
 	gone    chan struct{} // takers leave
 	sending sync.WaitGroup
@@ -37,10 +44,11 @@ type scene struct {
 
 // habits are what clients of a scene do.
 type habits struct {
-	sender, taker int  // a client drops its connection once in so many receipts, or deliveries; 0 never
-	refusable     bool // senders take no for an answer
-	fast          bool // senders send as fast as they can also in the short form
-	late          bool // takers come when finish begins
+	sender, taker int           // a client drops its connection once in so many receipts, or deliveries; 0 never
+	refusable     bool          // senders take no for an answer
+	fast          bool          // senders send as fast as they can also in the short form
+	late          bool          // takers come when finish begins
+	lives         time.Duration // messages of half of the senders expire after that; 0 is never
 }
 
 // begin puts clients to work.
@@ -50,16 +58,24 @@ func begin(t *testing.T, c *node.Cluster, rnd *rand.Rand, h habits) *scene {
 	shapes := []ledger.Sender{
 		{Name: "p", Window: 50}, {Name: "q", Window: 5}, {Name: "r", Window: 20},
 		{Name: "t", Window: 8, Parts: 4}, {Name: "u", Window: 3, Parts: 2}, {Name: "v", Window: 2, Parts: 3},
+		{Name: "l", Window: 10, Light: true, Pace: 3 * time.Millisecond}, // else it would be far ahead of the others
 	}
 	for i := range shapes {
 		p := &shapes[i]
 		p.Home, p.Drops, p.Queues, p.Rnd, p.Dialer, p.Over, p.Refusable = i%3, h.sender, ledger.Queues[:], s.own(), s.dialer, s.over, h.refusable
+		if i%2 == 0 {
+			p.Lives = h.lives
+		}
+		if p.Name == "q" {
+			p.Queues = queues
+		}
 		if short() && !h.fast {
 			p.Pace = 2 * time.Millisecond // leave something to the tests beside this one
 		}
 		s.senders = append(s.senders, p)
 		s.sending.Go(func() { p.Run(s.l) })
 	}
+	s.speakNative()
 	for i, q := range ledger.Queues {
 		s.takers = append(s.takers, &ledger.Taker{Queue: q, Home: i % 3, Lag: 1 + rnd.IntN(30), Drops: h.taker, Rnd: s.own(), Dialer: s.dialer, Stop: s.end("end", i), Over: s.gone})
 	}
@@ -74,10 +90,23 @@ func begin(t *testing.T, c *node.Cluster, rnd *rand.Rand, h habits) *scene {
 	return s
 }
 
+// queues are all that are in use, that of the native worker the last one.
+var queues = append(slices.Clone(ledger.Queues[:]), ledger.Native)
+
+// speakNative puts native clients beside the others.
+func (s *scene) speakNative() {
+	n := &s.native
+	n.dialer = &ledger.Dialer{T: s.t, Bound: bound, Nodes: func() []string { return s.listeners("nats") }}
+	n.sender = &ledger.NativeSender{Name: "n", Home: s.rnd.IntN(3), Queues: queues, Pace: 2 * time.Millisecond, Dialer: n.dialer, Over: s.over}
+	n.taker = &ledger.NativeTaker{Home: s.rnd.IntN(3), Dialer: n.dialer, Stop: s.end("end", len(queues)-1), Over: s.gone}
+	s.sending.Go(func() { n.sender.Run(s.l) })
+}
+
 // take has the takers begin, if they have not.
 func (s *scene) take() {
 	if !s.takes {
 		s.takes = true
+		s.taking.Go(func() { s.native.taker.Run(s.l) })
 		for _, k := range s.takers {
 			s.taking.Go(func() { k.Run(s.l) })
 		}
@@ -87,9 +116,11 @@ func (s *scene) take() {
 func (s *scene) own() *rand.Rand { return rand.New(rand.NewPCG(s.rnd.Uint64(), 0)) }
 
 // nodes are where STOMP is spoken.
-func (s *scene) nodes() (all []string) {
+func (s *scene) nodes() []string { return s.listeners("stomp") }
+
+func (s *scene) listeners(protocol string) (all []string) {
 	for _, n := range s.c.Nodes {
-		all = append(all, n.Where("stomp"))
+		all = append(all, n.Where(protocol))
 	}
 	return all
 }
@@ -178,6 +209,7 @@ func (s *scene) explain() {
 	for _, k := range s.takers {
 		s.t.Logf("taker of %s: %d deliveries, on node %d, %d connections", k.Queue, k.Deliveries(), k.Node()+1, k.Connections())
 	}
+	s.t.Logf("native clients: %d PubAcks, %d deliveries", s.native.sender.Acked(), s.native.taker.Deliveries())
 	for _, n := range s.c.Nodes {
 		if n.Running() {
 			n.Signal(syscall.SIGQUIT)
@@ -218,7 +250,7 @@ func (s *scene) verdict(anew bool) []string {
 		s.c.Launch()
 	}
 	s.takers = nil
-	for i, q := range ledger.Queues {
+	for i, q := range queues {
 		k := &ledger.Taker{Queue: q, Home: i % 3, Dialer: s.dialer, Rnd: s.rnd, Stop: s.end("last", i), Over: s.gone}
 		s.takers = append(s.takers, k)
 		s.taking.Go(func() { k.Run(s.l) })
@@ -226,6 +258,7 @@ func (s *scene) verdict(anew bool) []string {
 	if !s.marker("last") || !within(s.patient, s.taking.Wait) {
 		return s.stuck("takers that came later wait without end for what is in their queues")
 	}
+	s.t.Logf("native clients: %d PubAcks, %d deliveries", s.native.sender.Acked(), s.native.taker.Deliveries())
 	return s.l.Verdict(s.t.Logf)
 }
 
@@ -238,7 +271,7 @@ func (s *scene) stuck(why string) []string {
 // marker sends the message that ends each queue, and reports whether that was done in time.
 func (s *scene) marker(name string) bool {
 	var sending sync.WaitGroup
-	for i, q := range ledger.Queues {
+	for i, q := range queues {
 		p := &ledger.Sender{Name: fmt.Sprintf("%s%d", name, i), Window: 1, Most: 1, Queues: []string{q}, Rnd: s.own(), Dialer: s.dialer}
 		sending.Go(func() { p.Run(s.l) })
 	}
@@ -256,4 +289,10 @@ func (s *scene) flagged() {
 		return
 	}
 	require.GreaterOrEqual(s.t, s.l.Flagged*100, s.l.Duplicates*95, "not marked redelivered: %s", strings.Join(s.l.Unflagged, "\n"))
+}
+
+// inOrder demands that not even a non-persistent message came late, where no owner was replaced that lived on.
+func (s *scene) inOrder() {
+	s.t.Helper()
+	require.Zero(s.t, s.l.Late, "non-persistent messages came late")
 }

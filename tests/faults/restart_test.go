@@ -2,6 +2,7 @@ package faults
 
 import (
 	"math/rand/v2"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -24,6 +25,14 @@ func senders(rnd *rand.Rand) []*ledger.Producer {
 	}
 }
 
+// most is how many receipts a round waits for at most, and some: in the long form so many that a kill meets a thousand messages.
+func most() int {
+	if os.Getenv("SLUICE_FAULT_ROUNDS") != "" {
+		return 4000
+	}
+	return 1500
+}
+
 // round lets everybody work until some receipts came, and then ends the node.
 func round(t *testing.T, n *node.Node, l *ledger.Ledger, rnd *rand.Rand, ps []*ledger.Producer, end func()) {
 	t.Helper()
@@ -32,7 +41,7 @@ func round(t *testing.T, n *node.Node, l *ledger.Ledger, rnd *rand.Rand, ps []*l
 	for _, i := range rnd.Perm(len(ledger.Queues))[:3] {
 		w.Consume(t, n, l, &ledger.Consumer{Queue: ledger.Queues[i], Lag: 1 + rnd.IntN(30)})
 	}
-	goal := l.Count() + 200 + rnd.IntN(1500)
+	goal := l.Count() + 200 + rnd.IntN(most())
 	await(t, "progress", func() bool { return l.Count() >= goal })
 	end()
 	w.Wait()

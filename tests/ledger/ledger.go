@@ -18,6 +18,8 @@ type message struct {
 	queue       string
 	sent, came  time.Time // came: the last time
 	transaction string    // it was sent in, or empty
+	light       bool      // not persistent
+	lane        string    // what has an order: empty is the producer
 	receipted   bool
 	deliveries  int
 	ackSent     bool
@@ -44,7 +46,11 @@ type Ledger struct {
 	Refusals            int
 	Duplicates, Flagged int
 	arrived             map[string]bool // "producer/number" of any copy
-	copies, doubly      int             // copies after the first that were sent; that came although another one had come
+	// Of non-persistent messages: duplicates, those of them that were marked, and deliveries although the ACK was receipted.
+	lightDuplicates, lightFlagged, lightAgain int
+	copies, doubly                            int // copies after the first that were sent; that came although another one had come
+	// Late counts non-persistent messages that came for the first time behind later ones.
+	Late int
 	// Unflagged are duplicates that came without being marked redelivered.
 	Unflagged []string
 }
@@ -82,6 +88,15 @@ func (l *Ledger) Sent(name, queue, tx string) {
 	}
 }
 
+// SentLight takes a non-persistent message that is about to be sent. It may be lost with the node that keeps it, and
+// that is counted. Then nobody can know either that it was acknowledged. An owner that is cut off or stands still may keep it, with its receipt, until it
+// is found again: so what comes late is counted as well, within a lane, which is what its producer sends to one node.
+func (l *Ledger) SentLight(name, queue, lane string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.messages[name] = &message{queue: queue, sent: time.Now(), light: true, lane: lane}
+}
+
 // Receipt takes the id of a receipt: "send name", "commit tx" or "ack name".
 func (l *Ledger) Receipt(id string) {
 	l.mu.Lock()
@@ -116,11 +131,18 @@ func (l *Ledger) Delivered(name, queue string, redelivered bool) {
 		l.fault("%s came from %s and was sent to %s", name, queue, m.queue)
 	case m.refused:
 		l.fault("%s was refused and came all the same", name)
+	case m.acked && m.light:
+		l.lightAgain++
 	case m.acked:
 		l.fault("%s from %s, sent at %s, delivered at %s, came back at %s after its ACK was receipted (redelivered %v)",
 			name, queue, m.sent.Format(timeOfDay), m.came.Format(timeOfDay), time.Now().Format(timeOfDay), redelivered)
 	}
-	if m.deliveries > 0 {
+	if m.deliveries > 0 && m.light {
+		l.lightDuplicates++
+		if redelivered {
+			l.lightFlagged++
+		}
+	} else if m.deliveries > 0 {
 		l.Duplicates++
 		if redelivered {
 			l.Flagged++
@@ -132,8 +154,8 @@ func (l *Ledger) Delivered(name, queue string, redelivered bool) {
 	m.came = time.Now()
 }
 
-// arrives reports whether a message comes for the first time, whichever copy, and when the first was sent.
-func (l *Ledger) arrives(name string) (sent time.Time, first bool) {
+// arrives reports whether a message comes for the first time, whichever copy, when the first was sent, and in which lane this one.
+func (l *Ledger) arrives(name string) (sent time.Time, lane string, first bool) {
 	original, _, _ := strings.Cut(name, "#")
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -144,10 +166,27 @@ func (l *Ledger) arrives(name string) (sent time.Time, first bool) {
 		if m := l.messages[name]; m != nil && m.deliveries == 1 {
 			l.doubly++
 		}
-		return sent, false
+		return sent, "", false
 	}
 	l.arrived[original] = true
-	return sent, true
+	if m := l.messages[name]; m != nil {
+		lane = m.lane
+	}
+	return sent, lane, true
+}
+
+// Doubled is how many duplicates of persistent messages came so far.
+func (l *Ledger) Doubled() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.Duplicates
+}
+
+// late counts a non-persistent message.
+func (l *Ledger) late() {
+	l.mu.Lock()
+	l.Late++
+	l.mu.Unlock()
 }
 
 // again counts a copy.
@@ -202,10 +241,15 @@ func (l *Ledger) Close(t *testing.T) {
 func (l *Ledger) Verdict(logf func(string, ...any)) []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	receipted, maybe := 0, 0
+	receipted, maybe, light, lost := 0, 0, 0, 0
 	for _, name := range slices.Sorted(maps.Keys(l.messages)) {
 		m := l.messages[name]
 		switch {
+		case m.light && m.receipted:
+			if light++; m.deliveries == 0 {
+				lost++
+			}
+		case m.light:
 		case m.receipted && m.deliveries == 0:
 			l.fault("%s to %s, sent at %s, was receipted and never came", name, m.queue, m.sent.Format(timeOfDay))
 		case (m.receipted || m.deliveries > 0) && !m.ackSent:
@@ -234,6 +278,10 @@ func (l *Ledger) Verdict(logf func(string, ...any)) []string {
 	}
 	logf("%d messages receipted and delivered, %d delivered without a receipt; %d of %d transactions receipted, %d torn; %d duplicates, %d of them flagged redelivered",
 		receipted, maybe, committed, len(l.transactions), torn, l.Duplicates, l.Flagged)
+	if light > 0 {
+		logf("%d non-persistent messages receipted, of which %d were lost and %d came again after their ACK; %d duplicates, %d of them flagged redelivered; %d came late",
+			light, lost, l.lightAgain, l.lightDuplicates, l.lightFlagged, l.Late)
+	}
 	if l.copies > 0 {
 		logf("clients sent %d messages again, of which %d came twice for that", l.copies, l.doubly)
 	}

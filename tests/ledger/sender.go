@@ -23,15 +23,18 @@ type Sender struct {
 	Size      int           // of bodies; 0 is a mixture of small ones
 	Drops     int           // it drops its connection once in so many receipts; 0 never
 	Most      int           // it sends no more than that; 0 is no limit
+	Lives     time.Duration // its messages expire after that; 0 is never
+	Light     bool          // its messages are not persistent
 	Refusable bool          // what it is told with an ERROR is not sent is given up
 	Queues    []string
 	Rnd       *rand.Rand
 	Dialer    *Dialer
 	Over      <-chan struct{} // closed when it shall send nothing new
 
-	next    int // of numbers
-	txs     int
-	pending []*offer
+	next        int // of numbers
+	connections int
+	txs         int
+	pending     []*offer
 
 	mu       sync.Mutex
 	node     int
@@ -71,6 +74,7 @@ func (s *Sender) Run(l *Ledger) {
 		s.mu.Lock()
 		s.node = node
 		s.mu.Unlock()
+		s.connections++
 		done := s.serve(c, l)
 		_ = c.Conn().Close()
 		if done {
@@ -202,8 +206,15 @@ func (s *Sender) offer(c *raw.Client, l *Ledger, o *offer) {
 	}
 	for i, name := range o.names {
 		name = fmt.Sprintf("%s#%d", name, o.copy)
-		l.Sent(name, o.queues[i], tx)
-		headers := []string{"destination:/queue/" + o.queues[i], "persistent:true"}
+		if s.Light {
+			l.SentLight(name, o.queues[i], fmt.Sprintf("%s over connection %d", s.Name, s.connections))
+		} else {
+			l.Sent(name, o.queues[i], tx)
+		}
+		headers := []string{"destination:/queue/" + o.queues[i], fmt.Sprintf("persistent:%v", !s.Light)}
+		if s.Lives > 0 {
+			headers = append(headers, fmt.Sprintf("expires:%d", time.Now().Add(s.Lives).UnixMilli()))
+		}
 		if tx != "" {
 			headers = append(headers, "transaction:"+tx)
 		} else {

@@ -47,7 +47,8 @@ func (k *Taker) Run(l *Ledger) {
 		}
 		k.node.Store(int32(node))
 		k.connections.Add(1)
-		v := visit{Taker: k, c: c, l: l, last: map[string]int{}, stopping: stopping}
+		v := visit{Taker: k, c: c, l: l, stopping: stopping}
+		v.order = order{queue: k.Queue, connections: k.Connections(), began: time.Now(), last: map[string]int{}}
 		done := v.serve()
 		_ = c.Conn().Close()
 		if done {
@@ -65,10 +66,37 @@ type visit struct {
 	l        *Ledger
 	unacked  []handed
 	owed     []time.Time // since when receipts of ACKs have been
-	last     map[string]int
+	order    order
 	stopping bool
-	began    time.Time
 	heard    time.Time
+}
+
+// order is what a connection says of the order of a queue.
+type order struct {
+	queue       string
+	connections int // that the taker has had
+	began       time.Time
+	last        map[string]int // the highest number of each producer
+}
+
+// take takes a delivery.
+func (o *order) take(l *Ledger, name, who string, number int, flagged bool) {
+	l.Delivered(name, o.queue, flagged)
+	sent, lane, first := l.arrives(name)
+	if !first {
+		return
+	}
+	if lane != "" {
+		who = lane
+	}
+	// What an earlier connection had, or was to have, comes back in its old place, when that is noticed.
+	foreign := o.connections > 1 && sent.Before(o.began.Add(noticed))
+	if late := number <= o.last[who] && !foreign; late && lane != "" {
+		l.late()
+	} else if late {
+		l.Fault("%s: %s came for the first time after %s/%d on connection %d (redelivered %v)", o.queue, name, who, o.last[who], o.connections, flagged)
+	}
+	o.last[who] = max(o.last[who], number)
 }
 
 // noticed is how long it takes at most until a node knows that a consumer is gone.
@@ -78,8 +106,7 @@ type handed struct{ name, ack string }
 
 func (v *visit) serve() (done bool) {
 	v.c.Send("SUBSCRIBE", "", "destination:/queue/"+v.Queue, "id:1", "ack:client-individual", "activemq.prefetchSize:200")
-	v.began = time.Now()
-	v.heard = v.began
+	v.heard = time.Now()
 	for {
 		select {
 		case <-v.Over:
@@ -125,15 +152,7 @@ func (v *visit) take(f raw.Frame) {
 	v.deliveries.Add(1)
 	name, who, number := NameOf(f.Body)
 	flagged := f.Get("redelivered") == "true"
-	v.l.Delivered(name, v.Queue, flagged)
-	if sent, first := v.l.arrives(name); first {
-		// What an earlier connection had, or was to have, comes back in its old place, when that is noticed.
-		foreign := v.Connections() > 1 && sent.Before(v.began.Add(noticed))
-		if number <= v.last[who] && !foreign {
-			v.l.Fault("%s: %s came for the first time after %s/%d on connection %d (redelivered %v)", v.Queue, name, who, v.last[who], v.Connections(), flagged)
-		}
-		v.last[who] = max(v.last[who], number)
-	}
+	v.order.take(v.l, name, who, number, flagged)
 	v.unacked = append(v.unacked, handed{name, f.Get("ack")})
 	original, _, _ := strings.Cut(name, "#")
 	v.stopping = v.stopping || original == v.Stop

@@ -8,10 +8,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // size is how many nodes a cluster has.
 const size = 3
+
+// grace is what nodes of a Cluster leave to load balancers, which are not there.
+const grace = time.Second
 
 // Cluster is three nodes that reach one another only through Routes that a test can cut. Its
 // methods belong to the test's goroutine.
@@ -53,9 +57,11 @@ func NewCluster(t testing.TB, settings ...string) *Cluster {
 			}
 		}
 		c.Nodes[i] = fresh(t, append([]string{
+			"drain_grace=" + grace.String(),
 			fmt.Sprintf("node=n%d", i+1), "cluster.name=faults", fmt.Sprintf("cluster.address=127.0.0.1:%d", c.Ports[i]),
 			"cluster.routes=" + strings.Join(routes, ","), "cluster.advertise=" + nowhere, "cluster.secret_file=" + secret,
 		}, settings...))
+		c.Nodes[i].grace = grace
 	}
 	return c
 }

@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// stopWithin is just before a node gives its own end up.
+// stopWithin is just before a node gives its own end up, without the time that it leaves to load balancers.
 const stopWithin = 9500 * time.Millisecond
 
 // logsVariable names a folder where all nodes leave their logs, also if nothing failed.
@@ -32,7 +32,8 @@ type Node struct {
 	t        testing.TB
 	dir      string
 	settings []string
-	binary   string // "" is what is built of the sources
+	binary   string        // "" is what is built of the sources
+	grace    time.Duration // that it leaves to load balancers when it stops
 	cmd      *exec.Cmd
 	ended    chan struct{} // closed when the process is gone and its log is complete
 
@@ -47,7 +48,14 @@ type Node struct {
 // ready. Settings are keys of the configuration: "limits.login_timeout=1s".
 func Start(t testing.TB, settings ...string) *Node {
 	t.Helper()
+	return StartWith(t, "", settings...)
+}
+
+// StartWith is Start with another binary.
+func StartWith(t testing.TB, binary string, settings ...string) *Node {
+	t.Helper()
 	n := fresh(t, settings)
+	n.binary = binary
 	n.Launch()
 	n.AwaitReady()
 	return n
@@ -249,7 +257,7 @@ func (n *Node) Exit() int {
 func (n *Node) Stop() {
 	n.t.Helper()
 	n.Signal(syscall.SIGTERM)
-	hangs := time.AfterFunc(stopWithin, func() { _ = n.cmd.Process.Signal(syscall.SIGQUIT) }) // to be told where
+	hangs := time.AfterFunc(n.grace+stopWithin, func() { _ = n.cmd.Process.Signal(syscall.SIGQUIT) }) // to be told where
 	defer hangs.Stop()
 	if code := n.Exit(); code != 0 {
 		n.t.Fatalf("the node ended with exit code %d:\n%s", code, n.Log())

@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// Change is one replacement in a source of the product, "jetstream/fence.go" or such.
+// Change is one replacement in a source of the product, "jetstream/fence.go" or such, or in one with an absolute path. Without Old it is
+// a source that there is not.
 type Change struct{ File, Old, New string }
 
 // Mutant builds a sluice with changed sources, which stay as they are, and returns its path. It is how a test of faults
@@ -23,16 +24,22 @@ func Mutant(t testing.TB, changes ...Change) string {
 	root, dir := strings.TrimSpace(string(out)), t.TempDir()
 	replace := map[string]string{}
 	for i, c := range changes {
-		from := filepath.Join(root, c.File)
+		from := c.File
+		if !filepath.IsAbs(from) {
+			from = filepath.Join(root, from)
+		}
 		source := from
 		if changed := replace[from]; changed != "" {
 			source = changed
 		}
 		text, err := os.ReadFile(source)
+		if c.Old == "" && os.IsNotExist(err) {
+			text, err = nil, nil
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		if strings.Count(string(text), c.Old) != 1 {
+		if c.Old != "" && strings.Count(string(text), c.Old) != 1 {
 			t.Fatalf("%s does not have this once: %q", c.File, c.Old)
 		}
 		to := filepath.Join(dir, string(rune('a'+i))+".go")

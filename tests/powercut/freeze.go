@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -66,12 +67,17 @@ func (p *Process) AwaitEnd(within time.Duration) bool {
 }
 
 // Freeze stops every thread of the process and returns when all stand still. A system call under way is ended first.
-func (p *Process) Freeze() error {
-	if err := p.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
-		return err
+func (p *Process) Freeze() error { return Freeze(p.cmd.Process.Pid) }
+
+// Freeze stops processes as one does a Process, as much at once as can be.
+func Freeze(pids ...int) error {
+	for _, pid := range pids {
+		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+			return err
+		}
 	}
 	deadline := time.Now().Add(patience)
-	for !p.still() {
+	for slices.ContainsFunc(pids, func(pid int) bool { return !still(pid) }) {
 		if time.Now().After(deadline) {
 			return errors.New("the process does not stop")
 		}
@@ -80,8 +86,8 @@ func (p *Process) Freeze() error {
 	return nil
 }
 
-func (p *Process) still() bool {
-	stats, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.cmd.Process.Pid))
+func still(pid int) bool {
+	stats, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
 	if err != nil || len(stats) == 0 {
 		return false
 	}

@@ -139,10 +139,12 @@ func (d *duty) handOver(ctx context.Context, t teller, within time.Duration) err
 	}
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	if err := n.broker.Settle(ctx); err != nil {
-		return err
-	}
 	if d.life.cfg.Cluster != nil {
+		// What is settled here need not be told to the next owners. It is not waited for longer: clients of other nodes send all
+		// the time, and what is under way when a shard goes is taken along.
+		soon, cancel := context.WithTimeout(ctx, settleFirst)
+		_ = n.broker.Settle(soon)
+		cancel()
 		n.store.Leave()
 		if err := d.shardsGone(ctx); err != nil {
 			return err
@@ -155,6 +157,9 @@ func (d *duty) handOver(ctx context.Context, t teller, within time.Duration) err
 	t.tell("all that was received is stored")
 	return nil
 }
+
+// settleFirst is for how long a node waits for a moment in which nothing is under way before it gives its shards away.
+const settleFirst = 200 * time.Millisecond
 
 // lookEvery is the rhythm of waiting for other nodes.
 const lookEvery = 20 * time.Millisecond

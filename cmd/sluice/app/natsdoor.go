@@ -24,6 +24,7 @@ func (n *node) openNats(dataDir string, log *slog.Logger) error {
 	cfg := nats.Config{
 		Node: n.server.Node(), Prefix: n.server.Prefix(), Own: n.server.Own(),
 		Listen: n.server.Listen, Broker: n.broker, Logger: log, Book: filepath.Join(dataDir, consumersFile),
+		Clock:     steady(), // or acknowledgements would all be late at once, and ids of messages forgotten, when the machine's clock is set
 		Interest:  func(subject string) bool { return n.server.Interest(embed.Outbound, subject) },
 		Listening: func(subject string) bool { return n.server.Interest(embed.Users, subject) },
 		Connected: n.server.Connected, Pending: n.server.Pending,

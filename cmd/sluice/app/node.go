@@ -157,9 +157,15 @@ func (n *node) probe(cfg Config, h *health) {
 		return ""
 	})
 	if cfg.Cluster != nil {
+		h.watch("damage", func() string {
+			if err := n.store.Damage(); err != nil {
+				return "this node's copy is damaged, start it with an empty data directory: " + err.Error()
+			}
+			return ""
+		})
 		h.watch("storage", func() string {
-			if !n.server.Storing() {
-				return "the storage of this node has stopped, as it does when the disk is full: make room and restart the node"
+			if why := n.store.Halted(); why != "" {
+				return "the storage of this node has stopped, as it does when the disk is full; with room on the disk it goes on: " + why
 			}
 			return ""
 		})
