@@ -61,11 +61,11 @@ func (z *Authorizer) wider(r *rule, on *onPattern) *rule {
 		if wide == r || wide.allow&r.allow == 0 {
 			continue
 		}
-		covers := slices.ContainsFunc(wide.on, func(w onPattern) bool {
-			return w.in == on.in && !w.personal && w.names.covers(on.names) && !on.names.covers(w.names)
-		})
-		if covers && !forAll(wide, r) {
-			return wide
+		for k := range wide.on {
+			w := &wide.on[k]
+			if w.in == on.in && !w.personal && w.names.covers(on.names) && !on.names.covers(w.names) && !forAll(wide, r) {
+				return wide
+			}
 		}
 	}
 	return nil
@@ -94,19 +94,26 @@ func forAll(a, b *rule) bool {
 func (z *Authorizer) unreachable(r *rule) string {
 	var by *rule
 	for i := range r.on {
-		on := &r.on[i]
-		earlier := slices.IndexFunc(z.rules[:r.number-1], func(e rule) bool {
-			return (r.allow|r.deny)&^(e.allow|e.deny) == 0 && forAll(r, &e) && slices.ContainsFunc(e.on, func(w onPattern) bool {
-				return w.in == on.in && (!w.personal || w.text == on.text) && w.names.covers(on.names)
-			})
-		})
-		if earlier < 0 {
+		if by = z.before(r, &r.on[i]); by == nil {
 			return ""
 		}
-		by = &z.rules[earlier]
-	}
-	if by == nil {
-		return ""
 	}
 	return fmt.Sprintf("%s never decides anything: %s comes first and fits whenever it would", r.name(), by.name())
+}
+
+// before returns an earlier rule that fits whenever r does at one of its patterns; nil if there is none.
+func (z *Authorizer) before(r *rule, on *onPattern) *rule {
+	for i := range z.rules[:r.number-1] {
+		e := &z.rules[i]
+		if (r.allow|r.deny)&^(e.allow|e.deny) != 0 || !forAll(r, e) {
+			continue
+		}
+		for j := range e.on {
+			w := &e.on[j]
+			if w.in == on.in && (!w.personal || w.text == on.text) && w.names.covers(on.names) {
+				return e
+			}
+		}
+	}
+	return nil
 }

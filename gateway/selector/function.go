@@ -3,6 +3,7 @@ package selector
 import (
 	"regexp"
 	"regexp/syntax"
+	"slices"
 	"strings"
 )
 
@@ -68,7 +69,7 @@ func (p *parser) expression(n, arg *node, at int) error {
 	if err != nil {
 		return invalid(at, "regular expression: %s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 	}
-	n.steps = steps(parsed)
+	n.steps, n.looksBack = steps(parsed), looksBack(parsed)
 	if p.regex += n.steps; p.regex > MaxRegex {
 		return invalid(at, "the regular expressions take more than %d steps", MaxRegex)
 	}
@@ -140,43 +141,61 @@ func (n *node) call(e *environment) Value {
 	return n.split(e, s.s, most)
 }
 
-// find returns where the next match is from an offset on, with its groups; nil if there is none, or the budget does not reach for looking.
-func (n *node) find(e *environment, s string, from int) (match []int, ok bool) {
-	if !e.spend((len(s) - from + 1) * n.steps) {
-		return nil, false
+// matches returns where the matches are, with their groups. It says no when looking for them costs more than the budget has.
+func (n *node) matches(e *environment, s string) (all [][]int, ok bool) {
+	if n.looksBack { // then it has to see all of s each time, and what that takes is not known before
+		if !e.spend(len(s) * len(s) * n.steps) {
+			return nil, false
+		}
+		return n.regex.FindAllStringSubmatchIndex(s, -1), true
 	}
-	match = n.regex.FindStringSubmatchIndex(s[from:])
-	for i := range match {
-		if match[i] >= 0 {
-			match[i] += from
+	for from := 0; from <= len(s); {
+		if !e.spend((len(s)-from+1)*n.steps) || !e.spendText(64) {
+			return nil, false
+		}
+		m := n.regex.FindStringSubmatchIndex(s[from:])
+		if m == nil {
+			break
+		}
+		for i := range m {
+			if m[i] >= 0 {
+				m[i] += from
+			}
+		}
+		all = append(all, m)
+		if from = m[1]; m[0] == m[1] { // an empty match: the next one is behind the next character
+			from += max(1, runeLength(s[from:]))
 		}
 	}
-	return match, true
+	return all, true
+}
+
+// looksBack reports whether an expression asks what was before a place.
+func looksBack(re *syntax.Regexp) bool {
+	switch re.Op {
+	case syntax.OpBeginLine, syntax.OpBeginText, syntax.OpWordBoundary, syntax.OpNoWordBoundary:
+		return true
+	}
+	return slices.ContainsFunc(re.Sub, looksBack)
 }
 
 // replace puts by, in which $1 is what the first parenthesis took, in place of each match.
 func (n *node) replace(e *environment, s, by string) Value {
+	all, ok := n.matches(e, s)
+	if !ok {
+		return Value{}
+	}
 	var out []byte
 	template := javaTemplate(by)
 	groups := strings.Count(template, "$")
-	copied, from := 0, 0
-	for from <= len(s) {
-		m, ok := n.find(e, s, from)
-		if !ok {
-			return Value{}
-		}
-		if m == nil {
-			break
-		}
+	copied := 0
+	for _, m := range all {
 		out = append(out, s[copied:m[0]]...)
 		if more := len(template) + groups*(m[1]-m[0]); !e.spendText(more) || len(out)+more > maxText {
 			return Value{}
 		}
 		out = n.regex.ExpandString(out, template, s, m)
-		copied, from = m[1], m[1]
-		if m[0] == m[1] { // an empty match: the next one is behind the next character
-			from += max(1, runeLength(s[from:]))
-		}
+		copied = m[1]
 	}
 	return e.concatenation(string(out), s[copied:])
 }
@@ -184,28 +203,24 @@ func (n *node) replace(e *environment, s, by string) Value {
 // split cuts s at the matches, as Java does: with most above 0 into at most as many; with 0, empty texts at the end are left out; and an
 // empty match at the beginning cuts nothing off.
 func (n *node) split(e *environment, s string, most int) Value {
+	all, ok := n.matches(e, s)
+	if !ok {
+		return Value{}
+	}
 	var members []Value
-	last, from := 0, 0
-	for from <= len(s) && (most <= 0 || len(members) < most-1) {
-		m, ok := n.find(e, s, from)
-		if !ok || !e.spendText(64) {
-			return Value{}
-		}
-		if m == nil {
+	last := 0
+	for _, m := range all {
+		if most > 0 && len(members) >= most-1 {
 			break
 		}
-		from = m[1]
-		if m[0] == m[1] {
-			from += max(1, runeLength(s[from:]))
-		}
-		if m[1] == 0 || m[0] == m[1] && m[0] == len(s) {
+		if m[1] == 0 {
 			continue
 		}
 		members = append(members, Text(s[last:m[0]]))
 		last = m[1]
 	}
 	members = append(members, Text(s[last:]))
-	for most == 0 && len(members) > 1 && members[len(members)-1].s == "" {
+	for most == 0 && last > 0 && len(members) > 0 && members[len(members)-1].s == "" {
 		members = members[:len(members)-1]
 	}
 	return Value{kind: list, list: &members}

@@ -51,8 +51,9 @@ type node struct {
 	like  *like
 	regex *regexp.Regexp
 	texts []string
-	// steps is how long the program of regex is.
-	steps int
+	// steps is how long the program of regex is; looksBack, that it cannot be held against the rest of a text alone.
+	steps     int
+	looksBack bool
 	// end is where a plain name ends in the text, else -1.
 	end int
 }

@@ -1,10 +1,13 @@
 package selector
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-mq/sluice/gateway"
 )
@@ -55,6 +58,25 @@ func unescaped(s string) string { return strings.NewReplacer(`\n`, "\n", `\\`, `
 
 // TestDifferences are where ActiveMQ answers with a fault in the middle of a delivery, or not at all, or nothing that anybody can want.
 func TestDifferences(t *testing.T) { check(t, differences) }
+
+// TestFunctionsAnswerAsActiveMQs did to calls drawn at random.
+func TestFunctionsAnswerAsActiveMQs(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("testdata", "functions.tsv"))
+	require.NoError(t, err)
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	require.Len(t, lines, 500)
+	for _, line := range lines {
+		columns := strings.Split(line, "\t")
+		require.Equal(t, columns[0], verdict(columns[1], columns[2:]...), line)
+	}
+}
+
+// TestAnAnchorIsAtTheBeginningOnly, and not wherever the match before has ended.
+func TestAnAnchorIsAtTheBeginningOnly(t *testing.T) {
+	require.Equal(t, "T", verdict("REPLACE(x, '^a', 'b') = 'ba'", "x", "aa"))
+	require.Equal(t, "T", verdict("REPLACE(x, '\\Ba', 'b') = 'abb'", "x", "aaa"))
+	require.Equal(t, "U", verdict("REPLACE(x, '^a', 'b') = 'ba'", "x", strings.Repeat("a", 2000)), "that would take too long")
+}
 
 // verdicts: what, the selector, then names and values.
 const verdicts = `
@@ -354,6 +376,7 @@ U|a -b = 1|a-b|1
 T|JMSPriority-JMSTimestamp = -6
 T|2*JMSPriority-JMSTimestamp = -2
 T|-JMSPriority-JMSTimestamp = -14
+U|a-"b" = 1|a-b|1
 U|correlation-id = '1'|correlation-id|1
 T|hyphenated_props:hyphen-5 = 1|hyphen-5|1
 T|hyphenated_props:JMSPriority - 5 = -1 AND JMSPriority -5 = -1
