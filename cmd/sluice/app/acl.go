@@ -3,6 +3,7 @@ package app
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -21,6 +22,15 @@ func rules(a *Auth) (gateway.Authorizer, []string, error) {
 		return nil, nil, err
 	}
 	return list, list.Warnings(), nil
+}
+
+// unmade are the destinations that nobody needs the right to create. With first-match these are all topics, which are nothing but those who
+// read and write them; with union it is as in ActiveMQ.
+func unmade(a *Auth) []gateway.Destination {
+	if a == nil || a.ACLMode == Union {
+		return nil
+	}
+	return []gateway.Destination{{Kind: gateway.KindTopic, Name: ">"}}
 }
 
 func ruleList(a *Auth) (*acl.Authorizer, error) {
@@ -105,6 +115,10 @@ func explain(cmd *cobra.Command, a *Auth, user string, groups []string, action, 
 		if !known {
 			fmt.Fprintf(cmd.ErrOrStderr(), "note: %s is not in auth.users; groups of other sources have to be given with --group\n", user)
 		}
+	}
+	if do == gateway.Create && len(unmade(a)) > 0 && strings.HasPrefix(target, "/topic/") {
+		fmt.Fprintln(cmd.OutOrStdout(), "allowed: with first-match nobody needs the right to create topics, which are nothing but those who read and write them")
+		return nil
 	}
 	verdict, err := list.Explain(who, do, target)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/sluice-mq/sluice/auth"
 	"github.com/sluice-mq/sluice/auth/audit"
 	"github.com/sluice-mq/sluice/auth/pki"
 	"github.com/sluice-mq/sluice/gateway"
@@ -14,6 +15,7 @@ import (
 // guard is who stands at the doors of a node: identities and rules, certificates, and the audit.
 type guard struct {
 	identity     identity
+	chain        *auth.Chain // of those who are asked who somebody is; nil as long as nobody is
 	certificates certificates
 	audit        *audit.Auditor // nil: nothing is written down
 	environ      []string
@@ -58,13 +60,12 @@ func (g *guard) auditor() gateway.Auditor {
 
 // identities makes what the configuration says about people and rules, and tells in the log what is odd about it.
 func (g *guard) identities(cfg Config) (*guards, error) {
-	who, close, oddities, err := g.people(cfg.Auth)
+	may, warnings, err := rules(cfg.Auth)
 	if err != nil {
 		return nil, err
 	}
-	may, warnings, err := rules(cfg.Auth)
+	who, close, oddities, err := g.people(cfg.Auth)
 	if err != nil {
-		close()
 		return nil, err
 	}
 	for _, w := range append(oddities, warnings...) {
@@ -73,7 +74,7 @@ func (g *guard) identities(cfg Config) (*guards, error) {
 	return &guards{Authenticator: who, Authorizer: may, close: close}, nil
 }
 
-// judge is who looks at the certificates of a listener's clients; nil without TLS.
+// trust is who looks at the certificates of a listener's clients; nil without TLS.
 func (g *guard) trust(l Listener) *pki.Server { return g.certificates[l.Address.String()] }
 
 // close ends what is open. The audit is the last to go: see node.

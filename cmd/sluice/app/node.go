@@ -201,7 +201,7 @@ func (n *node) openBroker(ctx context.Context, cfg Config, log *slog.Logger) (er
 		others = n.store
 	}
 	n.broker, err = core.New(ctx, core.Config{
-		Node: cfg.Node, Store: n.store, Cluster: others, Authenticator: &n.guard.identity, Authorizer: &n.guard.identity, Auditor: n.guard.auditor(), Quotas: quotas(cfg.Limits), Logger: log,
+		Node: cfg.Node, Store: n.store, Cluster: others, Authenticator: &n.guard.identity, Authorizer: &n.guard.identity, Auditor: n.guard.auditor(), Quotas: quotas(cfg.Limits), Kept: unmade(cfg.Auth), Logger: log,
 		MaxMessage:  int(cfg.Limits.MaxMessageSize) + headerRoom,
 		QueueMemory: int64(cfg.Queues.Memory), TopicMessages: cfg.Topics.PendingMessages, TopicBytes: int(cfg.Topics.PendingBytes),
 		SlowConsumer: slow, TopicDelivery: delivery[cfg.TopicDelivery],

@@ -46,7 +46,12 @@ func (g *guard) people(a *Auth) (who gateway.Authenticator, close func(), warnin
 		close = func() { before(); issuers.Close() }
 		chain.JWTs = issuers
 	}
-	return auth.NewChain(chain), close, slices.Concat(r.warnings, notes, directory.Warnings()), nil
+	if g.chain == nil {
+		g.chain = auth.NewChain(chain)
+	} else { // it remembers who guesses
+		g.chain.Replace(chain)
+	}
+	return g.chain, close, slices.Concat(r.warnings, notes, directory.Warnings()), nil
 }
 
 // open reports whether nobody is known and everybody may come in.

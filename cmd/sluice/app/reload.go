@@ -31,6 +31,9 @@ func (d *duty) Reload(_ context.Context, w io.Writer) error {
 	if (cfg.Auth == nil) != (l.cfg.Auth == nil) {
 		return errors.New("nothing was changed: to add or remove the section auth the node has to be started again")
 	}
+	if cfg.Auth != nil && cfg.Auth.ACLMode != l.cfg.Auth.ACLMode {
+		return errors.New("nothing was changed: to change auth.acl_mode the node has to be started again")
+	}
 	if err := l.guard.renew(cfg); err != nil {
 		return err
 	}
