@@ -54,7 +54,7 @@ func (n *node) openNats(dataDir string, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	n.doors = append(n.doors, listener{protocol: Nats, door: d})
+	n.add(listener{protocol: Nats, door: d})
 	n.figures.nats.Store(d)
 	return nil
 }

@@ -43,6 +43,13 @@ func (n *node) listening() []listener {
 	return n.doors
 }
 
+// add puts a door beside the others.
+func (n *node) add(l listener) {
+	n.doorsMu.Lock()
+	n.doors = append(n.doors, l)
+	n.doorsMu.Unlock()
+}
+
 // listen replaces the doors.
 func (n *node) listen(doors []listener) {
 	n.doorsMu.Lock()

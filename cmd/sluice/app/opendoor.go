@@ -23,7 +23,7 @@ func (n *node) openDoor(l Listener, cfg Config, log *slog.Logger) error {
 			return err
 		}
 		settings.Address = d.Addr().String()
-		n.doors = append(n.doors, listener{Stomp, d, func() (door, error) { return stomp.New(settings) }})
+		n.add(listener{Stomp, d, func() (door, error) { return stomp.New(settings) }})
 	case WebSocket:
 		return n.openWebSocket(l, cfg, log)
 	case Nats:
@@ -108,6 +108,6 @@ func (n *node) openWebSocket(l Listener, cfg Config, log *slog.Logger) error {
 		return err
 	}
 	way.Address = d.Addr().String()
-	n.doors = append(n.doors, listener{WebSocket, d, open})
+	n.add(listener{WebSocket, d, open})
 	return nil
 }

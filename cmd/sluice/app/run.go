@@ -173,7 +173,7 @@ func (l *life) start(ctx context.Context) error {
 func (l *life) adminConfig(c Listener) admin.Config {
 	cfg := admin.Config{
 		Address: c.Address.String(), MaxConnections: c.connections(l.cfg.Limits),
-		Health: &l.health, Collectors: append(collectorsOf(&l.health), &l.node.figures), Logger: l.log,
+		Health: &l.health, Collectors: append(collectorsOf(&l.health), &l.node.figures, guardCollector{l.node}), Logger: l.log,
 	}
 	if l.cfg.Auth != nil {
 		cfg.Guard = admin.Guard{Authenticator: &l.guard.identity, Authorizer: &l.guard.identity, Auditor: l.guard.auditor()}
