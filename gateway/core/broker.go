@@ -32,7 +32,13 @@ type Config struct {
 	Cluster       gateway.Cluster
 	Authenticator gateway.Authenticator
 	Authorizer    gateway.Authorizer
-	Logger        *slog.Logger
+	// Auditor writes down who did what; nil: nobody does.
+	Auditor gateway.Auditor
+	// Quotas bound what clients use. SetQuotas changes them.
+	Quotas Quotas
+	// Kept are destinations, or patterns of them, that count as existing though nobody uses them: no right to create them is asked for.
+	Kept   []gateway.Destination
+	Logger *slog.Logger
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 
@@ -81,18 +87,29 @@ type Broker struct {
 	// arriving counts messages on their way through the journals.
 	arriving atomic.Int64
 	counts   counters
+	ledger   ledger
+	taps     atomic.Pointer[[]*Tap]
+	refusals restraint // of logins
+	// inquiries about queues that have no answer yet.
+	inquiries atomic.Int64
+
+	reauthorizing sync.Mutex
 
 	mu       sync.Mutex
 	draining bool
 	nextID   uint64 // of sessions
 	sessions map[*session]struct{}
 	clients  map[string]*session // by client-id
+	expiring map[*session]time.Time
+	// judgement counts the changes of rules, for those who are on the way in.
+	judgement uint64
 
 	resting    chan struct{}   // a shard's settlements collect
 	wire       atomic.Uint64   // the last name of a subscription on a link
 	guests     *guests         // of a node in a cluster
 	current    bool            // of the same: it was in touch with a majority at the last sweep
 	life       context.Context // of the same: ends with the broker
+	watching   context.Context // ends with the broker
 	stop       context.CancelFunc
 	background sync.WaitGroup
 	spawning   sync.Mutex
@@ -120,13 +137,16 @@ func New(ctx context.Context, cfg Config) (*Broker, error) {
 		sessions: make(map[*session]struct{}),
 		resting:  make(chan struct{}, 1),
 		clients:  make(map[string]*session),
+		expiring: make(map[*session]time.Time),
 	}
 	b.topics.init(b)
+	b.ledger.init(b)
 	for i := range cfg.Store.Shards() {
 		b.seats = append(b.seats, newSeat(b, i))
 	}
 	var background context.Context
 	background, b.stop = context.WithCancel(context.Background())
+	b.watching = background
 	if cfg.Cluster != nil {
 		b.guests = newGuests(b)
 		b.life = background
@@ -137,34 +157,6 @@ func New(ctx context.Context, cfg Config) (*Broker, error) {
 	b.background.Go(func() { b.sweep(background) })
 	b.background.Go(func() { b.settle(background) })
 	return b, nil
-}
-
-// Open implements gateway.Broker.
-func (b *Broker) Open(ctx context.Context, login gateway.Login) (gateway.Session, error) {
-	principal, err := b.cfg.Authenticator.Authenticate(ctx, login)
-	if err != nil {
-		b.counts.refused.Add(1)
-		return nil, err
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.draining {
-		return nil, gateway.Errorf(gateway.Unavailable, "the broker is stopping")
-	}
-	if login.ClientID != "" {
-		if other := b.clients[login.ClientID]; other != nil {
-			return nil, gateway.Errorf(gateway.Conflict, "Broker: %s - Client: %s already connected from tcp://%s", b.cfg.Node, login.ClientID, other.login.Remote)
-		}
-	}
-	b.nextID++
-	s := &session{broker: b, principal: principal, rights: b.cfg.Authorizer.Rights(principal), login: login, ids: fmt.Sprintf("%s%d:-1:1:", b.ids, b.nextID)}
-	s.login.Credentials = gateway.Credentials{}
-	s.subscriptions = make(map[closer]struct{})
-	b.sessions[s] = struct{}{}
-	if login.ClientID != "" {
-		b.clients[login.ClientID] = s
-	}
-	return s, nil
 }
 
 // release gives a session's client id free.
@@ -180,6 +172,7 @@ func (b *Broker) forget(s *session) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.sessions, s)
+	delete(b.expiring, s)
 }
 
 // Drain refuses new sessions from now on. Open ones go on.
@@ -194,13 +187,12 @@ func (b *Broker) Drain() {
 // stays open; whoever closes it after this has everything on disk that was promised.
 func (b *Broker) Close(ctx context.Context) error {
 	b.Drain()
-	b.mu.Lock()
-	open := make([]*session, 0, len(b.sessions))
-	for s := range b.sessions {
-		open = append(open, s)
-	}
-	b.mu.Unlock()
-	for _, s := range open {
+	for _, s := range b.openSessions() {
+		s.mu.Lock()
+		if s.why == nil && !s.closed {
+			s.why = errStopping
+		}
+		s.mu.Unlock()
 		s.Close()
 	}
 	b.topics.leave()

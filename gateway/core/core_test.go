@@ -36,7 +36,10 @@ func newWorld(t *testing.T, change ...func(*core.Config)) *world {
 func (w *world) start() {
 	w.store = gatewaytest.NewMemory(w.disk)
 	cfg := w.config
-	cfg.Node, cfg.Store, cfg.Authenticator, cfg.Authorizer = "n1", w.store, gatewaytest.Everyone{}, gatewaytest.Everyone{}
+	cfg.Node, cfg.Store = "n1", w.store
+	if cfg.Authenticator == nil {
+		cfg.Authenticator, cfg.Authorizer = gatewaytest.Everyone{}, gatewaytest.Everyone{}
+	}
 	cfg.Logger = slog.New(slog.DiscardHandler)
 	var err error
 	w.broker, err = core.New(context.Background(), cfg)

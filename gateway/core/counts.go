@@ -10,6 +10,7 @@ type counters struct {
 	moved                                atomic.Uint64
 	topicRelayed, topicDroppedLinks      atomic.Uint64
 	subscriptions                        atomic.Int64
+	denied                               atomic.Uint64
 }
 
 // Stats is a snapshot of the broker for metrics.
@@ -25,8 +26,10 @@ type Stats struct {
 	// TopicRelayed messages of topics went to another node, counted for each; TopicDroppedLinks did not, because
 	// it did not keep up or its link broke.
 	TopicRelayed, TopicDroppedLinks uint64
-	// LoginsRefused by the authenticator.
-	LoginsRefused uint64
+	// LoginsRefused by the authenticator, a limit or another client with the same id; ActionsDenied for lack of rights.
+	LoginsRefused, ActionsDenied uint64
+	// Limits has an entry for each limit that there is, always in the same order.
+	Limits []LimitCount
 	// Moved messages were appended again to free space before them.
 	Moved uint64
 	// Now: open sessions and subscriptions, queues known, messages waiting and in
@@ -41,6 +44,7 @@ func (b *Broker) Stats() Stats {
 	st := Stats{
 		QueueIn: c.queueIn.Load(), QueueOut: c.queueOut.Load(), TopicIn: c.topicIn.Load(), TopicOut: c.topicOut.Load(),
 		Spilled: c.spilled.Load(), DeadLettered: c.deadLettered.Load(), Dropped: c.dropped.Load(),
+		ActionsDenied: c.denied.Load(), Limits: b.ledger.reached.snapshot(),
 		SlowDropped: c.slowDropped.Load(), SlowEnded: c.slowEnded.Load(), LoginsRefused: c.refused.Load(),
 		TopicRelayed: c.topicRelayed.Load(), TopicDroppedLinks: c.topicDroppedLinks.Load(),
 		Moved: c.moved.Load(), Subscriptions: int(c.subscriptions.Load()), MemoryBytes: b.memory.Load(),

@@ -44,7 +44,7 @@ func newGuests(b *Broker) *guests { return &guests{broker: b, all: make(map[stri
 
 // session is one that no client has.
 func (gs *guests) session() *session {
-	return &session{broker: gs.broker, subscriptions: make(map[closer]struct{})}
+	return &session{broker: gs.broker, subscriptions: make(map[closer]*enrolled)}
 }
 
 func (gs *guests) of(node string) *guest {

@@ -55,6 +55,8 @@ type interestKey struct {
 type route struct {
 	here []*topicSubscription
 	away []leg
+	// judgement is the hub's when it was found.
+	judgement uint64
 }
 
 // leg is the part of a route that leads to another node.
@@ -76,8 +78,15 @@ func (s *session) group(o *gateway.SubscribeOptions) string {
 		host = s.login.Remote
 	}
 	sum := sha256.New()
-	for _, part := range [...]string{s.principal.Name, host, s.login.ClientID, o.Name, o.Destination.Name, strconv.FormatBool(o.NoLocal)} {
+	who := s.who()
+	for _, part := range [...]string{who.Name, host, s.login.ClientID, o.Name, o.Destination.Name, strconv.FormatBool(o.NoLocal)} {
 		_, _ = fmt.Fprintf(sum, "%d:%s", len(part), part) // a hash takes all
+	}
+	// Rights come from these as well: whoever has others is another client, which hears what this one may not.
+	groups := slices.Clone(who.Groups)
+	slices.Sort(groups)
+	for _, part := range append(groups, who.DN) {
+		_, _ = fmt.Fprintf(sum, "%d:%s", len(part), part)
 	}
 	return string(sum.Sum(nil))
 }
@@ -290,11 +299,12 @@ func (sub *topicSubscription) isServed(f *gateway.Frame) bool {
 func (h *hub) handOut(p *peer, f *gateway.Frame) {
 	m := f.Message
 	w := waiter{p, uint64(m.Size())}
-	for _, sub := range h.route(m.Destination.Name).here {
+	r := h.route(m.Destination.Name)
+	for _, sub := range r.here {
 		if !sub.isServed(f) || sub.options.Match != nil && !sub.options.Match(m) {
 			continue
 		}
-		if sub.offer(m, w) {
+		if sub.offer(m, w, r.judgement) {
 			w = waiter{}
 		}
 	}

@@ -21,6 +21,12 @@ func (f doneFunc) Complete(_ uint64, err error) { f(err) }
 // serve does what a call asks for, which may have been offered before, to this owner or another.
 func (s *shard) serve(f *gateway.Frame, done func(error)) {
 	switch {
+	case f.Kind == gateway.FrameSend && f.Message == nil && f.Queue != "": // somebody asks for it
+		if s.exists(f.Queue) {
+			done(nil)
+		} else {
+			done(errNoQueue)
+		}
 	case f.Kind == gateway.FrameSettle:
 		s.settleSeqs(f.Tags, done)
 	case f.Kind == gateway.FrameCommit && len(f.Messages) > 0:
@@ -62,6 +68,10 @@ func (s *shard) once(name string, done func(error), do func(told func(error))) {
 
 // serveLight takes a non-persistent message. That it may have been there before shows as a redelivery.
 func (s *shard) serveLight(f *gateway.Frame, done func(error)) {
+	if s.unknown(f) {
+		done(errNoQueue)
+		return
+	}
 	if f.Redeliveries > 0 && s.keep(f.Message, f.Redeliveries) {
 		done(nil)
 		return
@@ -70,6 +80,10 @@ func (s *shard) serveLight(f *gateway.Frame, done func(error)) {
 }
 
 func (s *shard) serveSend(f *gateway.Frame, told func(error)) {
+	if s.unknown(f) {
+		told(errNoQueue)
+		return
+	}
 	if f.Transaction == "" && f.Redeliveries > 0 {
 		a := &arrival{shard: s, c: doneFunc(told), redeliveries: f.Redeliveries, record: gateway.Record{Type: gateway.RecordMessage, Message: f.Message}}
 		a.append()

@@ -4,22 +4,34 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
 )
 
 // session implements gateway.Session.
 type session struct {
-	broker    *Broker
-	principal gateway.Principal
-	rights    gateway.Rights
-	login     gateway.Login
-	ids       string // what the ids of its messages begin with
-	sent      atomic.Uint64
+	broker *Broker
+	id     string // names it on all nodes
+	login  gateway.Login
+	ids    string // what the ids of its messages begin with
+	since  time.Time
+	sent   atomic.Uint64
+	// delivered messages left for the client.
+	delivered atomic.Uint64
+	// standing is who it acts for and what it may; nil in sessions that no client has.
+	standing atomic.Pointer[standing]
+	// last is the grant that was used last.
+	last atomic.Pointer[grant]
+	// accounts are those that its use of the broker is counted in. They never change.
+	accounts []*account
+	restraints
 
 	mu            sync.Mutex
 	closed        bool
-	subscriptions map[closer]struct{}
+	why           error // the broker ended it
+	subscriptions map[closer]*enrolled
+	grants        map[gateway.Destination]*grant
 	// committing is how many transactions are not in their journals yet; what is
 	// sent meanwhile is held, so that it stays behind them.
 	committing int
@@ -34,100 +46,77 @@ type closer interface{ Close() }
 var errSessionClosed = gateway.Errorf(gateway.Unavailable, "the session is closed")
 
 // Principal implements gateway.Session.
-func (s *session) Principal() gateway.Principal { return s.principal }
+func (s *session) Principal() gateway.Principal { return s.who() }
 
 // Send implements gateway.Session.
 func (s *session) Send(m *gateway.Message, c gateway.Completion, token uint64) {
-	if err := s.admit(m); err != nil {
+	g, err := s.admit(m)
+	if err != nil {
 		complete(c, token, err)
 		return
 	}
+	c = s.witness(m, c)
 	s.mu.Lock()
-	if s.closed {
+	if s.closed || s.why != nil {
 		s.mu.Unlock()
 		complete(c, token, errSessionClosed)
 		return
 	}
 	if s.committing > 0 || s.flushing {
-		s.held = append(s.held, func() { s.route(m, c, token) })
+		s.held = append(s.held, func() { s.route(m, g, c, token) })
 		s.mu.Unlock()
 		return
 	}
 	s.mu.Unlock()
-	s.route(m, c, token)
+	s.route(m, g, c, token)
 }
 
 // admit checks and stamps a message.
-func (s *session) admit(m *gateway.Message) error {
-	if err := m.Destination.Validate(); err != nil {
-		return err
+func (s *session) admit(m *gateway.Message) (*grant, error) {
+	g, err := s.granted(m.Destination)
+	if err != nil {
+		return nil, err
 	}
-	if m.Destination.IsPattern() {
-		return gateway.Errorf(gateway.Invalid, "cannot send to the wildcard destination %s", m.Destination)
+	size := m.Size()
+	if size > s.broker.cfg.MaxMessage {
+		return nil, gateway.Errorf(gateway.Limit, "the message is %d bytes long, the limit is %d", size, s.broker.cfg.MaxMessage)
 	}
-	if size := m.Size(); size > s.broker.cfg.MaxMessage {
-		return gateway.Errorf(gateway.Limit, "the message is %d bytes long, the limit is %d", size, s.broker.cfg.MaxMessage)
-	}
-	if err := s.rights.May(gateway.Write, m.Destination); err != nil {
-		return err
+	if len(g.standing.paces) > 0 {
+		s.charge(g.standing, size)
 	}
 	var id [96]byte
 	m.ID = string(strconv.AppendUint(append(id[:0], s.ids...), s.sent.Add(1), 10))
 	if m.Timestamp == 0 {
 		m.Timestamp = s.broker.nowMillis()
 	}
-	return nil
+	return g, nil
 }
 
-// route sends a message on its road.
-func (s *session) route(m *gateway.Message, c gateway.Completion, token uint64) {
+// route sends a message on its road. g may be nil if it was asked for before.
+func (s *session) route(m *gateway.Message, g *grant, c gateway.Completion, token uint64) {
 	b := s.broker
 	switch {
 	case m.Destination.Kind == gateway.KindTopic:
 		b.counts.topicIn.Add(1)
 		b.topics.publish(m, s, waiter{c, token})
+	case g != nil && g.unmade != nil:
+		s.sendKnown(m, g.unmade, c, token)
 	default:
 		b.counts.queueIn.Add(1)
 		b.seatOf(m.Destination.Name).send(m, c, token)
 	}
 }
 
-// Subscribe implements gateway.Session.
-func (s *session) Subscribe(o gateway.SubscribeOptions) (gateway.Subscription, error) {
-	if err := o.Destination.Validate(); err != nil {
-		return nil, err
-	}
-	if err := s.rights.May(gateway.Read, o.Destination); err != nil {
-		return nil, err
-	}
-	var sub interface {
-		gateway.Subscription
-		open()
-	}
-	if o.Destination.Kind == gateway.KindTopic {
-		sub = newTopicSubscription(s, o)
-	} else if o.Destination.IsPattern() {
-		return nil, gateway.Errorf(gateway.Invalid, "wildcards on queues are not supported by this version: %s", o.Destination)
-	} else if seat := s.broker.seatOf(o.Destination.Name); s.broker.cfg.Cluster != nil {
-		sub = newClusterSubscription(s, seat, o)
-	} else {
-		sub = newQueueSubscription(s, seat.here.Load(), o)
-	}
-	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
-		return nil, errSessionClosed
-	}
-	s.subscriptions[sub] = struct{}{}
-	s.mu.Unlock()
-	sub.open()
-	return sub, nil
-}
-
+// ended forgets a subscription that is closed.
 func (s *session) ended(sub closer) {
 	s.mu.Lock()
+	e := s.subscriptions[sub]
 	delete(s.subscriptions, sub)
+	closed := s.closed
 	s.mu.Unlock()
+	if e != nil {
+		e.gone(closed)
+	}
 }
 
 // Close implements gateway.Session. The session counts among the open ones until what it
@@ -148,6 +137,8 @@ func (s *session) Close() {
 		sub.Close()
 	}
 	s.broker.release(s)
+	s.broker.ledger.leave(s)
+	s.tellDisconnected()
 	s.mu.Lock()
 	s.left = true
 	idle := s.idle()

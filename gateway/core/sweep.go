@@ -12,6 +12,8 @@ import (
 const (
 	// sweepEvery is the rhythm of expiry, trimming and moving.
 	sweepEvery = 250 * time.Millisecond
+	// askSweeps is how often it is asked whether queues that clients made still exist.
+	askSweeps = 8
 	// idleSweeps is how long an empty queue without subscriptions is remembered.
 	idleSweeps = 240
 	// moveBeyond is how many dead bytes stragglers may pin, if it is also more than what is alive.
@@ -29,6 +31,7 @@ const (
 func (b *Broker) sweep(ctx context.Context) {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
+	sweeps := 0
 	for {
 		select {
 		case <-ctx.Done():
@@ -36,6 +39,9 @@ func (b *Broker) sweep(ctx context.Context) {
 		case <-tick.C:
 		}
 		b.topics.sweep(b.nowMillis())
+		b.endExpired(b.cfg.Now())
+		sweeps++
+		b.ledger.sweep(sweeps%askSweeps == 0)
 		b.attend()
 		for _, s := range b.owned() {
 			if err := s.repeat(); err != nil {

@@ -17,8 +17,11 @@ type topicSubscription struct {
 	// far: it hears what was sent on other nodes, which interest made them send. Set when it is opened.
 	far      bool
 	interest *interest
+	// guard is nil for whoever may read all it can get.
+	guard atomic.Pointer[guard]
 
 	// Guarded by ring.mu.
+	judgement uint64 // messages on routes of an earlier one have to be looked at
 	tag       uint64
 	credit    int // deliveries that Next may still return; without AutoAck
 	allowance int // prefetch and extension
@@ -38,11 +41,12 @@ const (
 	softShare = 4
 )
 
-func newTopicSubscription(s *session, o gateway.SubscribeOptions) *topicSubscription {
+func newTopicSubscription(s *session, g *guard, o gateway.SubscribeOptions) *topicSubscription {
 	sub := &topicSubscription{session: s, options: o, credit: o.Prefetch, allowance: o.Prefetch, far: s.isFar(&o)}
 	if !o.AutoAck {
 		sub.unacked = make(map[uint64]*gateway.Message)
 	}
+	sub.guard.Store(g)
 	sub.ring.init(o.Wake)
 	return sub
 }
@@ -52,14 +56,14 @@ func (sub *topicSubscription) open() {
 	sub.session.broker.counts.subscriptions.Add(1)
 }
 
-// offer adds a message, or lets the policy for slow consumers decide. If the
+// offer adds a message that came on a route of that judgement, or lets the policy for slow consumers decide. If the
 // subscription is behind, it keeps the sender's completion until it has caught
 // up or its grace is over, and reports true: so a flood runs at the pace of a
 // subscriber that works, and a stuck one hinders nobody for long.
-func (sub *topicSubscription) offer(m *gateway.Message, w waiter) (held bool) {
+func (sub *topicSubscription) offer(m *gateway.Message, w waiter, judgement uint64) (held bool) {
 	b := sub.session.broker
 	sub.ring.mu.Lock()
-	if sub.closed.Load() || sub.options.Prefetch <= 0 {
+	if sub.closed.Load() || sub.options.Prefetch <= 0 || sub.judgement > judgement && !sub.mayHear(m.Destination.Name) {
 		sub.ring.mu.Unlock()
 		return false
 	}
@@ -125,7 +129,7 @@ func (sub *topicSubscription) tellSlow() {
 	sub.slow = true
 	b := sub.session.broker
 	b.cfg.Logger.Warn("slow consumer", "destination", sub.options.Destination.String(), "remote", sub.session.login.Remote,
-		"user", sub.session.principal.Name, "waiting", sub.ring.n, "bytes", sub.ring.bytes, "policy", b.cfg.SlowConsumer.String())
+		"user", sub.session.who().Name, "waiting", sub.ring.n, "bytes", sub.ring.bytes, "policy", b.cfg.SlowConsumer.String())
 }
 
 // overflow makes room for m, or reports that the subscription must end. The lock is held.

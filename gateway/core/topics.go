@@ -19,6 +19,9 @@ type hub struct {
 	routes map[string]*route
 	// watched subscriptions keep senders waiting.
 	watched map[*topicSubscription]struct{}
+	// judgement counts the changes of what subscriptions may hear, and sent are topics that somebody sent to.
+	judgement uint64
+	sent      memory
 
 	// In a cluster: what this node told the others of its subscribers, the last one's name, and the nodes
 	// that it has links to, by name.
@@ -51,7 +54,7 @@ func (h *hub) publish(m *gateway.Message, from *session, w waiter) {
 		if sub.options.Match != nil && !sub.options.Match(m) {
 			continue
 		}
-		if sub.offer(m, w) {
+		if sub.offer(m, w, r.judgement) {
 			w = waiter{} // one of those behind is enough: the next message asks again
 		}
 	}
@@ -116,9 +119,9 @@ func (h *hub) route(topic string) *route {
 	if r = h.routes[topic]; r != nil {
 		return r
 	}
-	r = &route{here: slices.Clone(h.exact[topic])}
+	r = &route{here: slices.Clone(h.exact[topic]), judgement: h.judgement}
 	for _, sub := range h.patterns {
-		if matches(sub.options.Destination.Name, topic) {
+		if matches(sub.options.Destination.Name, topic) && sub.mayHear(topic) {
 			r.here = append(r.here, sub)
 		}
 	}

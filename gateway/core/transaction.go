@@ -51,10 +51,18 @@ type commitment struct {
 func (s *session) Commit(tx *gateway.Transaction, c gateway.Completion, token uint64) {
 	t := &commitment{session: s, acks: tx.Acks, c: c, token: token}
 	size := 0
+	var unmade map[string]error // queues that have to be there
 	for _, m := range tx.Sends {
-		if err := s.admit(m); err != nil {
+		g, err := s.admit(m)
+		if err != nil {
 			complete(c, token, err)
 			return
+		}
+		if g.unmade != nil {
+			if unmade == nil {
+				unmade = make(map[string]error)
+			}
+			unmade[m.Destination.Name] = g.unmade
 		}
 		if m.Persistent && m.Destination.Kind == gateway.KindQueue {
 			t.stored = append(t.stored, m)
@@ -70,8 +78,13 @@ func (s *session) Commit(tx *gateway.Transaction, c gateway.Completion, token ui
 		complete(c, token, gateway.Errorf(gateway.Limit, "the persistent messages of the transaction are %d bytes long, the limit is %d", size, maxTransaction))
 		return
 	}
+	if err := s.allKnown(unmade); err != nil {
+		complete(c, token, err)
+		return
+	}
+	t.c = s.witnessAll(tx.Sends, c)
 	s.mu.Lock()
-	if s.closed {
+	if s.closed || s.why != nil {
 		s.mu.Unlock()
 		complete(c, token, errSessionClosed)
 		return
@@ -188,7 +201,7 @@ func (t *commitment) carryOut(stored []*gateway.Message) {
 		b.appendPart(t.id, i, m, t.partStored)
 	}
 	for _, m := range t.fleet {
-		t.session.route(m, nil, 0)
+		t.session.route(m, nil, nil, 0)
 	}
 	for _, a := range t.acks {
 		if sub, ok := a.Subscription.(settler); ok {

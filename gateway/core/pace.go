@@ -1,0 +1,123 @@
+package core
+
+import (
+	"sync"
+	"time"
+)
+
+// pace is how fast the clients of an account may send. It never refuses: who is too fast gets into debt, and pauses until it is paid.
+type pace struct {
+	account *account
+
+	mu              sync.Mutex
+	messages, bytes bucket
+	told            time.Time // when it was last written down that it is exceeded
+}
+
+// bucket is filled at rate for each second, up to rate. A rate of 0 is no bound.
+type bucket struct {
+	rate, level float64
+	at          time.Time
+}
+
+// fill brings the level up to date.
+func (b *bucket) fill(now time.Time) {
+	if b.at.IsZero() {
+		b.level = b.rate
+	} else if d := now.Sub(b.at).Seconds(); d > 0 {
+		b.level = min(b.level+d*b.rate, b.rate)
+	}
+	b.at = now
+}
+
+// take reports whether there was less than n.
+func (b *bucket) take(now time.Time, n float64) bool {
+	if b.rate == 0 {
+		return false
+	}
+	b.fill(now)
+	b.level -= n
+	return b.level < 0
+}
+
+// debt is how long it takes until the level is not below 0 any more.
+func (b *bucket) debt(now time.Time) time.Duration {
+	if b.rate == 0 {
+		return 0
+	}
+	b.fill(now)
+	if b.level >= 0 {
+		return 0
+	}
+	return time.Duration(-b.level / b.rate * float64(time.Second))
+}
+
+// tellPaceEach is how often it is written down that an account is at its limit, for limits that make clients wait.
+const tellPaceEach = time.Minute
+
+// charge takes a message into account and reports the limits of messages and of bytes that it exceeds, else 0. first: it is to be written down.
+func (p *pace) charge(now time.Time, size int) (exceeded [2]int, first bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.messages.take(now, 1) {
+		exceeded[0] = int(p.messages.rate)
+	}
+	if p.bytes.take(now, float64(size)) {
+		exceeded[1] = int(p.bytes.rate)
+	}
+	if exceeded != [2]int{} && now.Sub(p.told) >= tellPaceEach {
+		p.told, first = now, true
+	}
+	return exceeded, first
+}
+
+// change sets the rates. What is owed is owed.
+func (p *pace) change(messages, bytes int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.messages.change(float64(messages))
+	p.bytes.change(float64(bytes))
+}
+
+func (b *bucket) change(rate float64) {
+	if b.rate == 0 {
+		b.at = time.Time{} // it starts full
+	}
+	b.rate, b.level = rate, min(b.level, rate)
+}
+
+func (p *pace) debt(now time.Time) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return max(p.messages.debt(now), p.bytes.debt(now))
+}
+
+// charge has the session's accounts pay for a message.
+func (s *session) charge(st *standing, size int) {
+	now := s.broker.cfg.Now()
+	for _, p := range st.paces {
+		exceeded, first := p.charge(now, size)
+		for i, l := range [...]limit{messagesLimit, bytesLimit} {
+			if exceeded[i] == 0 {
+				continue
+			}
+			s.broker.ledger.reached[p.account.scope][l].Add(1)
+			if first {
+				s.tellLimit(p.account, l, exceeded[i])
+			}
+		}
+	}
+}
+
+// Pause implements gateway.Paced.
+func (s *session) Pause() (pause time.Duration) {
+	st := s.standing.Load()
+	if len(st.paces) == 0 {
+		return 0
+	}
+	now := s.broker.cfg.Now()
+	for _, p := range st.paces {
+		pause = max(pause, p.debt(now))
+	}
+	return pause
+}

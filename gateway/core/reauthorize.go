@@ -1,0 +1,134 @@
+package core
+
+import (
+	"time"
+
+	"github.com/sluice-mq/sluice/gateway"
+)
+
+// openSessions are those that are open now.
+func (b *Broker) openSessions() []*session {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := make([]*session, 0, len(b.sessions))
+	for s := range b.sessions {
+		all = append(all, s)
+	}
+	return all
+}
+
+// Reauthorize asks the Authenticator who everybody is now, and the Authorizer what they may. It is called after either has changed its mind. When it
+// returns, whoever is nobody any more has no session; subscriptions that may not be read any more have ended, with an error of kind Denied, and
+// what they had is back in its queue; and nothing that may not be read waits for any subscription. What goes on loses nothing.
+// It may be called from any goroutine; one call follows another.
+func (b *Broker) Reauthorize() {
+	b.reauthorizing.Lock()
+	defer b.reauthorizing.Unlock()
+	b.mu.Lock()
+	b.judgement++ // who is on the way in asks again
+	b.mu.Unlock()
+	var all []judged
+	for _, s := range b.openSessions() {
+		all = append(all, s.reauthorize()...)
+	}
+	b.topics.rejudge(all)
+}
+
+// reauthorize renews what the session may, ends what it may not any more, and returns the subscriptions that need another guard.
+func (s *session) reauthorize() (all []judged) {
+	b := s.broker
+	s.mu.Lock()
+	old, closed := s.standing.Load(), s.closed
+	s.mu.Unlock()
+	if closed {
+		return nil
+	}
+	p, err := b.cfg.Authenticator.Renew(old.principal)
+	switch {
+	case err != nil && gateway.KindOf(err) == gateway.Unauthenticated:
+		s.end(publicError(err))
+		return nil
+	case err != nil:
+		b.cfg.Logger.Warn("a session could not be renewed and stays as it is", "session", s.id, "user", old.principal.Name, "error", err)
+		p = old.principal
+	}
+	b.ledger.renewed(p)
+	st := &standing{principal: p, rights: b.cfg.Authorizer.Rights(p)}
+	b.expire(s, p.Expires)
+	s.mu.Lock()
+	st.paces, st.gated = b.ledger.terms(s.accounts)
+	s.standing.Store(st)
+	clear(s.grants)
+	subs := make([]*enrolled, 0, len(s.subscriptions))
+	for _, e := range s.subscriptions {
+		subs = append(subs, e)
+	}
+	s.mu.Unlock()
+	for _, e := range subs {
+		d := e.options.Destination
+		if err := st.rights.May(gateway.Read, d); err != nil {
+			denied := publicError(s.denied(gateway.Read, d, err))
+			e.tell(denied)
+			e.source.Close()
+			continue
+		}
+		if sub, ok := e.source.(*topicSubscription); ok {
+			if g := newGuard(st.rights, d); g != nil || sub.guard.Load() != nil {
+				all = append(all, judged{sub, g})
+			}
+		}
+	}
+	return all
+}
+
+// end is the broker's own end of a session.
+func (s *session) end(err *gateway.Error) {
+	s.mu.Lock()
+	if s.closed || s.why != nil {
+		s.mu.Unlock()
+		return
+	}
+	s.why = err
+	subs := make([]*enrolled, 0, len(s.subscriptions))
+	for _, e := range s.subscriptions {
+		subs = append(subs, e)
+	}
+	s.mu.Unlock()
+	if s.login.Ended != nil {
+		s.login.Ended(err)
+	} else {
+		for _, e := range subs {
+			e.tell(err)
+		}
+	}
+	s.Close()
+}
+
+// expire notes when a session's proof is worth nothing any more; zero is never.
+func (b *Broker) expire(s *session, at time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if _, open := b.sessions[s]; open && !at.IsZero() {
+		b.expiring[s] = at
+	} else {
+		delete(b.expiring, s)
+	}
+}
+
+var errExpired = gateway.Errorf(gateway.Unauthenticated, "the token has expired")
+
+// endExpired ends the sessions whose proof has expired. It is the sweep's.
+func (b *Broker) endExpired(now time.Time) {
+	var over []*session
+	b.mu.Lock()
+	for s, at := range b.expiring {
+		if !now.Before(at) {
+			over = append(over, s)
+			delete(b.expiring, s)
+		}
+	}
+	b.mu.Unlock()
+	for _, s := range over {
+		s.end(errExpired)
+	}
+}
