@@ -148,6 +148,9 @@ func (s *Server) awaitReady(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("starting the embedded nats-server: %w", err)
 		}
+		if why := s.fatal.Load(); why != nil { // it would stand still for ever
+			return fmt.Errorf("starting the embedded nats-server: %s", *why)
+		}
 		if !s.ns.Running() || time.Now().After(deadline) {
 			return errors.New("the embedded nats-server did not start: see its log lines above")
 		}
