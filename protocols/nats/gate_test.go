@@ -3,9 +3,9 @@ package nats_test
 import (
 	"context"
 	"log/slog"
-	"maps"
-	"net"
+	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -92,6 +92,8 @@ type guardedOptions struct {
 	core   func(*core.Config)
 	people *people
 	dir    string
+	// authorizer stands around the rules.
+	authorizer func(gateway.Authorizer) gateway.Authorizer
 }
 
 func newGuarded(t testing.TB, o guardedOptions) *guarded {
@@ -121,17 +123,21 @@ func newGuarded(t testing.TB, o guardedOptions) *guarded {
 	t.Cleanup(store.Close)
 	voucher := nats.NewVoucher(o.people)
 	cfg := core.Config{Node: ec.Name, Store: store, Authenticator: voucher, Authorizer: nats.Answers{Authorizer: o.rules}, Logger: quiet}
+	if o.authorizer != nil {
+		cfg.Authorizer = o.authorizer(cfg.Authorizer)
+	}
 	if o.core != nil {
 		o.core(&cfg)
 	}
 	g.broker, err = core.New(context.Background(), cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, g.broker.Close(context.Background())) })
+	require.NoError(t, os.MkdirAll(filepath.Join(o.dir, "books"), 0o700))
 	ends, err := g.server.Connect(embed.Inbound, "ends")
 	require.NoError(t, err)
 	g.server.Guard(g.judge)
 	g.gate, err = nats.NewGate(nats.GateConfig{
-		Broker: g.broker, Voucher: voucher, Authorizer: cfg.Authorizer, Open: g.open(filepath.Join(o.dir, "books"), ec),
+		Broker: readers{g.broker, cfg.Authorizer}, Voucher: voucher, Authorizer: cfg.Authorizer, Open: g.open(filepath.Join(o.dir, "books"), ec),
 		Ends: ends, EndsSubject: "$SYS.ACCOUNT.*.DISCONNECT", Listen: g.server.Listen,
 		Connected: g.server.Connected, Disconnect: g.server.Disconnect, Idle: o.idle, Logger: quiet,
 	})
@@ -180,6 +186,7 @@ func (g *guarded) open(books string, ec embed.Config) func(string) (nats.Config,
 			Interest:  func(subject string) bool { return g.server.Interest(embed.Outbound, subject) },
 			Listening: func(subject string) bool { return g.server.Interest(space.Account, subject) },
 			Connected: g.server.Connected, Pending: g.server.Pending,
+			Book: filepath.Join(books, token+".json"),
 			Queue: func(name string) (int, bool) {
 				state, known := g.broker.Queue(name)
 				return state.Waiting, known
@@ -190,6 +197,32 @@ func (g *guarded) open(books string, ec embed.Config) func(string) (nats.Config,
 		cfg.Leaf = login
 		return cfg, err
 	}
+}
+
+// readers has pattern subscriptions hear what their principals may read and nothing else, as the broker promises.
+type readers struct {
+	gateway.Broker
+	gateway.Authorizer
+}
+
+func (r readers) Open(ctx context.Context, l gateway.Login) (gateway.Session, error) {
+	s, err := r.Broker.Open(ctx, l)
+	if err != nil {
+		return nil, err
+	}
+	return reading{s, r.Rights(s.Principal())}, nil
+}
+
+type reading struct {
+	gateway.Session
+	rights gateway.Rights
+}
+
+func (r reading) Subscribe(o gateway.SubscribeOptions) (gateway.Subscription, error) {
+	if match := o.Match; o.Destination.IsPattern() && match != nil {
+		o.Match = func(m *gateway.Message) bool { return r.rights.May(gateway.Read, m.Destination) == nil && match(m) }
+	}
+	return r.Session.Subscribe(o)
 }
 
 // as logs a user in.
@@ -205,7 +238,7 @@ func (g *guarded) login(user string, options ...natsgo.Option) (*natsgo.Conn, er
 	return natsgo.Connect("nats://"+g.gate.Addr().String(), append([]natsgo.Option{natsgo.UserInfo(user, "of "+user), natsgo.NoReconnect(), natsgo.Timeout(patience)}, options...)...)
 }
 
-// stomp is a session of a client that speaks something else.
+// other is a session of a client that speaks something else.
 func (g *guarded) other(user string) gateway.Session {
 	s, err := g.broker.Open(context.Background(), gateway.Login{Credentials: gateway.Credentials{Login: user, Passcode: "of " + user}, Protocol: "stomp/1.2", Listener: "x"})
 	require.NoError(g.t, err)
@@ -217,7 +250,7 @@ func (g *guarded) other(user string) gateway.Session {
 func allow(table map[string]map[gateway.Action][]string) gatewaytest.Rules {
 	return func(p gateway.Principal, a gateway.Action, d gateway.Destination) error {
 		for _, name := range table[p.Name][a] {
-			if name == d.String() {
+			if name == d.String() || d.String() == "topic://>" && strings.HasPrefix(name, "topic:") || name == "topic://*" && d.Kind == gateway.KindTopic {
 				return nil
 			}
 		}
@@ -225,9 +258,6 @@ func allow(table map[string]map[gateway.Action][]string) gatewaytest.Rules {
 		return gateway.Errorf(gateway.Denied, "User %s is not authorized to %s: %s", p.Name, verb, d)
 	}
 }
-
-var _ = maps.Keys[map[string]int]
-var _ net.Addr
 
 // Each user works with queues as if there were no other, by the broker's rules.
 func TestUsersWorkWithQueues(t *testing.T) {
