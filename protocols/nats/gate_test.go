@@ -92,6 +92,8 @@ type guardedOptions struct {
 	core   func(*core.Config)
 	people *people
 	dir    string
+	// abandon: what the broker has is left at the end.
+	abandon bool
 	// authorizer stands around the rules.
 	authorizer func(gateway.Authorizer) gateway.Authorizer
 }
@@ -131,7 +133,15 @@ func newGuarded(t testing.TB, o guardedOptions) *guarded {
 	}
 	g.broker, err = core.New(context.Background(), cfg)
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, g.broker.Close(context.Background())) })
+	t.Cleanup(func() {
+		c, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		if o.abandon {
+			cancel()
+		}
+		err := g.broker.Close(c)
+		require.True(t, err == nil || o.abandon, err)
+	})
 	require.NoError(t, os.MkdirAll(filepath.Join(o.dir, "books"), 0o700))
 	ends, err := g.server.Connect(embed.Inbound, "ends")
 	require.NoError(t, err)
