@@ -26,6 +26,10 @@ type Login struct {
 	Listener string
 	// Library is what the client's software calls itself; empty if it does not say. It comes from the client.
 	Library string
+	// Ended, if not nil, is called at most once if the broker ends the session by itself: whoever it was opened for is nobody any more, its
+	// proof has expired, or an administrator wants it. The session is closed when, or soon after, it returns. The rules are those of
+	// SubscribeOptions.Ended, which is not called then.
+	Ended func(*Error)
 }
 
 // Session is one client's standing with the broker. Identity and rights live in

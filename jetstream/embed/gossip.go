@@ -119,4 +119,3 @@ func (s *Server) heardOfSpace(m *nats.Msg) {
 		s.sayAgain(both)
 	}
 }
-

@@ -36,7 +36,7 @@ func lockOf(s *server.Server) *sync.RWMutex {
 func (s *Server) sayAgain(accounts []string) {
 	lock := lockOf(s.ns)
 	if lock == nil {
-		return // which TestNodesThatDidNotKnowAUser finds
+		return // which the test of guarded clusters finds
 	}
 	lock.Lock()
 	defer lock.Unlock()

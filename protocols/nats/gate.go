@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	natsgo "github.com/nats-io/nats.go"
@@ -56,7 +57,8 @@ type Gate struct {
 
 	context context.Context // ends when everything must end at once
 	cut     context.CancelFunc
-	failed  chan error // of doors that ended by themselves
+	failed  chan error    // of doors that ended by themselves
+	rouse   chan struct{} // the broker has ended a session
 	swept   chan struct{}
 	over    chan struct{}
 	running sync.WaitGroup // doors
@@ -72,6 +74,8 @@ type Gate struct {
 type client struct {
 	user    *user
 	session gateway.Session
+	// over: the broker has ended the session.
+	over *atomic.Bool
 }
 
 // Admission is where a client that was let in belongs.
@@ -103,7 +107,7 @@ func NewGate(cfg GateConfig) (*Gate, error) {
 		cfg.Clock = time.Now
 	}
 	g := &Gate{
-		cfg: cfg, server: cfg.Ends.ConnectedServerId(), failed: make(chan error, 1), swept: make(chan struct{}), over: make(chan struct{}),
+		cfg: cfg, server: cfg.Ends.ConnectedServerId(), failed: make(chan error, 1), rouse: make(chan struct{}, 1), swept: make(chan struct{}), over: make(chan struct{}),
 		users: make(map[string]*user), clients: make(map[uint64]*client),
 	}
 	g.context, g.cut = context.WithCancel(context.Background())
@@ -129,6 +133,8 @@ func (g *Gate) Addr() net.Addr { return g.addr }
 // Enter decides about a client, by the server's number of its connection. With an error it must not come in: one
 // that the broker gave and recorded. It may take as long as ctx allows.
 func (g *Gate) Enter(ctx context.Context, id uint64, login gateway.Login) (Admission, error) {
+	over := new(atomic.Bool)
+	login.Ended = g.toldOf(over)
 	session, err := g.cfg.Broker.Open(ctx, login)
 	if err != nil {
 		g.cfg.Logger.Debug("a native client is not let in", "remote", login.Remote, "error", err)
@@ -143,13 +149,21 @@ func (g *Gate) Enter(ctx context.Context, id uint64, login gateway.Login) (Admis
 			g.cfg.Logger.Warn("a native client could not be served", "user", who.Name, "remote", login.Remote, "error", err)
 			return Admission{}, err
 		}
-		done = g.seat(id, &client{u, session})
+		done = g.seat(id, &client{u, session, over})
 	}
 	a := Admission{Token: TokenOf(who), Name: who.Name, Until: who.Expires}
 	if a.Name == "" {
 		a.Name = anonymousToken
 	}
 	return a, nil
+}
+
+// toldOf is what the broker calls when it ends a session. Nothing more may be done there.
+func (g *Gate) toldOf(over *atomic.Bool) func(*gateway.Error) {
+	return func(*gateway.Error) {
+		over.Store(true)
+		tell(g.rouse)
+	}
 }
 
 // seat puts a connection into the list, unless its user's door has begun to close meanwhile.
@@ -207,15 +221,19 @@ func (g *Gate) sweep() {
 		case <-g.context.Done():
 			return
 		case <-ticker.C:
+		case <-g.rouse:
 		}
 		g.mu.Lock()
-		ids := make([]uint64, 0, len(g.clients))
-		for id := range g.clients {
-			ids = append(ids, id)
+		over := make(map[uint64]bool, len(g.clients))
+		for id, c := range g.clients {
+			over[id] = c.over.Load()
 		}
 		g.mu.Unlock()
-		for _, id := range ids {
-			if !g.cfg.Connected(id) {
+		for id, ended := range over {
+			if ended {
+				g.cfg.Disconnect(id)
+			}
+			if ended || !g.cfg.Connected(id) {
 				g.leave(id)
 			}
 		}

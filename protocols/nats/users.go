@@ -16,6 +16,7 @@ import (
 type user struct {
 	token  string
 	rights atomic.Pointer[gateway.Rights]
+	over   atomic.Bool // the broker has ended the door's session
 
 	// opened is closed when door or err is set, for good; closed when nothing of the door runs any more.
 	opened, closed chan struct{}
@@ -141,7 +142,7 @@ func (g *Gate) open(u *user) {
 func (g *Gate) openDoor(u *user) (*Door, error) {
 	credentials, forget := g.cfg.Voucher.vouch(u.principal)
 	defer forget()
-	login := gateway.Login{Credentials: credentials, Protocol: doorProtocol, Remote: "native clients"}
+	login := gateway.Login{Credentials: credentials, Protocol: doorProtocol, Remote: "native clients", Ended: g.toldOf(&u.over)}
 	session, err := g.cfg.Broker.Open(g.context, login)
 	if err != nil {
 		return nil, fmt.Errorf("opening a session for a native user's door: %w", err)
@@ -270,7 +271,7 @@ func (g *Gate) closeIdle() {
 			continue
 		}
 		idle := u.clients == 0 && g.cfg.Clock().Sub(u.since) > g.cfg.Idle
-		if u.err == nil && (idle || u.door.Deaf()) {
+		if u.err == nil && (idle || u.over.Load() || u.door.Deaf()) {
 			g.close(u)
 		}
 	}

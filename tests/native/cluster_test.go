@@ -1,4 +1,4 @@
-package nats_test
+package native_test
 
 import (
 	"context"
@@ -108,8 +108,7 @@ func TestUsersOfACluster(t *testing.T) {
 			}
 		}
 	}
-	h := &house{t: t}
-	require.NoError(t, h.send(g[1].other("alice"), &gateway.Message{Destination: topic("x"), Body: []byte("STOMP")}))
+	require.NoError(t, send(g[1].other("alice"), topic("x"), "STOMP"))
 	for _, ear := range ears {
 		require.Equal(t, "STOMP", string(hear(t, ear).Data))
 	}
@@ -163,7 +162,9 @@ func TestStreamsOfUsersOfACluster(t *testing.T) {
 	js := g[0].js("alice")
 	var err error
 	require.Eventually(t, func() bool {
-		_, err = js.CreateStream(ctx(t), jetstream.StreamConfig{Name: "ORDERS", Subjects: []string{"orders.>"}, Replicas: 3})
+		c, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_, err = js.CreateStream(c, jetstream.StreamConfig{Name: "ORDERS", Subjects: []string{"orders.>"}, Replicas: 3})
 		return err == nil
 	}, patience, 100*time.Millisecond)
 	for i := range g {

@@ -1,4 +1,4 @@
-package nats_test
+package native_test
 
 import (
 	"testing"
@@ -21,7 +21,7 @@ func TestTopicsBetweenUsers(t *testing.T) {
 	alice, bob, eve := g.as("alice"), g.as("bob"), g.as("eve")
 	atAlice, atBob, atEve := listen(t, alice, "topic.>"), listen(t, bob, ">"), listen(t, eve, ">")
 	narrow := listen(t, bob, "topic.y")
-	stomp := (&house{t: t}).subscribe(g.other("bob"), topic("x"))
+	stomp := subscribe(t, g.other("bob"), topic("x"))
 
 	require.NoError(t, alice.Publish("topic.y", []byte("from alice")))
 	require.NoError(t, alice.Publish("topic.x", []byte("from alice")))
@@ -33,14 +33,14 @@ func TestTopicsBetweenUsers(t *testing.T) {
 		require.Equal(t, "from alice", string(m.Data))
 	}
 	require.Equal(t, "topic.y", hear(t, narrow).Subject)
-	require.Equal(t, "from alice", string(stomp.next(1)[0].Body))
+	require.Equal(t, "from alice", string(stomp.next().Body))
 
 	require.NoError(t, eve.Publish("topic.x", []byte("from eve"))) // who may not
 	require.NoError(t, bob.Publish("topic.y", []byte("from bob"))) // nor may he
 	require.NoError(t, bob.Publish("topic.x", []byte("from bob")))
 	require.Equal(t, "from bob", string(hear(t, atAlice).Data))
-	require.Equal(t, "from bob", string(stomp.next(1)[0].Body))
-	require.NoError(t, (&house{t: t}).send(g.other("bob"), &gateway.Message{Destination: topic("x"), Body: []byte("from a STOMP client")}))
+	require.Equal(t, "from bob", string(stomp.next().Body))
+	require.NoError(t, send(g.other("bob"), topic("x"), "from a STOMP client"))
 	require.Equal(t, "from a STOMP client", string(hear(t, atAlice).Data))
 	for _, want := range []string{"from bob", "from bob", "from a STOMP client"} {
 		require.Equal(t, want, string(hear(t, atBob).Data))
@@ -72,19 +72,18 @@ func TestUsersAnswerOneAnother(t *testing.T) {
 	empty(t, overheard)
 	// A STOMP client answers, too.
 	require.NoError(t, bob.Drain())
-	h := &house{t: t}
 	s := g.other("bob")
-	r := h.subscribe(s, topic("svc"))
+	r := subscribe(t, s, topic("svc"))
 	go func() {
-		m := r.next(1)[0]
-		_ = h.send(s, &gateway.Message{Destination: destination(t, replyTo(t, m)), Body: []byte("STOMP answers")})
+		m := r.next()
+		_ = send(s, answerTo(t, m), "STOMP answers")
 	}()
 	m, err := alice.Request("topic.svc", nil, patience)
 	require.NoError(t, err)
 	require.Equal(t, "STOMP answers", string(m.Data))
 	// Nobody reads what is answered to others.
 	require.NoError(t, alice.PublishRequest("topic.svc", "_INBOX.x", nil))
-	private := destination(t, replyTo(t, r.next(1)[0]))
+	private := answerTo(t, r.next())
 	_, err = s.Subscribe(gateway.SubscribeOptions{Destination: private, Wake: func() {}})
 	require.Equal(t, gateway.Denied, gateway.KindOf(err))
 	_, err = s.Subscribe(gateway.SubscribeOptions{Destination: topic("_reply.>"), Wake: func() {}})

@@ -1,4 +1,4 @@
-package nats_test
+package native_test
 
 import (
 	"context"
@@ -82,6 +82,15 @@ type guarded struct {
 	gate   *nats.Gate
 	people *people
 	served chan error
+
+	mu   sync.Mutex
+	ends []session // that were opened
+}
+
+// session is one that the gate opened.
+type session struct {
+	user  string
+	login gateway.Login
 }
 
 // guardedOptions change what newGuarded builds.
@@ -147,7 +156,7 @@ func newGuarded(t testing.TB, o guardedOptions) *guarded {
 	require.NoError(t, err)
 	g.server.Guard(g.judge)
 	g.gate, err = nats.NewGate(nats.GateConfig{
-		Broker: readers{g.broker, cfg.Authorizer}, Voucher: voucher, Authorizer: cfg.Authorizer, Open: g.open(filepath.Join(o.dir, "books"), ec),
+		Broker: readers{g, g.broker, cfg.Authorizer}, Voucher: voucher, Authorizer: cfg.Authorizer, Open: g.open(filepath.Join(o.dir, "books"), ec),
 		Ends: ends, EndsSubject: "$SYS.ACCOUNT.*.DISCONNECT", Listen: g.server.Listen,
 		Connected: g.server.Connected, Disconnect: g.server.Disconnect, Idle: o.idle, Logger: quiet,
 	})
@@ -211,6 +220,7 @@ func (g *guarded) open(books string, ec embed.Config) func(string) (nats.Config,
 
 // readers has pattern subscriptions hear what their principals may read and nothing else, as the broker promises.
 type readers struct {
+	g *guarded
 	gateway.Broker
 	gateway.Authorizer
 }
@@ -220,7 +230,23 @@ func (r readers) Open(ctx context.Context, l gateway.Login) (gateway.Session, er
 	if err != nil {
 		return nil, err
 	}
+	r.g.mu.Lock()
+	r.g.ends = append(r.g.ends, session{s.Principal().Name, l})
+	r.g.mu.Unlock()
 	return reading{s, r.Rights(s.Principal())}, nil
+}
+
+// end has the broker end the last session of a user.
+func (g *guarded) end(user, protocol string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for i := len(g.ends) - 1; i >= 0; i-- {
+		if e := g.ends[i]; e.user == user && e.login.Protocol == protocol {
+			e.login.Ended(gateway.Errorf(gateway.Unauthenticated, "the test wants it"))
+			return
+		}
+	}
+	require.FailNow(g.t, "there is no such session")
 }
 
 type reading struct {

@@ -1,4 +1,4 @@
-package nats_test
+package native_test
 
 import (
 	"context"
@@ -83,6 +83,21 @@ func TestAUserWhoIsRemovedIsDisconnected(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// When the broker ends a session its connection ends, and when it ends the door's all of the user's do.
+func TestSessionsThatTheBrokerEnds(t *testing.T) {
+	g := newGuarded(t, guardedOptions{})
+	for _, protocol := range []string{"nats", "nats/door"} {
+		option, ended := closed()
+		g.as("alice", option)
+		bob := g.as("bob")
+		g.end("alice", protocol)
+		_ = await(t, ended)
+		require.NoError(t, bob.Flush())
+		_, err := g.js("alice").Publish(ctx(t), "queue.a", nil)
+		require.NoError(t, err)
+	}
+}
+
 // A proof that expires ends the connection.
 func TestAProofThatExpiresEndsTheConnection(t *testing.T) {
 	p := &people{until: map[string]time.Time{"alice": time.Now().Add(500 * time.Millisecond)}}
@@ -136,7 +151,9 @@ func TestDoorsOfUsersWhoHaveLeftAreClosed(t *testing.T) {
 // noStreams are rules by which nobody has streams.
 type noStreams struct{ gateway.Authorizer }
 
-func (n noStreams) Rights(p gateway.Principal) gateway.Rights { return noStreamsRights{n.Authorizer.Rights(p)} }
+func (n noStreams) Rights(p gateway.Principal) gateway.Rights {
+	return noStreamsRights{n.Authorizer.Rights(p)}
+}
 
 type noStreamsRights struct{ gateway.Rights }
 

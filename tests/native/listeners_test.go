@@ -1,4 +1,4 @@
-package nats_test
+package native_test
 
 import (
 	"bufio"
@@ -273,9 +273,8 @@ func TestDevicesSpeakMQTT(t *testing.T) {
 	require.Zero(t, code)
 	bob.subscribe("topic/#", 1)
 	eve.subscribe("#", 1)
-	h := &house{t: t}
-	stomp := h.subscribe(g.other("bob"), topic("x"))
-	queue := h.subscribe(g.other("bob"), queue("q"))
+	stomp := subscribe(t, g.other("bob"), topic("x"))
+	queue := subscribe(t, g.other("bob"), queue("q"))
 	native := listen(t, g.as("bob"), "topic.x")
 	for qos := range byte(2) {
 		alice.publish("topic/x", "from a device", qos)
@@ -283,11 +282,11 @@ func TestDevicesSpeakMQTT(t *testing.T) {
 		require.Equal(t, "topic/x", topic)
 		require.Equal(t, "from a device", body)
 		require.Equal(t, "from a device", string(hear(t, native).Data))
-		require.Equal(t, "from a device", string(stomp.next(1)[0].Body))
+		require.Equal(t, "from a device", string(stomp.next().Body))
 		alice.publish("queue/q", "work", qos)
-		require.Equal(t, "work", string(queue.next(1)[0].Body))
+		require.Equal(t, "work", string(queue.next().Body))
 	}
-	require.NoError(t, h.send(g.other("alice"), &gateway.Message{Destination: topic("y"), Body: []byte("from a STOMP client")}))
+	require.NoError(t, send(g.other("alice"), topic("y"), "from a STOMP client"))
 	_, body := bob.heard()
 	require.Equal(t, "from a STOMP client", body)
 	eve.publish("topic/x", "from eve", 0)

@@ -1,4 +1,4 @@
-package nats_test
+package native_test
 
 import (
 	"testing"
@@ -32,7 +32,6 @@ func TestAStrangerHearsNothing(t *testing.T) {
 		return sub
 	}())
 	alice, bob := g.js("alice"), g.js("bob")
-	h := &house{t: t}
 	for range 5 {
 		_, err := alice.Publish(ctx(t), "queue.a", []byte("secret"))
 		require.NoError(t, err)
@@ -47,7 +46,7 @@ func TestAStrangerHearsNothing(t *testing.T) {
 	require.NoError(t, err)
 	_, err = kv.PutString(ctx(t), "k", "secret")
 	require.NoError(t, err)
-	require.NoError(t, h.send(g.other("alice"), &gateway.Message{Destination: topic("x"), Body: []byte("secret")}))
+	require.NoError(t, send(g.other("alice"), topic("x"), "secret"))
 	g.as("alice").Close()
 	empty(t, ears...)
 	_, err = eve.Request("queue.a", nil, patience) // which is answered, to her alone
