@@ -1,6 +1,10 @@
 package native_test
 
 import (
+	"bufio"
+	"io"
+	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -134,5 +138,61 @@ func TestStreamsOfOthersAreNotThere(t *testing.T) {
 	} {
 		_, err = eve.CreateStream(ctx(t), jetstream.StreamConfig{Name: "COPY", Sources: []*jetstream.StreamSource{&external}})
 		require.ErrorContains(t, err, "other accounts")
+	}
+}
+
+// Who logs in twice on one connection is whom it said last, and hears nothing of the first any more.
+func TestTwoLoginsOnOneConnection(t *testing.T) {
+	g := newGuarded(t, guardedOptions{})
+	conn, err := net.Dial("tcp", g.gate.Addr().String())
+	require.NoError(t, err)
+	defer conn.Close()
+	in := bufio.NewReader(conn)
+	say := func(what, want string) {
+		t.Helper()
+		_, err := conn.Write([]byte(what + "PING\r\n"))
+		require.NoError(t, err)
+		require.NoError(t, conn.SetReadDeadline(time.Now().Add(patience)))
+		for line := ""; !strings.HasPrefix(line, want); {
+			line, err = in.ReadString('\n')
+			require.NoError(t, err, what)
+			require.NotContains(t, line, "secret")
+		}
+	}
+	before := g.sessions()
+	_, err = in.ReadString('\n') // INFO
+	require.NoError(t, err)
+	say("CONNECT {\"user\":\"alice\",\"pass\":\"of alice\"}\r\nSUB > 1\r\n", "PONG")
+	say("CONNECT {\"user\":\"eve\",\"pass\":\"of eve\"}\r\nSUB > 2\r\n", "PONG")
+	require.NoError(t, g.as("alice").Publish("anything", []byte("secret")))
+	require.NoError(t, g.as("alice").Publish("topic.x", []byte("what all may read")))
+	say("", "MSG topic.x 2")
+	require.Eventually(t, func() bool { return g.sessions() == before+5 }, patience, time.Millisecond, "two doors, alice twice, eve once")
+	_, err = conn.Write([]byte("CONNECT {\"user\":\"alice\",\"pass\":\"x\"}\r\n"))
+	require.NoError(t, err)
+	for err == nil {
+		_, err = in.ReadString('\n')
+	}
+	require.ErrorIs(t, err, io.EOF)
+	require.Eventually(t, func() bool { return g.sessions() == before+4 }, patience, time.Millisecond)
+}
+
+// A queue that one may not read looks like one that is not there.
+func TestQueuesThatOneMayNotReadAreNotThere(t *testing.T) {
+	g := newGuarded(t, guardedOptions{rules: allow(work())})
+	_, err := g.js("alice").Publish(ctx(t), "queue.a", nil)
+	require.NoError(t, err)
+	eve := g.as("eve")
+	for _, verb := range []string{"CONSUMER.INFO.QUEUES.", "CONSUMER.MSG.NEXT.QUEUES.", "CONSUMER.DELETE.QUEUES."} {
+		var said []string
+		for _, name := range []string{"a", "nothing"} {
+			m, err := eve.Request("$JS.API."+verb+name, []byte(`{"batch":1,"no_wait":true}`), time.Second)
+			if err != nil {
+				said = append(said, err.Error())
+				continue
+			}
+			said = append(said, string(m.Data)+m.Header.Get("Status")+strings.TrimSuffix(m.Header.Get("Description"), name))
+		}
+		require.Equal(t, said[1], said[0], verb)
 	}
 }

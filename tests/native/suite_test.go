@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -282,10 +283,14 @@ func (g *guarded) other(user string) gateway.Session {
 	return s
 }
 
-// allow makes rules of what users may do: destinations by action and user.
+// allow makes rules of what users may do: destinations by action and user. What somebody may use it may create.
 func allow(table map[string]map[gateway.Action][]string) gatewaytest.Rules {
 	return func(p gateway.Principal, a gateway.Action, d gateway.Destination) error {
-		for _, name := range table[p.Name][a] {
+		names := table[p.Name][a]
+		if a == gateway.Create {
+			names = append(slices.Clone(table[p.Name][gateway.Read]), table[p.Name][gateway.Write]...)
+		}
+		for _, name := range names {
 			if name == d.String() || d.String() == "topic://>" && strings.HasPrefix(name, "topic:") || name == "topic://*" && d.Kind == gateway.KindTopic {
 				return nil
 			}
