@@ -5,8 +5,9 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"slices"
-	"strings"
+	"strconv"
 	"sync"
 	"time"
 
@@ -71,10 +72,9 @@ func TokenOf(p gateway.Principal) string {
 	if p.Name == "" {
 		return anonymousToken
 	}
-	said := p.Name
+	said := strconv.Quote(p.Name)
 	if p.Method == "jwt" {
-		groups := slices.Sorted(slices.Values(p.Groups))
-		said += "\x00jwt\x00" + strings.Join(groups, "\x00")
+		said += fmt.Sprintf(" %q", slices.Sorted(slices.Values(p.Groups)))
 	}
 	sum := sha256.Sum256([]byte(said))
 	return hex.EncodeToString(sum[:16])
