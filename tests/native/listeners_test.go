@@ -99,8 +99,9 @@ func TestCertificatesOfNativeClients(t *testing.T) {
 		require.ErrorContains(t, g.people.last().Credentials.CertificateErr, "signed by nobody")
 		_, err = natsgo.Connect(url, natsgo.Secure(a.client()))
 		require.Error(t, err, "the word of it may come too late for a client that still writes")
-		_, err = natsgo.Connect(url, natsgo.Secure(a.client()), natsgo.UserInfo("bob", "of bob"))
+		nc, err = natsgo.Connect(url, natsgo.Secure(a.client()), natsgo.UserInfo("bob", "of bob"))
 		require.NoError(t, err)
+		nc.Close()
 	}
 	conn, err := net.Dial("tcp", g.gate.Addr().String())
 	require.NoError(t, err)

@@ -14,6 +14,7 @@ import (
 	natsgo "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/core"
@@ -109,6 +110,10 @@ type guardedOptions struct {
 }
 
 func newGuarded(t testing.TB, o guardedOptions) *guarded {
+	if !o.abandon {
+		already := goleak.IgnoreCurrent()
+		t.Cleanup(func() { goleak.VerifyNone(t, already) })
+	}
 	if o.people == nil {
 		o.people = &people{}
 	}
