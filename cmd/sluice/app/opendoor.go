@@ -26,8 +26,11 @@ func (n *node) openDoor(l Listener, cfg Config, log *slog.Logger) error {
 		n.add(listener{Stomp, d, func() (door, error) { return stomp.New(settings) }})
 	case WebSocket:
 		return n.openWebSocket(l, cfg, log)
-	case Nats:
-		return n.openNats(cfg.DataDir, log)
+	case Nats, NatsWebSocket, MQTT:
+		if n.figures.nats.Load() != nil { // one for all of them, and it is there
+			return nil
+		}
+		return n.openNats(cfg, log)
 	case Admin: // it is there already
 	}
 	return nil

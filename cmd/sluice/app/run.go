@@ -236,6 +236,9 @@ func (l *life) banner(took time.Duration) {
 	for _, d := range append(l.admin, l.node.listening()...) {
 		l.log.Info("listening", "protocol", string(d.protocol), "address", d.Addr().String())
 	}
+	for p, at := range l.node.native() {
+		l.log.Info("listening", "protocol", string(p), "address", at.String())
+	}
 	l.log.Info("ready", "node", l.cfg.Node, "version", ReadBuild().Version, "data_dir", l.cfg.DataDir,
 		"durability", string(l.cfg.Durability), "took", took.Round(time.Millisecond).String())
 }
