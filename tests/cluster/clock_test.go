@@ -80,4 +80,5 @@ func (s *scene) settled() {
 		}
 		return max(owned[0], owned[1], owned[2])-min(owned[0], owned[1], owned[2]) < 2
 	})
+	s.progress(1000) // with what came again because owners changed
 }
