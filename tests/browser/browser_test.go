@@ -1,6 +1,9 @@
 package browser
 
 import (
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -143,4 +146,17 @@ func TestWhatIsRefusedIsShown(t *testing.T) {
 	p.fill("login", "") // a page without a login is nobody
 	p.click("#connect")
 	p.await("the page says why", func() bool { return p.text("state") == "User name [null] or password is invalid." })
+}
+
+// The gateway takes what the README says.
+func TestTheReadmesListener(t *testing.T) {
+	readme, err := os.ReadFile("../../deploy/examples/browser/README.md")
+	require.NoError(t, err)
+	_, rest, found := strings.Cut(string(readme), "```yaml\n")
+	require.True(t, found)
+	yaml, _, _ := strings.Cut(rest, "```")
+	file := filepath.Join(t.TempDir(), "sluice.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(yaml), 0o600))
+	out, err := exec.Command(node.Binary(t), "check-config", file).CombinedOutput()
+	require.NoError(t, err, "%s", out)
 }

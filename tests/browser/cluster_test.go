@@ -79,6 +79,9 @@ func TestAPageGoesOnWhenItsNodeIsKilled(t *testing.T) {
 		require.Contains(t, done, piece)
 	}
 	require.Empty(t, append(alice.lines("errors"), bob.lines("errors")...))
+	for _, p := range []*page{alice, bob} {
+		p.click("#disconnect")
+	}
 	for _, m := range left(t, n2, "/queue/work") {
 		require.Contains(t, risked, string(m.Body), "only what was sent again may be there twice")
 	}

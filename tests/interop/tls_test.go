@@ -55,12 +55,19 @@ func newSite(t *testing.T) *site {
 	s.hostCert, s.hostKey, err = host.Write(s.dir, "host")
 	require.NoError(t, err)
 	for file, name := range map[string]string{"site1": "/DC=org/DC=example/OU=hosts/CN=site1.example.org", "nobody": "/DC=org/DC=example/OU=hosts/CN=nobody.example.org"} {
-		pair, err := s.authority.Issue(pkitest.Slash(name))
-		require.NoError(t, err)
-		_, _, err = pair.Write(s.dir, file)
-		require.NoError(t, err)
+		s.issue(t, s.authority, file, name)
 	}
+	s.issue(t, s.stranger, "foreign", "/DC=org/DC=example/OU=hosts/CN=site1.example.org")
 	return s
+}
+
+// issue makes a certificate and its key, in files.
+func (s *site) issue(t *testing.T, by *pkitest.CA, file, name string) {
+	t.Helper()
+	pair, err := by.Issue(pkitest.Slash(name))
+	require.NoError(t, err)
+	_, _, err = pair.Write(s.dir, file)
+	require.NoError(t, err)
 }
 
 // file is one of the site's.
@@ -98,6 +105,9 @@ func (s *site) people(refusal string) map[string]who {
 		"certificate":   {s.authorityFile, "site1", "", "", []string{"received: hello from site1.crt", fmt.Sprintf(forbidden, "site1")}},
 		"unknownCertificate": {s.authorityFile, "nobody", "", "", []string{
 			refusal + ": User name [null] or password is invalid. No user for client certificate: CN=nobody.example.org, OU=hosts, DC=example, DC=org"}},
+		"foreignCertificate": {s.authorityFile, "foreign", "", "", []string{
+			refusal + ": User name [null] or password is invalid. the client certificate CN=site1.example.org, OU=hosts, DC=example, DC=org " +
+				"is signed by nobody this server trusts (issuer CN=Other CA, DC=elsewhere, DC=org)"}},
 		"nothing":        {s.authorityFile, "", "", "", []string{refusal + ": User name [null] or password is invalid."}},
 		"wrongAuthority": {s.strangerFile, "", "alice", "wonderland", []string{"no connection"}},
 	}
