@@ -14,6 +14,10 @@ class Inbox(stomp.ConnectionListener):
 
     def __init__(self):
         self.messages, self.errors = queue.Queue(), queue.Queue()
+        self.reached = False
+
+    def on_connecting(self, host_and_port):
+        self.reached = True
 
     def on_message(self, frame):
         self.messages.put(frame)
@@ -33,10 +37,10 @@ try:
     else:
         conn.connect(wait=True)
 except stomp.exception.ConnectFailedException:
-    if inbox.errors.empty():
-        print("no connection")
+    if inbox.reached:  # connect() may have failed before the listener has heard why
+        print("on_error: " + inbox.errors.get(timeout=SOON).headers["message"])
     else:
-        print("on_error: " + inbox.errors.get().headers["message"])
+        print("no connection")
     sys.exit(0)
 conn.subscribe("/queue/guarded", id="1")
 conn.send("/queue/guarded", "hello from " + (LOGIN or CERTIFICATE.rsplit("/", 1)[-1]))
