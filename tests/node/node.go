@@ -32,6 +32,7 @@ type Node struct {
 	t        testing.TB
 	dir      string
 	settings []string
+	file     string        // its configuration; "" runs it with --dev
 	binary   string        // "" is what is built of the sources
 	grace    time.Duration // that it leaves to load balancers when it stops
 	cmd      *exec.Cmd
@@ -81,8 +82,7 @@ func (n *Node) Launch() {
 	if path == "" {
 		path = Binary(n.t)
 	}
-	n.cmd = exec.Command(path, "serve", "--dev", "--data-dir", filepath.Join(n.dir, "data"), "--log-format", "json",
-		"--listen", "stomp=127.0.0.1:0", "--listen", "nats=127.0.0.1:0", "--listen", "admin=127.0.0.1:0")
+	n.cmd = exec.Command(path, n.arguments()...)
 	n.cmd.Dir = n.dir
 	n.cmd.Env = n.environ()
 	stderr, err := n.cmd.StderrPipe()

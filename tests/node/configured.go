@@ -1,0 +1,44 @@
+package node
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// StartConfigured is Start of a node that is guarded, or listens in other ways: by what a configuration file says. Listeners of it that
+// are not to be found have port 0. Names of files in it are those of the test's directory.
+func StartConfigured(t testing.TB, configuration string, settings ...string) *Node {
+	t.Helper()
+	n := fresh(t, settings)
+	n.Configure(configuration)
+	n.Launch()
+	n.AwaitReady()
+	return n
+}
+
+// Configure has a node run with a configuration file from its next start on, which says where it listens.
+func (n *Node) Configure(configuration string) {
+	n.t.Helper()
+	n.file = filepath.Join(n.dir, "sluice.yaml")
+	if err := os.WriteFile(n.file, []byte(configuration), 0o600); err != nil {
+		n.t.Fatal(err)
+	}
+}
+
+// Configure has all nodes run with a configuration file from their next start on. What makes them a cluster is not in it.
+func (c *Cluster) Configure(configuration string) {
+	for _, n := range c.Nodes {
+		n.t.Helper()
+		n.Configure(configuration)
+	}
+}
+
+// arguments are those of the program.
+func (n *Node) arguments() []string {
+	always := []string{"serve", "--data-dir", filepath.Join(n.dir, "data"), "--log-format", "json"}
+	if n.file != "" {
+		return append(always, "--config", n.file)
+	}
+	return append(always, "--dev", "--listen", "stomp=127.0.0.1:0", "--listen", "nats=127.0.0.1:0", "--listen", "admin=127.0.0.1:0")
+}
