@@ -114,40 +114,60 @@ func (j *journal) outcome(ctx context.Context) {
 }
 
 // search confirms the records that are in the journal from at on, and leaves the rest. It returns false if ctx ends before it
-// is known which those are. It asks the leader: this node's own replica may be far behind after it was cut off.
+// is known which those are. Behind them come records of the next owner, more than this one may have had under way: so it is enough to
+// find out where those begin.
 func (j *journal) search(ctx context.Context, at uint64, left *[]request) bool {
 	rest := *left
-	defer func() { *left = rest }()
-	var buf []byte
-	complained := false
-	for ; len(rest) > 0; at++ {
-		patience := answerSoon
-		b, err := j.lead(ctx, at, patience)
-		for err != nil {
-			if errors.Is(err, errTrimmed) {
-				return true // whoever has trimmed it knows by their ids what it had stored
-			}
-			if patience == answerWithin && !errors.Is(err, errEnd) && !complained && ctx.Err() == nil {
-				complained = true
-				j.store.cfg.Logger.Warn("looking for what became of records failed, it is tried again", "stream", j.stream, "error", err)
-			}
-			if pause(ctx, lookAgain) != nil {
-				return false
-			}
-			patience = min(2*patience, answerWithin)
-			b, err = j.lead(ctx, at, patience)
-		}
-		if r, err := decodeRecord(b, false); err == nil && r.Type == gateway.RecordEpoch {
-			return true // the next owner has begun
-		}
-		if buf = appendRecord(buf[:0], rest[0].record); string(buf) != string(b) {
-			j.store.cfg.Logger.Error("a record is not what was to be there", "stream", j.stream, "sequence", at)
-			return true
-		}
-		j.confirm(at, rest[0])
-		rest = rest[1:]
+	if len(rest) == 0 {
+		return true
 	}
+	if _, err := j.await(ctx, at+uint64(len(rest))); err != nil {
+		return errors.Is(err, errTrimmed) // whoever has trimmed it knows by their ids what it had stored
+	}
+	var buf []byte
+	low, high := 0, len(rest)
+	for low < high {
+		middle := low + (high-low)/2
+		b, err := j.await(ctx, at+uint64(middle))
+		if err != nil {
+			return errors.Is(err, errTrimmed)
+		}
+		buf = appendRecord(buf[:0], rest[middle].record)
+		switch r, err := decodeRecord(b, false); {
+		case err == nil && r.Type == gateway.RecordEpoch:
+			high = middle
+		case string(buf) != string(b):
+			j.store.cfg.Logger.Error("a record is not what was to be there", "stream", j.stream, "sequence", at+uint64(middle))
+			high = middle
+		default:
+			low = middle + 1
+		}
+	}
+	for i, r := range rest[:low] {
+		j.confirm(at+uint64(i), r)
+	}
+	*left = rest[low:]
 	return true
+}
+
+// await reads a record as soon as it is there, unless it was trimmed or ctx ends. It asks the leader: this node's own replica may be
+// far behind after it was cut off.
+func (j *journal) await(ctx context.Context, seq uint64) ([]byte, error) {
+	patience, complained := answerSoon, false
+	for {
+		b, err := j.lead(ctx, seq, patience)
+		if err == nil || errors.Is(err, errTrimmed) {
+			return b, err
+		}
+		if patience == answerWithin && !errors.Is(err, errEnd) && !complained && ctx.Err() == nil {
+			complained = true
+			j.store.cfg.Logger.Warn("looking for what became of records failed, it is tried again", "stream", j.stream, "error", err)
+		}
+		if err := pause(ctx, lookAgain); err != nil {
+			return nil, err
+		}
+		patience = min(2*patience, answerWithin)
+	}
 }
 
 // errTrimmed: the record was given up.
