@@ -187,7 +187,7 @@ func TestMatrix(t *testing.T) {
 	for _, g := range inside {
 		g.listen(t, "/queue/team.listen")
 	}
-	s.configure(true, s.users+s.issuers+s.ldap, strings.ReplaceAll(s.everything, "team", "others"))
+	s.configure(true, s.users+s.issuers+s.ldap, strings.ReplaceAll(s.everything, "[team,", "[others,"))
 	s.sluice(t, "reload", "--config", "sluice.yaml")
 	cell("right taken while connected", func(t *testing.T, g guest) {
 		if g.proof.name == "anonymous" {
