@@ -10,9 +10,13 @@ func (j *journal) suspect(damage *DamageError) {
 	j.suspected++
 	sure := j.suspected >= suspects
 	j.mu.Unlock()
-	if !sure {
-		return
+	if sure {
+		j.condemn(damage)
 	}
+}
+
+// condemn ends the tenure for damage.
+func (j *journal) condemn(damage *DamageError) {
 	t := j.store.tenancies[j.shard]
 	if t.damage.Swap(damage) == nil {
 		j.store.cfg.Logger.Error("this node's copy of a shard is damaged: it owns no shards any more. Start it with an empty data directory while all others are there",

@@ -20,6 +20,9 @@ func (s *Store) join() error {
 		return err
 	}
 	s.readConns = append(s.readConns, nc)
+	if err := s.tellFronts(nc); err != nil {
+		return err
+	}
 	s.links = newLinks(nc, s.cfg.Node, s.cfg.Cluster.Nodes, s.cfg.Logger)
 	if err := s.links.open(); err != nil {
 		return err

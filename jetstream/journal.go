@@ -57,6 +57,7 @@ type journal struct {
 	sent      uint64        // the sequence of the last record that was published
 	left      bool          // the tenure is over: what is appended waits behind what is unanswered
 	suspected int           // times that reading found damage
+	compared  bool          // its front is where it is on other nodes; before, nothing is given up
 	lost      chan struct{} // closed then
 	over      bool          // all that was appended is answered
 	// reading: nothing is ever appended here, others do.

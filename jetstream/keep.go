@@ -84,9 +84,9 @@ func (s *Store) trim(ctx context.Context) {
 func (j *journal) purge(ctx context.Context) error {
 	below := j.store.marks.low(j.shard) // on disk: the next start will not look below it
 	j.mu.Lock()
-	first := j.first
+	first, doubtful := j.first, j.epoch > 0 && !j.compared
 	j.mu.Unlock()
-	if below <= first {
+	if below <= first || doubtful {
 		return nil
 	}
 	boundary, ok := j.log.Boundary(below)

@@ -112,6 +112,7 @@ func (n *tenancy) run(ctx context.Context) {
 		}
 		complained = false
 		n.own(j)
+		n.outcomes.Go(func() { n.compare(ctx, j) })
 		n.tenant.Begin(n.shard, j.epoch, j, func() { n.announce(j) })
 		n.last(ctx, tick, j)
 		n.own(nil)

@@ -377,3 +377,33 @@ func TestQuotasChangeAtRunTime(t *testing.T) {
 	sub.Ack(tags(after[1:]), nil, 0)
 	require.Len(t, take(sub), 4)
 }
+
+// Room in flight is the same whoever owns the queue, and also when its owner changes.
+func TestDeliveriesInFlightAreBoundedInAClusterToo(t *testing.T) {
+	r := newRealm(t, quotas(core.Quotas{PerUser: core.Quota{InFlight: 6}}))
+	r.Move(shard("q"), "n2")
+	s, w := r.open(alice, 0), r.worlds[0]
+	w.send(s, queue("q"), true, numbers(0, 30)...)
+	one, two := wakeable(t, s, queue("q"), 100, false), wakeable(t, s, queue("q"), 100, false)
+	var got, heard []gateway.Delivery
+	more := func(n int) {
+		t.Helper()
+		gatewaytest.Eventually(t, func() bool {
+			heard = append(heard, take(one)...)
+			got = append(got, take(two)...)
+			return len(heard)+len(got) >= n
+		}, "%d deliveries", n)
+		r.Settle()
+		require.Equal(t, n, len(heard)+len(got)+len(take(one))+len(take(two)))
+	}
+	more(6)
+	r.Move(shard("q"), "n1")
+	r.Settle()
+	require.Zero(t, len(take(one))+len(take(two)), "the client still has six")
+	var o outcome
+	one.Ack(tags(heard), &o, 1)
+	two.Ack(tags(got), &o, 2)
+	require.NoError(t, o.wait(t, 2)[1])
+	heard, got = nil, nil
+	more(6)
+}

@@ -253,3 +253,36 @@ func TestWhoeverIsOnTheWayInGetsTheNewRules(t *testing.T) {
 	require.Equal(t, gateway.Unauthenticated, gateway.KindOf(err))
 	require.False(t, slices.ContainsFunc(w.broker.Connections(), func(c core.Connection) bool { return c.Principal.Name == "bob" }))
 }
+
+// The rules may change while a subscription is on its way: it never hears by the old ones.
+func TestSubscriptionsOnTheirWayGetTheNewRules(t *testing.T) {
+	w, rules := newSociety(t)
+	var changed atomic.Bool
+	rules.looked = func() {
+		if changed.CompareAndSwap(false, true) {
+			rules.allow("alice read topic://t.2", "bob * *")
+			w.broker.Reauthorize()
+		}
+	}
+	rules.allow("alice * *", "bob * *")
+	s, _ := w.login("alice", "192.0.2.1:1")
+	bob, _ := w.login("bob", "192.0.2.1:1")
+	for _, d := range []gateway.Destination{queue("q"), topic("t.1")} {
+		changed.Store(true)
+		rules.allow("alice * *", "bob * *")
+		w.broker.Reauthorize()
+		changed.Store(false)
+		_, _, err := trySubscribe(s, d)
+		require.Equal(t, gateway.Denied, gateway.KindOf(err), d)
+		require.Zero(t, w.broker.Stats().Subscriptions)
+	}
+	changed.Store(true)
+	rules.allow("alice * *", "bob * *")
+	w.broker.Reauthorize()
+	changed.Store(false)
+	sub, _, err := trySubscribe(s, topic("t.>"))
+	require.NoError(t, err)
+	w.send(bob, topic("t.1"), false, "1")
+	w.send(bob, topic("t.2"), false, "2")
+	require.Equal(t, []string{"2"}, bodies(take(sub)))
+}

@@ -23,6 +23,7 @@ type society struct {
 	groups  map[string][]string
 	expires time.Time
 	asked   func() // before it is said what somebody may
+	looked  func() // after rights were looked at
 }
 
 // allow replaces the rules.
@@ -48,21 +49,25 @@ func (s *society) Renew(p gateway.Principal) (gateway.Principal, error) {
 
 func (s *society) Rights(p gateway.Principal) gateway.Rights {
 	s.mu.Lock()
-	rules, asked := s.rules, s.asked
+	rules, asked, looked := s.rules, s.asked, s.looked
 	s.mu.Unlock()
 	if asked != nil {
 		asked()
 	}
-	return powers{rules, p}
+	return powers{rules, p, looked}
 }
 
 // powers are what rules say of somebody.
 type powers struct {
-	rules []string
-	who   gateway.Principal
+	rules  []string
+	who    gateway.Principal
+	looked func()
 }
 
 func (p powers) May(a gateway.Action, d gateway.Destination) error {
+	if p.looked != nil {
+		defer p.looked()
+	}
 	for _, r := range p.rules {
 		f := strings.Fields(r)
 		if f[0] != "*" && f[0] != p.who.Name && !slices.Contains(p.who.Groups, f[0]) || f[1] != "*" && f[1] != a.String() {

@@ -149,6 +149,12 @@ func (s *Server) Leaf() (addr, user, password string, err error) {
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(v.LeafNode.Port)), leafUser, s.secret, nil
 }
 
+// LeafOf is Leaf for the account of a space. Every user of a process may have one.
+func (s *Server) LeafOf(space Space) (addr, user, password string, err error) {
+	addr, user, password, err = s.Leaf()
+	return addr, user + "." + string(space.Account), password, err
+}
+
 // Pending returns how many bytes wait for a client's connection, by its number; 0 if it is not
 // there. It takes time in proportion to the number of connections: ask it for slow ones only.
 func (s *Server) Pending(id uint64) int {

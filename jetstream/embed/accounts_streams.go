@@ -4,12 +4,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// Streams bound what native clients may keep in streams, buckets and object stores of their own, all of them together and
-// on all nodes of a cluster, where each copy counts.
+// Streams bound what native clients may keep in streams, buckets and object stores of their own: all of them together, or on a guarded
+// server each user; on all nodes of a cluster, where each copy counts.
 type Streams struct {
 	// Storage is in bytes on disk; 0 is that native clients have no streams.
 	Storage int64
@@ -47,9 +48,18 @@ func (s *Server) makeRoom() {
 	if s.cfg.Streams.Storage <= 0 {
 		return
 	}
-	if err := os.MkdirAll(filepath.Join(s.streamsFolder(), "streams", placeholder), 0o750); err != nil {
-		s.cfg.Logger.Warn("native clients have no streams of their own until the next start", "error", err)
-		s.cfg.Streams = Streams{}
+	folders := []string{s.streamsFolder()}
+	if s.cfg.Guarded {
+		for _, token := range s.spaces.known.all() {
+			folders = append(folders, filepath.Join(s.syncedFolder(), string(s.spaceOf(token).Account)))
+		}
+	}
+	for _, folder := range folders {
+		if err := os.MkdirAll(filepath.Join(folder, "streams", placeholder), 0o750); err != nil {
+			s.cfg.Logger.Warn("native clients have no streams of their own until the next start", "error", err)
+			s.cfg.Streams = Streams{}
+			return
+		}
 	}
 }
 
@@ -64,14 +74,23 @@ func (s *Server) Streams() bool { return s.cfg.Streams.Storage > 0 }
 // Admit says whether what native clients publish to streams of their own is stored. When it is not, they are told
 // that the resources of the account are exceeded. Without streams of their own it means nothing.
 func (s *Server) Admit(stored bool) error {
-	l := s.cfg.Streams
-	if l.Storage <= 0 {
+	if !s.Streams() {
 		return nil
 	}
-	account, err := s.ns.LookupAccount(string(Users))
-	if err != nil {
-		return fmt.Errorf("looking for the account of native clients: %w", err)
+	for _, name := range s.storing() {
+		account, err := s.ns.LookupAccount(string(name))
+		if err != nil {
+			return fmt.Errorf("looking for the account of native clients: %w", err)
+		}
+		if err := account.UpdateJetStreamLimits(s.cfg.Streams.limits(stored)); err != nil {
+			return fmt.Errorf("changing what native clients may store: %w", err)
+		}
 	}
+	return nil
+}
+
+// limits are those of one account, as the server has them; if nothing is to be stored, with no room.
+func (l Streams) limits(stored bool) map[string]server.JetStreamAccountLimits {
 	limits := server.JetStreamAccountLimits{
 		MaxMemory: l.Memory, MaxStore: l.Storage, MaxStreams: orUnlimited(l.Streams), MaxConsumers: orUnlimited(l.Consumers),
 		MaxAckPending: unlimited, MemoryMaxStreamBytes: unlimited, StoreMaxStreamBytes: unlimited,
@@ -79,8 +98,19 @@ func (s *Server) Admit(stored bool) error {
 	if !stored {
 		limits.MaxStore = 0
 	}
-	if err := account.UpdateJetStreamLimits(map[string]server.JetStreamAccountLimits{"": limits}); err != nil {
-		return fmt.Errorf("changing what native clients may store: %w", err)
+	return map[string]server.JetStreamAccountLimits{"": limits}
+}
+
+// syncedFolder is what is synced for native clients; on a guarded server that is where the streams of all accounts are.
+func (s *Server) syncedFolder() string {
+	if s.cfg.Guarded {
+		return filepath.Dir(s.streamsFolder())
 	}
-	return nil
+	return s.streamsFolder()
+}
+
+// notSynced are the folders beside those of native clients.
+func (s *Server) notSynced(path string) bool {
+	name := filepath.Base(path)
+	return s.cfg.Guarded && filepath.Dir(path) == s.syncedFolder() && name != string(Users) && !strings.HasPrefix(name, spacePrefix)
 }

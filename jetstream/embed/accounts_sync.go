@@ -26,6 +26,8 @@ type syncer struct {
 	root string
 	put  func(*os.File) error
 	log  *slog.Logger
+	// skip, if not nil, are the folders under root that are left out.
+	skip func(path string) bool
 	// known is every file and directory as it was when it was last synced for good.
 	known map[string]stamp
 
@@ -91,6 +93,8 @@ func (s *syncer) pass(now time.Time) error {
 			return nil
 		case err != nil:
 			return err
+		case entry.IsDir() && s.skip != nil && s.skip(path):
+			return fs.SkipDir
 		case entry.IsDir():
 			dirs = append(dirs, path)
 		case entry.Type().IsRegular():

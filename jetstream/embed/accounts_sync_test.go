@@ -252,3 +252,23 @@ func BenchmarkPass(b *testing.B) {
 		require.NoError(b, s.pass(later))
 	}
 }
+
+// On a server that keeps users apart the streams of all of them are synced, and ours are left to the group committer.
+func TestOnlyStreamsOfUsersAreSynced(t *testing.T) {
+	d := &disk{sizes: map[string]int64{}}
+	server := &Server{cfg: Config{Dir: t.TempDir(), Guarded: true}}
+	s := newSyncer(server.syncedFolder(), d.sync, slog.New(slog.DiscardHandler))
+	s.skip = server.notSynced
+	files := map[string]string{}
+	for _, account := range []string{"SLUICE", "$SYS", "_js_", "USERS", "U_alice", "U_bob"} {
+		files[account] = filepath.Join(server.syncedFolder(), account, "streams", "U_S", "1.blk")
+		require.NoError(t, os.MkdirAll(filepath.Dir(files[account]), 0o700))
+		require.NoError(t, os.WriteFile(files[account], []byte("abc"), 0o600))
+	}
+	require.NoError(t, s.pass(time.Now()))
+	synced := d.taken()
+	for account, file := range files {
+		_, is := synced[file]
+		require.Equal(t, account == "USERS" || account[:2] == "U_", is, account)
+	}
+}

@@ -79,3 +79,18 @@ func (s *Server) StepDown(stream string) error {
 
 // Peers is the number of nodes that have a route to this one, and itself.
 func (s *Server) Peers() int { return len(s.ns.ActivePeers()) }
+
+// Firsts are the first sequences of this server's own copies of the Store account's streams.
+func (s *Server) Firsts() (map[string]uint64, error) {
+	all, err := s.ns.Jsz(&server.JSzOptions{Account: string(Store), Streams: true})
+	if err != nil {
+		return nil, fmt.Errorf("looking at the copies of the streams: %w", err)
+	}
+	firsts := make(map[string]uint64)
+	for _, a := range all.AccountDetails {
+		for _, d := range a.Streams {
+			firsts[d.Name] = d.State.FirstSeq
+		}
+	}
+	return firsts, nil
+}

@@ -2,6 +2,7 @@ package embed
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/nats-io/nats-server/v2/server"
 )
@@ -24,12 +25,12 @@ func (s *Server) Dismiss() (int, error) { return s.eachClient(s.ns.DisconnectCli
 func (s *Server) eachClient(do func(id uint64) error) (n int, err error) {
 	var clients []uint64
 	for offset := 0; ; offset += dismissAtOnce {
-		page, err := s.ns.Connz(&server.ConnzOptions{Username: true, Account: string(Users), Limit: dismissAtOnce, Offset: offset})
+		page, err := s.ns.Connz(&server.ConnzOptions{Username: true, Account: s.nativeAccount(), Limit: dismissAtOnce, Offset: offset})
 		if err != nil {
 			return 0, fmt.Errorf("listing native clients: %w", err)
 		}
 		for _, c := range page.Conns {
-			if c.AuthorizedUser != string(Users) && c.AuthorizedUser != leafUser { // else it is ours
+			if s.native(c) {
 				clients = append(clients, c.Cid)
 			}
 		}
@@ -43,4 +44,18 @@ func (s *Server) eachClient(do func(id uint64) error) (n int, err error) {
 		}
 	}
 	return n, nil
+}
+
+// nativeAccount is that of all native clients, or empty if they have several.
+func (s *Server) nativeAccount() string {
+	if s.cfg.Guarded {
+		return ""
+	}
+	return string(Users)
+}
+
+// native reports whether a connection is a client's and not ours: ours bear the names of their accounts, which no user has.
+func (s *Server) native(c *server.ConnInfo) bool {
+	users := c.Account == string(Users) || s.cfg.Guarded && strings.HasPrefix(c.Account, spacePrefix)
+	return users && c.Kind == "Client" && c.AuthorizedUser != c.Account
 }

@@ -20,10 +20,11 @@ func (l natsLogger) Noticef(format string, v ...any) { l.Debug(line(format, v), 
 func (l natsLogger) Debugf(format string, v ...any)  { l.Debug(line(format, v), "component", "nats") }
 func (l natsLogger) Tracef(format string, v ...any)  { l.Debug(line(format, v), "component", "nats") }
 
-// Errorf keeps its rank, but for nodes of the cluster that are not there: that they are missed is said elsewhere.
+// Errorf keeps its rank, but for nodes of the cluster that are not there: that they are missed is said elsewhere; and for users whom
+// this node does not know yet (register.go).
 func (l natsLogger) Errorf(format string, v ...any) {
 	text, level := line(format, v), slog.LevelError
-	if strings.HasPrefix(text, "Error trying to connect to route") {
+	if strings.HasPrefix(text, "Error trying to connect to route") || strings.HasPrefix(text, `Unknown account "`+spacePrefix) {
 		level = slog.LevelDebug
 	}
 	l.Log(context.Background(), level, text, "component", "nats")

@@ -30,6 +30,14 @@ type Config struct {
 	// SyncAlways makes the server sync every write by itself. Without it the
 	// group committer does.
 	SyncAlways bool
+	// Secured is how the listener at Address encrypts.
+	Secured
+	// WebSocket and MQTT are further listeners; nil is none.
+	WebSocket *WebSocket
+	MQTT      *MQTT
+	// Guarded: clients come in if the judge lets them, each into its user's space. Without it they are all in Users and nobody asks who
+	// they are. All nodes of a cluster must be the same in this.
+	Guarded bool
 	// MaxConnections of native clients; 0 is no limit.
 	MaxConnections int
 	// Streams bound those of native clients.
@@ -49,6 +57,11 @@ type Server struct {
 	ns     *server.Server
 	secret string
 
+	entrance *entrance
+	spaces   spaces
+	// web and mqtt are where those listeners are; nil if they are not.
+	web, mqtt net.Addr
+
 	// syncer is nil where the server syncs, and where nobody has streams but us.
 	syncer *syncer
 
@@ -64,6 +77,10 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("making the internal password: %w", err)
 	}
 	s := &Server{cfg: cfg, secret: hex.EncodeToString(secret)}
+	s.entrance = newEntrance(s)
+	if err := s.spaces.init(s.cfg); err != nil {
+		return nil, err
+	}
 	s.makeRoom()
 	opts, err := s.options()
 	if err != nil {
@@ -78,8 +95,13 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 		s.Stop()
 		return nil, err
 	}
+	if err := errors.Join(s.locate(), s.tellSpaces()); err != nil {
+		s.Stop()
+		return nil, err
+	}
 	if !cfg.SyncAlways && cfg.Cluster == nil && s.Streams() {
-		s.syncer = newSyncer(s.streamsFolder(), (*os.File).Sync, cfg.Logger)
+		s.syncer = newSyncer(s.syncedFolder(), (*os.File).Sync, cfg.Logger)
+		s.syncer.skip = s.notSynced
 		go s.syncer.run()
 	}
 	return s, nil
@@ -87,8 +109,20 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 
 func (s *Server) options() (*server.Options, error) {
 	opts := &server.Options{}
-	if err := opts.ProcessConfigString(s.accounts()); err != nil {
+	accounts := s.accounts
+	if s.cfg.Guarded {
+		accounts = s.guardedAccounts
+	}
+	if err := opts.ProcessConfigString(accounts()); err != nil {
 		return nil, fmt.Errorf("configuring the embedded nats-server: %w", err)
+	}
+	if s.cfg.Guarded || s.cfg.WebSocket != nil || s.cfg.MQTT != nil {
+		// The server opens those listeners when it starts: the entrance keeps who comes too early waiting.
+		opts.CustomClientAuthentication = s.entrance
+		opts.Users, opts.NoAuthUser, opts.LeafNode.Users = nil, "", nil
+	}
+	if err := s.secure(opts); err != nil {
+		return nil, err
 	}
 	opts.ServerName = s.cfg.Name
 	opts.NoSigs, opts.DisableJetStreamBanner = true, true
@@ -108,12 +142,21 @@ func (s *Server) options() (*server.Options, error) {
 		if err := s.cfg.Cluster.options(opts); err != nil {
 			return nil, err
 		}
+		if s.cfg.Guarded {
+			opts.Cluster.Permissions.Export.Deny = ownWays()
+			opts.Cluster.PoolSize = routePool
+		}
 	}
 	return opts, s.listening(opts)
 }
 
 // memory is what all streams may take, those of native clients within their own limit.
-func (s *Server) memory() int64 { return 1<<30 + max(s.cfg.Streams.Memory, 0) }
+func (s *Server) memory() int64 {
+	if s.cfg.Guarded {
+		return 1 << 60 // the server adds up what each user may take
+	}
+	return 1<<30 + max(s.cfg.Streams.Memory, 0)
+}
 
 // listening says where native clients connect, and from when on. The server opens its routes only behind their
 // listener, so that in a cluster it cannot wait for Listen.
@@ -148,6 +191,9 @@ func (s *Server) awaitReady(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("starting the embedded nats-server: %w", err)
 		}
+		if why := s.fatal.Load(); why != nil { // it would stand still for ever
+			return fmt.Errorf("starting the embedded nats-server: %s", *why)
+		}
 		if !s.ns.Running() || time.Now().After(deadline) {
 			return errors.New("the embedded nats-server did not start: see its log lines above")
 		}
@@ -161,11 +207,14 @@ func (s *Server) awaitReady(ctx context.Context) error {
 // Listen lets native clients connect and returns where. Call it once, when those are there who
 // answer them: until then nobody could, and clients would take that for an answer.
 func (s *Server) Listen() (net.Addr, error) {
-	if s.cfg.Cluster == nil {
+	if s.cfg.Cluster == nil && s.cfg.Address != "" {
 		s.ns.AcceptLoop(make(chan struct{})) // which returns when the listener is open
 	}
-	if addr := s.ns.Addr(); addr != nil {
-		return addr, nil
+	for _, addr := range []net.Addr{s.ns.Addr(), s.web, s.mqtt} {
+		if addr != nil {
+			s.entrance.letIn()
+			return addr, nil
+		}
 	}
 	why := "the server is stopping"
 	if text := s.fatal.Load(); text != nil {
@@ -205,6 +254,7 @@ func (s *Server) Connected(id uint64) bool { return s.ns.GetClient(id) != nil }
 
 // Stop ends the server and waits until its files are closed.
 func (s *Server) Stop() {
+	s.spaces.gossip.close()
 	s.ns.Shutdown()
 	s.ns.WaitForShutdown()
 	if s.syncer != nil {

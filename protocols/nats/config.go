@@ -58,6 +58,12 @@ type Config struct {
 	// Own begins the subjects on which requests to the API are heard by System (api.>), also those that the server makes in the name of
 	// clients' streams.
 	Own string
+	// User is nil if the clients of all users are served together; then the four accounts are theirs in common.
+	User *User
+	// Session is the door's; nil has it open one of its own.
+	Session gateway.Session
+	// MQTT: clients of the account speak MQTT, for which the server keeps streams of its own in it.
+	MQTT bool
 	// Book is the file that the consumers of native clients are kept in; empty keeps
 	// them until the next start.
 	Book string
@@ -66,6 +72,19 @@ type Config struct {
 	// Clock is nil for time.Now.
 	Clock  func() time.Time
 	Limits Limits
+}
+
+// User sets a door apart that serves the clients of one user: in an account of their own, whose topic messages do not
+// leave their node but by the broker.
+type User struct {
+	// Token stands for the user in subjects and in the names of topics: letters and digits, the same on all nodes.
+	Token string
+	// Topics begins the subjects in Outbound by which the user's clients on this node are reached, with its last dot.
+	Topics string
+	// Disconnects is the subject on which Inbound hears of the ends of the user's connections.
+	Disconnects string
+	// MayHaveStreams says in an Error why the user has no streams; nil is that it may.
+	MayHaveStreams func() error
 }
 
 // Limits bound what the door holds for all native clients together. Zero is the default.

@@ -23,6 +23,13 @@ type connection struct {
 // disconnects is where the server tells that a native client's connection has ended.
 const disconnects = "$SYS.ACCOUNT.USERS.DISCONNECT"
 
+func (c *Config) disconnects() string {
+	if c.User == nil {
+		return disconnects
+	}
+	return c.User.Disconnects
+}
+
 // Headers that have the server report whom a message would reach, instead of delivering it.
 const (
 	traceTo   = "Nats-Trace-Dest"

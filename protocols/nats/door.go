@@ -36,6 +36,8 @@ type Door struct {
 	cut     context.CancelFunc
 	leaving atomic.Bool
 	lost    chan struct{} // gets something when a connection is
+	// deaf: the broker gives it no more topic messages.
+	deaf atomic.Bool
 	// answered is closed when no PubAck comes any more, over when nothing runs any more.
 	answered, over chan struct{}
 }
@@ -48,12 +50,15 @@ type intake struct {
 }
 
 // New opens the door: what native clients publish from here on is taken. It takes
-// cfg's connections over, also when it fails. Whatever becomes of the door, Drain it.
+// cfg's connections and session over, also when it fails. Whatever becomes of the door, Drain it.
 func New(cfg Config) (*Door, error) {
 	cfg, err := cfg.complete()
 	if err != nil {
 		for _, nc := range cfg.connections() {
 			nc.Close() // which a nil one allows
+		}
+		if cfg.Session != nil {
+			cfg.Session.Close()
 		}
 		return nil, err
 	}
@@ -78,12 +83,14 @@ func New(cfg Config) (*Door, error) {
 }
 
 func (d *Door) open() (err error) {
-	if d.inboxes, err = newInboxes(); err != nil {
-		return fmt.Errorf("making a key: %w", err)
+	if d.session = d.cfg.Session; d.session == nil {
+		login := gateway.Login{Protocol: "nats", Remote: "native clients"}
+		if d.session, err = d.cfg.Broker.Open(d.context, login); err != nil {
+			return fmt.Errorf("opening a session: %w", err)
+		}
 	}
-	login := gateway.Login{Protocol: "nats", Remote: "native clients"}
-	if d.session, err = d.cfg.Broker.Open(d.context, login); err != nil {
-		return fmt.Errorf("opening a session: %w", err)
+	if d.inboxes, err = newInboxes(d.cfg.User); err != nil {
+		return fmt.Errorf("making a key: %w", err)
 	}
 	sub, err := d.subscribe()
 	if err != nil {

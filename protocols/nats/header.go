@@ -25,10 +25,15 @@ func ofServer(name string) bool {
 	return false
 }
 
-// steering tells the names that steer a NATS server, in any spelling of their case.
+// steering tells the names that steer a NATS server, in any spelling of their case; its part for MQTT would take a message that came from
+// a device for one that others have already.
 func steering(name string) bool {
-	const prefix = "Nats-"
-	return len(name) >= len(prefix) && strings.EqualFold(name[:len(prefix)], prefix)
+	for _, prefix := range [...]string{"Nats-", "Nmqtt-"} {
+		if len(name) >= len(prefix) && strings.EqualFold(name[:len(prefix)], prefix) {
+			return true
+		}
+	}
+	return false
 }
 
 // passes reports whether a field of that name goes through the door at all.

@@ -16,11 +16,19 @@ import (
 // do so in the account Inbound, which no client can enter.
 const (
 	doors       = "sluice.doors."
-	doorChanges = doors + "changes" // a list of book entries
-	doorHello   = doors + "hello"
+	doorChanges = "changes" // a list of book entries
+	doorHello   = "hello"
 	// fromNode is the header that names the speaker.
 	fromNode = "Sluice-Node"
 )
+
+// doors begins the subjects between the doors of the same clients.
+func (c *Config) doors() string {
+	if c.User == nil {
+		return doors
+	}
+	return doors + c.User.Token + "."
+}
 
 const (
 	// spreadBytes bounds one message between doors, and spreadEvery is how often a door tells all it knows at most.
@@ -141,7 +149,7 @@ func (ws *workers) spread(entries ...[]byte) {
 }
 
 func (ws *workers) speak(subject string, text []byte) {
-	if err := ws.cfg.Inbound.PublishMsg(&natsgo.Msg{Subject: subject, Header: natsgo.Header{fromNode: {ws.cfg.Node}}, Data: text}); err != nil {
+	if err := ws.cfg.Inbound.PublishMsg(&natsgo.Msg{Subject: ws.cfg.doors() + subject, Header: natsgo.Header{fromNode: {ws.cfg.Node}}, Data: text}); err != nil {
 		ws.cfg.Logger.Debug("other nodes could not be told of consumers of native clients", "error", err)
 	}
 }
@@ -187,8 +195,8 @@ func (ws *workers) hear(m *natsgo.Msg) {
 	if m.Header.Get(fromNode) == ws.cfg.Node {
 		return
 	}
-	switch strings.TrimPrefix(m.Subject, doors) {
-	case "hello":
+	switch strings.TrimPrefix(m.Subject, ws.cfg.doors()) {
+	case doorHello:
 		var h hello
 		if json.Unmarshal(m.Data, &h) != nil {
 			return
@@ -197,7 +205,7 @@ func (ws *workers) hear(m *natsgo.Msg) {
 			ws.cfg.Logger.Warn("answers to requests of another node's native clients may be lost", "error", err)
 		}
 		ws.greeted(h)
-	case "changes":
+	case doorChanges:
 		var entries []bookEntry
 		if json.Unmarshal(m.Data, &entries) != nil {
 			return

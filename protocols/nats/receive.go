@@ -3,6 +3,7 @@ package nats
 import (
 	"bytes"
 	"strings"
+	"time"
 
 	natsgo "github.com/nats-io/nats.go"
 
@@ -34,6 +35,25 @@ func (d *Door) receive(in *natsgo.Msg) {
 	case e.identified && d.repeated(e.key, token):
 	default:
 		d.session.Send(m, &d.window, token)
+		d.pause()
+	}
+}
+
+// pause waits if the door's user may not send as fast as it can: what comes meanwhile waits in front of the door.
+func (d *Door) pause() {
+	paced, ok := d.session.(gateway.Paced)
+	if !ok {
+		return
+	}
+	wait := paced.Pause()
+	if wait <= 0 {
+		return
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-d.context.Done():
 	}
 }
 

@@ -26,18 +26,33 @@ type relay struct {
 	stop  chan struct{} // closed: carry what is there and end
 	done  chan struct{}
 	ended chan struct{} // the broker ended the subscription, being too slow
+	again chan struct{} // what the user may read has changed
+	// narrow: the user may read no topic at all, and hears answers to its own requests only.
+	narrow bool
 }
 
 func (r *relay) init() {
-	r.wake, r.ended = make(chan struct{}, 1), make(chan struct{}, 1)
+	r.wake, r.ended, r.again = make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1)
 	r.stop, r.done = make(chan struct{}), make(chan struct{})
 }
 
-// subscribe asks the broker for all topic messages that somebody is interested in.
+// subscribe asks the broker for all topic messages that somebody is interested in. Who may read none of them still hears what is
+// answered to its requests.
 func (d *Door) subscribe() (gateway.Subscription, error) {
+	sub, err := d.subscribeTo(">")
+	d.relay.narrow = false
+	if d.cfg.User != nil && gateway.KindOf(err) == gateway.Denied {
+		d.relay.narrow = true
+		return d.subscribeTo(d.inboxes.prefix + ">")
+	}
+	return sub, err
+}
+
+// subscribeTo leaves out what other nodes' doors bring to the clients here: with an account for each user the broker does.
+func (d *Door) subscribeTo(topics string) (gateway.Subscription, error) {
 	return d.session.Subscribe(gateway.SubscribeOptions{
-		Destination: gateway.Destination{Kind: gateway.KindTopic, Name: ">"},
-		Prefetch:    relayWaiting, AutoAck: true, NoLocal: true, Local: true,
+		Destination: gateway.Destination{Kind: gateway.KindTopic, Name: topics},
+		Prefetch:    relayWaiting, AutoAck: true, NoLocal: true, Local: d.cfg.User == nil,
 		Match: d.wanted,
 		Wake:  func() { tell(d.relay.wake) },
 		Ended: func(*gateway.Error) { tell(d.relay.ended) },
@@ -54,7 +69,37 @@ func tell(ch chan<- struct{}) {
 
 // wanted reports whether a native client gets the message.
 func (d *Door) wanted(m *gateway.Message) bool {
-	return strings.HasPrefix(m.Destination.Name, replyTopic) || d.cfg.Interest(subjectOf(m.Destination))
+	if strings.HasPrefix(m.Destination.Name, replyTopic) {
+		return strings.HasPrefix(m.Destination.Name, d.inboxes.prefix)
+	}
+	return d.cfg.Interest(d.outward(subjectOf(m.Destination)))
+}
+
+// outward is where in Outbound the clients are reached that listen to a subject.
+func (d *Door) outward(subject string) string {
+	if d.cfg.User == nil {
+		return subject
+	}
+	return d.cfg.User.Topics + subject
+}
+
+// Reconsider has the door ask again for what its user may read.
+func (d *Door) Reconsider() { tell(d.relay.again) }
+
+// Deaf reports whether the broker has ended the door's session: it serves nobody any more.
+func (d *Door) Deaf() bool { return d.deaf.Load() }
+
+// anew replaces the subscription to topics. It is false when the broker gives none.
+func (d *Door) anew(sub *gateway.Subscription) bool {
+	again, err := d.subscribe()
+	if err != nil {
+		d.cfg.Logger.Error("native clients get no more topic messages of others", "error", err)
+		d.deaf.Store(true)
+		return false
+	}
+	(*sub).Close()
+	*sub = again
+	return true
 }
 
 // carry relays until stop is closed.
@@ -75,13 +120,15 @@ func (d *Door) carry(sub gateway.Subscription) {
 		case <-d.relay.ended:
 			d.cfg.Logger.Warn("topic messages for native clients were lost: they came faster than they could be relayed")
 			d.counts.interrupted.Add(1)
-			again, err := d.subscribe()
-			if err != nil {
-				d.cfg.Logger.Error("native clients get no more topic messages of others", "error", err)
+			if !d.anew(&sub) {
 				<-d.relay.stop
 				return
 			}
-			sub = again
+		case <-d.relay.again:
+			if d.relay.narrow && !d.anew(&sub) {
+				<-d.relay.stop
+				return
+			}
 		case <-d.relay.stop:
 			if len(d.relay.wake) == 0 {
 				sub.Close()
@@ -93,7 +140,7 @@ func (d *Door) carry(sub gateway.Subscription) {
 
 // publish sends one message to native subscribers, or to the inbox it answers.
 func (d *Door) publish(m *gateway.Message) {
-	to, out := d.cfg.Outbound, natsgo.Msg{Subject: subjectOf(m.Destination), Header: headerOf(m), Data: m.Body}
+	to, out := d.cfg.Outbound, natsgo.Msg{Subject: d.outward(subjectOf(m.Destination)), Header: headerOf(m), Data: m.Body}
 	if strings.HasPrefix(m.Destination.Name, replyTopic) {
 		inbox, ok := d.inboxes.inbox(m.Destination.Name)
 		if !ok {

@@ -32,8 +32,11 @@ const (
 // to, and back. The topic's name is the inbox itself, sealed with a key of this process: there is no
 // table to fill, and no name can be guessed. The doors of a cluster know one another's keys. Safe for concurrent use.
 type inboxes struct {
-	key  []byte
-	seal cipher.AEAD
+	// prefix begins the names of the topics; a user's own has its token.
+	prefix string
+	apart  bool // only what this door has sealed is opened: others' doors have their own
+	key    []byte
+	seal   cipher.AEAD
 
 	mu     sync.Mutex
 	nonce  uint64
@@ -43,7 +46,7 @@ type inboxes struct {
 // mostKeys bounds the keys of others: nodes, and what they were before they started again.
 const mostKeys = 256
 
-func newInboxes() (*inboxes, error) {
+func newInboxes(user *User) (*inboxes, error) {
 	key := make([]byte, 32)
 	if _, err := rand.Read(key); err != nil {
 		return nil, err
@@ -52,7 +55,11 @@ func newInboxes() (*inboxes, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &inboxes{key: key, seal: seal, others: make(map[string]cipher.AEAD)}, nil
+	b := &inboxes{prefix: replyTopic, key: key, seal: seal, others: make(map[string]cipher.AEAD)}
+	if user != nil {
+		b.prefix, b.apart = replyTopic+user.Token+".", true
+	}
+	return b, nil
 }
 
 func sealOf(key []byte) (cipher.AEAD, error) {
@@ -67,7 +74,7 @@ func sealOf(key []byte) (cipher.AEAD, error) {
 func (b *inboxes) learn(key []byte) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.others[string(key)] != nil || len(b.others) >= mostKeys || bytes.Equal(key, b.key) {
+	if b.apart || b.others[string(key)] != nil || len(b.others) >= mostKeys || bytes.Equal(key, b.key) {
 		return nil
 	}
 	seal, err := sealOf(key)
@@ -103,12 +110,12 @@ func (b *inboxes) topic(inbox string) (gateway.Destination, bool) {
 	binary.BigEndian.PutUint64(nonce, b.nonce) // never twice with one key
 	b.mu.Unlock()
 	sealed := b.seal.Seal(nonce, nonce, []byte(inbox), nil)
-	return gateway.Destination{Kind: gateway.KindTopic, Name: replyTopic + encode(sealed)}, true
+	return gateway.Destination{Kind: gateway.KindTopic, Name: b.prefix + encode(sealed)}, true
 }
 
 // inbox returns what a topic made by topic stands for; ok is false for all other names.
 func (b *inboxes) inbox(name string) (inbox string, ok bool) {
-	token, ok := strings.CutPrefix(name, replyTopic)
+	token, ok := strings.CutPrefix(name, b.prefix)
 	if !ok {
 		return "", false
 	}

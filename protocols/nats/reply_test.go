@@ -10,7 +10,7 @@ import (
 )
 
 func newTestInboxes(t testing.TB) *inboxes {
-	b, err := newInboxes()
+	b, err := newInboxes(nil)
 	require.NoError(t, err)
 	return b
 }

@@ -46,6 +46,24 @@ func (d *Door) Stats() Stats {
 	return s
 }
 
+// add adds what another door counted; what is there now only if it still is.
+func (s *Stats) add(o Stats, now bool) {
+	s.Received += o.Received
+	s.Refused += o.Refused
+	s.Unanswered += o.Unanswered
+	s.Repeated += o.Repeated
+	s.Dropped += o.Dropped
+	s.Handed += o.Handed
+	s.Relayed += o.Relayed
+	s.Unrelayed += o.Unrelayed
+	s.Interrupted += o.Interrupted
+	if now {
+		s.Outstanding += o.Outstanding
+		s.Held += o.Held
+		s.Workers += o.Workers
+	}
+}
+
 // count returns how many workers there are, and how many messages they have.
 func (ws *workers) count() (n, held int) {
 	ws.mu.Lock()

@@ -116,6 +116,10 @@ func (s *streams) forget(now time.Time) {
 // own serves requests about clients' own streams, or about all streams. They are clients', or the server's in the name of a stream that reads
 // another one: those may come from a client that had the server say them, and are looked at as any.
 func (ws *workers) own(r jsapi.Request, m *natsgo.Msg, answer answering) {
+	if refused := ws.mayHaveStreams(r); refused != nil {
+		answer(nil, refused)
+		return
+	}
 	body, change, refused := ws.look(r, m.Data)
 	if refused != nil {
 		answer(nil, refused)
@@ -126,6 +130,18 @@ func (ws *workers) own(r jsapi.Request, m *natsgo.Msg, answer answering) {
 	}
 }
 
+// mayHaveStreams refuses requests about streams of users who are to have none. The server keeps those of MQTT for itself.
+func (ws *workers) mayHaveStreams(r jsapi.Request) *jsapi.Error {
+	if ws.cfg.User == nil || ws.cfg.User.MayHaveStreams == nil || r.Stream == "" || ws.cfg.MQTT && jsapi.IsMQTT(r.Stream) {
+		return nil
+	}
+	if err := ws.cfg.User.MayHaveStreams(); err != nil {
+		e := apiErrorOf(err)
+		return refusal(e.Code, e.ErrCode, "%s", e.Description)
+	}
+	return nil
+}
+
 // look decides whether the server may answer a request, and how its answer is to be changed.
 func (ws *workers) look(r jsapi.Request, body []byte) (now []byte, change func([]byte) []byte, refused *jsapi.Error) {
 	if len(body) > mostRequest {
@@ -133,6 +149,9 @@ func (ws *workers) look(r jsapi.Request, body []byte) (now []byte, change func([
 	}
 	if r.Stream == topicStream {
 		return nil, nil, foreign(r)
+	}
+	if jsapi.IsMQTT(r.Stream) {
+		return ws.lookMQTT(r, body)
 	}
 	switch r.Verb {
 	case jsapi.AccountInfo:
@@ -152,6 +171,24 @@ func (ws *workers) look(r jsapi.Request, body []byte) (now []byte, change func([
 		return nil, nil, bad("streams can be neither backed up nor restored by clients: read and publish their messages")
 	}
 	return nil, nil, bad("%s is not supported on this node", r.Verb)
+}
+
+// lookMQTT passes what the server itself asks about the streams in which it keeps the sessions and messages of MQTT clients.
+func (ws *workers) lookMQTT(r jsapi.Request, body []byte) (now []byte, change func([]byte) []byte, refused *jsapi.Error) {
+	if !ws.cfg.MQTT {
+		return nil, nil, foreign(r)
+	}
+	switch r.Verb {
+	case "STREAM.CREATE", "STREAM.UPDATE":
+		now, refused = jsapi.CheckMQTTStream(r.Stream, body)
+		return now, nil, refused
+	case jsapi.ConsumerCreate, jsapi.ConsumerDurable:
+		now, refused = jsapi.CheckMQTTConsumer(body)
+		return now, nil, refused
+	case jsapi.StreamInfo, "STREAM.MSG.GET", "STREAM.MSG.DELETE", jsapi.ConsumerInfo, jsapi.ConsumerDelete, jsapi.ConsumerNames, jsapi.ConsumerList:
+		return body, nil, nil
+	}
+	return nil, nil, bad("%s is not for the streams of MQTT", r.Verb)
 }
 
 // account adds the stream of the queues and its consumers to what the server says of the account.

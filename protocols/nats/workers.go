@@ -180,10 +180,10 @@ func (ws *workers) sources() []source {
 	all := []source{
 		{ws.cfg.Inbound, ws.cfg.Prefix + "$JS.>", ws.receive},
 		{ws.conn, ws.traces + "*", ws.traced},
-		{ws.cfg.Inbound, disconnects, ws.disconnected},
+		{ws.cfg.Inbound, ws.cfg.disconnects(), ws.disconnected},
 	}
 	if ws.cfg.Node != "" {
-		all = append(all, source{ws.cfg.Inbound, doors + ">", ws.hear})
+		all = append(all, source{ws.cfg.Inbound, ws.cfg.doors() + ">", ws.hear})
 	}
 	for _, verb := range requestVerbs() {
 		all = append(all, source{ws.cfg.System, ws.cfg.Own + api + verb, ws.queued})

@@ -73,6 +73,7 @@ func (c *conn) login(ctx context.Context, h gateway.Header, version wire.Version
 		Protocol: "stomp/" + version.String(),
 		Remote:   c.remote(),
 		Listener: c.listener(),
+		Ended:    c.end,
 	}
 	c.introduce(&login, h)
 	login.Credentials.Login, login.Credentials.Passcode = user, passcode

@@ -72,8 +72,13 @@ func (b *below) Read(p []byte) (int, error) {
 	}
 	return n, err
 }
-func (b *below) Write(p []byte) (int, error)        { return b.c.out.Write(p) }
-func (b *below) Close() error                       { return b.c.nc.Close() }
+func (b *below) Write(p []byte) (int, error) { return b.c.out.Write(p) }
+
+// Close is how the library ends a connection when a close frame was written.
+func (b *below) Close() error {
+	b.c.out.finish(time.Now().Add(goodbye))
+	return b.c.nc.Close()
+}
 func (b *below) LocalAddr() net.Addr                { return b.c.nc.LocalAddr() }
 func (b *below) RemoteAddr() net.Addr               { return b.c.nc.RemoteAddr() }
 func (b *below) SetDeadline(t time.Time) error      { return b.c.nc.SetDeadline(t) }
@@ -169,6 +174,7 @@ func (c *Conn) why(err error) error {
 	var of *net.OpError
 	if !errors.As(err, &of) {
 		c.server.listener.TurnedAway("a WebSocket broke the rules", c.nc.RemoteAddr(), err)
+		c.out.finish(time.Now().Add(goodbye))
 		parting(c.nc)
 	}
 	return err
@@ -267,4 +273,5 @@ func (c *Conn) over() {
 		_ = c.ws.CloseNow()
 	}
 	c.unwatch()
+	c.out.running.Wait()
 }

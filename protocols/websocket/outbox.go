@@ -17,8 +17,8 @@ const (
 var errReplies = errors.New("the client sends pings and takes no answers")
 
 // outbox collects frames and writes them to the socket. Its user holds frames back while it is corked; what the library
-// writes meanwhile goes out with them. Nobody but the one who writes to the socket waits for it, so a pong never waits
-// for a client that takes nothing.
+// writes meanwhile goes out with them. What the library writes otherwise goes out in the background, since it ends the
+// connection of a client that takes nothing for five seconds, and clients are allowed more.
 type outbox struct {
 	nc      net.Conn
 	buffers *sync.Pool
@@ -30,6 +30,8 @@ type outbox struct {
 	corked   bool
 	sending  bool
 	err      error
+
+	running sync.WaitGroup // in the background
 }
 
 func newOutbox(nc net.Conn, buffers *sync.Pool) *outbox {
@@ -52,11 +54,22 @@ func (o *outbox) Write(p []byte) (int, error) {
 		return 0, errReplies
 	}
 	*o.pending = append(*o.pending, p...)
-	if o.corked || o.sending {
-		return len(p), nil
+	if !o.corked && !o.sending {
+		o.sending = true
+		o.running.Go(func() {
+			o.mu.Lock()
+			defer o.mu.Unlock()
+			o.send()
+		})
 	}
-	o.send()
-	return len(p), o.err
+	return len(p), nil
+}
+
+// finish gives what is pending the time until then to go out.
+func (o *outbox) finish(until time.Time) {
+	_ = o.nc.SetWriteDeadline(until)
+	o.allow(max(time.Until(until), time.Nanosecond))
+	_ = o.flush(false)
 }
 
 // cork holds back what is written until flush.
@@ -132,7 +145,7 @@ func (o *outbox) allow(patience time.Duration) {
 	o.patience = patience
 }
 
-// fail ends all writing.
+// fail ends all writing. Who calls it closes the connection, and may then wait for running.
 func (o *outbox) fail(err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

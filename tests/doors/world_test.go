@@ -42,6 +42,7 @@ type world struct {
 }
 
 type settings struct {
+	core      core.Config
 	stomp     stomp.Config
 	websocket websocket.Config
 }
@@ -50,16 +51,18 @@ func newWorld(t testing.TB, change ...func(*settings)) *world {
 	t.Helper()
 	store := gatewaytest.NewMemory(gatewaytest.NewDisk(3))
 	log := slog.New(slog.DiscardHandler)
-	broker, err := core.New(context.Background(), core.Config{
-		Node: "n1", Store: store, Authenticator: gatewaytest.Everyone{}, Authorizer: gatewaytest.Everyone{}, Logger: log,
-	})
+	s := settings{core: core.Config{Node: "n1", Store: store, Authenticator: gatewaytest.Everyone{}, Authorizer: gatewaytest.Everyone{}, Logger: log}}
+	for _, f := range change {
+		f(&s)
+	}
+	broker, err := core.New(context.Background(), s.core)
 	require.NoError(t, err)
 	w := &world{TB: t, broker: broker, doors: map[string]*stomp.Server{}}
 	within := &tls.Config{Certificates: []tls.Certificate{certificate(t)}}
 	ctx, cancel := context.WithCancel(context.Background())
 	var served []chan error
 	for _, way := range ways {
-		s := settings{stomp.Config{Address: "127.0.0.1:0", Broker: broker}, websocket.Config{Address: "127.0.0.1:0"}}
+		s := settings{stomp: stomp.Config{Address: "127.0.0.1:0", Broker: broker}, websocket: websocket.Config{Address: "127.0.0.1:0"}}
 		for _, f := range change {
 			f(&s)
 		}

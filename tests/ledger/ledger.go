@@ -41,6 +41,7 @@ type Ledger struct {
 	messages     map[string]*message
 	transactions map[string]*transaction
 	wrong        []string
+	told         int // of wrong, before the verdict
 	// progress counts receipts of all kinds.
 	progress            int
 	Refusals            int
@@ -67,8 +68,11 @@ func (l *Ledger) Fault(format string, v ...any) {
 	l.fault(format, v...)
 }
 
+// mostFaults bounds what is told of the time before the verdict, and again of that.
+const mostFaults = 50
+
 func (l *Ledger) fault(format string, v ...any) {
-	if len(l.wrong) < 50 {
+	if len(l.wrong) < l.told+mostFaults {
 		l.wrong = append(l.wrong, fmt.Sprintf(format, v...))
 	}
 }
@@ -241,6 +245,7 @@ func (l *Ledger) Close(t *testing.T) {
 func (l *Ledger) Verdict(logf func(string, ...any)) []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.told = len(l.wrong) // which must not hide losses
 	receipted, maybe, light, lost := 0, 0, 0, 0
 	for _, name := range slices.Sorted(maps.Keys(l.messages)) {
 		m := l.messages[name]

@@ -7,7 +7,6 @@ import (
 
 	"github.com/sluice-mq/sluice/gateway/core"
 	"github.com/sluice-mq/sluice/jetstream"
-	"github.com/sluice-mq/sluice/protocols/nats"
 )
 
 // brokerCollector shows the broker's and the store's snapshots, once they are
@@ -15,7 +14,7 @@ import (
 type brokerCollector struct {
 	live atomic.Pointer[snapshots]
 	// nats stays nil without a listener for native clients.
-	nats atomic.Pointer[nats.Door]
+	nats atomic.Pointer[nativeFigures]
 }
 
 // snapshots is where the figures come from.

@@ -18,45 +18,68 @@ import (
 // consumersFile, in the data directory, is where native clients' consumers are kept.
 const consumersFile = "consumers.json"
 
-// openNats puts the door for native clients behind the embedded server, which then opens
-// their listener.
-func (n *node) openNats(dataDir string, log *slog.Logger) error {
+// openNats puts what answers native clients behind the embedded server, which then opens their listeners: one door for all of them, or, where
+// they log in, a gate with a door for each user.
+func (n *node) openNats(cfg Config, log *slog.Logger) error {
+	if n.server.Streams() {
+		n.admit(log)
+	}
+	if cfg.Auth != nil {
+		return n.openGate(cfg, log)
+	}
+	settings, err := n.nativeDoor(embed.Users, log)
+	if err != nil {
+		return err
+	}
+	settings.Node, settings.Prefix, settings.Own, settings.Listen = n.server.Node(), n.server.Prefix(), n.server.Own(), n.server.Listen
+	settings.Book = filepath.Join(cfg.DataDir, consumersFile)
+	settings.Leaf.Addr, settings.Leaf.User, settings.Leaf.Password, err = n.server.Leaf()
+	if n.server.Streams() {
+		settings.Account = string(embed.Users)
+	}
+	if err != nil {
+		closeAll(settings)
+		return err
+	}
+	d, err := nats.New(settings)
+	if err != nil {
+		return err
+	}
+	n.add(listener{protocol: Nats, door: d})
+	n.figures.nats.Store(&nativeFigures{d.Stats})
+	return nil
+}
+
+// nativeDoor is what every door for native clients of an account needs: connections, and what it asks of the server and the broker.
+func (n *node) nativeDoor(account embed.Account, log *slog.Logger) (nats.Config, error) {
 	cfg := nats.Config{
-		Node: n.server.Node(), Prefix: n.server.Prefix(), Own: n.server.Own(),
-		Listen: n.server.Listen, Broker: n.broker, Logger: log, Book: filepath.Join(dataDir, consumersFile),
-		Clock:     steady(), // or acknowledgements would all be late at once, and ids of messages forgotten, when the machine's clock is set
+		Broker: n.broker, Logger: log,
 		Interest:  func(subject string) bool { return n.server.Interest(embed.Outbound, subject) },
-		Listening: func(subject string) bool { return n.server.Interest(embed.Users, subject) },
+		Listening: func(subject string) bool { return n.server.Interest(account, subject) },
 		Connected: n.server.Connected, Pending: n.server.Pending,
 		Queue: func(name string) (int, bool) {
 			state, known := n.broker.Queue(name)
 			return state.Waiting, known
 		},
 	}
-	var errs [6]error
+	var errs [5]error
 	cfg.Inbound, errs[0] = n.server.Connect(embed.Inbound, "native publishes")
 	cfg.Outbound, errs[1] = n.server.Connect(embed.Outbound, "topics for native clients")
-	cfg.Answers, errs[2] = n.server.Connect(embed.Users, "answers to native clients")
-	cfg.Leaf.Addr, cfg.Leaf.User, cfg.Leaf.Password, errs[4] = n.server.Leaf()
-	cfg.Workers, errs[3] = n.server.Connect(embed.Users, "queues for native clients")
-	cfg.System, errs[5] = n.server.Connect(embed.System, "requests of native clients")
+	cfg.Answers, errs[2] = n.server.Connect(account, "answers to native clients")
+	cfg.Workers, errs[3] = n.server.Connect(account, "queues for native clients")
+	cfg.System, errs[4] = n.server.Connect(embed.System, "requests of native clients")
 	if err := errors.Join(errs[:]...); err != nil {
-		for _, nc := range []interface{ Close() }{cfg.Inbound, cfg.Outbound, cfg.Answers, cfg.Workers, cfg.System} {
-			nc.Close() // which a nil one allows
-		}
-		return err
+		closeAll(cfg)
+		return nats.Config{}, err
 	}
-	if n.server.Streams() {
-		cfg.Account = string(embed.Users)
-		n.admit(log)
+	return cfg, nil
+}
+
+// closeAll closes the connections of a door that does not come to be.
+func closeAll(cfg nats.Config) {
+	for _, nc := range []interface{ Close() }{cfg.Inbound, cfg.Outbound, cfg.Answers, cfg.Workers, cfg.System} {
+		nc.Close() // which a nil one allows
 	}
-	d, err := nats.New(cfg)
-	if err != nil {
-		return err
-	}
-	n.doors = append(n.doors, listener{protocol: Nats, door: d})
-	n.figures.nats.Store(d)
-	return nil
 }
 
 // bounds are the limits as the embedded server takes them.
@@ -71,15 +94,22 @@ const keptStreams = "native-streams"
 // keepStreams saves native clients' own streams from a store that is about to be removed.
 func keepStreams(dataDir, aside string, log *slog.Logger) error {
 	const folder = "jetstream"
-	from, to := filepath.Join(aside, folder, string(embed.Users)), filepath.Join(dataDir, keptStreams, folder)
-	if found, err := filepath.Glob(filepath.Join(from, "streams", "*", "meta.inf")); err != nil || len(found) == 0 {
+	found, err := filepath.Glob(filepath.Join(aside, folder, "U*", "streams", "*", "meta.inf")) // of embed.Users, and of single users
+	if err != nil || len(found) == 0 {
 		return err
 	}
+	to := filepath.Join(dataDir, keptStreams, folder)
 	if err := os.MkdirAll(to, 0o700); err != nil {
 		return fmt.Errorf("keeping the streams of native clients: %w", err)
 	}
-	if err := os.Rename(from, filepath.Join(to, string(embed.Users))); err != nil {
-		return fmt.Errorf("keeping the streams of native clients: %w", err)
+	accounts := map[string]bool{}
+	for _, stream := range found {
+		accounts[filepath.Dir(filepath.Dir(filepath.Dir(stream)))] = true
+	}
+	for from := range accounts {
+		if err := os.Rename(from, filepath.Join(to, filepath.Base(from))); err != nil {
+			return fmt.Errorf("keeping the streams of native clients: %w", err)
+		}
 	}
 	log.Warn("the streams that native clients had on the node alone do not come into the cluster; a single node can be started with this folder", "data_dir", filepath.Dir(to))
 	return nil
@@ -125,6 +155,9 @@ func (n *node) admit(log *slog.Logger) {
 	}})
 }
 
+// nativeFigures is where the figures of native clients come from: a door, or a gate.
+type nativeFigures struct{ stats func() nats.Stats }
+
 var (
 	nativeIn          = prometheus.NewDesc("sluice_nats_received_total", "Messages that native clients published to queues and topics.", nil, nil)
 	nativeRefused     = prometheus.NewDesc("sluice_nats_refused_total", "Native messages that the broker refused.", nil, nil)
@@ -147,8 +180,8 @@ func natsFigures() []*prometheus.Desc {
 }
 
 // collectNats shows the door's snapshot.
-func collectNats(d *nats.Door, ch chan<- prometheus.Metric) {
-	s := d.Stats()
+func collectNats(d *nativeFigures, ch chan<- prometheus.Metric) {
+	s := d.stats()
 	for _, c := range []struct {
 		desc  *prometheus.Desc
 		value uint64

@@ -15,6 +15,7 @@ import (
 	"github.com/sluice-mq/sluice/jetstream"
 	"github.com/sluice-mq/sluice/jetstream/commit"
 	"github.com/sluice-mq/sluice/jetstream/embed"
+	"github.com/sluice-mq/sluice/protocols/nats"
 )
 
 // node is what makes a node besides its admin door: the rooms, each made of the
@@ -31,6 +32,8 @@ type node struct {
 	broker *core.Broker
 
 	guard   *guard
+	voucher *nats.Voucher // of native clients that log in
+	gate    *nats.Gate    // nil where they do not
 	figures brokerCollector
 	// aside: there is a store that the node had before it was in a cluster.
 	aside bool
@@ -41,6 +44,13 @@ func (n *node) listening() []listener {
 	n.doorsMu.Lock()
 	defer n.doorsMu.Unlock()
 	return n.doors
+}
+
+// add puts a door beside the others.
+func (n *node) add(l listener) {
+	n.doorsMu.Lock()
+	n.doors = append(n.doors, l)
+	n.doorsMu.Unlock()
 }
 
 // listen replaces the doors.
@@ -114,20 +124,16 @@ func (n *node) openStore(ctx context.Context, cfg Config, log *slog.Logger, h *h
 			serverSyncs, weSync = true, false
 		}
 	}
-	address := ""
-	for _, l := range cfg.Listeners {
-		if l.Protocol == Nats {
-			address = l.Address.String()
-		}
-	}
 	together, shared, err := cluster(cfg.Cluster)
 	if err != nil {
 		return err
 	}
-	n.server, err = embed.Start(ctx, embed.Config{
-		Name: cfg.Node, Dir: cfg.DataDir, Address: address, MaxPayload: jetstream.MaxRecord,
+	settings := embed.Config{
+		Name: cfg.Node, Dir: cfg.DataDir, MaxPayload: jetstream.MaxRecord,
 		SyncAlways: serverSyncs, MaxConnections: cfg.Limits.MaxConnections, Cluster: together, Logger: log, Streams: cfg.Nats.bounds(),
-	})
+	}
+	n.embedListeners(cfg, &settings)
+	n.server, err = embed.Start(ctx, settings)
 	if err != nil {
 		return err
 	}
@@ -200,8 +206,14 @@ func (n *node) openBroker(ctx context.Context, cfg Config, log *slog.Logger) (er
 	if cfg.Cluster != nil {
 		others = n.store
 	}
+	var who gateway.Authenticator = &n.guard.identity
+	var may gateway.Authorizer = &n.guard.identity
+	if cfg.Auth != nil { // native clients log in
+		n.voucher = nats.NewVoucher(who)
+		who, may = n.voucher, nats.Answers{Authorizer: may}
+	}
 	n.broker, err = core.New(ctx, core.Config{
-		Node: cfg.Node, Store: n.store, Cluster: others, Authenticator: &n.guard.identity, Authorizer: &n.guard.identity, Auditor: n.guard.auditor(), Quotas: quotas(cfg.Limits), Kept: unmade(cfg.Auth), Logger: log,
+		Node: cfg.Node, Store: n.store, Cluster: others, Authenticator: who, Authorizer: may, Auditor: n.guard.auditor(), Quotas: quotas(cfg.Limits), Kept: unmade(cfg.Auth), Logger: log,
 		MaxMessage:  int(cfg.Limits.MaxMessageSize) + headerRoom,
 		QueueMemory: int64(cfg.Queues.Memory), TopicMessages: cfg.Topics.PendingMessages, TopicBytes: int(cfg.Topics.PendingBytes),
 		SlowConsumer: slow, TopicDelivery: delivery[cfg.TopicDelivery],

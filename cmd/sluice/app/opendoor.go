@@ -23,11 +23,14 @@ func (n *node) openDoor(l Listener, cfg Config, log *slog.Logger) error {
 			return err
 		}
 		settings.Address = d.Addr().String()
-		n.doors = append(n.doors, listener{Stomp, d, func() (door, error) { return stomp.New(settings) }})
+		n.add(listener{Stomp, d, func() (door, error) { return stomp.New(settings) }})
 	case WebSocket:
 		return n.openWebSocket(l, cfg, log)
-	case Nats:
-		return n.openNats(cfg.DataDir, log)
+	case Nats, NatsWebSocket, MQTT:
+		if n.figures.nats.Load() != nil { // one for all of them, and it is there
+			return nil
+		}
+		return n.openNats(cfg, log)
 	case Admin: // it is there already
 	}
 	return nil
@@ -108,6 +111,6 @@ func (n *node) openWebSocket(l Listener, cfg Config, log *slog.Logger) error {
 		return err
 	}
 	way.Address = d.Addr().String()
-	n.doors = append(n.doors, listener{WebSocket, d, open})
+	n.add(listener{WebSocket, d, open})
 	return nil
 }

@@ -39,6 +39,9 @@ func (d *duty) Reload(_ context.Context, w io.Writer) error {
 	}
 	l.node.broker.SetQuotas(quotas(cfg.Limits))
 	l.node.broker.Reauthorize()
+	if l.node.gate != nil {
+		l.node.gate.Reauthorize()
+	}
 	t.tell("identities, rules, quotas and certificates are those of the files now")
 	if late := changed(l.cfg, cfg); len(late) > 0 {
 		t.tell("the node has to be started again for what else has changed", "keys", strings.Join(late, ", "))

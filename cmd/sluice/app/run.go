@@ -173,7 +173,7 @@ func (l *life) start(ctx context.Context) error {
 func (l *life) adminConfig(c Listener) admin.Config {
 	cfg := admin.Config{
 		Address: c.Address.String(), MaxConnections: c.connections(l.cfg.Limits),
-		Health: &l.health, Collectors: append(collectorsOf(&l.health), &l.node.figures), Logger: l.log,
+		Health: &l.health, Collectors: append(collectorsOf(&l.health), &l.node.figures, guardCollector{l.node}), Logger: l.log,
 	}
 	if l.cfg.Auth != nil {
 		cfg.Guard = admin.Guard{Authenticator: &l.guard.identity, Authorizer: &l.guard.identity, Auditor: l.guard.auditor()}
@@ -235,6 +235,9 @@ func (l *life) control() error {
 func (l *life) banner(took time.Duration) {
 	for _, d := range append(l.admin, l.node.listening()...) {
 		l.log.Info("listening", "protocol", string(d.protocol), "address", d.Addr().String())
+	}
+	for p, at := range l.node.native() {
+		l.log.Info("listening", "protocol", string(p), "address", at.String())
 	}
 	l.log.Info("ready", "node", l.cfg.Node, "version", ReadBuild().Version, "data_dir", l.cfg.DataDir,
 		"durability", string(l.cfg.Durability), "took", took.Round(time.Millisecond).String())

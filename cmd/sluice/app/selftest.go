@@ -21,7 +21,7 @@ const stepWithin = 5 * time.Second
 func (d *duty) SelfTest(ctx context.Context, w io.Writer) error {
 	t := trial{w: w}
 	broker := d.life.node.broker
-	session, err := broker.Open(ctx, gateway.Login{Protocol: "selftest", Remote: "127.0.0.1:0"})
+	session, err := broker.Open(ctx, gateway.Login{Protocol: ownSession, Remote: "self-test"})
 	if err != nil {
 		return fmt.Errorf("opening a session: %w", err)
 	}

@@ -36,7 +36,7 @@ func Validate(c Config) Problems {
 			v.say("service.code", "%v", err)
 		}
 	}
-	v.listeners(c.Listeners)
+	v.listeners(c.Listeners, c.Nats.Storage)
 	v.guarded(c)
 	if c.Cluster != nil {
 		v.cluster(*c.Cluster)
@@ -85,7 +85,7 @@ func (v *validator) name(path, name string) {
 	}
 }
 
-func (v *validator) listeners(all []Listener) {
+func (v *validator) listeners(all []Listener, storage ByteSize) {
 	if len(all) == 0 {
 		v.say("listeners", "at least one is needed")
 	}
@@ -111,7 +111,7 @@ func (v *validator) listeners(all []Listener) {
 			addresses[l.Address] = i
 		}
 		v.personality(path, l)
-		v.transport(path, l)
+		v.transport(path, l, storage)
 	}
 }
 

@@ -89,7 +89,7 @@ func (v *validator) ldap(l LDAP) {
 }
 
 // transport is what a listener has below its protocol.
-func (v *validator) transport(path string, l Listener) {
+func (v *validator) transport(path string, l Listener, storage ByteSize) {
 	count(v, path+".max_connections", l.MaxConnections, 0, maxConnections)
 	if l.MaxMessageSize != 0 {
 		count(v, path+".max_message_size", l.MaxMessageSize, KiB, maxMessageSize)
@@ -97,8 +97,14 @@ func (v *validator) transport(path string, l Listener) {
 			v.say(path+".max_message_size", "only stomp and websocket listeners have it")
 		}
 	}
+	if len(l.ProxyProtocol) > 0 && !l.Protocol.stomp() {
+		v.say(path+".proxy_protocol", "only stomp and websocket listeners have it")
+	}
 	if t := l.TLS; t != nil {
 		v.tls(path+".tls", *t)
+	}
+	if l.Protocol == MQTT && storage == 0 {
+		v.say(path, "MQTT keeps its sessions in streams: nats.storage has to be above 0")
 	}
 	if l.Protocol != WebSocket {
 		for _, k := range []struct {

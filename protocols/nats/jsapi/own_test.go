@@ -101,3 +101,36 @@ func TestPagesWithTheQueuesInFront(t *testing.T) {
 	require.JSONEq(t, `{"streams":3,"consumers":9,"x":1}`, string(jsapi.AddToAccount([]byte(`{"streams":2,"consumers":4,"x":1}`), 5)))
 	require.Equal(t, "{", string(jsapi.AddToAccount([]byte("{"), 5)))
 }
+
+// What is asked of the server about a stream of MQTT has MQTT's own subjects and nothing else, whatever was said.
+func FuzzCheckMQTTStream(f *testing.F) {
+	for _, seed := range []string{
+		`{"name":"$MQTT_msgs","subjects":["$MQTT.msgs.>"],"retention":"interest"}`, `{"name":"$MQTT_msgs","subjects":["$MQTT.msgs.>",">"]}`, `{"name":"$MQTT_msgs"}`,
+		`{"name":"$MQTT_msgs","subjects":["$MQTT.x"],"mirror":{"name":"ORDERS"}}`, `{"name":"$MQTT_msgs","subjects":["$MQTT.x"],"republish":{"src":">","dest":"queue.>"}}`,
+		`{"name":"$MQTT_msgs","SUBJECTS":["queue.>"],"subjects":["$MQTT.x"]}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if out, refused := jsapi.CheckMQTTConsumer(body); refused == nil {
+			var r server.CreateConsumerRequest
+			require.NoError(t, json.Unmarshal(out, &r))
+			require.True(t, r.Config.DeliverSubject == "" || strings.HasPrefix(r.Config.DeliverSubject, "$MQTT."))
+		}
+		out, refused := jsapi.CheckMQTTStream("$MQTT_msgs", body)
+		if refused != nil {
+			return
+		}
+		var r server.StreamConfigRequest
+		require.NoError(t, json.Unmarshal(out, &r))
+		require.Equal(t, "$MQTT_msgs", r.Name)
+		require.NotEmpty(t, r.Subjects)
+		for _, subject := range r.Subjects {
+			require.True(t, strings.HasPrefix(subject, "$MQTT."))
+		}
+		require.Nil(t, r.Mirror)
+		require.Nil(t, r.RePublish)
+		require.Nil(t, r.SubjectTransform)
+		require.Empty(t, r.Sources)
+	})
+}
