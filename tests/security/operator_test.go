@@ -5,9 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"io"
 	"net/http"
-	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -355,4 +353,27 @@ func TestTheAuditHasCommandsAndNoBodies(t *testing.T) {
 	require.NotContains(t, p.read(t, "audit.log"), "a-body-of-mine")
 }
 
-var _ = []any{io.EOF, exec.ErrNotFound}
+// Who is nobody any more is sent away also if something else of the configuration cannot be read.
+func TestABrokenCertificateKeepsNobodyInside(t *testing.T) {
+	p := newPlace(t)
+	p.run(t, watched)
+	v, told := login(t, p.open(t, 0, false, "", shown{}), shown{login: "alice", passcode: "alice-secret"}, false)
+	require.Empty(t, told)
+	p.write(t, "host.crt", "this is no certificate")
+	p.Configure(strings.Replace(watched, "- {name: alice, password: alice-secret}", "", 1))
+	require.Contains(t, p.refuses(t, "reload", "--config", "sluice.yaml"), "host.crt")
+	require.Equal(t, refusal("alice"), v.dismissed(t))
+}
+
+// What a reload does not change it says.
+func TestAReloadSaysWhatItLeaves(t *testing.T) {
+	p := newPlace(t)
+	p.run(t, watched)
+	p.Configure(strings.Replace(strings.Replace(watched, "audit: commands", "audit: off", 1), "audit_file: audit.log\n", "", 1))
+	require.Contains(t, p.sluice(t, "reload", "--config", "sluice.yaml"), "audit")
+	p.Configure("no: such key\n")
+	p.Signal(syscall.SIGHUP)
+	p.AwaitLog("reload failed")
+	_, told := login(t, p.open(t, 0, false, "", shown{}), shown{login: "alice", passcode: "alice-secret"}, false)
+	require.Empty(t, told, "what was in force stays")
+}
