@@ -58,7 +58,7 @@ bench-peers: build ## Measure beside Debian's ActiveMQ and RabbitMQ, and write d
 bench-cluster: build ## Measure three nodes on this machine, beside native JetStream with three replicas
 	$(GO) run ./tests/bench/nodes -sluice bin/sluice $(ARGS)
 
-clients: ## Install the STOMP clients that tests/interop runs, if this can be done
+clients: ## Install what tests/interop and tests/browser run, if this can be done
 	@tests/clients.sh || { \
 	  echo "WARNING: tests with the missing clients are skipped"; \
 	  [ "$$CI" != true ]; \

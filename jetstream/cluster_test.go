@@ -2,6 +2,7 @@ package jetstream_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -81,8 +82,11 @@ func (m *member) journal(i int) gateway.Journal {
 	return m.owned[i]
 }
 
+// routes is how the nodes of the tests know one another. It takes a good part of a second to make, so all have the same.
+var routes = sync.OnceValues(func() (*tls.Config, error) { return embed.Trust(secret) })
+
 func (m *member) start() error {
-	trust, err := embed.Trust(secret)
+	trust, err := routes()
 	if err != nil {
 		return err
 	}

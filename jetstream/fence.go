@@ -161,17 +161,8 @@ const answerSoon = 50 * time.Millisecond
 func (j *journal) lead(ctx context.Context, seq uint64, patience time.Duration) ([]byte, error) {
 	within, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	m, err := j.store.publish.RequestWithContext(within, "$JS.API.STREAM.MSG.GET."+j.stream, fmt.Appendf(nil, `{"seq":%d}`, seq))
+	answer, err := j.request(within, fmt.Appendf(nil, `{"seq":%d}`, seq))
 	if err != nil {
-		return nil, fmt.Errorf("asking for record %d of %s: %w", seq, j.stream, err)
-	}
-	var answer struct {
-		Message struct {
-			Data []byte `json:"data"`
-		} `json:"message"`
-		Error *jetstream.APIError `json:"error"`
-	}
-	if err := json.Unmarshal(m.Data, &answer); err != nil {
 		return nil, fmt.Errorf("asking for record %d of %s: %w", seq, j.stream, err)
 	}
 	switch {
@@ -185,6 +176,51 @@ func (j *journal) lead(ctx context.Context, seq uint64, patience time.Duration) 
 	}
 	return nil, errEnd
 }
+
+// found is what a server says of a record.
+type found struct {
+	Message struct {
+		Data []byte `json:"data"`
+	} `json:"message"`
+	Error *jetstream.APIError `json:"error"`
+}
+
+// request asks the stream's leader for a record. Servers that believe that there is no leader say so, and sooner than the
+// leader answers: that counts only if nothing else comes.
+func (j *journal) request(ctx context.Context, what []byte) (answer found, err error) {
+	nc := j.store.publish
+	m, err := nc.RequestWithContext(ctx, getRecord+j.stream, what)
+	if err != nil {
+		return answer, err
+	}
+	if err := json.Unmarshal(m.Data, &answer); err != nil || answer.Error == nil || answer.Error.ErrorCode != notAvailable {
+		return answer, err
+	}
+	all, err := nc.SubscribeSync(nc.NewInbox())
+	if err != nil {
+		return answer, err
+	}
+	defer all.Unsubscribe()
+	if err := nc.PublishRequest(getRecord+j.stream, all.Subject, what); err != nil {
+		return answer, err
+	}
+	for {
+		m, err := all.NextMsgWithContext(ctx)
+		if err != nil {
+			return answer, nil // what the others said
+		}
+		var next found
+		if err := json.Unmarshal(m.Data, &next); err != nil || next.Error == nil || next.Error.ErrorCode != notAvailable {
+			return next, err
+		}
+	}
+}
+
+// getRecord begins the subjects on which leaders give records out.
+const getRecord = "$JS.API.STREAM.MSG.GET."
+
+// notAvailable is the server's number for a stream that it knows no leader of.
+const notAvailable = 10008
 
 // noMessage is the server's number for a record that is not there.
 const noMessage = 10037

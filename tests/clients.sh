@@ -1,9 +1,13 @@
 #!/usr/bin/env bash
-# Installs other people's STOMP clients for tests/interop from Debian's packages,
-# if they are missing and this is root. It says what it does. Without the clients their
+# Installs other people's programs for tests/interop and tests/browser from the distribution's packages,
+# if they are missing and this is root. It says what it does. Without them their
 # tests are skipped; with CI=true they fail.
 set -euo pipefail
-packages=(python3-stomp libnet-stomp-perl)
+packages=(python3-stomp python3-websocket libnet-stomp-perl libio-socket-ssl-perl chromium openssl curl)
+# Who has these from elsewhere keeps them.
+for program in node:nodejs npm:npm; do
+  command -v "${program%%:*}" >/dev/null || packages+=("${program##*:}")
+done
 
 missing=()
 for p in "${packages[@]}"; do

@@ -329,3 +329,22 @@ func TestANodeThatStopsHasItsMessagesStored(t *testing.T) {
 	require.NoError(t, <-closed)
 	require.NoError(t, o.wait(t, 1)[1])
 }
+
+// A node whose disk is full commits what other nodes keep, and refuses what it would keep itself.
+func TestATransactionThroughAFullNodeIsStoredElsewhere(t *testing.T) {
+	r := newRealm(t)
+	r.Move(shard("q"), "n2")
+	r.Move(1-shard("q"), "n3")
+	r.stores[0].Fill(true)
+	two := func() *gateway.Transaction {
+		return &gateway.Transaction{Sends: []*gateway.Message{message(queue("q"), "a", true), message(queue("q"), "b", true)}}
+	}
+	var o outcome
+	r.worlds[0].session().Commit(two(), &o, 1)
+	require.NoError(t, o.wait(t, 1)[1])
+	c := r.worlds[2].subscribe(r.worlds[2].session(), queue("q"), 10, false)
+	require.Equal(t, []string{"a", "b"}, bodies(c.next(2)))
+	r.stores[1].Fill(true)
+	r.worlds[0].session().Commit(two(), &o, 2)
+	require.Equal(t, gateway.NoSpace, gateway.KindOf(o.wait(t, 2)[2]), "its owner has no space")
+}

@@ -108,14 +108,21 @@ func (t *commitment) start() {
 }
 
 // fits reports whether there is room for the messages to queues: for persistent ones in
-// the store, for others in memory or else there.
+// the store, for others in memory or else there. If another node coordinates the transaction it looks itself.
 func (t *commitment) fits() bool {
 	b := t.session.broker
+	if len(t.stored) > 0 && t.coordinator == nil {
+		return true
+	}
 	return b.cfg.Store.Space().Sends || len(t.stored) == 0 && (t.light == 0 || b.memory.Load()+t.light <= b.cfg.QueueMemory)
 }
 
 // begin goes to the point of no return.
 func (t *commitment) begin() {
+	b := t.session.broker
+	if len(t.stored) > 0 && t.coordinator == nil {
+		t.coordinator = b.seatOf(t.stored[0].Destination.Name).here.Load()
+	}
 	if !t.fits() {
 		t.fail(gateway.Errorf(gateway.NoSpace, "the store has no space left"))
 		return
@@ -124,11 +131,7 @@ func (t *commitment) begin() {
 		t.carryOut(nil)
 		return
 	}
-	b := t.session.broker
 	seat := b.seatOf(t.stored[0].Destination.Name)
-	if t.coordinator == nil {
-		t.coordinator = seat.here.Load()
-	}
 	if len(t.stored) == 1 {
 		m := t.stored[0]
 		if t.coordinator == nil {

@@ -23,6 +23,7 @@ type Cluster struct {
 
 // Node is one node's store. It implements gateway.Store and gateway.Cluster.
 type Node struct {
+	full    atomic.Bool
 	cluster *Cluster
 	name    string
 	member  gateway.Member
@@ -246,7 +247,10 @@ func (n *Node) Shards() int { return len(n.cluster.owner) }
 func (n *Node) Journal(int) gateway.Journal { return nil }
 
 // Space implements gateway.Store.
-func (n *Node) Space() gateway.Space { return gateway.Space{Sends: true, Free: 1 << 40} }
+func (n *Node) Space() gateway.Space { return gateway.Space{Sends: !n.full.Load(), Free: 1 << 40} }
+
+// Fill takes the node's space away, or gives it back. What the journals of this cluster keep does not change.
+func (n *Node) Fill(full bool) { n.full.Store(full) }
 
 // Serve implements gateway.Cluster.
 func (n *Node) Serve(m gateway.Member) { n.member = m }

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net"
+	"sync"
 	"testing"
 	"time"
 
@@ -36,9 +37,13 @@ func join(t *testing.T, name, address string, routes []string, trust *tls.Config
 	return s
 }
 
+// known are the configurations that were made from secrets, which takes a good part of a second each.
+var known sync.Map
+
 func trust(t *testing.T, secret string) *tls.Config {
 	t.Helper()
-	c, err := embed.Trust(secret)
+	make, _ := known.LoadOrStore(secret, sync.OnceValues(func() (*tls.Config, error) { return embed.Trust(secret) }))
+	c, err := make.(func() (*tls.Config, error))()
 	require.NoError(t, err)
 	return c
 }

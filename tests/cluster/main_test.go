@@ -73,3 +73,6 @@ func await(t *testing.T, what string, holds func() bool) {
 		<-tick.C
 	}
 }
+
+// paced reports whether SLUICE_FAULT_PACED is set: several long runs are on this machine at once.
+func paced() bool { return os.Getenv("SLUICE_FAULT_PACED") != "" }

@@ -69,7 +69,7 @@ func begin(t *testing.T, c *node.Cluster, rnd *rand.Rand, h habits) *scene {
 		if p.Name == "q" {
 			p.Queues = queues
 		}
-		if short() && !h.fast {
+		if (short() || paced()) && !h.fast && p.Pace == 0 {
 			p.Pace = 2 * time.Millisecond // leave something to the tests beside this one
 		}
 		s.senders = append(s.senders, p)

@@ -2,7 +2,6 @@ package interop
 
 import (
 	"os"
-	"os/exec"
 	"testing"
 	"time"
 
@@ -16,19 +15,6 @@ import (
 const soon = 30 * time.Second
 
 func TestMain(m *testing.M) { os.Exit(node.Run(m)) }
-
-// needs skips when a client is not installed; where CI runs, that is a failure.
-func needs(t *testing.T, pkg, program string, args ...string) {
-	t.Helper()
-	out, err := exec.Command(program, args...).CombinedOutput()
-	if err == nil {
-		return
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("%s is missing (tests/clients.sh installs it): %v\n%s", pkg, err, out)
-	}
-	t.Skipf("SKIPPED: %s is missing; tests/clients.sh installs it: %v\n%s", pkg, err, out)
-}
 
 // dial connects go-stomp's client.
 func dial(t *testing.T, n *node.Node, options ...func(*stomp.Conn) error) *stomp.Conn {

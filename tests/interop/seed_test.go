@@ -46,7 +46,7 @@ func perl(t *testing.T, n *node.Node, program string) *exec.Cmd {
 }
 
 func TestPerlTutorial(t *testing.T) {
-	needs(t, "libnet-stomp-perl", "perl", "-MNet::Stomp", "-e", "1")
+	node.Needs(t, "libnet-stomp-perl", "perl", "-MNet::Stomp", "-e", "1")
 	n := node.Start(t)
 	const queue = "/queue/site.heartbeat"
 	produce := func() {

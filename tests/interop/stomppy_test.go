@@ -20,7 +20,7 @@ const python = "/usr/bin/python3"
 
 // The scenes are in testdata/scenes.py; each becomes a subtest.
 func TestStompPy(t *testing.T) {
-	needs(t, "python3-stomp", python, "-c", "import stomp")
+	node.Needs(t, "python3-stomp", python, "-c", "import stomp")
 	for version, scenes := range map[string]int{"1.0": 14, "1.1": 18, "1.2": 18} {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()

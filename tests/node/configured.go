@@ -7,32 +7,22 @@ import (
 	"testing"
 )
 
-// configurationFile is the file in a node's folder that a configured node reads.
-const configurationFile = "sluice.yaml"
-
-// Configured is a node that reads its configuration from a file, which is still to be written: Configure, Launch and AwaitReady. What it names is
-// looked for in Home. Its data_dir has to be data.
-func Configured(t testing.TB, settings ...string) *Node {
+// StartConfigured is Start of a node that is guarded, or listens in other ways: by what a configuration file says. Listeners of it that
+// are not to be found have port 0. Names of files in it are those of the test's directory.
+func StartConfigured(t testing.TB, configuration string, settings ...string) *Node {
 	t.Helper()
 	n := fresh(t, settings)
-	n.file = true
+	n.Configure(configuration)
+	n.Launch()
+	n.AwaitReady()
 	return n
 }
 
-// Home is the folder in which the node runs.
-func (n *Node) Home() string { return n.dir }
+// Configured is a node that is still to be told what it is: Configure, Launch and AwaitReady.
+func Configured(t testing.TB, settings ...string) *Node { return fresh(t, settings) }
 
-// Configure writes the file, at once. A node that runs does not look at it before it is told to.
-func (n *Node) Configure(text string) {
-	n.t.Helper()
-	file := filepath.Join(n.dir, configurationFile)
-	if err := os.WriteFile(file+".new", []byte(text), 0o600); err != nil {
-		n.t.Fatal(err)
-	}
-	if err := os.Rename(file+".new", file); err != nil {
-		n.t.Fatal(err)
-	}
-}
+// Home is the folder in which the node runs, and where files are looked for that its configuration names.
+func (n *Node) Home() string { return n.dir }
 
 // Command is sluice with other arguments, in the node's folder and with its environment.
 func (n *Node) Command(arguments ...string) *exec.Cmd {
@@ -46,11 +36,31 @@ func (n *Node) Command(arguments ...string) *exec.Cmd {
 	return cmd
 }
 
-// arguments are those with which the node serves.
-func (n *Node) arguments() []string {
-	if n.file {
-		return []string{"serve", "--config", configurationFile, "--log-format", "json"}
+// Configure has a node run with a configuration file from its next start on, which says where it listens.
+func (n *Node) Configure(configuration string) {
+	n.t.Helper()
+	n.file = filepath.Join(n.dir, "sluice.yaml")
+	if err := os.WriteFile(n.file+".new", []byte(configuration), 0o600); err != nil {
+		n.t.Fatal(err)
 	}
-	return []string{"serve", "--dev", "--data-dir", filepath.Join(n.dir, "data"), "--log-format", "json",
-		"--listen", "stomp=127.0.0.1:0", "--listen", "nats=127.0.0.1:0", "--listen", "admin=127.0.0.1:0"}
+	if err := os.Rename(n.file+".new", n.file); err != nil { // one that runs may be reading it
+		n.t.Fatal(err)
+	}
+}
+
+// Configure has all nodes run with a configuration file from their next start on. What makes them a cluster is not in it.
+func (c *Cluster) Configure(configuration string) {
+	for _, n := range c.Nodes {
+		n.t.Helper()
+		n.Configure(configuration)
+	}
+}
+
+// arguments are those of the program.
+func (n *Node) arguments() []string {
+	always := []string{"serve", "--data-dir", filepath.Join(n.dir, "data"), "--log-format", "json"}
+	if n.file != "" {
+		return append(always, "--config", n.file)
+	}
+	return append(always, "--dev", "--listen", "stomp=127.0.0.1:0", "--listen", "nats=127.0.0.1:0", "--listen", "admin=127.0.0.1:0")
 }

@@ -33,8 +33,8 @@ type Node struct {
 	t        testing.TB
 	dir      string
 	settings []string
+	file     string        // its configuration; "" runs it with --dev
 	binary   string        // "" is what is built of the sources
-	file     bool          // it reads configurationFile
 	grace    time.Duration // that it leaves to load balancers when it stops
 	cmd      *exec.Cmd
 	ended    chan struct{} // closed when the process is gone and its log is complete
