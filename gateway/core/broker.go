@@ -201,6 +201,7 @@ func (b *Broker) Close(ctx context.Context) error {
 	b.over = true
 	b.spawning.Unlock()
 	b.background.Wait()
+	b.tellRefusalsLeftOut(b.refusals.rest())
 	if b.guests != nil {
 		b.guests.close()
 	}

@@ -40,6 +40,7 @@ func (b *Broker) sweep(ctx context.Context) {
 		}
 		b.topics.sweep(b.nowMillis())
 		b.endExpired(b.cfg.Now())
+		b.tellRefusalsLeftOut(b.refusals.restBefore(b.cfg.Now().Unix()))
 		sweeps++
 		b.ledger.sweep(sweeps%askSweeps == 0)
 		b.attend()

@@ -36,6 +36,17 @@ func (r *restraint) take(second int64) (ok bool, leftOut int) {
 	return true, leftOut
 }
 
+// restBefore is rest, unless more may come in the same second.
+func (r *restraint) restBefore(second int64) int {
+	r.mu.Lock()
+	more := r.second == second
+	r.mu.Unlock()
+	if more {
+		return 0
+	}
+	return r.rest()
+}
+
 func (r *restraint) rest() (leftOut int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -67,9 +78,7 @@ func (b *Broker) refusedLogin(l *gateway.Login, p gateway.Principal, err error) 
 		return
 	}
 	ok, leftOut := b.refusals.take(b.cfg.Now().Unix())
-	if leftOut > 0 {
-		b.cfg.Auditor.Record(&gateway.Event{Kind: gateway.LoginRefused, Count: leftOut, Subject: fmt.Sprintf("%d refusals were left out", leftOut)})
-	}
+	b.tellRefusalsLeftOut(leftOut)
 	if !ok {
 		return
 	}
@@ -79,6 +88,12 @@ func (b *Broker) refusedLogin(l *gateway.Login, p gateway.Principal, err error) 
 		e.Kind, e.Subject, e.Err = gateway.LimitReached, x.limit.String(), x.told
 	}
 	b.record(l, e)
+}
+
+func (b *Broker) tellRefusalsLeftOut(n int) {
+	if n > 0 && b.cfg.Auditor != nil {
+		b.cfg.Auditor.Record(&gateway.Event{Kind: gateway.LoginRefused, Count: n, Subject: fmt.Sprintf("%d refusals were left out", n)})
+	}
 }
 
 // refused writes a refusal down unless there were too many of them.

@@ -50,7 +50,13 @@ func (s *Server) allowed(operation string, serve func(w http.ResponseWriter, r *
 			refuse(w, err)
 			return
 		}
-		serve(w, r, Call{Principal: who, Rights: rights})
+		serve(w, r, Call{Principal: who, Rights: rights, still: func() (gateway.Rights, error) {
+			now, err := g.Authenticator.Renew(who)
+			if err != nil {
+				return nil, err
+			}
+			return g.Authorizer.Rights(now), nil
+		}})
 	}
 }
 

@@ -33,6 +33,20 @@ type Call struct {
 	Arguments url.Values
 	// Body is what comes with it, such as a backup.
 	Body io.Reader
+	// still tells what the caller may do now; nil: that does not change.
+	still func() (gateway.Rights, error)
+}
+
+// Now returns the caller's rights by the rules of this moment, for operations that take long. The error says that the caller may not do the operation any more.
+func (c Call) Now(operation string) (gateway.Rights, error) {
+	if c.still == nil {
+		return c.Rights, nil
+	}
+	rights, err := c.still()
+	if err == nil {
+		err = rights.Operate(operation)
+	}
+	return rights, err
 }
 
 const (

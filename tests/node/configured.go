@@ -2,6 +2,7 @@ package node
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 )
@@ -17,11 +18,32 @@ func StartConfigured(t testing.TB, configuration string, settings ...string) *No
 	return n
 }
 
+// Configured is a node that is still to be told what it is: Configure, Launch and AwaitReady.
+func Configured(t testing.TB, settings ...string) *Node { return fresh(t, settings) }
+
+// Home is the folder in which the node runs, and where files are looked for that its configuration names.
+func (n *Node) Home() string { return n.dir }
+
+// Command is sluice with other arguments, in the node's folder and with its environment.
+func (n *Node) Command(arguments ...string) *exec.Cmd {
+	n.t.Helper()
+	path := n.binary
+	if path == "" {
+		path = Binary(n.t)
+	}
+	cmd := exec.Command(path, arguments...)
+	cmd.Dir, cmd.Env = n.dir, n.environ()
+	return cmd
+}
+
 // Configure has a node run with a configuration file from its next start on, which says where it listens.
 func (n *Node) Configure(configuration string) {
 	n.t.Helper()
 	n.file = filepath.Join(n.dir, "sluice.yaml")
-	if err := os.WriteFile(n.file, []byte(configuration), 0o600); err != nil {
+	if err := os.WriteFile(n.file+".new", []byte(configuration), 0o600); err != nil {
+		n.t.Fatal(err)
+	}
+	if err := os.Rename(n.file+".new", n.file); err != nil { // one that runs may be reading it
 		n.t.Fatal(err)
 	}
 }

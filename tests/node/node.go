@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -40,7 +41,7 @@ type Node struct {
 
 	mu    sync.Mutex
 	log   strings.Builder
-	addrs map[string]string
+	addrs map[string][]string // by protocol
 	ready bool
 	heard chan struct{} // closed and replaced with each line of the log
 }
@@ -76,7 +77,7 @@ func (n *Node) Launch() {
 		n.t.Fatal("start of a node that runs")
 	}
 	n.mu.Lock()
-	n.addrs, n.ready, n.heard = map[string]string{}, false, make(chan struct{})
+	n.addrs, n.ready, n.heard = map[string][]string{}, false, make(chan struct{})
 	n.mu.Unlock()
 	path := n.binary
 	if path == "" {
@@ -141,7 +142,7 @@ func (n *Node) hear(text string) {
 	n.log.WriteString(text)
 	switch line.Msg {
 	case "listening":
-		n.addrs[line.Protocol] = line.Address
+		n.addrs[line.Protocol] = append(n.addrs[line.Protocol], line.Address)
 	case "ready":
 		n.ready = true
 	}
@@ -172,15 +173,17 @@ func (n *Node) await(holds func() bool) bool {
 }
 
 // Addr is where a protocol listens: "127.0.0.1:port". It changes with a Restart.
-func (n *Node) Addr(protocol string) string {
+func (n *Node) Addr(protocol string) string { return n.Addrs(protocol)[0] }
+
+// Addrs are where a protocol listens, in the order of the configuration.
+func (n *Node) Addrs(protocol string) []string {
 	n.t.Helper()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	addr := n.addrs[protocol]
-	if addr == "" {
+	if len(n.addrs[protocol]) == 0 {
 		n.t.Fatalf("nothing listens for %s", protocol)
 	}
-	return addr
+	return slices.Clone(n.addrs[protocol])
 }
 
 // Refused waits until the node serves, or has ended by itself, and reports which.
@@ -199,7 +202,10 @@ func (n *Node) Refused() bool {
 func (n *Node) Where(protocol string) string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.addrs[protocol]
+	if at := n.addrs[protocol]; len(at) > 0 {
+		return at[0]
+	}
+	return ""
 }
 
 // Dir is where the node keeps its store.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,9 +15,10 @@ import (
 type duty struct {
 	life *life
 
-	reloading sync.Mutex // held by Reload
-	busy      sync.Mutex // held by the operation that changes something
-	away      bool       // the clients were sent away
+	reloading sync.Mutex    // held by Reload
+	reloads   atomic.Uint64 // how often identities and rules may have changed
+	busy      sync.Mutex    // held by the operation that changes something
+	away      bool          // the clients were sent away
 	// repel ends that native clients' connections are closed; repelled waits for it.
 	repel    context.CancelFunc
 	repelled sync.WaitGroup

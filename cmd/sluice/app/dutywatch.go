@@ -64,7 +64,7 @@ func (d *duty) Disconnect(c admin.Call) error {
 	if name == "" {
 		return errors.New("which session? (sluice connections lists them)")
 	}
-	return d.life.node.broker.Disconnect(name, "disconnected by an administrator")
+	return d.life.node.broker.Disconnect(name, "")
 }
 
 // Tap shows what happens to messages, a JSON object a line, until whoever asked goes away.
@@ -73,8 +73,9 @@ func (d *duty) Tap(ctx context.Context, c admin.Call, w io.Writer) error {
 	if err != nil {
 		return err
 	}
+	rights, as := c.Rights, d.reloads.Load()
 	if o.Destination.Name != "" {
-		if err := c.Rights.May(gateway.Manage, o.Destination); err != nil {
+		if err := rights.May(gateway.Manage, o.Destination); err != nil {
 			return err
 		}
 	}
@@ -85,7 +86,13 @@ func (d *duty) Tap(ctx context.Context, c admin.Call, w io.Writer) error {
 	lines := json.NewEncoder(w)
 	lines.SetEscapeHTML(false)
 	for e := range tap.Events() {
-		if c.Rights.May(gateway.Manage, e.Destination) != nil {
+		if now := d.reloads.Load(); now != as || !c.Principal.Expires.IsZero() && !time.Now().Before(c.Principal.Expires) {
+			if rights, err = c.Now("tap"); err != nil {
+				return err
+			}
+			as = now
+		}
+		if rights.May(gateway.Manage, e.Destination) != nil {
 			continue // a pattern, or a session, of which not everything may be seen
 		}
 		if err := lines.Encode(tapped(e)); err != nil {

@@ -37,7 +37,7 @@ func openGuard(cfg Config, o outside, log *slog.Logger) (*guard, error) {
 			return g, fmt.Errorf("tls of the %s listener %v: %w", l.Protocol, l.Address, err)
 		}
 		if trust != nil {
-			g.certificates[l.Address.String()] = trust
+			g.certificates[l.shelf()] = trust
 		}
 	}
 	if cfg.Audit == AuditOff {
@@ -75,7 +75,7 @@ func (g *guard) identities(cfg Config) (*guards, error) {
 }
 
 // trust is who looks at the certificates of a listener's clients; nil without TLS.
-func (g *guard) trust(l Listener) *pki.Server { return g.certificates[l.Address.String()] }
+func (g *guard) trust(l Listener) *pki.Server { return g.certificates[l.shelf()] }
 
 // close ends what is open. The audit is the last to go: see node.
 func (g *guard) close(ctx context.Context) error {

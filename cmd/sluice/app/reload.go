@@ -34,16 +34,23 @@ func (d *duty) Reload(_ context.Context, w io.Writer) error {
 	if cfg.Auth != nil && cfg.Auth.ACLMode != l.cfg.Auth.ACLMode {
 		return errors.New("nothing was changed: to change auth.acl_mode the node has to be started again")
 	}
-	if err := l.guard.renew(cfg); err != nil {
-		return err
-	}
+	err = l.guard.renew(cfg)
+	d.reloads.Add(1)
+	// Also after an error: nobody stays inside because a certificate cannot be read.
 	l.node.broker.SetQuotas(quotas(cfg.Limits))
 	l.node.broker.Reauthorize()
 	if l.node.gate != nil {
 		l.node.gate.Reauthorize()
 	}
+	if err != nil {
+		return err
+	}
 	t.tell("identities, rules, quotas and certificates are those of the files now")
-	if late := changed(l.cfg, cfg); len(late) > 0 {
+	late := changed(l.cfg, cfg)
+	if (cfg.Audit == AuditOff) != (l.cfg.Audit == AuditOff) {
+		late = append(late, "audit")
+	}
+	if len(late) > 0 {
 		t.tell("the node has to be started again for what else has changed", "keys", strings.Join(late, ", "))
 	}
 	return nil

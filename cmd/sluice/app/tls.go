@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -31,15 +32,23 @@ func paths(files []File) []string {
 	return all
 }
 
-// certificates are those of all listeners with TLS, by the listeners' addresses.
-type certificates map[string]*pki.Server
+// shelf is where the certificates of a listener are. An address alone is none: several listeners may take a free port.
+type shelf struct {
+	tls     *TLS
+	address Address
+}
+
+func (l Listener) shelf() shelf { return shelf{l.TLS, l.Address} }
+
+// certificates are those of all listeners with TLS.
+type certificates map[shelf]*pki.Server
 
 // reload looks at all files now.
 func (c certificates) reload() error {
 	var all []error
 	for at, s := range c {
 		if err := s.Reload(); err != nil {
-			all = append(all, fmt.Errorf("tls of %s: %w", at, err))
+			all = append(all, fmt.Errorf("tls of %v: %w", at.address, err))
 		}
 	}
 	return errors.Join(all...)
@@ -50,19 +59,26 @@ var (
 	crlExpiry         = prometheus.NewDesc("sluice_tls_crl_expiry_seconds", "When the first of a listener's revocation lists is not good any more, in seconds since 1970.", []string{"listener"}, nil)
 )
 
-// collect shows how long files are good.
+// collect shows how long files are good; of listeners that were all told to take a free port, the one whose are good for the shortest.
 func (c certificates) collect(ch chan<- prometheus.Metric) {
+	certified, listed := map[string]time.Time{}, map[string]time.Time{}
 	for at, s := range c {
 		status := s.Status()
-		ch <- prometheus.MustNewConstMetric(certificateExpiry, prometheus.GaugeValue, float64(status.Certificate.NotAfter.Unix()), at)
-		first := int64(0)
+		earliest(certified, at.address.String(), status.Certificate.NotAfter)
 		for _, list := range status.CRLs {
-			if end := list.NotAfter.Unix(); !list.NotAfter.IsZero() && (first == 0 || end < first) {
-				first = end
-			}
+			earliest(listed, at.address.String(), list.NotAfter)
 		}
-		if first != 0 {
-			ch <- prometheus.MustNewConstMetric(crlExpiry, prometheus.GaugeValue, float64(first), at)
+	}
+	for desc, ends := range map[*prometheus.Desc]map[string]time.Time{certificateExpiry: certified, crlExpiry: listed} {
+		for at, end := range ends {
+			ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(end.Unix()), at)
 		}
+	}
+}
+
+// earliest keeps the earliest time of each name; zero is none.
+func earliest(of map[string]time.Time, name string, t time.Time) {
+	if known, ok := of[name]; !t.IsZero() && (!ok || t.Before(known)) {
+		of[name] = t
 	}
 }

@@ -1,0 +1,70 @@
+package security
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-mq/sluice/tests/node"
+)
+
+// shell are the blocks of a page that are to be run.
+var shell = regexp.MustCompile("(?ms)^```sh\n(.*?)^```")
+
+// Who follows docs/security.md gets what it says: all its commands, in order, in one shell and an empty folder.
+func TestThePageOnSecurityWorksAsItStands(t *testing.T) {
+	for _, program := range []string{"bash", "openssl", "curl"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skipf("SKIPPED: the page needs %s", program)
+		}
+	}
+	page, err := os.ReadFile("../../docs/security.md")
+	require.NoError(t, err)
+	script := "set -e -o pipefail\n"
+	blocks := shell.FindAllStringSubmatch(string(page), -1)
+	require.GreaterOrEqual(t, len(blocks), 9)
+	for i, b := range blocks {
+		script += "echo '--- block " + strconv.Itoa(i) + "' >&2\n" + b[1]
+	}
+	dir := t.TempDir()
+	out, err := os.Create(filepath.Join(dir, "..", "said"))
+	require.NoError(t, err)
+	defer out.Close()
+	cmd := exec.Command("bash", "-c", script)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, out, out // a file, and not a pipe: nobody waits for what the gateway holds open
+	cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(node.Binary(t))+":"+os.Getenv("PATH"))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // the gateway is one of the group
+	require.NoError(t, cmd.Start())
+	group := cmd.Process.Pid
+	t.Cleanup(func() { _ = syscall.Kill(-group, syscall.SIGKILL) })
+	hangs := time.AfterFunc(2*soon, func() { _ = syscall.Kill(-group, syscall.SIGKILL) })
+	defer hangs.Stop()
+	err = cmd.Wait()
+	said, read := os.ReadFile(out.Name())
+	require.NoError(t, read)
+	log, _ := os.ReadFile(filepath.Join(dir, "sluice.log"))
+	if err != nil && strings.Contains(string(log), "address already in use") {
+		t.Skip("SKIPPED: somebody else has the ports of the page")
+	}
+	require.NoError(t, err, "%s\n%s", said, log)
+	password, err := os.ReadFile(filepath.Join(dir, "alice.password"))
+	require.NoError(t, err)
+	require.NotContains(t, string(log), strings.TrimSpace(string(password)))
+	gone := func() bool { // the page stops it at its end
+		text, err := os.ReadFile(filepath.Join(dir, "sluice.pid"))
+		require.NoError(t, err)
+		pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+		require.NoError(t, err)
+		stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+		return err != nil || strings.Contains(string(stat), ") Z ")
+	}
+	eventually(t, gone, "the gateway stops")
+}
