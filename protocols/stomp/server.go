@@ -62,7 +62,7 @@ func New(cfg Config) (*Server, error) {
 		limits := s.cfg.Reception
 		limits.MaxConnections, limits.Login = s.cfg.MaxConnections, s.cfg.Limits.Login
 		l, err := listen.Listen(listen.Config{
-			Address: s.cfg.Address, TLS: s.cfg.TLS, Judge: s.cfg.Judge, TrustedProxies: s.cfg.TrustedProxies,
+			Address: s.cfg.Address, TLS: withoutTickets(s.cfg.TLS), Judge: s.cfg.Judge, TrustedProxies: s.cfg.TrustedProxies,
 			Limits: limits, Refuse: refuse, Logger: s.cfg.Logger, Clock: s.cfg.Clock,
 		})
 		if err != nil {

@@ -3,6 +3,7 @@ package app
 import (
 	"os"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -15,11 +16,14 @@ func TestEveryMetricIsInTheHandbook(t *testing.T) {
 	handbook, err := os.ReadFile("../../../docs/operations.md")
 	require.NoError(t, err)
 	var documented []string
-	for _, row := range regexp.MustCompile("(?m)^\\| `(sluice_[a-z_]+)").FindAllSubmatch(handbook, -1) {
-		documented = append(documented, string(row[1]))
+	for _, row := range regexp.MustCompile("(?m)^\\| `sluice_.*$").FindAll(handbook, -1) {
+		cell, _, _ := strings.Cut(string(row[1:]), "|")
+		for _, name := range regexp.MustCompile("`(sluice_[a-z_]+)").FindAllStringSubmatch(cell, -1) {
+			documented = append(documented, name[1])
+		}
 	}
 	described := make(chan *prometheus.Desc, 1000)
-	for _, c := range append(collectorsOf(&health{}), &brokerCollector{}) {
+	for _, c := range append(collectorsOf(&health{}), &brokerCollector{}, guardCollector{}) {
 		c.Describe(described)
 	}
 	close(described)
