@@ -3,7 +3,7 @@
 
 GO    ?= go
 # How long each fuzz target runs.
-FUZZTIME ?= 3s
+FUZZTIME ?= 1s
 # How many faults of each kind, and how many power cuts, make faults makes.
 FAULTS ?= 20
 CUTS   ?= 200
@@ -39,7 +39,7 @@ check: ## Formatting, vet, the rules of the house, and that everything builds
 test: check clients race-possible fuzz ## Everything: check, fuzz, and all tests with the race detector and real clients
 	$(GO) test $(RACE) -timeout 12m ./...
 
-fuzz: ## Each fuzz target for FUZZTIME (3s)
+fuzz: ## Each fuzz target for FUZZTIME (1s)
 	@GO="$(GO)" FUZZTIME="$(FUZZTIME)" .ci/fuzz
 
 faults: ## FAULTS (20) faults of each kind on one node and on three, and CUTS (200) power cuts; hours
