@@ -86,10 +86,10 @@ func (c *conn) login(ctx context.Context, h gateway.Header, version wire.Version
 		}
 	}
 	if err != nil {
-		c.server.cfg.Logger.Info("stomp: login refused", "remote", login.Remote, "login", quote(user), "error", err)
+		c.server.cfg.Logger.Debug("stomp: login refused", "remote", login.Remote, "login", quote(user), "error", err)
 		return nil, err
 	}
-	c.server.cfg.Logger.Info("stomp: logged in", "remote", login.Remote,
+	c.server.cfg.Logger.Debug("stomp: logged in", "remote", login.Remote,
 		"login", quote(user), "client_id", quote(clientID), "version", version.String())
 	return session, nil
 }
