@@ -33,7 +33,9 @@ func (l *lines) String() string {
 // Nobody who is not logged in yet may write kilobytes into the log, or lines of its own.
 func TestStrangersWriteLittleIntoTheLog(t *testing.T) {
 	b, log := newFakeBroker(), &lines{}
-	s := start(t, b, func(cfg *Config) { cfg.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})) })
+	s := start(t, b, func(cfg *Config) {
+		cfg.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	})
 	c := dial(t, s)
 	c.send("CONNECT\nclient-id:taken\nlogin:" + strings.Repeat("x", 9000) + "\naccept-version:1.2\n\n^")
 	c.expect("ERROR")
