@@ -148,3 +148,79 @@ func (f *LogFormat) UnmarshalText(text []byte) (err error) {
 	*f, err = choose(text, AutoFormat, TextFormat, JSONFormat)
 	return err
 }
+
+// ACLMode says how rules decide.
+type ACLMode string
+
+// The modes.
+const (
+	// FirstMatch: the first rule that fits decides; none is a no.
+	FirstMatch ACLMode = "first-match"
+	// Union: whatever any rule allows is allowed, as in ActiveMQ.
+	Union ACLMode = "union"
+)
+
+// UnmarshalText reads one of the words.
+func (m *ACLMode) UnmarshalText(text []byte) (err error) {
+	*m, err = choose(text, FirstMatch, Union)
+	return err
+}
+
+// ClientAuth says whether a listener wants certificates of its clients.
+type ClientAuth string
+
+// The answers.
+const (
+	NoClientAuth       ClientAuth = "none"
+	OptionalClientAuth ClientAuth = "optional"
+	RequiredClientAuth ClientAuth = "required"
+)
+
+// UnmarshalText reads one of the words.
+func (c *ClientAuth) UnmarshalText(text []byte) (err error) {
+	*c, err = choose(text, NoClientAuth, OptionalClientAuth, RequiredClientAuth)
+	return err
+}
+
+// OCSP says whether issuers are asked about certificates.
+type OCSP string
+
+// The answers.
+const (
+	OCSPOff      OCSP = "off"
+	OCSPOptional OCSP = "optional"
+	OCSPRequired OCSP = "required"
+)
+
+// UnmarshalText reads one of the words.
+func (o *OCSP) UnmarshalText(text []byte) (err error) {
+	*o, err = choose(text, OCSPOff, OCSPOptional, OCSPRequired)
+	return err
+}
+
+// TLSVersion is the oldest version that a listener speaks.
+type TLSVersion string
+
+// UnmarshalText reads one of the versions.
+func (t *TLSVersion) UnmarshalText(text []byte) (err error) {
+	*t, err = choose[TLSVersion](text, "1.0", "1.1", "1.2", "1.3")
+	return err
+}
+
+// AuditLevel is how much is written down of what clients do.
+type AuditLevel string
+
+// The levels.
+const (
+	AuditOff AuditLevel = "off"
+	// AuditOn: who came and went, and what was refused.
+	AuditOn AuditLevel = "on"
+	// AuditCommands: every message and acknowledgement, too.
+	AuditCommands AuditLevel = "commands"
+)
+
+// UnmarshalText reads one of the words.
+func (a *AuditLevel) UnmarshalText(text []byte) (err error) {
+	*a, err = choose(text, AuditOff, AuditOn, AuditCommands)
+	return err
+}

@@ -1,0 +1,129 @@
+package gatewaytest
+
+import (
+	"context"
+
+	"github.com/sluice-mq/sluice/gateway"
+)
+
+// tenure is a shard's journal as one owner has it.
+type tenure struct {
+	node      *Node
+	shard     int
+	epoch     uint64
+	announced bool
+	work      *queue
+	// refused waits for the owner to be told that it is none any more; told: it was. The work's own.
+	refused []gateway.Appended
+	told    bool
+}
+
+var errMoved = gateway.Errorf(gateway.Moved, "another node owns the queue now")
+
+// end has everything refused that was not stored, now that the owner knows why.
+func (t *tenure) end() {
+	t.work.add(func() {
+		t.told = true
+		for _, a := range t.refused {
+			a.Appended(0, errMoved)
+		}
+	})
+	t.work.close()
+}
+
+// Append implements gateway.Journal.
+func (t *tenure) Append(r *gateway.Record, a gateway.Appended) {
+	do := func() {
+		c := t.node.cluster
+		c.mu.Lock()
+		if c.owner[t.shard] != t {
+			c.mu.Unlock()
+			if !t.told {
+				t.refused = append(t.refused, a)
+				return
+			}
+			a.Appended(0, errMoved)
+			return
+		}
+		d := c.disk
+		d.mu.Lock()
+		stored := *r
+		if r.Message != nil {
+			stored.Message = copyMessage(r.Message)
+		}
+		d.records[t.shard] = append(d.records[t.shard], stored)
+		d.bytes[t.shard] += recordBytes(r)
+		seq := d.first[t.shard] + uint64(len(d.records[t.shard])) - 1
+		d.mu.Unlock()
+		c.mu.Unlock()
+		if s, ok := a.(gateway.Stored); ok && !r.Relaxed {
+			s.Stored(seq)
+		}
+		a.Appended(seq, nil)
+	}
+	t.work.mu.Lock()
+	closed := t.work.closed && len(t.work.todo) == 0
+	if !closed {
+		t.work.todo = append(t.work.todo, do)
+		t.work.some.Signal()
+	}
+	t.work.mu.Unlock()
+	if closed {
+		a.Appended(0, errMoved)
+	}
+}
+
+// Replay implements gateway.Journal.
+func (t *tenure) Replay(ctx context.Context, fn func(seq uint64, size int, r *gateway.Record) error) error {
+	d := t.node.cluster.disk
+	d.mu.Lock()
+	records, first := d.records[t.shard], d.first[t.shard]
+	d.mu.Unlock()
+	for i := range records {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		r, size := records[i], 0
+		if r.Message != nil {
+			size = r.Message.Size()
+			m := r.Message
+			r.Message = copyMessage(&gateway.Message{
+				ID: m.ID, Destination: m.Destination, Header: m.Header, Text: m.Text, Persistent: m.Persistent, Priority: m.Priority,
+				Expires: m.Expires, Timestamp: m.Timestamp,
+			})
+		}
+		if err := fn(first+uint64(i), size, &r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Load implements gateway.Journal.
+func (t *tenure) Load(name string, seqs []uint64, done func([]*gateway.Message, error)) {
+	d := t.node.cluster.disk
+	messages := make([]*gateway.Message, len(seqs))
+	d.mu.Lock()
+	for i, seq := range seqs {
+		at := int(seq) - int(d.first[t.shard])
+		if at < 0 || at >= len(d.records[t.shard]) {
+			continue
+		}
+		if m := d.records[t.shard][at].Message; m != nil && m.Destination.Name == name {
+			messages[i] = copyMessage(m)
+		}
+	}
+	d.mu.Unlock()
+	t.node.inbox.add(func() { done(messages, nil) })
+}
+
+// Trim implements gateway.Journal: nothing is given back here.
+func (t *tenure) Trim(uint64) {}
+
+// State implements gateway.Journal.
+func (t *tenure) State() gateway.JournalState {
+	d := t.node.cluster.disk
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return gateway.JournalState{First: d.first[t.shard], Last: d.first[t.shard] + uint64(len(d.records[t.shard])) - 1, Bytes: d.bytes[t.shard]}
+}
