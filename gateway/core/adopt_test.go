@@ -240,7 +240,7 @@ func TestNobodyGetsWhatAnotherHas(t *testing.T) {
 	r.Move(shard("q"), "n1")
 	var clients []*consumer
 	for _, i := range []int{1, 1, 2, 1} {
-		clients = append(clients, r.worlds[i].subscribe(r.worlds[i].session(), queue("q"), 20, false))
+		clients = append(clients, r.worlds[i].subscribe(r.worlds[i].session(), queue("q"), 3, false))
 	}
 	r.has("n1", "q", 0, 0) // then all nodes have been told of it
 	r.Settle()
@@ -249,6 +249,10 @@ func TestNobodyGetsWhatAnotherHas(t *testing.T) {
 	for _, c := range clients {
 		held = append(held, c.next(3))
 	}
+	for _, c := range clients {
+		c.Extend(17) // from here on each could take more
+	}
+	r.Settle()
 	moved := func(to string) {
 		r.Move(shard("q"), to)
 		r.has(to, "q", 0, 12)
