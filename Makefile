@@ -3,18 +3,20 @@
 
 GO    ?= go
 # How long each fuzz target runs.
-FUZZTIME ?= 1s
+FUZZTIME ?= 10s
 # How many faults of each kind, and how many power cuts, make faults makes.
 FAULTS ?= 20
 CUTS   ?= 200
 # Further flags for `make run` and `make bench-peers`, such as ARGS="--listen nats=127.0.0.1:14222".
 ARGS  ?=
+# What make oracle does with ActiveMQ's answers: record, or compare.
+ORACLE ?= record
 
 CC_FOUND := $(shell command -v gcc || command -v clang || command -v cc)
 RACE     := $(if $(CC_FOUND),-race,)
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-cluster build test check fuzz faults bench bench-peers bench-cluster clients race-possible
+.PHONY: help run run-cluster build test check fuzz faults bench bench-peers bench-cluster clients oracle race-possible
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -36,10 +38,10 @@ check: ## Formatting, vet, the rules of the house, and that everything builds
 	$(GO) build -trimpath -o bin/sluice ./cmd/sluice
 	./bin/sluice check-config deploy/sluice.yaml
 
-test: check clients race-possible fuzz ## Everything: check, fuzz, and all tests with the race detector and real clients
+test: check clients race-possible ## Everything: check, and all tests with the race detector and real clients; fuzz targets with what they have found
 	$(GO) test $(RACE) -timeout 12m ./...
 
-fuzz: ## Each fuzz target for FUZZTIME (1s)
+fuzz: ## Each fuzz target for FUZZTIME (10s)
 	@GO="$(GO)" FUZZTIME="$(FUZZTIME)" .ci/fuzz
 
 faults: ## FAULTS (20) faults of each kind on one node and on three, and CUTS (200) power cuts; hours
@@ -63,6 +65,10 @@ clients: ## Install what tests/interop and tests/browser run, if this can be don
 	  echo "WARNING: tests with the missing clients are skipped"; \
 	  [ "$$CI" != true ]; \
 	}
+
+oracle: ## Ask the real ActiveMQ the probes of tests/conformance and record its answers; ORACLE=compare only compares
+	@tests/oracle.sh
+	SLUICE_ORACLE=$(ORACLE) $(GO) test -count=1 -timeout 15m -run '^TestOracle$$' -v ./tests/conformance
 
 race-possible:
 	@if [ -z "$(CC_FOUND)" ]; then \

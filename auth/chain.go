@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -192,6 +193,9 @@ func (c *ChainConfig) password(ctx context.Context, login, passcode string) (gat
 		if err == nil && found && p.Name != login && taken(c.Passwords[:i], p.Name) {
 			err = gateway.WrapError(gateway.Unauthenticated, fmt.Errorf("%w: the login is that of %q elsewhere, and here somebody else has that name", ErrUnknownUser, p.Name), "")
 		}
+		if gateway.KindOf(err) == gateway.Unauthenticated && err != nil {
+			c.cost(ctx, i, login, passcode)
+		}
 		if err != nil || found {
 			return p, silent(err)
 		}
@@ -204,6 +208,20 @@ func (c *ChainConfig) password(ctx context.Context, login, passcode string) (gat
 		}
 	}
 	return gateway.Principal{}, gateway.WrapError(gateway.Unauthenticated, ErrUnknownUser, "")
+}
+
+// cost has a refusal cost what it costs those whom the others know, so that nobody can find out by whom somebody is known: those before have not known the
+// login, and those behind were not asked. Whatever they say changes nothing.
+func (c *ChainConfig) cost(ctx context.Context, refusing int, login, passcode string) {
+	for i, ask := range c.Passwords {
+		d, ok := ask.(Decoy)
+		switch {
+		case i < refusing && ok:
+			_ = d.Decoy(ctx, login, passcode)
+		case i > refusing:
+			_, _, _ = ask.Verify(ctx, "nobody-"+rand.Text(), rand.Text())
+		}
+	}
 }
 
 // taken reports whether one of those asked before has a name. They were asked for the login, which another one
@@ -275,7 +293,11 @@ func (a *Chain) Renew(p gateway.Principal) (gateway.Principal, error) {
 		}
 		switch {
 		case err != nil:
-			return gateway.Principal{}, gateway.WrapError(gateway.Unauthenticated, err, refusedText(p.Name))
+			text := refusedText(p.Name)
+			if words := gateway.TextOf(err); gateway.KindOf(err) == gateway.Unauthenticated && words != "" {
+				text += " " + printable(words, maxWords)
+			}
+			return gateway.Principal{}, gateway.WrapError(gateway.Unauthenticated, err, text)
 		case found:
 			return now, nil
 		}

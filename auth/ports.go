@@ -15,6 +15,7 @@ var (
 	ErrWrongPassword = errors.New("the password is wrong")
 	ErrUnknownToken  = errors.New("the token is nobody's")
 	ErrDisabled      = errors.New("the user is disabled")
+	ErrChanged       = errors.New("the password or token is another one now")
 	ErrExpired       = errors.New("the proof has expired")
 	ErrUntrusted     = errors.New("nobody trusted vouches for it")
 )

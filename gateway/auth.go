@@ -16,6 +16,9 @@ type Principal struct {
 	DN string
 	// Method is how it was proven: "password", "certificate", "token", "jwt", "ldap"; empty: nothing was proven.
 	Method string
+	// Proof is by what its Authenticator recognises later what was shown, and says nothing to anybody else; empty: whoever it is is
+	// renewed by name. It is never written down.
+	Proof string
 	// Expires is when the proof is worth nothing any more; zero is never. core ends the session then.
 	Expires time.Time
 }

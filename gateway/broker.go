@@ -22,6 +22,9 @@ type Login struct {
 	Protocol string
 	// Remote is the peer's address, "ip:port": the client's own, not that of a proxy before it.
 	Remote string
+	// Whereabouts, if not nil, is asked in the place of Remote when something is written down: the session acts for connections
+	// that come and go. It must return at once, and is called from any goroutine.
+	Whereabouts func() string
 	// Listener is the address that the client came to, "ip:port"; empty for those of the process itself.
 	Listener string
 	// Library is what the client's software calls itself; empty if it does not say. It comes from the client.
@@ -32,11 +35,21 @@ type Login struct {
 	Ended func(*Error)
 }
 
+// From is where the session's client is now, for logs.
+func (l *Login) From() string {
+	if l.Whereabouts != nil {
+		return l.Whereabouts()
+	}
+	return l.Remote
+}
+
 // Session is one client's standing with the broker. Identity and rights live in
 // it, so that no later call can forget them. All methods may be called from any
 // goroutine; the order promises below hold for calls made one after another.
 type Session interface {
 	Principal() Principal
+	// ID names the session on all nodes. The names of its temporary destinations begin with it and a colon.
+	ID() string
 	// Send hands a message over and does not wait. If c is not nil, c.Complete
 	// is called exactly once with the token: with nil when the promise of the message's
 	// delivery mode holds (Persistent: stored as the durability setting says;
@@ -52,7 +65,10 @@ type Session interface {
 	Commit(tx *Transaction, c Completion, token uint64)
 	// Subscribe opens a subscription. Deliveries may be waiting when it returns.
 	Subscribe(SubscribeOptions) (Subscription, error)
-	// Close ends every subscription, hands unacknowledged messages back and
+	// Forget ends a durable subscription of the session's client for good: what waits for it is dropped. Errors: NotFound;
+	// Conflict, if it has a consumer. Completion as in Send, when no node keeps messages for it any more.
+	Forget(name string, c Completion, token uint64)
+	// Close ends every subscription, ends the session's temporary destinations, hands unacknowledged messages back and
 	// forgets the session. Sends already made are still stored and completed.
 	// Further calls fail with Unavailable; a second Close does nothing.
 	Close()
@@ -76,12 +92,38 @@ type Completion interface {
 type SubscribeOptions struct {
 	// Destination may be a pattern.
 	Destination Destination
+	// Also are further destinations: a composite one. The subscription joins them, and its prefetch is for all together.
+	Also []Destination
+	// Selector is a JMS selector; empty selects all. What it does not select stays in a queue for others.
+	Selector string
+	// Durable names a durable subscription to topics: messages are kept for it while nobody holds it. It belongs to
+	// the session's ClientID, which must not be empty, and outlives the session. Another destination or selector
+	// makes it anew, without what it has kept. If somebody on this node holds it the Error is Conflict, unless all who hold it said Shared.
+	// With Shared the ClientID may be empty: then it belongs to all who have none, under that name.
+	Durable string
+	Shared  bool
+	// Browse looks at what is in a queue when the subscription begins, in order, without taking anything: nothing is to be
+	// acknowledged. When all has been returned by Next, Ended is called with nil.
+	Browse bool
+	// Exclusive: one of a queue's exclusive subscriptions gets everything, others only what none of those may have any more.
+	Exclusive bool
+	// Priority, -128 to 127: a queue's subscriptions get nothing while one with a higher priority could take it.
+	Priority int8
+	// Retroactive asks for what the policy of a topic keeps for those who come later; it comes before the first new message, without a gap or a double.
+	Retroactive bool
+	// Redelivery replaces the queue's policy for what this subscription gives back; nil leaves it.
+	Redelivery *Redelivery
 	// Prefetch is how many deliveries may be unacknowledged at once; 0 delivers
 	// nothing. For topics it bounds the waiting deliveries.
 	Prefetch int
+	// PrefetchUnset: the client asked for none, Prefetch is its door's default: a policy's takes its place.
+	PrefetchUnset bool
+	// Pending is how many messages of a topic may wait beyond Prefetch until the oldest are dropped, if that is fewer than the
+	// broker lets wait; 0 leaves it to the broker.
+	Pending int
 	// AutoAck: a delivery counts as acknowledged as soon as Written was told of it.
 	AutoAck bool
-	// NoLocal leaves out messages that the same session sent.
+	// NoLocal leaves out messages that the same session sent; in a queue they wait for others.
 	NoLocal bool
 	// Local subscriptions to topics hear only what was sent on this node.
 	Local bool
@@ -97,7 +139,7 @@ type SubscribeOptions struct {
 	// not block nor call into the broker; calls may be spurious and concurrent.
 	Wake func()
 	// Ended is called at most once if the broker ends the subscription by itself
-	// (a slow topic consumer whose policy is disconnect; a node that drains). Same rules as Wake.
+	// (a slow topic consumer whose policy is disconnect; a node that drains; with nil, a browser that has seen all). Same rules as Wake.
 	Ended func(*Error)
 }
 
@@ -115,15 +157,15 @@ type Subscription interface {
 	// carries an Error of kind NotFound, and then none of tags is settled. Without
 	// tags it waits for what was settled before. The slice is not kept.
 	Ack(tags []uint64, c Completion, token uint64)
-	// Nack refuses deliveries: a persistent message moves to the dead-letter
-	// queue, another is dropped (ActiveMQ's poison acknowledgement). Completion
+	// Nack refuses deliveries. What becomes of them is the destination's policy; without one a persistent message moves to the
+	// dead-letter queue, another is dropped (ActiveMQ's poison acknowledgement). Completion
 	// (c may be nil) comes when the messages have changed queues for good. The slice is not kept.
 	Nack(tags []uint64, c Completion, token uint64)
 	// Release gives deliveries that Next returned back to the queue while the subscription
-	// lives: they take their old places and go to whoever has the turn, perhaps to this one again. redelivered
-	// says that they count as handed out. With unknown or already settled tags the Error is of kind NotFound,
+	// lives: they take their old places and go to whoever has the turn, perhaps to this one again.
+	// With unknown or already settled tags the Error is of kind NotFound,
 	// and then none is given back. A topic keeps nothing: there they are forgotten. The slice is not kept.
-	Release(tags []uint64, redelivered bool) error
+	Release(tags []uint64, r Return) error
 	// Extend lets n more deliveries be outstanding than Prefetch says (n may be
 	// negative to take it back): deliveries acknowledged inside an open transaction do not fill the window.
 	Extend(n int)
@@ -132,11 +174,37 @@ type Subscription interface {
 	Close()
 }
 
+// Return says how deliveries come back to their queue.
+type Return struct {
+	// Redelivered: they count as handed out, and the redelivery policy is applied: perhaps they come later, or are dead.
+	Redelivered bool
+	// Delay is how long they are not handed out again, at least; 0 leaves that to the policy.
+	Delay time.Duration
+}
+
+// Redelivery is what becomes of messages that come back.
+type Redelivery struct {
+	// Maximum redeliveries, after which a message is dead; below 0: there is none.
+	Maximum int
+	// Delay before the first redelivery; each later one waits Backoff times as long, MaxDelay at most. Backoff below 1 counts as
+	// 1, a MaxDelay of 0 is none.
+	Delay, MaxDelay time.Duration
+	Backoff         float64
+}
+
 // Announced is implemented by subscriptions of which other nodes must hear.
 type Announced interface {
 	// Announced completes when all nodes know of the subscription, at the latest after a second: what is sent to
 	// its topic from then on, on any node, reaches it. The rules for c are those of Send.
 	Announced(c Completion, token uint64)
+}
+
+// Retirable is implemented by subscriptions to queues, which may have to stay until what their client did is carried out, when the client is gone already.
+type Retirable interface {
+	// Retire says that the client takes nothing more. What waits for it goes to others at once, and so do tags, deliveries that it had and will not
+	// acknowledge; they count as handed out. The rest, which it has acknowledged or will when its transaction is carried out, stays with the
+	// subscription until Close. The slice is not kept. It belongs to the goroutine that calls Next, which returns 0 from here on.
+	Retire(tags []uint64)
 }
 
 // Transaction is what a client did between BEGIN and COMMIT.

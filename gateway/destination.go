@@ -14,18 +14,34 @@ const (
 	KindQueue Kind = iota + 1
 	// KindTopic: each message goes to every current subscriber.
 	KindTopic
+	// KindTempQueue and KindTempTopic belong to one session and end with it: only it may subscribe to them, everybody
+	// who may write there may send. Their names begin with the session's id and a colon.
+	KindTempQueue
+	KindTempTopic
+	// KindSubscription is the queue of a durable subscription; its name is the client-id, a colon, and the subscription's name. In the
+	// client-id % is written as %25 and a colon as %3A.
+	// Nobody sends to it: its messages were sent to topics.
+	KindSubscription
 )
 
-// String returns "queue" or "topic".
+var kinds = [...]string{KindQueue: "queue", KindTopic: "topic", KindTempQueue: "temp-queue", KindTempTopic: "temp-topic", KindSubscription: "subscription"}
+
+// String returns the kind as it stands in ActiveMQ's URI form: "queue", "topic", "temp-queue", "temp-topic", "subscription".
 func (k Kind) String() string {
-	switch k {
-	case KindQueue:
-		return "queue"
-	case KindTopic:
-		return "topic"
+	if int(k) < len(kinds) && kinds[k] != "" {
+		return kinds[k]
 	}
 	return "unknown"
 }
+
+// IsQueue reports whether messages of that kind of destination wait in a queue, and IsTopic whether they go to whoever subscribes.
+func (k Kind) IsQueue() bool { return k == KindQueue || k == KindTempQueue || k == KindSubscription }
+
+// IsTopic is IsQueue's opposite.
+func (k Kind) IsTopic() bool { return k == KindTopic || k == KindTempTopic }
+
+// IsTemp reports whether destinations of that kind end with their session.
+func (k Kind) IsTemp() bool { return k == KindTempQueue || k == KindTempTopic }
 
 // MaxNameLength is the longest destination name in bytes. It keeps every
 // subject made of a name within the store's control line.
@@ -38,7 +54,7 @@ type Destination struct {
 	Name string
 }
 
-// String returns ActiveMQ's URI form: "queue://a.b" or "topic://a.b".
+// String returns ActiveMQ's URI form: "queue://a.b", "topic://a.b", "temp-queue://...".
 func (d Destination) String() string { return d.Kind.String() + "://" + d.Name }
 
 // IsPattern reports whether the name has a wildcard token: "*" (one token) or
@@ -57,7 +73,7 @@ func (d Destination) IsPattern() bool {
 // characters. Wildcards are not its business: see IsPattern.
 func (d Destination) Validate() error {
 	switch {
-	case d.Kind != KindQueue && d.Kind != KindTopic:
+	case !d.Kind.IsQueue() && !d.Kind.IsTopic():
 		return Errorf(Invalid, "destination is neither a queue nor a topic")
 	case d.Name == "":
 		return Errorf(Invalid, "Invalid empty or 'null' Destination header")
@@ -72,4 +88,27 @@ func (d Destination) Validate() error {
 		}
 	}
 	return nil
+}
+
+// Matches reports whether a name falls under a pattern. "*" stands for one
+// token, ">" for the rest, which may be empty: a.> matches a, as in ActiveMQ.
+// What follows a ">" is ignored.
+func Matches(pattern, name string) bool {
+	for {
+		p, patternRest, morePattern := strings.Cut(pattern, ".")
+		if p == ">" {
+			return true
+		}
+		t, nameRest, moreName := strings.Cut(name, ".")
+		if p != "*" && p != t {
+			return false
+		}
+		switch {
+		case !moreName:
+			return !morePattern || patternRest == ">" || strings.HasPrefix(patternRest, ">.")
+		case !morePattern:
+			return false
+		}
+		pattern, name = patternRest, nameRest
+	}
 }

@@ -1,6 +1,9 @@
 package gateway
 
-import "sync/atomic"
+import (
+	"slices"
+	"sync/atomic"
+)
 
 // Field is one header line of a message.
 type Field struct{ Name, Value string }
@@ -29,8 +32,13 @@ type Message struct {
 	// ID is the message-id, given by core and stable over redelivery, fan-out,
 	// dead-lettering and restarts.
 	ID string
-	// Destination is where it was sent; never a pattern.
+	// Destination is where it was sent; never a pattern. Consumers see it.
 	Destination Destination
+	// Also are further destinations: a composite one. Each of them gets a copy with the same ID, all of those that are
+	// stored or none. core empties it.
+	Also []Destination
+	// Queue is the place it waits in, if that is not its destination's own. It is core's own.
+	Queue string
 	// Header holds everything the sender said that the fields below do not:
 	// content-type, correlation-id, type, reply-to, JMSXGroupID, user properties.
 	Header Header
@@ -47,8 +55,26 @@ type Message struct {
 	Expires int64
 	// Timestamp is when it was sent, in Unix milliseconds.
 	Timestamp int64
+	// Offset is where it stands in its topic's log, if that has one: see Logs. It is set before its sender is told that it is there.
+	Offset uint64
 
 	encoded [encodings]atomic.Pointer[[]byte]
+}
+
+// Place returns where the message waits.
+func (m *Message) Place() string {
+	if m.Queue != "" {
+		return m.Queue
+	}
+	return m.Destination.Place()
+}
+
+// Copy returns a message that may be changed in all but the bytes of its body, and the fields of its header: appending to that is safe.
+func (m *Message) Copy() *Message {
+	return &Message{
+		ID: m.ID, Destination: m.Destination, Also: m.Also, Queue: m.Queue, Header: slices.Clip(m.Header), Body: m.Body, Text: m.Text,
+		Persistent: m.Persistent, Priority: m.Priority, Expires: m.Expires, Timestamp: m.Timestamp,
+	}
 }
 
 // encodings is how many encoded forms of a message doors may share.

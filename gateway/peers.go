@@ -41,13 +41,15 @@ type Peer interface {
 type FrameKind uint8
 
 const (
-	// FrameSend brings Message to its queue's owner; FrameDone with Number answers.
+	// FrameSend brings Message to its queue's owner; FrameDone with Number answers. Tag says how it comes to a queue with limits, 0 as from a client
+	// that asked for it. It is not handed out for Delay. If Seq is not 0, only the memory of an owner before this one had the message, and Seq is the last
+	// record of that one's tenure.
 	FrameSend FrameKind = 1
 	// FrameDone answers with Err, nil if all is well.
 	FrameDone FrameKind = 2
 	// FrameStale answers a frame of any kind for a shard that the node does not own in the frame's epoch.
 	FrameStale FrameKind = 3
-	// FrameSubscribe opens Subscription on Queue with Count outstanding deliveries.
+	// FrameSubscribe opens Subscription on Queue with Count outstanding deliveries. If Tag is 1 it is one of a pattern, and does not keep the queue alive.
 	FrameSubscribe FrameKind = 4
 	// FrameDeliver brings Message, with its Tag, Seq and Redeliveries, to Subscription.
 	FrameDeliver FrameKind = 5
@@ -67,7 +69,7 @@ const (
 	FrameCommit FrameKind = 12
 	// FrameRelease says that Transaction, a part's name, was carried out for good.
 	FrameRelease FrameKind = 13
-	// FrameGiveBack gives Tags of Subscription back to their queue; they count as handed out if Count is 1.
+	// FrameGiveBack gives Tags of Subscription back to their queue, not to be handed out for Delay; they count as handed out if Count is 1.
 	FrameGiveBack FrameKind = 14
 	// FrameInterest says that the node has subscribers on Queue, here a topic or a pattern, of the client Group
 	// or, if that is empty, of nobody in particular. Subscription names the interest; names grow from frame to frame.
@@ -90,7 +92,47 @@ const (
 	FrameAdopt FrameKind = 21
 	// FrameAdopted answers: those of them that are Subscription's have Tags now. The others are not.
 	FrameAdopted FrameKind = 22
+	// FrameSeek says that a subscription of the node, by its name in Subscription, wants to hear of all queues that match the pattern in Queue;
+	// Count 0 ends that. FrameFound answers for each that the node owns, and whenever there is a new one; with a Count of -1 for one that nobody else uses and that is
+	// to be left.
+	FrameSeek  FrameKind = 23
+	FrameFound FrameKind = 24
+	// FrameDrop has what waits in Queue dropped, because what it was kept for is gone. If Count is 1 and it has consumers, it is refused with Conflict. Nothing is
+	// done if the owner knows that the queue is bound since a revision of the registry above Seq. FrameDone answers.
+	FrameDrop FrameKind = 25
+	// FrameBrowse asks for up to Count messages of Queue behind the place Tag, up to the place Seq if that is not 0, that Consumer selects. FrameBrowsed answers
+	// with Messages, their Tags and Counts, in Seq the last place there was when the first page was asked for, and in Tag where to go on, 0 if there is no more.
+	// Queue may be a pattern of queues, or the place of what is kept of a pattern of topics: then it is for all of those of the shard, Group is the place before which all
+	// were seen, in the order of their names, and the answer's Queue the one to go on in, empty if there is no more.
+	// Of SchedulePlace the answer has in Seqs when each comes next, in Unix milliseconds, 0 for what is being sent.
+	FrameBrowse  FrameKind = 26
+	FrameBrowsed FrameKind = 27
+	// FrameInspect asks what is known of the queues that the pattern in Queue matches; FrameInspected, with its Number, answers with a Message whose body says it. With a
+	// Group it is about something else, "topics" or "subscriptions", and Queue is nothing that a node could have that does not know of it. If
+	// Queue is the place of a temporary destination it asks whether that session of the node lives; the answer has an Err if not.
+	FrameInspect   FrameKind = 28
+	FrameInspected FrameKind = 29
+	// FrameApplied says that the node knows of all facts of the registry up to the revision Seq.
+	FrameApplied FrameKind = 30
+	// FrameFlush wants to hear FrameFlushed, with its Number, when all that was sent to topics on the node before it is where it is kept.
+	FrameFlush   FrameKind = 31
+	FrameFlushed FrameKind = 32
+	// FrameRoom asks whether Queue has room by its limits for Count messages of Seq bytes in all, which come as Tag says. FrameDone answers: with Limit, or when there is.
+	FrameRoom FrameKind = 33
+	// FrameOperate has up to Count messages that wait in Queue behind the place Tag, up to the place Seq if that is not 0, and that Consumer selects, taken out: they
+	// go to the queue or topic in Message, or as Transaction says. FrameOperated answers with what became of them in Counts: how many were, and how many could not be; in Seq
+	// and Tag as FrameBrowsed.
+	FrameOperate  FrameKind = 34
+	FrameOperated FrameKind = 35
 )
+
+// Consumer is how a subscription that another node opens wants to be served.
+type Consumer struct {
+	Selector   string
+	Exclusive  bool
+	Priority   int8
+	Redelivery *Redelivery
+}
 
 // Frame is what nodes say to one another about a shard, or about topics. Which fields count depends on the kind.
 type Frame struct {
@@ -114,4 +156,8 @@ type Frame struct {
 	// Seqs are sequences of a journal. Counts are their redelivery counts, one for each, or none if all are 0.
 	Seqs   []uint64
 	Counts []uint32
+	// Consumer is nil for one without wishes.
+	Consumer *Consumer
+	// Delay in milliseconds, of what is given back.
+	Delay int64
 }

@@ -50,10 +50,12 @@ const (
 	RecordEpoch RecordType = 6
 )
 
-// Mark says how often a message was handed out without being acknowledged.
+// Mark says how often a message was handed out without being acknowledged, and from when on it may be handed out, in Unix milliseconds;
+// 0 is at once.
 type Mark struct {
 	Seq          uint64
 	Redeliveries uint32
+	Due          int64
 }
 
 // Handed says that a queue's messages up to a sequence may have been handed out,

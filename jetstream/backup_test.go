@@ -14,8 +14,7 @@ import (
 // backupOf is a small backup.
 func backupOf(t require.TestingT, messages ...*gateway.Message) []byte {
 	var out bytes.Buffer
-	w, err := NewBackupWriter(&out)
-	require.NoError(t, err)
+	w := NewBackupWriter(&out)
 	for i, m := range messages {
 		require.NoError(t, w.Add(m, uint32(i)))
 	}
@@ -32,11 +31,11 @@ func TestBackupsComeBackAsTheyWere(t *testing.T) {
 			all = append(all, drawMessage(t))
 		}
 		var got []*gateway.Message
-		n, err := ReadBackup(bytes.NewReader(backupOf(t, all...)), func(m *gateway.Message, redeliveries uint32) error {
+		n, err := ReadBackup(bytes.NewReader(backupOf(t, all...)), Backup{Message: func(m *gateway.Message, redeliveries uint32) error {
 			require.EqualValues(t, len(got), redeliveries)
 			got = append(got, m)
 			return nil
-		})
+		}})
 		require.NoError(t, err)
 		require.EqualValues(t, len(all), n)
 		require.Equal(t, len(all), len(got))
@@ -51,21 +50,33 @@ func TestNoDamageOfABackupIsSilent(t *testing.T) {
 	whole := backupOf(t, gatewaytest.Message("a", "1", "one"), gatewaytest.Message("b", "2", "two"))
 	read := func(b []byte) error {
 		ids := []string{"1", "2"}
-		_, err := ReadBackup(bytes.NewReader(b), func(m *gateway.Message, _ uint32) error {
+		_, err := ReadBackup(bytes.NewReader(b), Backup{Message: func(m *gateway.Message, _ uint32) error {
 			require.Equal(t, ids[0], m.ID)
 			ids = ids[1:]
 			return nil
-		})
+		}, Fact: func(key string, value []byte) error {
+			require.Equal(t, "k=v", key+"="+string(value))
+			return nil
+		}})
 		return err
 	}
-	require.NoError(t, read(whole))
-	for n := range whole {
-		require.Error(t, read(whole[:n]), "cut at %d", n)
-	}
-	for bit := range 8 * len(whole) {
-		damaged := bytes.Clone(whole)
-		damaged[bit/8] ^= 1 << (bit % 8)
-		require.Error(t, read(damaged), "bit %d", bit)
+	var out bytes.Buffer
+	w := NewBackupWriter(&out)
+	require.NoError(t, w.AddFact("k", []byte("v")))
+	require.NoError(t, w.Add(gatewaytest.Message("a", "1", "one"), 0))
+	require.Error(t, w.AddFact("k", nil), "facts come first")
+	_, err := w.Close()
+	require.NoError(t, err)
+	for _, whole := range [][]byte{whole, out.Bytes()} {
+		require.NoError(t, read(whole))
+		for n := range whole {
+			require.Error(t, read(whole[:n]), "cut at %d", n)
+		}
+		for bit := range 8 * len(whole) {
+			damaged := bytes.Clone(whole)
+			damaged[bit/8] ^= 1 << (bit % 8)
+			require.Error(t, read(damaged), "bit %d", bit)
+		}
 	}
 }
 
@@ -73,6 +84,6 @@ func TestNoDamageOfABackupIsSilent(t *testing.T) {
 func FuzzBackup(f *testing.F) {
 	f.Add(backupOf(f, gatewaytest.Message("a", "1", "one")))
 	f.Fuzz(func(_ *testing.T, b []byte) {
-		_, _ = ReadBackup(bytes.NewReader(b), func(*gateway.Message, uint32) error { return nil })
+		_, _ = ReadBackup(bytes.NewReader(b), Backup{Message: func(*gateway.Message, uint32) error { return nil }})
 	})
 }

@@ -123,11 +123,14 @@ func surplus(self string, all []Node, leavingOnly bool) (shard int, to string, o
 	return me.Owns[len(me.Owns)-1], least.Name, true
 }
 
+// unfitFor is how long a node that lags gets no shards, but from one that leaves: who catches up seems abreast at moments when it is not.
+const unfitFor = 30 * time.Second
+
 // balance gives shards to other nodes, one after another, until ctx ends.
 func (s *Store) balance(ctx context.Context) {
 	tick := time.NewTicker(balanceEvery)
 	defer tick.Stop()
-	unfit, failed := make(map[string]struct{}), time.Now() // nodes that could not take one lately
+	unfit := make(map[string]time.Time) // nodes that could not take one lately, and until when they are not asked again
 	for {
 		select {
 		case <-ctx.Done():
@@ -135,11 +138,10 @@ func (s *Store) balance(ctx context.Context) {
 		case <-tick.C:
 		}
 		all, changed := s.links.nodesNow()
-		if time.Since(failed) > balanceAfter {
-			clear(unfit)
-		}
+		leaving := false
 		for i := range all {
-			_, all[i].unfit = unfit[all[i].Name]
+			all[i].unfit = time.Now().Before(unfit[all[i].Name])
+			leaving = leaving || all[i].Leaving && all[i].Name == s.cfg.Node
 		}
 		shard, to, ok := surplus(s.cfg.Node, all, time.Since(changed) < balanceAfter)
 		if !ok {
@@ -147,7 +149,9 @@ func (s *Store) balance(ctx context.Context) {
 		}
 		if err := s.move(ctx, shard, to); err != nil && ctx.Err() == nil {
 			s.cfg.Logger.Info("giving a shard to another node failed, it is tried again", "shard", shard, "peer", to, "error", err)
-			unfit[to], failed = struct{}{}, time.Now()
+			if unfit[to] = time.Now().Add(unfitFor); leaving { // and wants to be rid of it
+				unfit[to] = time.Now().Add(balanceAfter)
+			}
 		}
 	}
 }

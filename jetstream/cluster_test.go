@@ -363,10 +363,13 @@ func TestANodeAloneIsNotCurrent(t *testing.T) {
 	for _, m := range all {
 		gatewaytest.Eventually(t, m.store.Current, "contact with the others")
 	}
+	gatewaytest.Eventually(t, all[2].store.CaughtUp, "all that there is")
 	all[0].kill()
 	require.True(t, all[1].store.Current())
 	all[1].kill()
 	gatewaytest.Eventually(t, func() bool { return !all[2].store.Current() }, "the loss of contact")
+	gatewaytest.Eventually(t, func() bool { return !all[2].store.CaughtUp() }, "it may have missed something, and does not count")
 	require.NoError(t, all[0].start())
 	gatewaytest.Eventually(t, all[2].store.Current, "contact again")
+	gatewaytest.Eventually(t, all[2].store.CaughtUp, "all that there is")
 }

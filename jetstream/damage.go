@@ -17,12 +17,24 @@ func (j *journal) suspect(damage *DamageError) {
 
 // condemn ends the tenure for damage.
 func (j *journal) condemn(damage *DamageError) {
-	t := j.store.tenancies[j.shard]
-	if t.damage.Swap(damage) == nil {
-		j.store.cfg.Logger.Error("this node's copy of a shard is damaged: it owns no shards any more. Start it with an empty data directory while all others are there",
-			"shard", j.shard, "error", damage)
-	}
+	j.store.tenancies[j.shard].condemn(damage)
 	j.leave()
+}
+
+func (n *tenancy) condemn(damage *DamageError) {
+	if n.damage.Swap(damage) == nil {
+		n.store.cfg.Logger.Error("this node's copy of a shard is damaged: it owns no shards any more. Start it with an empty data directory while all others are there",
+			"shard", n.shard, "error", damage)
+	}
+}
+
+// findBroken takes note of journals that the server has not begun for damage to what it keeps beside them.
+func (s *Store) findBroken() {
+	for _, t := range s.tenancies {
+		if why := s.cfg.Server.Broken(t.stream); why != "" && t.damage.Load() == nil {
+			t.condemn(&DamageError{Stream: t.stream, What: why})
+		}
+	}
 }
 
 // Damage is what this node knows of damage to its copies of a cluster's journals, or nil. The others serve.

@@ -98,9 +98,12 @@ func (j *journal) outcome(ctx context.Context) {
 	j.flight, j.bytes = fifo{}, 0
 	at := j.next
 	j.mu.Unlock()
-	answer := errMoved
+	answer, all := errMoved, len(rest)
 	if !j.search(ctx, at, &rest) {
 		answer = errClosed
+	}
+	if all > 0 {
+		j.store.cfg.Logger.Info("records were under way when another node took a shard over", "shard", j.shard, "epoch", j.epoch, "first", at, "records", all, "stored", all-len(rest))
 	}
 	for j.answer(rest, answer); ; j.answer(rest, answer) { // and what was never published
 		j.mu.Lock()

@@ -31,6 +31,8 @@ const (
 	hasGroup
 	hasSeqs
 	hasCounts
+	hasConsumer
+	hasDelay
 )
 
 func fieldsOf(f *gateway.Frame) (set uint64) {
@@ -42,6 +44,7 @@ func fieldsOf(f *gateway.Frame) (set uint64) {
 		{hasRedeliveries, f.Redeliveries != 0}, {hasCount, f.Count != 0}, {hasTags, len(f.Tags) > 0}, {hasQueue, f.Queue != ""},
 		{hasTransaction, f.Transaction != ""}, {hasMessage, f.Message != nil}, {hasMessages, len(f.Messages) > 0}, {hasError, f.Err != nil},
 		{hasGroup, f.Group != ""}, {hasSeqs, len(f.Seqs) > 0}, {hasCounts, len(f.Counts) > 0},
+		{hasConsumer, f.Consumer != nil}, {hasDelay, f.Delay != 0},
 	} {
 		if x.has {
 			set |= x.bit
@@ -99,6 +102,12 @@ func appendFrame(dst []byte, f *gateway.Frame) []byte {
 	}
 	if set&hasCounts != 0 {
 		dst = appendCounts(dst, f.Counts)
+	}
+	if set&hasConsumer != 0 {
+		dst = appendConsumer(dst, f.Consumer)
+	}
+	if set&hasDelay != 0 {
+		dst = binary.AppendVarint(dst, f.Delay)
 	}
 	binary.BigEndian.PutUint32(dst[start-4:], uint32(len(dst)-start))
 	return dst
@@ -191,6 +200,12 @@ func (d *decoder) frame(f *gateway.Frame, set uint64) {
 		f.Group = string(d.bytes(d.uvarint()))
 	}
 	d.frameSince2(f, set)
+	if set&hasConsumer != 0 {
+		f.Consumer = d.consumer()
+	}
+	if set&hasDelay != 0 {
+		f.Delay = d.varint()
+	}
 	if f.Kind == gateway.FramePublish && f.Message != nil {
 		ofTopic(f.Message)
 	}
@@ -212,7 +227,9 @@ const apart = 32 << 10
 // ofTopic makes a message of a record one of a topic. It may wait for a slow subscriber when all others of its sheet are
 // gone, and must not keep the whole of it in memory.
 func ofTopic(m *gateway.Message) {
-	m.Destination.Kind = gateway.KindTopic
+	if m.Destination.Kind == gateway.KindQueue { // nothing was said
+		m.Destination.Kind = gateway.KindTopic
+	}
 	if len(m.Body) <= apart {
 		m.Body = bytes.Clone(m.Body)
 	}

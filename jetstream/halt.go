@@ -40,6 +40,7 @@ func (s *Store) unhalt(now time.Time) {
 	h.looked = now
 	why := s.cfg.Server.Stopped()
 	s.halted.Store(&why)
+	s.findBroken()
 	damaged := s.Damage() != nil
 	s.links.full(why != "" || damaged || !s.space.now().Sends) // the others may have room, and do not try to give it shards
 	s.yieldDamaged()

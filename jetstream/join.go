@@ -151,18 +151,3 @@ func (s *Store) settleIn(m *manifest, shards int) (*manifest, error) {
 	}
 	return m, m.write(s.cfg.Dir)
 }
-
-// CaughtUp reports whether this node has had all of the cluster's journals since it was started. Until then it does
-// not count: if another node goes, there may be no majority of those that have everything. On a single node it has.
-func (s *Store) CaughtUp() bool {
-	if s.cfg.Cluster == nil || s.caughtUp.Load() {
-		return true
-	}
-	for i := range s.shards {
-		if !s.cfg.Server.Current(newJournal(s, i).stream) {
-			return false
-		}
-	}
-	s.caughtUp.Store(true)
-	return true
-}

@@ -203,7 +203,7 @@ func beyondLimit(r *gateway.Record) bool {
 func (j *journal) subject(r *gateway.Record) string {
 	switch r.Type {
 	case gateway.RecordMessage:
-		return j.prefix + "m." + gateway.EscapeName(r.Message.Destination.Name)
+		return j.prefix + "m." + gateway.EscapeName(r.Message.Place())
 	case gateway.RecordEpoch:
 		return j.prefix + "e"
 	}

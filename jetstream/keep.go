@@ -357,3 +357,16 @@ func (j *journal) reconcile(at, last uint64, flight []request) (unanswered []req
 	}
 	return repeat, nil
 }
+
+// start begins what goes on until the store is closed.
+func (s *Store) start() {
+	var background context.Context
+	background, s.stop = context.WithCancel(context.Background())
+	s.background.Go(func() { s.keep(background) })
+	s.background.Go(func() { s.registry.run(background) })
+	s.background.Go(func() { s.logs.run(background) })
+	if s.links != nil {
+		s.background.Go(func() { s.balance(background) })
+		s.background.Go(func() { s.catchUp(background) })
+	}
+}

@@ -111,14 +111,17 @@ const (
 	mostOwned    = MaxShards
 	// language counts what nodes can say to one another. A node says nothing that is newer than what the one that it speaks
 	// to announces, and understands all before its own.
-	language = 2
+	language = 3
 	// leavingFlag is a bit of a sheet's flags. Unknown ones mean nothing.
 	leavingFlag = 1
 )
 
 // languageOf is the language that has frames of a kind.
 func languageOf(kind gateway.FrameKind) uint64 {
-	if kind >= gateway.FrameAdopt {
+	switch {
+	case kind >= gateway.FrameSeek:
+		return 3
+	case kind >= gateway.FrameAdopt:
 		return 2
 	}
 	return 1

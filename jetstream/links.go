@@ -285,6 +285,29 @@ func (l *links) touchLocked() {
 // Current implements gateway.Peers.
 func (l *links) Current() bool { return l.now() < l.until.Load() }
 
+// replaced reports whether another node has begun to own a shard after this one did, or where this one does not.
+func (l *links) replaced(shard int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	mine := epochOf(l.owns, shard)
+	for _, e := range l.all {
+		if epochOf(e.owns, shard) > mine {
+			return true
+		}
+	}
+	return false
+}
+
+// epochOf is since when a node owns a shard, 0 if it does not.
+func epochOf(owns []tenure, shard int) uint64 {
+	for _, o := range owns {
+		if o.shard == shard {
+			return o.epoch
+		}
+	}
+	return 0
+}
+
 // Send implements gateway.Peers.
 func (l *links) Send(node string, f *gateway.Frame) {
 	l.mu.Lock()

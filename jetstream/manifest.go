@@ -16,8 +16,10 @@ type manifest struct {
 	Node   string `json:"node"`
 	Shards int    `json:"shards"`
 	// Clustered: the journals are kept together with other nodes.
-	Clustered bool      `json:"clustered,omitempty"`
-	Created   time.Time `json:"created"`
+	Clustered bool `json:"clustered,omitempty"`
+	// Registry: there is a stream of facts as well.
+	Registry bool      `json:"registry,omitempty"`
+	Created  time.Time `json:"created"`
 }
 
 const manifestFile = "sluice.json"

@@ -36,10 +36,12 @@ var errEnd = errors.New("end of the stream")
 type reader struct{ nc *nats.Conn }
 
 type getRequest struct {
-	Seq     uint64 `json:"seq"`
+	Seq     uint64 `json:"seq,omitempty"`
 	NextFor string `json:"next_by_subj,omitempty"`
 	Batch   int    `json:"batch"`
 	Bytes   int    `json:"max_bytes"`
+	// Since takes the place of Seq: the first record that was stored then or later.
+	Since *time.Time `json:"start_time,omitempty"`
 }
 
 // batch calls fn for up to n records from seq on, in order, of one subject or (if

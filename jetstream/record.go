@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/sluice-mq/sluice/gateway"
 )
@@ -18,17 +19,23 @@ import (
 //	flags (1) | priority (1) | timestamp | expires
 //	[ order | replaces ]   with flagMoved
 //	[ transaction ]        with flagTransaction
+//	[ kind (1) | place ]   with flagPlaced: its destination is no queue, or it waits elsewhere
 //	id | destination | number of fields | name, value, name, value ... | body (the rest)
 //
-// The format is stored on disk: new things get a new version.
+// The format is stored on disk: new things get a new version, and a record has the lowest that can say it. With version 2 came
+// places, and marks with their due times.
 
-const recordVersion = 1
+const (
+	recordVersion = 2
+	plainVersion  = 1
+)
 
 const (
 	flagPersistent = 1 << iota
 	flagText
 	flagMoved
 	flagTransaction
+	flagPlaced
 )
 
 // errBadRecord is what decoding answers to bytes that no encoder wrote.
@@ -36,7 +43,8 @@ var errBadRecord = errors.New("not a record of this version")
 
 // appendRecord appends r's encoding to dst.
 func appendRecord(dst []byte, r *gateway.Record) []byte {
-	dst = append(dst, recordVersion, byte(r.Type))
+	version := versionOf(r)
+	dst = append(dst, version, byte(r.Type))
 	switch r.Type {
 	case gateway.RecordMessage:
 		return appendMessage(dst, r.Message, r.Order, r.Replaces, r.Transaction)
@@ -47,6 +55,9 @@ func appendRecord(dst []byte, r *gateway.Record) []byte {
 		for _, m := range r.Marks {
 			dst = binary.AppendUvarint(dst, m.Seq)
 			dst = binary.AppendUvarint(dst, uint64(m.Redeliveries))
+			if version > plainVersion {
+				dst = binary.AppendUvarint(dst, uint64(m.Due))
+			}
 		}
 		return appendHanded(dst, r.Handed)
 	case gateway.RecordPrepare:
@@ -78,6 +89,10 @@ func appendMessage(dst []byte, m *gateway.Message, order, replaces uint64, trans
 	if transaction != "" {
 		flags |= flagTransaction
 	}
+	placed := isPlaced(m)
+	if placed {
+		flags |= flagPlaced
+	}
 	dst = append(dst, flags, m.Priority)
 	dst = binary.AppendUvarint(dst, uint64(m.Timestamp))
 	dst = binary.AppendUvarint(dst, uint64(m.Expires))
@@ -88,6 +103,9 @@ func appendMessage(dst []byte, m *gateway.Message, order, replaces uint64, trans
 	if transaction != "" {
 		dst = appendString(dst, transaction)
 	}
+	if placed {
+		dst = appendString(append(dst, byte(m.Destination.Kind)), m.Queue)
+	}
 	dst = appendString(dst, m.ID)
 	dst = appendString(dst, m.Destination.Name)
 	dst = binary.AppendUvarint(dst, uint64(len(m.Header)))
@@ -96,6 +114,21 @@ func appendMessage(dst []byte, m *gateway.Message, order, replaces uint64, trans
 		dst = appendString(dst, m.Header[i].Value)
 	}
 	return append(dst, m.Body...)
+}
+
+// isPlaced reports whether a message has to say where it waits.
+func isPlaced(m *gateway.Message) bool {
+	return m.Queue != "" || m.Destination.Kind != gateway.KindQueue && m.Destination.Kind != gateway.KindTopic
+}
+
+// versionOf is the lowest version that can say what is in a record.
+func versionOf(r *gateway.Record) byte {
+	placed := r.Message != nil && isPlaced(r.Message) || slices.ContainsFunc(r.Messages, isPlaced)
+	due := slices.ContainsFunc(r.Marks, func(m gateway.Mark) bool { return m.Due != 0 })
+	if placed || due {
+		return recordVersion
+	}
+	return plainVersion
 }
 
 func appendString(dst []byte, s string) []byte {
@@ -125,7 +158,7 @@ func appendHanded(dst []byte, handed []gateway.Handed) []byte {
 // decodeRecord reads a record. The result shares no memory with b, except that a
 // message's body is b's tail when withBody is set: then b belongs to the message.
 func decodeRecord(b []byte, withBody bool) (*gateway.Record, error) {
-	if len(b) < 2 || b[0] != recordVersion {
+	if len(b) < 2 || b[0] < plainVersion || b[0] > recordVersion {
 		return nil, errBadRecord
 	}
 	r := &gateway.Record{Type: gateway.RecordType(b[1])}
@@ -138,7 +171,11 @@ func decodeRecord(b []byte, withBody bool) (*gateway.Record, error) {
 		r.Handed = d.handed()
 	case gateway.RecordMark:
 		for range d.count(2) {
-			r.Marks = append(r.Marks, gateway.Mark{Seq: d.uvarint(), Redeliveries: uint32(d.uvarint())})
+			m := gateway.Mark{Seq: d.uvarint(), Redeliveries: uint32(d.uvarint())}
+			if b[0] > plainVersion {
+				m.Due = int64(d.uvarint())
+			}
+			r.Marks = append(r.Marks, m)
 		}
 		r.Handed = d.handed()
 	case gateway.RecordPrepare:
@@ -256,7 +293,14 @@ func (d *decoder) message(withBody bool) (m *gateway.Message, order, replaces ui
 	if flags&flagTransaction != 0 {
 		transaction = string(d.bytes(d.uvarint()))
 	}
-	d.header(m)
+	kind := gateway.KindQueue
+	if flags&flagPlaced != 0 {
+		if k := d.bytes(1); !d.failed {
+			kind = gateway.Kind(k[0])
+		}
+		m.Queue = string(d.bytes(d.uvarint()))
+	}
+	d.header(m, kind)
 	if withBody && !d.failed {
 		m.Body = d.b
 	}
@@ -264,7 +308,7 @@ func (d *decoder) message(withBody bool) (m *gateway.Message, order, replaces ui
 }
 
 // header reads id, destination and fields with one string for all of them.
-func (d *decoder) header(m *gateway.Message) {
+func (d *decoder) header(m *gateway.Message, kind gateway.Kind) {
 	block := d.b
 	id := d.bytes(d.uvarint())
 	name := d.bytes(d.uvarint())
@@ -285,7 +329,7 @@ func (d *decoder) header(m *gateway.Message) {
 		return text[start : start+len(b)]
 	}
 	m.ID = at(id)
-	m.Destination = gateway.Destination{Kind: gateway.KindQueue, Name: at(name)}
+	m.Destination = gateway.Destination{Kind: kind, Name: at(name)}
 	if n == 0 {
 		return
 	}

@@ -87,6 +87,8 @@ type Store struct {
 	halted    atomic.Pointer[string]
 	space     space
 	marks     marks
+	registry  *registry
+	logs      *logs
 
 	leaving  context.CancelFunc // ends all tenures
 	failOnce sync.Once
@@ -138,6 +140,12 @@ func (s *Store) open(ctx context.Context) error {
 	if err := s.marks.sized(manifest.Shards); err != nil {
 		return err
 	}
+	if err := s.openRegistry(ctx, manifest); err != nil {
+		return err
+	}
+	if err := s.openLogs(); err != nil {
+		return err
+	}
 	if s.cfg.Cluster != nil {
 		if err := s.join(); err != nil {
 			return err
@@ -156,12 +164,7 @@ func (s *Store) open(ctx context.Context) error {
 			return err
 		}
 	}
-	var background context.Context
-	background, s.stop = context.WithCancel(context.Background())
-	s.background.Go(func() { s.keep(background) })
-	if s.links != nil {
-		s.background.Go(func() { s.balance(background) })
-	}
+	s.start()
 	return nil
 }
 
@@ -350,6 +353,7 @@ func (s *Store) Close(ctx context.Context) error {
 		s.background.Wait()
 	}
 	s.leaveAll()
+	s.logs.close()
 	if s.loads != nil {
 		s.loads.close()
 	}

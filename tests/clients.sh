@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Installs other people's programs for tests/interop and tests/browser from the distribution's packages,
+# Installs other people's programs for tests/interop, tests/browser and tests/security from the distribution's packages,
 # if they are missing and this is root. It says what it does. Without them their
 # tests are skipped; with CI=true they fail.
 set -euo pipefail
-packages=(python3-stomp python3-websocket libnet-stomp-perl libio-socket-ssl-perl chromium openssl curl)
+packages=(python3-stomp python3-websocket libnet-stomp-perl libio-socket-ssl-perl chromium openssl curl slapd)
 # Who has these from elsewhere keeps them.
 for program in node:nodejs npm:npm; do
   command -v "${program%%:*}" >/dev/null || packages+=("${program##*:}")
@@ -23,5 +23,9 @@ if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
 fi
 echo "clients: installing ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
+# The tests run a directory of their own; none is to be set up and started here.
+if [[ " ${missing[*]} " == *" slapd "* ]]; then
+  echo "slapd slapd/no_configuration boolean true" | debconf-set-selections
+fi
 install=(apt-get -q -y install --no-install-recommends "${missing[@]}")
 "${install[@]}" </dev/null || { apt-get -q update </dev/null && "${install[@]}" </dev/null; }

@@ -212,7 +212,8 @@ func isTopLevel(f *ast.File, o *ast.Object) bool { return f.Scope.Lookup(o.Name)
 
 // clock keeps time out of the pure rooms, where it is passed in.
 func clock(h *house, s source) (bad []offence) {
-	pure := s.dir == "gateway" || under(s.dir, "gateway/dispatch") || under(s.dir, "gateway/selector") || under(s.dir, "protocols/stomp/wire")
+	pure := s.dir == "gateway" || under(s.dir, "gateway/dispatch") || under(s.dir, "gateway/selector") || under(s.dir, "gateway/schedule") ||
+		under(s.dir, "gateway/statistics") || under(s.dir, "gateway/jmsmap") || under(s.dir, "protocols/stomp/wire")
 	if !pure || s.test {
 		return nil
 	}
@@ -224,6 +225,20 @@ func clock(h *house, s source) (bad []offence) {
 			}
 		case *ast.GoStmt:
 			bad = append(bad, h.at(x, "a goroutine in a pure room"))
+		}
+		return true
+	})
+	return bad
+}
+
+// elapsed keeps times that are compared with one another out of the hands of whoever sets the machine's clock.
+func elapsed(h *house, s source) (bad []offence) {
+	if s.test || !under(s.dir, "gateway") && !under(s.dir, "jetstream") && !under(s.dir, "protocols") {
+		return nil
+	}
+	ast.Inspect(s.ast, func(n ast.Node) bool {
+		if x, ok := n.(*ast.SelectorExpr); ok && x.Sel.Name == "UnixNano" {
+			bad = append(bad, h.at(x, "UnixNano jumps when the clock is set; keep a time.Time, or count what went by since one"))
 		}
 		return true
 	})

@@ -111,6 +111,7 @@ func rules() map[string]rule {
 		"global-log":  globalLog,
 		"globals":     globals,
 		"clock":       clock,
+		"elapsed":     elapsed,
 		"quiet-words": quietWords,
 	}
 }
@@ -229,6 +230,7 @@ func TestTheRulesCatchWhoBreaksThem(t *testing.T) {
 		{"globals", "auth/x.go", "var m = map[int]int{}\nfunc f() { m[1] = 2 }", "auth/x.go", "func f() { m := map[int]int{}; m[1] = 2 }"},
 		{"clock", "gateway/dispatch/x.go", "import \"time\"\nvar t = time.Now()", "gateway/core/x.go", ""},
 		{"clock", "gateway/x.go", "func f() { go f() }", "gateway/core/x.go", ""},
+		{"elapsed", "protocols/nats/x.go", "import \"time\"\nvar t = time.Now().UnixNano()", "protocols/nats/x.go", "import \"time\"\nvar t = time.Now().UnixMicro()"},
 		{"quiet-words", "auth/x.go", "import \"fmt\"\nfunc f() { fmt.Println() }", "cmd/sluice/x.go", ""},
 	} {
 		if c.good == "" {

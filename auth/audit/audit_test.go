@@ -127,7 +127,7 @@ func TestEachFieldHasItsKey(t *testing.T) {
 
 // TestNothingOfAnEventIsForgotten fails when an event learns something that no line says.
 func TestNothingOfAnEventIsForgotten(t *testing.T) {
-	unsaid := map[string]bool{"Expires": true}
+	unsaid := map[string]bool{"Proof": true, "Expires": true}
 	var check func(v reflect.Value)
 	without := len(attrs(full()))
 	e := full()
@@ -188,7 +188,7 @@ func TestCausesStayOut(t *testing.T) {
 		}
 	}
 	require.Equal(t, []string{"Kind", "Principal", "Claimed", "Session", "ClientID", "Protocol", "Listener", "Remote", "Library", "Destination", "Operation",
-		"Subject", "Count", "Err", "Name", "Groups", "DN", "Method", "Expires"}, fields)
+		"Subject", "Count", "Err", "Name", "Groups", "DN", "Method", "Proof", "Expires"}, fields)
 }
 
 func TestNoValueBreaksALineOrMakesItLong(t *testing.T) {

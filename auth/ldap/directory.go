@@ -2,6 +2,7 @@ package ldap
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -32,6 +33,7 @@ type Directory struct {
 	*settings
 	pool   *pool
 	memory *memory
+	pace   pace
 }
 
 var (
@@ -73,7 +75,7 @@ func (d *Directory) Verify(ctx context.Context, login, passcode string) (gateway
 	}
 	var who person
 	err := d.pool.with(ctx, func(c *connection) (err error) {
-		who, err = d.ask(c, login, passcode)
+		who, err = d.ask(ctx, c, login, passcode)
 		return err
 	})
 	switch {
@@ -120,34 +122,44 @@ func isRefusal(err error) bool {
 }
 
 // ask finds a login's entry unless it is known, proves the passcode, and finds out the rest.
-func (d *Directory) ask(c *connection, login, passcode string) (person, error) {
+func (d *Directory) ask(ctx context.Context, c *connection, login, passcode string) (person, error) {
 	who, known := d.memory.fresh(login)
 	var refusal error
 	if known {
-		if refusal = d.prove(c, who.entry, passcode); !isRefusal(refusal) {
+		if refusal = d.prove(ctx, c, who.entry, passcode); !isRefusal(refusal) {
 			return who, refusal
 		}
 	}
 	found, err := d.find(c, login)
 	switch {
+	case errors.Is(err, errNobody) && !known: // what somebody's passcode would have cost
+		if decoy := d.prove(ctx, c, "cn="+rand.Text()+","+d.UserBase, rand.Text()); !isRefusal(decoy) && decoy != nil {
+			return person{}, decoy
+		}
+		return person{}, err
 	case err != nil:
 		return person{}, err
 	case known && found.entry == who.entry: // it has not moved, so the passcode is not shown again: somebody may count
 		return person{}, refusal
 	}
-	if err := d.prove(c, found.entry, passcode); err != nil {
+	if err := d.prove(ctx, c, found.entry, passcode); err != nil {
 		return person{}, err
 	}
 	err = d.complete(c, &found)
 	return found, err
 }
 
-// prove binds as an entry.
-func (d *Directory) prove(c *connection, entry, passcode string) error {
+// prove binds as an entry. A refusal takes as long as a passcode that is right.
+func (d *Directory) prove(ctx context.Context, c *connection, entry, passcode string) error {
 	c.as = somebody
+	begun := time.Now()
 	err := heard(c.Bind(entry, passcode))
+	if err == nil {
+		d.pace.note(time.Since(begun))
+	}
 	if ldap.IsErrorAnyOf(err, ldap.LDAPResultInvalidCredentials, ldap.LDAPResultInappropriateAuthentication, ldap.LDAPResultConstraintViolation,
 		ldap.LDAPResultInsufficientAccessRights, ldap.LDAPResultUnwillingToPerform, ldap.LDAPResultNoSuchObject, ldap.LDAPResultInvalidDNSyntax) {
+		d.pace.keep(ctx, begun)
 		return &refusal{err}
 	}
 	return err

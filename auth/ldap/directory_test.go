@@ -487,3 +487,33 @@ func TestConfigurationsThatMakeNoSenseAreRefusedInWords(t *testing.T) {
 	good.Insecure, good.StartTLS = false, true
 	open(t, good)
 }
+
+// Who is nobody there is refused after the time that somebody's passcode takes, and a passcode of theirs is shown to no entry.
+func TestAStrangerTakesAsLongAsSomebody(t *testing.T) {
+	const takes = 60 * time.Millisecond
+	s := newServer(t, func(s *server) {
+		s.answer = func(what string) (uint16, bool) {
+			if strings.HasPrefix(what, "bind uid=alice,") {
+				time.Sleep(takes) // what a server does with the passcode of an entry
+			}
+			return 0, false
+		}
+	})
+	c := searching(s)
+	c.Remember = -1
+	d := open(t, c)
+	is(t, d, "alice", "secret", "alice", "dev", "developers", "ops")
+	for _, login := range []string{"nobody", "alice"} {
+		begun := time.Now()
+		_, _, err := d.Verify(t.Context(), login, "wrong")
+		require.GreaterOrEqual(t, time.Since(begun), takes, login)
+		require.Equal(t, login == "alice", err != nil)
+	}
+	decoys := 0
+	for _, asked := range s.asked() {
+		if strings.HasPrefix(asked, "bind cn=") && strings.HasSuffix(asked, ",ou=people,dc=x") {
+			decoys++
+		}
+	}
+	require.Equal(t, 1, decoys)
+}

@@ -138,7 +138,7 @@ func (i *issuer) principal(c claims, until time.Time) (gateway.Principal, error)
 	if err != nil {
 		return gateway.Principal{}, err
 	}
-	return gateway.Principal{Name: name, Groups: groups, Method: "jwt", Expires: until}, nil
+	return gateway.Principal{Name: name, Groups: groups, Method: "jwt", Proof: c.proof(), Expires: until}, nil
 }
 
 func (i *issuer) groups(c claims) (groups []string, err error) {

@@ -89,8 +89,7 @@ func (s *Issuers) verify(ctx context.Context, token string) (none gateway.Princi
 	}
 	i := s.byName[said.text("iss")]
 	if i == nil {
-		return none, gateway.WrapError(gateway.Unauthenticated, auth.ErrUntrusted,
-			fmt.Sprintf("the token is of issuer %.200s, which is not trusted here", said.text("iss")))
+		return none, untrusted(said)
 	}
 	if err := i.signature(ctx, signed); err != nil {
 		return none, err
@@ -168,9 +167,45 @@ func (i *issuer) signature(ctx context.Context, signed *jose.JSONWebSignature) e
 	}
 }
 
-// Renew implements auth.Renewer: who came by a token stays who it said until it expires. auth.Chain looks at the time.
+// Renew implements auth.Renewer: who came by a token stays who it said until it expires, unless tokens of its issuer or
+// for its audiences are believed no more. auth.Chain looks at the time.
 func (s *Issuers) Renew(p gateway.Principal) (gateway.Principal, bool, error) {
-	return p, p.Method == "jwt", nil
+	if p.Method != "jwt" || p.Proof == "" {
+		return p, p.Method == "jwt", nil
+	}
+	var said claims
+	if err := json.Unmarshal([]byte(p.Proof), &said); err != nil {
+		return gateway.Principal{}, true, malformed("the token is malformed")
+	}
+	i := s.byName[said.text("iss")]
+	if i == nil {
+		return gateway.Principal{}, true, untrusted(said)
+	}
+	if err := i.whom(said); err != nil {
+		return gateway.Principal{}, true, err
+	}
+	return p, true, nil
+}
+
+// untrusted is the word for an issuer that is not listed.
+func untrusted(said claims) error {
+	return gateway.WrapError(gateway.Unauthenticated, auth.ErrUntrusted,
+		fmt.Sprintf("the token is of issuer %.200s, which is not trusted here", said.text("iss")))
+}
+
+// proof is what Renew looks at of a token.
+func (c claims) proof() string {
+	kept := make(claims)
+	for _, name := range []string{"iss", "aud", "ver", "wlcg.ver"} {
+		if v, ok := c[name]; ok {
+			kept[name] = v
+		}
+	}
+	b, err := json.Marshal(kept)
+	if err != nil { // it was read as JSON
+		return ""
+	}
+	return string(b)
 }
 
 // Status is how an issuer does.

@@ -121,11 +121,22 @@ func TestEveryAlgorithmThatIsAccepted(t *testing.T) {
 		p, found, err := all.VerifyToken(t.Context(), token)
 		require.NoError(t, err)
 		require.True(t, found)
-		require.Equal(t, gateway.Principal{Name: "alice", Method: "jwt", Expires: now.Add(time.Hour).Local()}, p)
+		require.Equal(t, gateway.Principal{Name: "alice", Method: "jwt", Proof: p.Proof, Expires: now.Add(time.Hour).Local()}, p)
 		again, found, err := all.Renew(p)
 		require.NoError(t, err)
 		require.True(t, found)
 		require.Equal(t, p, again)
+	}
+	p, _, err := all.VerifyToken(t.Context(), tokens[0])
+	require.NoError(t, err)
+	for words, i := range map[string]oidc.Issuer{
+		"which is not trusted here": {Issuer: "https://other.example.org/", Keys: keyFile(t, keys...), Audiences: []string{"sluice"}},
+		"is for another audience":   {Keys: keyFile(t, keys...), Audiences: []string{"elsewhere"}},
+	} {
+		_, found, err := issuers(t, i).Renew(p)
+		require.True(t, found)
+		require.Equal(t, gateway.Unauthenticated, gateway.KindOf(err))
+		require.ErrorContains(t, err, words)
 	}
 	_, found, err := all.Renew(gateway.Principal{Name: "alice", Method: "password"})
 	require.NoError(t, err)

@@ -39,7 +39,7 @@ func (u *Users) Identify(c *x509.Certificate) (gateway.Principal, bool, error) {
 	case m.disabled:
 		return gateway.Principal{}, true, refused(auth.ErrDisabled)
 	}
-	p := m.principal("certificate")
+	p := u.principal(m, "certificate")
 	p.DN = subject.String()
 	return p, true, nil
 }

@@ -41,5 +41,5 @@ func (u *Users) VerifyToken(_ context.Context, token string) (gateway.Principal,
 	if m.disabled {
 		return gateway.Principal{}, true, refused(auth.ErrDisabled)
 	}
-	return m.principal("token"), true, nil
+	return u.principal(m, "token"), true, nil
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"runtime"
 	"slices"
 	"sync"
@@ -119,7 +120,7 @@ func (u *Users) Verify(ctx context.Context, login, passcode string) (gateway.Pri
 		case m.disabled:
 			return gateway.Principal{}, true, refused(auth.ErrDisabled)
 		}
-		return m.principal("password"), true, nil
+		return u.principal(m, "password"), true, nil
 	}
 }
 
@@ -154,7 +155,7 @@ func (u *Users) sum(parts ...string) (s sum) {
 	return s
 }
 
-// Renew implements auth.Renewer for those who showed a password, a token or a certificate.
+// Renew implements auth.Renewer for those who showed a password, a token or a certificate. Whose password or token is another one now is refused.
 func (u *Users) Renew(p gateway.Principal) (gateway.Principal, bool, error) {
 	d := u.directory.Load()
 	m := d.byName[p.Name]
@@ -175,8 +176,11 @@ func (u *Users) Renew(p gateway.Principal) (gateway.Principal, bool, error) {
 	case m.disabled:
 		return gateway.Principal{}, true, refused(auth.ErrDisabled)
 	}
-	now := m.principal(p.Method)
-	now.DN, now.Expires = p.DN, p.Expires
+	now := u.principal(m, p.Method)
+	if p.Proof != "" && p.Proof != now.Proof {
+		return gateway.Principal{}, true, gateway.WrapError(gateway.Unauthenticated, auth.ErrChanged, "The password or token is another one now.")
+	}
+	now.DN, now.Proof, now.Expires = p.DN, p.Proof, p.Expires
 	return now, true, nil
 }
 
@@ -191,8 +195,21 @@ func (d *Directory) stillHas(m *member, subject string) bool {
 	return len(m.sans) > 0
 }
 
-func (m *member) principal(method string) gateway.Principal {
-	return gateway.Principal{Name: m.name, Groups: slices.Clone(m.groups), Method: method}
+// principal is who a member is that has shown something. Its proof is a sum of what is kept of that, under the key of the process.
+func (u *Users) principal(m *member, method string) gateway.Principal {
+	p := gateway.Principal{Name: m.name, Groups: slices.Clone(m.groups), Method: method}
+	kept := ""
+	switch {
+	case method == "password":
+		kept = m.stored
+	case method == "token" && m.token != nil:
+		kept = string(m.token[:])
+	default:
+		return p
+	}
+	of := u.sum("proof", method, m.name, kept)
+	p.Proof = hex.EncodeToString(of[:])
+	return p
 }
 
 // refused is an error of which the client reads nothing: the chain has the words.

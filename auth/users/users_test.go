@@ -44,7 +44,7 @@ func TestEveryFormOfAPassword(t *testing.T) {
 		p, found, err := u.Verify(t.Context(), "alice", "geheim")
 		require.NoError(t, err, form)
 		require.True(t, found)
-		require.Equal(t, gateway.Principal{Name: "alice", Groups: []string{"ops"}, Method: "password"}, p)
+		require.Equal(t, gateway.Principal{Name: "alice", Groups: []string{"ops"}, Method: "password", Proof: p.Proof}, p)
 		for _, wrong := range []string{"Geheim", "geheim ", "geheim\x00", "", stored, strings.Repeat("x", users.MaxPasscode+1)} {
 			if wrong == "geheim" || form == "ours" && wrong != "Geheim" {
 				continue // not wrong; too dear
@@ -96,7 +96,7 @@ func TestTokens(t *testing.T) {
 	p, found, err := u.VerifyToken(t.Context(), token)
 	require.NoError(t, err)
 	require.True(t, found)
-	require.Equal(t, gateway.Principal{Name: "robot", Method: "token"}, p)
+	require.Equal(t, gateway.Principal{Name: "robot", Method: "token", Proof: p.Proof}, p)
 	p, _, err = u.VerifyToken(t.Context(), "a-token-in-clear-that-is-long")
 	require.NoError(t, err)
 	require.Equal(t, "clear", p.Name)
@@ -197,6 +197,27 @@ func TestRenewSaysWhoSomebodyIsNow(t *testing.T) {
 		_, found, err := u.Renew(as(foreign))
 		require.False(t, found)
 		require.NoError(t, err)
+	}
+	shown := map[string]gateway.Principal{}
+	shown["password"], _, _ = u.Verify(t.Context(), "a", "geheim")
+	shown["token"], _, _ = u.VerifyToken(t.Context(), "t")
+	changed := after
+	changed.Password, changed.Token = "other", "u"
+	for _, same := range []users.User{after, before} {
+		u.Replace(directory(t, same))
+		for method, p := range shown {
+			require.NotEmpty(t, p.Proof)
+			require.NotContains(t, p.Proof, "geheim")
+			again, _, err := u.Renew(p)
+			require.NoError(t, err, method)
+			require.Equal(t, p.Proof, again.Proof)
+		}
+	}
+	u.Replace(directory(t, changed))
+	for method, p := range shown {
+		_, found, err := u.Renew(p)
+		require.True(t, found)
+		require.ErrorIs(t, err, auth.ErrChanged, method)
 	}
 	without := func(change func(*users.User), methods ...string) {
 		t.Helper()

@@ -42,7 +42,7 @@ func (c *crowd) act(i int) {
 	c.held[i] = append(c.held[i][:k], c.held[i][k+1:]...)
 	switch c.rnd.IntN(8) {
 	case 0:
-		_ = c.clients[i].Release([]uint64{d.Tag}, true)
+		_ = c.clients[i].Release([]uint64{d.Tag}, gateway.Return{Redelivered: true})
 	case 1:
 		c.clients[i].Close()
 		c.join(i)

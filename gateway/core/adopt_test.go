@@ -95,7 +95,7 @@ func TestAcknowledgedMessagesDoNotComeBackFromAnotherConsumer(t *testing.T) {
 	ways := map[string]func(r *realm, second *consumer, got []gateway.Delivery){
 		"its connection dies": func(_ *realm, second *consumer, _ []gateway.Delivery) { second.Close() },
 		"it gives them back": func(r *realm, second *consumer, got []gateway.Delivery) {
-			require.NoError(r, second.Release(tags(got), true))
+			require.NoError(r, second.Release(tags(got), gateway.Return{Redelivered: true}))
 		},
 		"it refuses them": func(r *realm, second *consumer, got []gateway.Delivery) {
 			var o outcome
@@ -166,7 +166,7 @@ func TestDeliveriesStayWithTheirClientsOverACutLink(t *testing.T) {
 	}
 	require.NoError(t, c.acked(got[0]))
 	require.Equal(t, []string{"c"}, bodies(c.next(1)))
-	require.NoError(t, c.Release(tags(got[1:]), true))
+	require.NoError(t, c.Release(tags(got[1:]), gateway.Return{Redelivered: true}))
 	again := c.next(1)
 	require.Equal(t, []string{"b"}, bodies(again))
 	require.EqualValues(t, 1, again[0].Redeliveries)

@@ -33,7 +33,13 @@ func (s *shard) begin() {
 		if q == nil || q.subscriptions[sub.id] != sub {
 			continue // it is closed
 		}
-		q.Subscribe(sub.id, sub.options.Prefetch, s.broker.nowMillis(), &s.fx)
+		if sub.apart {
+			sub.apart = false
+			q.Subscribe(sub.id, sub.consumer(0), s.broker.nowMillis(), &s.fx)
+			q.Extend(sub.id, sub.credit, s.broker.nowMillis(), &s.fx)
+			s.effects(q)
+		}
+		q.Subscribe(sub.id, sub.consumer(sub.options.Prefetch), s.broker.nowMillis(), &s.fx)
 		s.effects(q)
 	}
 }

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/policy"
 )
 
 // SlowPolicy says what happens to a topic subscriber that does not keep up.
@@ -52,6 +54,12 @@ type Config struct {
 	SlowConsumer              SlowPolicy
 	// TopicDelivery is what a cluster's topics are like. It should be the same on all nodes.
 	TopicDelivery TopicDelivery
+	// Registry keeps durable subscriptions and what virtual topics feed; nil: there are none.
+	Registry gateway.Registry
+	// Policies say how destinations behave; nil: as ActiveMQ's. SetPolicies changes them.
+	Policies *policy.Table
+	// VirtualTopics are in order: the first that a queue belongs to counts. nil is DefaultVirtualTopics.
+	VirtualTopics []VirtualTopic
 	// DeadLetterQueue takes refused and expired persistent messages.
 	DeadLetterQueue string
 }
@@ -71,6 +79,9 @@ func (c *Config) defaults() {
 	if c.QueueMemory == 0 {
 		c.QueueMemory = 64 << 20
 	}
+	if c.VirtualTopics == nil {
+		c.VirtualTopics = DefaultVirtualTopics()
+	}
 	if c.DeadLetterQueue == "" {
 		c.DeadLetterQueue = "ActiveMQ.DLQ"
 	}
@@ -82,14 +93,23 @@ type Broker struct {
 	ids    string // what the ids of this process begin with
 	seats  []*seat
 	topics hub
-	memory atomic.Int64 // bytes of messages that are only in memory
-	loaded atomic.Int64 // bytes of waiting messages that are in memory too
+	// facts are what the registry says, and durables what this node's sessions hold of it.
+	facts     facts
+	durables  durables
+	policies  atomic.Pointer[policies]
+	browsings browsings
+	seekers   seekers
+	// inspections are what other nodes were asked.
+	inspections inspections
+	memory      atomic.Int64 // bytes of messages that are only in memory
+	loaded      atomic.Int64 // bytes of waiting messages that are in memory too
 	// arriving counts messages on their way through the journals.
 	arriving atomic.Int64
 	counts   counters
 	ledger   ledger
+	advisor  advisor
 	taps     atomic.Pointer[[]*Tap]
-	refusals restraint // of logins
+	refusals turnedAway // logins
 	// inquiries about queues that have no answer yet.
 	inquiries atomic.Int64
 
@@ -100,6 +120,8 @@ type Broker struct {
 	nextID   uint64 // of sessions
 	sessions map[*session]struct{}
 	clients  map[string]*session // by client-id
+	ready    atomic.Bool         // all that this node owns was read
+	named    map[string]*session // by the names of sessions
 	expiring map[*session]time.Time
 	// judgement counts the changes of rules, for those who are on the way in.
 	judgement uint64
@@ -108,6 +130,7 @@ type Broker struct {
 	wire       atomic.Uint64   // the last name of a subscription on a link
 	guests     *guests         // of a node in a cluster
 	current    bool            // of the same: it was in touch with a majority at the last sweep
+	heldUp     atomic.Bool     // something was not handed out because this node was out of touch
 	life       context.Context // of the same: ends with the broker
 	watching   context.Context // ends with the broker
 	stop       context.CancelFunc
@@ -137,8 +160,10 @@ func New(ctx context.Context, cfg Config) (*Broker, error) {
 		sessions: make(map[*session]struct{}),
 		resting:  make(chan struct{}, 1),
 		clients:  make(map[string]*session),
+		named:    make(map[string]*session),
 		expiring: make(map[*session]time.Time),
 	}
+	b.advisor.init(b)
 	b.topics.init(b)
 	b.ledger.init(b)
 	for i := range cfg.Store.Shards() {
@@ -147,15 +172,26 @@ func New(ctx context.Context, cfg Config) (*Broker, error) {
 	var background context.Context
 	background, b.stop = context.WithCancel(context.Background())
 	b.watching = background
+	b.SetPolicies(cfg.Policies)
+	if err := b.facts.follow(ctx, b); err != nil {
+		b.stop()
+		return nil, fmt.Errorf("reading the registry: %w", err)
+	}
 	if cfg.Cluster != nil {
 		b.guests = newGuests(b)
 		b.life = background
 		cfg.Cluster.Serve(b)
 	} else if err := b.recover(ctx); err != nil {
+		b.stop()
 		return nil, err
+	}
+	b.ready.Store(true)
+	for _, s := range b.owned() {
+		s.schedule()
 	}
 	b.background.Go(func() { b.sweep(background) })
 	b.background.Go(func() { b.settle(background) })
+	b.background.Go(func() { b.advisor.run(background) })
 	return b, nil
 }
 
@@ -163,6 +199,7 @@ func New(ctx context.Context, cfg Config) (*Broker, error) {
 func (b *Broker) release(s *session) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	delete(b.named, s.id)
 	if b.clients[s.login.ClientID] == s {
 		delete(b.clients, s.login.ClientID)
 	}
@@ -201,12 +238,13 @@ func (b *Broker) Close(ctx context.Context) error {
 	b.over = true
 	b.spawning.Unlock()
 	b.background.Wait()
-	b.tellRefusalsLeftOut(b.refusals.rest())
+	b.tellRefusalsLeftOut(b.refusals.restBefore(math.MinInt64)...)
 	if b.guests != nil {
 		b.guests.close()
 	}
 	for _, s := range b.owned() {
 		s.leaveExpired()
+		s.refuseBlocked(errStopping)
 	}
 	err := b.settled(ctx)
 	if errors.Is(err, errNoMajority) {

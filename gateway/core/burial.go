@@ -9,9 +9,17 @@ import (
 // once: a backlog may expire in one moment, and be larger than memory.
 const readMost = 256
 
+// pendingDeath is a message that is to be buried.
+type pendingDeath struct {
+	q *queue
+	dispatch.Death
+	// unread: one of those whose number at a time is bounded.
+	unread bool
+}
+
 // die takes in what a queue has declared dead. The lock is held.
 func (s *shard) die(q *queue, d dispatch.Death) {
-	p := pendingDeath{q: q, Death: d, unread: d.Cause == dispatch.Expired && d.Entry.Message == nil}
+	p := pendingDeath{q: q, Death: d, unread: d.Cause == dispatch.Expired && d.Entry.Message == nil && q.retain == nil}
 	if p.unread {
 		s.expired = append(s.expired, p)
 		return
@@ -51,22 +59,39 @@ func (s *shard) leaveExpired() {
 	s.mu.Unlock()
 }
 
-// bury deals with a message that is refused or expired: a persistent one moves to
-// the dead-letter queue, another is dropped.
+// bury deals with a message that is dead: it moves to a dead-letter queue or is dropped, as the policy says; or it is what an operation took out.
 func (s *shard) bury(d pendingDeath) {
-	if d.Entry.Message == nil { // only the journal has it
-		s.exhume(d)
-		return
+	b := s.broker
+	var by *taking
+	if d.Cause == dispatch.Taken {
+		by = s.takenBy(&d.Death)
 	}
 	m := d.Entry.Message
-	if !m.Persistent || m.Destination.Name == s.broker.cfg.DeadLetterQueue {
-		s.broker.counts.dropped.Add(1)
+	switch {
+	case d.q.leaves(&d.Death), d.Cause == dispatch.Taken && by == nil, by != nil && by.removes():
 		s.buried(d, nil)
 		return
+	case by == nil && s.wantsUnread(&d):
+		s.exhume(d)
+		return
+	case by == nil && s.grave(d.q, m, d.Cause) == "":
+		s.adviseDeath(&d, false)
+		b.counts.dropped.Add(1)
+		b.counts.dead[d.Cause].Add(1)
+		s.buried(d, nil)
+		return
+	case m == nil: // only the journal has it
+		s.exhume(d)
+		return
+	case by != nil:
+		s.carryOff(d, by)
+		return
 	}
-	s.broker.deadLetter(m, d.Cause, func(_ uint64, err error) {
+	b.carry(deadCopy(m, d.q.name, s.grave(d.q, m, d.Cause), &d.Death), s.errand(d.Entry.Tag), func(err error) {
 		if err == nil {
-			s.broker.counts.deadLettered.Add(1)
+			s.adviseDeath(&d, true)
+			b.counts.deadLettered.Add(1)
+			b.counts.dead[d.Cause].Add(1)
 		}
 		s.buried(d, err)
 	})
@@ -106,12 +131,18 @@ func (s *shard) buried(d pendingDeath, err error) {
 	if err == nil {
 		d.q.Buried(d.Entry.Tag, &s.fx)
 	} else {
-		s.unburied++
-		s.unburiedFor = err
+		if d.Cause != dispatch.Taken {
+			s.unburied++
+			s.unburiedFor = err
+		}
 		d.q.Unburied(d.Entry.Tag, s.broker.nowMillis(), &s.fx)
 	}
 	s.effects(d.q)
 	failed := s.laidToRest(d.Entry.Tag, err)
+	if t := s.takings[d.Entry.Tag]; t != nil && d.Cause == dispatch.Taken {
+		delete(s.takings, d.Entry.Tag)
+		t.over(err)
+	}
 	s.release()
 	if failed != nil {
 		complete(failed.c, failed.token, failed.err)

@@ -14,6 +14,7 @@ type clusterSubscription struct {
 	queue   string
 	options gateway.SubscribeOptions
 	ring    ring // of deliveries from another node
+	wild    bool // it does not keep its queue alive
 
 	// taken are the tags that Next returned and Written was not told of, in order; only with AutoAck. The
 	// door's writer's own.
@@ -21,6 +22,7 @@ type clusterSubscription struct {
 
 	mu         sync.Mutex
 	closed     bool
+	retired    bool               // its client takes nothing more
 	local      *queueSubscription // attached here
 	node       string             // attached there
 	epoch      uint64
@@ -44,7 +46,7 @@ type held struct {
 }
 
 func newClusterSubscription(s *session, t *seat, o gateway.SubscribeOptions) *clusterSubscription {
-	sub := &clusterSubscription{session: s, seat: t, queue: o.Destination.Name, options: o, held: make(map[uint64]held)}
+	sub := &clusterSubscription{session: s, seat: t, queue: o.Destination.Place(), options: o, held: make(map[uint64]held)}
 	sub.ring.init(o.Wake)
 	return sub
 }
@@ -84,11 +86,16 @@ func (sub *clusterSubscription) attachLocked() {
 		o := sub.options
 		o.AutoAck, o.Ended = false, nil
 		sub.local = newQueueSubscription(sub.session.broker.guests.session(), p.shard, o)
+		sub.local.wild = sub.wild
 		sub.adopted(sub.local.resume(credit, sub.claims()))
 	case p.node != "":
 		sub.node, sub.epoch, sub.wire = p.node, p.epoch, wire
 		sub.announce(sub.claims())
-		sub.send(&gateway.Frame{Kind: gateway.FrameSubscribe, Queue: sub.queue, Count: int64(sub.options.Prefetch)})
+		f := &gateway.Frame{Kind: gateway.FrameSubscribe, Queue: sub.queue, Count: int64(sub.options.Prefetch), Consumer: wishesOf(&sub.options)}
+		if sub.wild {
+			f.Tag = wildSubscriber
+		}
+		sub.send(f)
 		sub.send(&gateway.Frame{Kind: gateway.FrameExtend, Count: int64(credit)})
 	}
 	sub.options.Wake()
@@ -101,13 +108,7 @@ func (sub *clusterSubscription) detach() {
 		sub.local = nil
 	}
 	if sub.node != "" {
-		var untaken []uint64
-		sub.ring.mu.Lock()
-		for sub.ring.n > 0 {
-			untaken = append(untaken, sub.ring.pop().Tag)
-		}
-		sub.ring.mu.Unlock()
-		sub.send(&gateway.Frame{Kind: gateway.FrameUnsubscribe, Tags: untaken})
+		sub.send(&gateway.Frame{Kind: gateway.FrameUnsubscribe, Tags: sub.untaken()})
 		sub.seat.unplug(sub.wire)
 		sub.node, sub.wire, sub.unreported = "", 0, 0
 	}
@@ -119,11 +120,20 @@ func (sub *clusterSubscription) send(f *gateway.Frame) {
 	sub.cluster().Send(sub.node, f)
 }
 
-// arrived takes a delivery from the owner there.
+// arrived takes a delivery from the owner there. Its tag means something only to that one: it may have come just when the subscription went elsewhere.
 func (sub *clusterSubscription) arrived(f *gateway.Frame) {
+	sub.mu.Lock()
+	if sub.node == "" || sub.wire != f.Subscription || sub.epoch != f.Epoch {
+		sub.mu.Unlock()
+		return
+	}
 	sub.ring.mu.Lock()
 	wake := sub.ring.push(gateway.Delivery{Message: f.Message, Tag: f.Tag, Redeliveries: f.Redeliveries, Seq: f.Seq})
 	sub.ring.mu.Unlock()
+	if sub.retired { // it was under way
+		sub.giveBackUntaken()
+	}
+	sub.mu.Unlock()
 	if wake {
 		sub.ring.wake()
 	}
@@ -135,7 +145,7 @@ func (sub *clusterSubscription) Next(dst []gateway.Delivery, maxBytes int) (n in
 	defer sub.mu.Unlock()
 	switch {
 	case sub.local != nil:
-		if !sub.cluster().Current() {
+		if !sub.session.broker.inTouch() {
 			return 0 // the sweep wakes it
 		}
 		n = sub.local.Next(dst, maxBytes)
@@ -291,20 +301,20 @@ func (sub *clusterSubscription) Nack(tags []uint64, c gateway.Completion, token 
 }
 
 // Release implements gateway.Subscription. What no owner has adopted yet comes back from it then, or waits there already.
-func (sub *clusterSubscription) Release(tags []uint64, redelivered bool) error {
+func (sub *clusterSubscription) Release(tags []uint64, r gateway.Return) error {
 	sub.mu.Lock()
 	present, _, _, err := sub.give(tags, true)
 	local := sub.local
 	if err == nil && local == nil && len(present) > 0 {
-		f := &gateway.Frame{Kind: gateway.FrameGiveBack, Tags: present}
-		if redelivered {
+		f := &gateway.Frame{Kind: gateway.FrameGiveBack, Tags: present, Delay: r.Delay.Milliseconds()}
+		if r.Redelivered {
 			f.Count = 1
 		}
 		sub.send(f)
 	}
 	sub.mu.Unlock()
 	if err == nil && local != nil && len(present) > 0 {
-		_ = local.Release(present, redelivered) // the same, if the owner changed in this moment
+		_ = local.Release(present, r) // the same, if the owner changed in this moment
 	}
 	return err
 }

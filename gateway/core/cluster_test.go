@@ -130,6 +130,38 @@ func TestAnOwnerAloneHandsNothingOut(t *testing.T) {
 	require.ElementsMatch(t, []string{"c", "d"}, bodies(append(here.next(1), there.next(1)...)))
 }
 
+// A node is out of touch for so short a time that nothing sees it but who wanted a delivery just then: that one is woken.
+func TestAMomentOutOfTouchStopsNobody(t *testing.T) {
+	r := newRealm(t)
+	r.Move(shard("q"), "n2")
+	woken := make(chan struct{}, 100)
+	c, err := r.worlds[1].session().Subscribe(gateway.SubscribeOptions{Destination: queue("q"), Prefetch: 10, Wake: func() { woken <- struct{}{} }})
+	require.NoError(t, err)
+	var buf [1]gateway.Delivery
+	wake := func() {
+		t.Helper()
+		select {
+		case <-woken:
+		case <-time.After(gatewaytest.Wait):
+			t.Fatal("nobody wakes it")
+		}
+	}
+	s := r.worlds[1].session()
+	for range 3 { // the first sweep of all wakes everybody
+		require.Zero(t, c.Next(buf[:], 1<<20))
+		r.worlds[1].send(s, queue("q"), true, "a")
+		wake()
+		for len(woken) > 0 {
+			<-woken
+		}
+		r.stores[1].Alone(true)
+		require.Zero(t, c.Next(buf[:], 1<<20))
+		r.stores[1].Alone(false)
+		wake()
+		require.Equal(t, 1, c.Next(buf[:], 1<<20))
+	}
+}
+
 // Owners change and links break while numbered messages flow: none is lost, none comes twice unmarked, none overtakes another.
 func TestOwnersChangeAndLinksBreakUnderLoad(t *testing.T) {
 	r := newRealm(t)

@@ -39,7 +39,7 @@ func (b *Broker) Connections() []Connection {
 	for _, s := range sessions {
 		c := Connection{
 			Session: s.id, Principal: s.who(), ClientID: s.login.ClientID, Protocol: s.login.Protocol, Listener: s.login.Listener,
-			Remote: s.login.Remote, Library: s.login.Library, Since: s.since, In: s.sent.Load(), Out: s.delivered.Load(),
+			Remote: s.login.From(), Library: s.login.Library, Since: s.since, In: s.sent.Load(), Out: s.delivered.Load(),
 		}
 		s.mu.Lock()
 		closed := s.closed

@@ -24,7 +24,11 @@ type world struct {
 }
 
 func newWorld(t *testing.T, change ...func(*core.Config)) *world {
-	w := &world{T: t, disk: gatewaytest.NewDisk(3)}
+	return newWorldOn(t, gatewaytest.NewDisk(3), change...)
+}
+
+func newWorldOn(t *testing.T, disk *gatewaytest.Disk, change ...func(*core.Config)) *world {
+	w := &world{T: t, disk: disk}
 	for _, c := range change {
 		c(&w.config)
 	}

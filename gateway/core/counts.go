@@ -1,6 +1,10 @@
 package core
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"github.com/sluice-mq/sluice/gateway/dispatch"
+)
 
 // counters count since the start of the process.
 type counters struct {
@@ -11,6 +15,11 @@ type counters struct {
 	topicRelayed, topicDroppedLinks      atomic.Uint64
 	subscriptions                        atomic.Int64
 	denied                               atomic.Uint64
+	// dead messages by why, for each dispatch.Cause.
+	dead [dispatch.Taken]atomic.Uint64
+	// limited messages found no room in their queue; blockings waited for it, and blocked do now.
+	limited, blockings atomic.Uint64
+	blocked            atomic.Int64
 }
 
 // Stats is a snapshot of the broker for metrics.
@@ -21,6 +30,11 @@ type Stats struct {
 	Spilled uint64
 	// DeadLettered messages moved to the dead-letter queue; Dropped were refused or expired and not persistent.
 	DeadLettered, Dropped uint64
+	// Dead messages, wherever they went, by why: refused, expired, redelivered too often, crowded out by newer ones.
+	Refused, Expired, Exhausted, Crowded uint64
+	// LimitRefused messages found no room in their queue; LimitBlocked had to wait for it, and Blocked do now.
+	LimitRefused, LimitBlocked uint64
+	Blocked                    int
 	// SlowDropped messages were taken from slow topic subscribers; SlowEnded subscriptions were ended for it.
 	SlowDropped, SlowEnded uint64
 	// TopicRelayed messages of topics went to another node, counted for each; TopicDroppedLinks did not, because
@@ -30,12 +44,17 @@ type Stats struct {
 	LoginsRefused, ActionsDenied uint64
 	// Limits has an entry for each limit that there is, always in the same order.
 	Limits []LimitCount
+	// AdvisoriesTold are those that somebody listened to; AdvisoriesLost found no room, and nobody heard them.
+	AdvisoriesTold, AdvisoriesLost uint64
 	// Moved messages were appended again to free space before them.
 	Moved uint64
-	// Now: open sessions and subscriptions, queues known, messages waiting and in
+	// Now, without what is kept of topics for those who come later: open sessions and subscriptions, queues known, messages waiting and in
 	// flight in queues, bytes of them that are only in memory.
 	Sessions, Subscriptions, Queues, Waiting, InFlight int
-	MemoryBytes                                        int64
+	// Delayed messages of queues are to be handed out later.
+	Delayed     int
+	MemoryBytes int64
+	Of          ByKind
 }
 
 // Stats takes a snapshot. It visits every queue; call it about once a second at most.
@@ -47,8 +66,12 @@ func (b *Broker) Stats() Stats {
 		ActionsDenied: c.denied.Load(), Limits: b.ledger.reached.snapshot(),
 		SlowDropped: c.slowDropped.Load(), SlowEnded: c.slowEnded.Load(), LoginsRefused: c.refused.Load(),
 		TopicRelayed: c.topicRelayed.Load(), TopicDroppedLinks: c.topicDroppedLinks.Load(),
+		AdvisoriesTold: b.advisor.told.Load(), AdvisoriesLost: b.advisor.lost.Load(),
 		Moved: c.moved.Load(), Subscriptions: int(c.subscriptions.Load()), MemoryBytes: b.memory.Load(),
 	}
+	st.Refused, st.Expired = c.dead[dispatch.Refused].Load(), c.dead[dispatch.Expired].Load()
+	st.Exhausted, st.Crowded = c.dead[dispatch.Exhausted].Load(), c.dead[dispatch.Crowded].Load()
+	st.LimitRefused, st.LimitBlocked, st.Blocked = c.limited.Load(), c.blockings.Load(), int(c.blocked.Load())
 	b.mu.Lock()
 	st.Sessions = len(b.sessions)
 	b.mu.Unlock()
@@ -56,9 +79,15 @@ func (b *Broker) Stats() Stats {
 		s.mu.Lock()
 		for _, q := range s.queues {
 			qs := q.Stats()
+			if q.retain != nil {
+				st.Of.Retained += qs.Waiting
+				continue // it waits for nobody
+			}
+			st.Of.add(q.name, qs.Waiting, qs.Later)
 			st.Queues++
 			st.Waiting += qs.Waiting
 			st.InFlight += qs.InFlight
+			st.Delayed += qs.Later
 		}
 		s.mu.Unlock()
 	}
@@ -88,7 +117,7 @@ func (b *Broker) Queue(name string) (state QueueState, known bool) {
 	return QueueState{Waiting: st.Waiting, InFlight: st.InFlight}, true
 }
 
-// Depth is how many messages a queue that this node owns holds, waiting, in flight or on their way to
+// Depth is how many messages a queue that this node owns holds, waiting, now or for later, in flight or on their way to
 // the dead-letter queue.
 func (b *Broker) Depth(name string) int {
 	s := b.seatOf(name).here.Load()
@@ -102,5 +131,5 @@ func (b *Broker) Depth(name string) int {
 		return 0
 	}
 	st := q.Stats()
-	return st.Waiting + st.InFlight + st.Dying
+	return st.Waiting + st.InFlight + st.Dying + st.Later
 }

@@ -1,41 +1,186 @@
 package core
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/dispatch"
 )
 
-// deadCopy makes the message that goes to the dead-letter queue, as ActiveMQ
-// makes it: the same message-id, persistent, never expiring, and headers that
-// say where it comes from and why.
-func deadCopy(m *gateway.Message, queue string, cause dispatch.Cause) *gateway.Message {
-	dead := &gateway.Message{
-		ID:          m.ID,
-		Destination: gateway.Destination{Kind: gateway.KindQueue, Name: queue},
-		Body:        m.Body,
-		Text:        m.Text,
-		Persistent:  true,
-		Priority:    m.Priority,
-		Timestamp:   m.Timestamp,
+// What a dead message says of itself: in ActiveMQ's words where it was sent, when it would have expired and, for some causes, why it is dead. In ours, in its
+// dead* headers, always why, how often it was redelivered, and, if they are not told by the first, where it came from and for which durable subscription it was kept.
+const (
+	expirationHeader       = "originalExpiration"
+	causeHeader            = "dlqDeliveryFailureCause"
+	deliveryModeHeader     = "originalDeliveryMode"
+	deadReasonHeader       = "sluice-dead-reason"
+	deadRedeliveriesHeader = "sluice-dead-redeliveries"
+	deadOriginHeader       = "sluice-dead-origin"
+	deadSubscriptionHeader = "sluice-dead-subscription"
+
+	// notPersistent is a delivery mode: dead messages are persistent all the same.
+	notPersistent = "NON_PERSISTENT"
+
+	// userHeader is who sent a message; what the broker moves it sends itself.
+	userHeader = "JMSXUserID"
+	brokerUser = "ActiveMQBroker"
+)
+
+var deadHeaders = [...]string{originHeader, expirationHeader, deliveryModeHeader, causeHeader, deadReasonHeader, deadRedeliveriesHeader, deadOriginHeader, deadSubscriptionHeader}
+
+// deadCopy makes the message that goes to a dead-letter queue, as ActiveMQ makes it: the same message-id, never expiring, and headers that say where it comes
+// from and why. place is where it waited.
+func deadCopy(m *gateway.Message, place, queue string, d *dispatch.Death) *gateway.Message {
+	dead := m.Copy()
+	dead.Destination, dead.Also, dead.Queue, dead.Expires = gateway.Destination{Kind: gateway.KindQueue, Name: queue}, nil, "", 0
+	dead.Header = afresh(m.Header)
+	add := func(name, value string) { dead.Header = append(dead.Header, gateway.Field{Name: name, Value: value}) }
+	add(originHeader, originOf(m.Destination))
+	add(expirationHeader, strconv.FormatInt(m.Expires, 10)) // 0, too
+	if !m.Persistent {
+		add(deliveryModeHeader, notPersistent)
+		dead.Persistent = true
 	}
-	replaced := []string{"original-destination", "originalExpiration", "dlqDeliveryFailureCause"}
-	for _, f := range m.Header {
-		if !slices.Contains(replaced, f.Name) {
-			dead.Header = append(dead.Header, f)
-		}
+	if cause := activeMQCause(m, d); cause != "" {
+		add(causeHeader, cause)
 	}
-	dead.Header = append(dead.Header, gateway.Field{Name: "original-destination", Value: "/" + m.Destination.Kind.String() + "/" + m.Destination.Name})
-	if m.Expires != 0 {
-		dead.Header = append(dead.Header, gateway.Field{Name: "originalExpiration", Value: strconv.FormatInt(m.Expires, 10)})
+	add(deadReasonHeader, reasonOf(d))
+	add(deadRedeliveriesHeader, strconv.FormatUint(uint64(d.Entry.Redeliveries), 10))
+	if origin, ok := m.Header.Get(originHeader); ok {
+		add(deadOriginHeader, origin)
 	}
-	if cause == dispatch.Expired {
-		dead.Header = append(dead.Header, gateway.Field{
-			Name:  "dlqDeliveryFailureCause",
-			Value: "java.lang.Throwable: Message Expired. Expiration:" + strconv.FormatInt(m.Expires, 10),
-		})
+	if kept, _ := gateway.Placed(place); kept.Kind == gateway.KindSubscription {
+		add(deadSubscriptionHeader, kept.Name)
 	}
 	return dead
+}
+
+// afresh is a header without what a dead message says of itself, with the broker as its sender if it says who that is.
+func afresh(h gateway.Header) gateway.Header {
+	rest := make(gateway.Header, 0, len(h)+len(deadHeaders))
+	for _, f := range h {
+		if slices.Contains(deadHeaders[:], f.Name) {
+			continue
+		}
+		if f.Name == userHeader {
+			f.Value = brokerUser
+		}
+		rest = append(rest, f)
+	}
+	return rest
+}
+
+// activeMQCause is how ActiveMQ says why a message is dead; of refused ones it says nothing.
+func activeMQCause(m *gateway.Message, d *dispatch.Death) string {
+	switch d.Cause {
+	case dispatch.Expired:
+		return "java.lang.Throwable: Message Expired. Expiration:" + strconv.FormatInt(m.Expires, 10)
+	case dispatch.Exhausted:
+		return fmt.Sprintf("java.lang.Throwable: Delivery[%d] exceeds redelivery policy limit", d.Entry.Redeliveries)
+	}
+	return ""
+}
+
+func reasonOf(d *dispatch.Death) string {
+	switch d.Cause {
+	case dispatch.Refused:
+		return "a consumer refused it"
+	case dispatch.Expired:
+		return "it expired"
+	case dispatch.Exhausted:
+		return "it was delivered " + strconv.FormatUint(uint64(d.Entry.Redeliveries), 10) + " times, and acknowledged by nobody"
+	case dispatch.Crowded:
+		return "its queue was full, and newer messages came"
+	}
+	return ""
+}
+
+// grave says where a dead message goes: the name of a queue, or "" if it is dropped.
+func (s *shard) grave(q *queue, m *gateway.Message, cause dispatch.Cause) string {
+	rule := &q.policy.DeadLetter
+	switch {
+	case rule.Off, cause == dispatch.Expired && rule.DropExpired, cause == dispatch.Crowded && !rule.Dropped:
+		return ""
+	case m == nil: // it depends on the message
+		return q.name
+	case !m.Persistent && !rule.KeepNonPersistent, s.broker.holdsDead(q.name):
+		return ""
+	}
+	if queue := q.policy.DeadLetterQueue(m.Destination, s.broker.cfg.DeadLetterQueue); queue != q.name {
+		return queue
+	}
+	return ""
+}
+
+// holdsDead reports whether a queue is one for dead messages: what dies there is gone.
+func (b *Broker) holdsDead(queue string) bool {
+	return queue == b.cfg.DeadLetterQueue || b.policies.Load().HoldsDead(queue)
+}
+
+// errand names the moving of a message to another queue, so that its owner recognises it if it is asked again.
+func (s *shard) errand(tag uint64) string {
+	return fmt.Sprintf("%smoved/%d.%d.%d", s.broker.ids, s.index, s.epoch, tag)
+}
+
+// carry takes a message to another queue, whatever its limits, on an errand, and says when it is safe there.
+func (b *Broker) carry(m *gateway.Message, errand string, then func(error)) {
+	seat := b.seatOf(m.Place())
+	s := seat.here.Load()
+	switch {
+	case s == nil:
+		seat.call(&gateway.Frame{Kind: gateway.FrameSend, Queue: errand, Message: m, Tag: uint64(free)}, then)
+	case !m.Persistent || isTemp(m): // a temporary queue is in memory, whatever its messages are
+		s.send(m, free, doneFunc(then), 0)
+	case !b.cfg.Store.Space().Sends:
+		then(errNoSpace)
+	default:
+		a := &arrival{shard: s, then: func(_ uint64, err error) { then(err) }, record: gateway.Record{Type: gateway.RecordMessage, Message: m}}
+		a.append()
+	}
+}
+
+// revived makes the message that a dead one was, for where it is to go again. Errors: Invalid, if it does not say where it comes from.
+func (b *Broker) revived(dead *gateway.Message) (*gateway.Message, error) {
+	origin, _ := dead.Header.Get(originHeader)
+	to, ok := parseOrigin(origin)
+	if !ok {
+		return nil, gateway.Errorf(gateway.Invalid, "the message does not say where it was sent")
+	}
+	m := dead.Copy()
+	m.Destination, m.Header = to, afresh(dead.Header)
+	if mode, ok := dead.Header.Get(deliveryModeHeader); ok && mode == notPersistent {
+		m.Persistent = false
+	}
+	if before, ok := dead.Header.Get(deadOriginHeader); ok {
+		m.Header = withOrigin(m.Header, before)
+	}
+	if text, ok := dead.Header.Get(expirationHeader); ok {
+		if at, err := strconv.ParseInt(text, 10, 64); err == nil && at > b.nowMillis() {
+			m.Expires = at
+		}
+	}
+	if kept, ok := dead.Header.Get(deadSubscriptionHeader); ok && to.Kind == gateway.KindTopic {
+		place := gateway.Destination{Kind: gateway.KindSubscription, Name: kept}.Place()
+		if b.topics.boundTo(place) == nil {
+			return nil, gateway.Errorf(gateway.NotFound, "the durable subscription that it was kept for is gone")
+		}
+		m.Queue = place
+	}
+	return m, nil
+}
+
+// parseOrigin reads what originOf writes.
+func parseOrigin(text string) (gateway.Destination, bool) {
+	for _, kind := range [...]gateway.Kind{gateway.KindQueue, gateway.KindTopic, gateway.KindTempQueue} {
+		for _, prefix := range [...]string{"/" + kind.String() + "/", kind.String() + "://"} {
+			if name, ok := strings.CutPrefix(text, prefix); ok {
+				d := gateway.Destination{Kind: kind, Name: name}
+				return d, d.Validate() == nil && !d.IsPattern() && !strings.Contains(name, ",")
+			}
+		}
+	}
+	return gateway.Destination{}, false
 }

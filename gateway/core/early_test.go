@@ -61,7 +61,7 @@ func TestTransactionsAreDeliveredWhenTheyAreSafe(t *testing.T) {
 	}
 }
 
-// journalTap counts the settlement records of a store.
+// journalTap counts the settlement records that a store has: not those that are on their way to it, which a crash may take.
 type journalTap struct {
 	mu      sync.Mutex
 	records int
@@ -71,13 +71,27 @@ type journalTap struct {
 func (j *journalTap) watch(store *tapped) {
 	store.append = func(to gateway.Journal, r *gateway.Record, a gateway.Appended) {
 		if r.Type == gateway.RecordSettle {
-			j.mu.Lock()
-			j.records++
-			j.settled += len(r.Settled)
-			j.mu.Unlock()
+			a = counted{a, j, len(r.Settled)}
 		}
 		to.Append(r, a)
 	}
+}
+
+// counted is a settlement on its way through the journal.
+type counted struct {
+	to      gateway.Appended
+	tap     *journalTap
+	settled int
+}
+
+func (c counted) Appended(seq uint64, err error) {
+	if err == nil {
+		c.tap.mu.Lock()
+		c.tap.records++
+		c.tap.settled += c.settled
+		c.tap.mu.Unlock()
+	}
+	c.to.Appended(seq, err)
 }
 
 func (j *journalTap) seen() (records, settled int) {
@@ -104,6 +118,48 @@ func TestSettlementsNobodyWaitsForCollect(t *testing.T) {
 	require.Less(t, records, n)
 	w.crash()
 	require.Zero(t, w.waiting(), "and a killed process has written them")
+}
+
+// A settlement that nobody waits for is on its way to the journal until the journal has it: killed before that, the
+// process delivers again, and after that it does not.
+func TestSettlementsOnTheirWayAreNotWrittenYet(t *testing.T) {
+	for _, stored := range []bool{false, true} {
+		w, store := tap(t)
+		var j journalTap
+		j.watch(store)
+		count, underway := store.append, make(chan struct{})
+		store.append = func(to gateway.Journal, r *gateway.Record, a gateway.Appended) {
+			count(to, r, a)
+			if r.Type == gateway.RecordSettle {
+				close(underway)
+			}
+		}
+		s := w.session()
+		c := w.subscribe(s, queue("q"), 10, false)
+		w.send(s, queue("q"), true, "m")
+		got := c.next(1)
+		goOn := sync.OnceFunc(w.store.Stop())
+		t.Cleanup(goOn) // a store that stands still cannot be closed
+		c.Ack(tags(got), nil, 0)
+		<-underway
+		_, settled := j.seen()
+		require.Zero(t, settled, "the journal does not have it yet")
+		if stored {
+			goOn()
+			gatewaytest.Eventually(t, func() bool { _, n := j.seen(); return n == 1 }, "settled")
+		}
+		old := w.store
+		w.crash()
+		if stored {
+			require.Zero(t, w.waiting())
+			continue
+		}
+		require.Equal(t, 1, w.waiting())
+		goOn()
+		old.Close()
+		_, settled = j.seen()
+		require.Zero(t, settled, "a killed process writes nothing any more")
+	}
 }
 
 // An acknowledgement whose receipt is awaited is written at once, with what collected before.

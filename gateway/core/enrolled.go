@@ -1,10 +1,12 @@
 package core
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/selector"
 )
 
 // source is a subscription on a queue or a topic.
@@ -20,6 +22,14 @@ type enrolled struct {
 	source  source
 	session *session
 	options gateway.SubscribeOptions
+
+	lasting
+	// guard is that of a durable subscription to a pattern of topics.
+	guard atomic.Pointer[guard]
+
+	// number is the subscription's in its session, and unsaid: it is still to be told that it is there.
+	number uint64
+	unsaid atomic.Bool
 
 	ended          sync.Once // Ended was called, or there is nobody to tell
 	taken, settled atomic.Uint64
@@ -48,6 +58,9 @@ type handed struct {
 	// d is where the message was sent.
 	d     gateway.Destination
 	token bool // it takes room in flight
+	// subject is the message without its body, if somebody wants to know that it was acknowledged, and size how long that is.
+	subject *gateway.Message
+	size    int
 	// shown are the taps that have shown it.
 	shown []*Tap
 }
@@ -63,18 +76,25 @@ func (a announcedTo) Announced(c gateway.Completion, token uint64) { a.far.Annou
 
 // Subscribe implements gateway.Session.
 func (s *session) Subscribe(o gateway.SubscribeOptions) (gateway.Subscription, error) {
-	if err := o.Destination.Validate(); err != nil {
+	if err := s.valid(&o); err != nil {
 		return nil, err
 	}
+	s.broker.usualPrefetch(&o)
 	for {
 		st := s.standing.Load()
-		if err := s.mayOpen(st, o.Destination); err != nil {
+		for _, d := range destinations(&o) {
+			if err := s.mayOpen(st, d, o.Browse); err != nil {
+				return nil, err
+			}
+		}
+		e := &enrolled{session: s, options: o, number: s.subscribed.Add(1)}
+		if err := e.last(); err != nil {
 			return nil, err
 		}
-		e := &enrolled{session: s, options: o}
 		prefetch, changes, err := s.broker.ledger.enrol(e)
 		extend(changes)
 		if err != nil {
+			e.unhold()
 			return nil, s.limited(err, o.Destination)
 		}
 		o := o
@@ -84,10 +104,13 @@ func (s *session) Subscribe(o gateway.SubscribeOptions) (gateway.Subscription, e
 		closed, judged := s.closed || s.why != nil, s.standing.Load() == st
 		if !closed && judged {
 			s.subscriptions[e.source] = e
+			e.count()
+			s.haveTemps(&o)
 		}
 		s.mu.Unlock()
 		if closed || !judged {
 			s.broker.ledger.strike(e)
+			e.discard()
 		}
 		if closed {
 			return nil, errSessionClosed
@@ -96,34 +119,98 @@ func (s *session) Subscribe(o gateway.SubscribeOptions) (gateway.Subscription, e
 			e.source.open()
 			s.broker.ledger.opened(e)
 			s.tellSubscribed(e)
-			if far, ok := e.source.(gateway.Announced); ok {
-				return announcedTo{e, far}, nil
-			}
-			return e, nil
+			e.adviseBegun()
+			return e.announced(), nil
 		}
 	}
+}
+
+// valid returns why there cannot be such a subscription.
+func (s *session) valid(o *gateway.SubscribeOptions) error {
+	if len(o.Also) > alsoMost {
+		return gateway.Errorf(gateway.Limit, "the subscription has %d destinations, the limit is %d", len(o.Also)+1, alsoMost+1)
+	}
+	for _, d := range destinations(o) {
+		if err := d.Validate(); err != nil {
+			return err
+		}
+	}
+	if o.Durable != "" {
+		if err := s.validDurable(o); err != nil {
+			return err
+		}
+	}
+	if o.Browse {
+		o.AutoAck = true // nothing is to be acknowledged
+		if err := validBrowser(o); err != nil {
+			return err
+		}
+	}
+	if _, err := s.broker.topics.selectors.parse(o.Selector); err != nil || !o.NoLocal || o.Durable != "" {
+		return err
+	}
+	if !slices.ContainsFunc(destinations(o), func(d gateway.Destination) bool { return d.Kind.IsQueue() }) {
+		return nil
+	}
+	// Ids say whose messages are: in a queue they wait for others, whichever node it is on, and as dead ones, too.
+	o.Selector = selector.Both(o.Selector, selector.NotOf(s.ids))
+	_, err := s.broker.topics.selectors.parse(o.Selector)
+	return err
+}
+
+// announced is the subscription as its door gets it.
+func (e *enrolled) announced() gateway.Subscription {
+	far, ok := e.source.(gateway.Announced)
+	switch known := (factKnown{&e.session.broker.facts, e.since}); {
+	case e.since != 0 && ok:
+		return announcedTo{e, bothKnown{known, far}}
+	case e.since != 0:
+		return announcedTo{e, known}
+	case ok:
+		return announcedTo{e, far}
+	}
+	return e
 }
 
 // make makes the subscription itself.
 func (e *enrolled) make(st *standing, o gateway.SubscribeOptions) {
 	s := e.session
-	seat := s.broker.seatOf(o.Destination.Name)
+	if e.place != "" { // what is kept for it was selected before
+		e.guard.Store(newGuard(st.rights, o.Destination))
+		o.Destination, o.Selector, o.NoLocal = durable(s.login.ClientID, o.Durable), "", false
+		o.AutoAck = o.AutoAck && !e.settles
+	}
 	switch {
-	case o.Destination.Kind == gateway.KindTopic:
-		e.source = newTopicSubscription(s, newGuard(st.rights, o.Destination), o)
-	case s.broker.cfg.Cluster != nil:
-		e.source = newClusterSubscription(s, seat, o)
+	case o.Browse:
+		e.source = newBrowser(s, o)
+	case joins(&o):
+		e.source = newUnion(s, st, o, e.number)
+	case o.Destination.Kind.IsTopic():
+		e.source = newTopicSubscription(s, newGuard(st.rights, o.Destination), o, e.number)
 	default:
-		e.source = newQueueSubscription(s, seat.here.Load(), o)
+		e.source = s.newQueueSource(o, false)
+	}
+}
+
+// discard is for a subscription that was made and will not be opened.
+func (e *enrolled) discard() {
+	e.unhold()
+	switch sub := e.source.(type) {
+	case *topicSubscription:
+		sub.session.broker.topics.selectors.leave(sub.selector)
+	case *queueSubscription:
+		sub.unchoose()
 	}
 }
 
 // tell has the door know that the broker ends the subscription, once.
 func (e *enrolled) tell(err *gateway.Error) {
 	e.ended.Do(func() {
-		e.mu.Lock()
-		e.why = err
-		e.mu.Unlock()
+		if err != nil { // nil is no error, whatever its type
+			e.mu.Lock()
+			e.why = err
+			e.mu.Unlock()
+		}
 		if e.options.Ended != nil {
 			e.options.Ended(err)
 		}
@@ -133,6 +220,8 @@ func (e *enrolled) tell(err *gateway.Error) {
 // gone takes the subscription out of the books once it is closed.
 func (e *enrolled) gone(withSession bool) {
 	e.session.broker.ledger.strike(e)
+	e.unhold()
+	e.adviseEnded()
 	e.mu.Lock()
 	why := e.why
 	e.mu.Unlock()

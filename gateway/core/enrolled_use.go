@@ -1,6 +1,9 @@
 package core
 
-import "github.com/sluice-mq/sluice/gateway"
+import (
+	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/advisory"
+)
 
 // Next implements gateway.Subscription.
 func (e *enrolled) Next(dst []gateway.Delivery, maxBytes int) int {
@@ -12,7 +15,12 @@ func (e *enrolled) Next(dst []gateway.Delivery, maxBytes int) int {
 			return 0
 		}
 	}
-	n := e.source.Next(dst[:room], maxBytes)
+	var n int
+	if e.sifts {
+		n = e.nextSifted(dst[:room], maxBytes)
+	} else {
+		n = e.source.Next(dst[:room], maxBytes)
+	}
 	if gated {
 		s.broker.ledger.giveBack(e, room-n)
 	}
@@ -20,7 +28,7 @@ func (e *enrolled) Next(dst []gateway.Delivery, maxBytes int) int {
 		return 0
 	}
 	taps := s.broker.taps.Load()
-	if gated || taps != nil || s.broker.commands() || e.options.AutoAck && e.tracks.Load() {
+	if gated || taps != nil || s.broker.commands() || s.broker.advisor.heeds(advisory.Consumed) || e.options.AutoAck && e.tracks.Load() {
 		e.track(dst[:n], gated, taps)
 	}
 	e.taken.Add(uint64(n))
@@ -32,6 +40,7 @@ func (e *enrolled) Next(dst []gateway.Delivery, maxBytes int) int {
 func (e *enrolled) track(ds []gateway.Delivery, gated bool, taps *[]*Tap) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	consumed := e.session.broker.advisor.heeds(advisory.Consumed)
 	if !e.tracks.Load() {
 		e.untold = e.inFlight()
 		e.tracks.Store(true)
@@ -41,6 +50,9 @@ func (e *enrolled) track(ds []gateway.Delivery, gated bool, taps *[]*Tap) {
 	}
 	for i := range ds {
 		h := handed{id: ds[i].Message.ID, d: ds[i].Message.Destination, token: gated}
+		if consumed && e.session.broker.advisesConsumed(h.d) {
+			h.subject, h.size = subject(ds[i].Message), ds[i].Message.Size()
+		}
 		if taps != nil {
 			h.shown = e.session.showDelivery(*taps, e, &ds[i])
 		}
@@ -55,6 +67,9 @@ func (e *enrolled) track(ds []gateway.Delivery, gated bool, taps *[]*Tap) {
 // Written implements gateway.Subscription.
 func (e *enrolled) Written(n int) {
 	e.source.Written(n)
+	if e.settles {
+		e.settleWritten(n)
+	}
 	if n = min(n, e.inFlight()); !e.options.AutoAck || n <= 0 {
 		return
 	}
@@ -127,6 +142,9 @@ func (e *enrolled) rid(kind gateway.EventKind, done []handed) {
 		e.session.tellSettled(kind, done)
 	}
 	e.session.showSettled(kind, e, done)
+	if kind == gateway.Acknowledged {
+		e.session.broker.adviseConsumed(done)
+	}
 }
 
 // Ack implements gateway.Subscription.
@@ -155,9 +173,9 @@ func (e *enrolled) settleNow(tags []uint64, nack bool, c gateway.Completion, tok
 }
 
 // Release implements gateway.Subscription.
-func (e *enrolled) Release(tags []uint64, redelivered bool) error {
+func (e *enrolled) Release(tags []uint64, r gateway.Return) error {
 	done := e.settle(tags, true)
-	err := e.source.Release(tags, redelivered)
+	err := e.source.Release(tags, r)
 	e.rid("", done)
 	return err
 }

@@ -42,18 +42,18 @@ func (b *Broker) isHere(name string) bool {
 
 // sendKnown sends a message to its queue if that exists. unmade is the refusal if it does not.
 func (s *session) sendKnown(m *gateway.Message, unmade error, c gateway.Completion, token uint64) {
-	t := s.broker.seatOf(m.Destination.Name)
+	t := s.broker.seatOf(m.Place())
 	here := t.here.Load()
-	if here != nil && !here.exists(m.Destination.Name) {
+	if here != nil && !here.exists(m.Place()) {
 		complete(c, token, s.denied(gateway.Create, m.Destination, unmade))
 		return
 	}
 	s.broker.counts.queueIn.Add(1)
 	if here != nil {
-		here.send(m, c, token)
+		here.send(m, s.wayOf(m.Place(), false), c, token)
 		return
 	}
-	t.call(&gateway.Frame{Kind: gateway.FrameSend, Message: m, Count: onlyKnown}, func(err error) {
+	t.call(&gateway.Frame{Kind: gateway.FrameSend, Message: m, Count: onlyKnown, Tag: uint64(s.wayOf(m.Place(), false))}, func(err error) {
 		if gateway.KindOf(err) == gateway.NotFound {
 			err = s.denied(gateway.Create, m.Destination, unmade)
 		}
@@ -63,7 +63,10 @@ func (s *session) sendKnown(m *gateway.Message, unmade error, c gateway.Completi
 
 // unknown reports whether what a call asks for is refused because there is no such queue.
 func (s *shard) unknown(f *gateway.Frame) bool {
-	return f.Count == onlyKnown && !s.exists(f.Message.Destination.Name)
+	if f.Count == onlyKnown && isTemp(f.Message) {
+		return !s.serves(f.Message.Place())
+	}
+	return f.Count == onlyKnown && !s.exists(f.Message.Place())
 }
 
 // inquire finds out whether a queue exists. done may be called before it returns, or much later; with an error if the owner did not say.

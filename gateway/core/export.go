@@ -134,5 +134,5 @@ func (x *export) some(ctx context.Context, j gateway.Reader, found *replay, some
 // this is another run: an empty one is the senders' own.
 func (b *Broker) Take(run string, m *gateway.Message, redeliveries uint32, c gateway.Completion, token uint64) {
 	f := &gateway.Frame{Kind: gateway.FrameSend, Message: m, Redeliveries: redeliveries, Queue: run}
-	b.seatOf(m.Destination.Name).call(f, func(err error) { complete(c, token, err) })
+	b.seatOf(m.Place()).call(f, func(err error) { complete(c, token, err) })
 }

@@ -1,6 +1,9 @@
 package core
 
-import "github.com/sluice-mq/sluice/gateway"
+import (
+	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/advisory"
+)
 
 // guard keeps a subscription to a pattern of topics from messages that its principal may not read. Routes are found by it, so that messages cost
 // nothing; those that were on an older route when rights changed are looked at one by one.
@@ -8,16 +11,29 @@ type guard struct{ rights gateway.Rights }
 
 // newGuard is the guard that a subscription needs, nil if it may read all it can get.
 func newGuard(rights gateway.Rights, d gateway.Destination) *guard {
-	if d.Kind != gateway.KindTopic || !d.IsPattern() || rights.All(gateway.Read, d) {
+	if d.Kind != gateway.KindTopic || !d.IsPattern() || rights.All(gateway.Read, d) && !advisory.Reaches(d.Name) {
 		return nil
 	}
 	return &guard{rights}
 }
 
+// mayRead returns why a destination may not be read: who hears what becomes of messages to another one has to be allowed to read that as well.
+func mayRead(rights gateway.Rights, d gateway.Destination) error {
+	err := rights.May(gateway.Read, d)
+	if about, shows := advisory.Subject(d.Name); err == nil && shows && d.Kind == gateway.KindTopic {
+		err = rights.May(gateway.Read, about)
+	}
+	return err
+}
+
+// mayRead reports whether it lets somebody read a destination. Without a guard it does.
+func (g *guard) mayRead(d gateway.Destination) bool {
+	return g == nil || mayRead(g.rights, d) == nil
+}
+
 // mayHear reports whether the messages of a topic may be delivered to the subscription.
 func (sub *topicSubscription) mayHear(topic string) bool {
-	g := sub.guard.Load()
-	return g == nil || g.rights.May(gateway.Read, gateway.Destination{Kind: gateway.KindTopic, Name: topic}) == nil
+	return sub.guard.Load().mayRead(gateway.Destination{Kind: gateway.KindTopic, Name: topic})
 }
 
 // judged is a subscription that gets another guard.
@@ -72,9 +88,10 @@ type memory struct {
 	next  int
 }
 
-func (m *memory) add(name string) {
+// add remembers a name, and returns the one that is forgotten for it, if there is one.
+func (m *memory) add(name string) (gone string) {
 	if _, has := m.names[name]; has {
-		return
+		return ""
 	}
 	if m.names == nil {
 		m.names = make(map[string]struct{})
@@ -82,11 +99,13 @@ func (m *memory) add(name string) {
 	m.names[name] = struct{}{}
 	if len(m.order) < topicsRemembered {
 		m.order = append(m.order, name)
-		return
+		return ""
 	}
-	delete(m.names, m.order[m.next])
+	gone = m.order[m.next]
+	delete(m.names, gone)
 	m.order[m.next] = name
 	m.next = (m.next + 1) % topicsRemembered
+	return gone
 }
 
 // remember notes that somebody who may make topics sends to one.
@@ -98,6 +117,9 @@ func (h *hub) remember(name string) {
 		return
 	}
 	h.mu.Lock()
+	if !h.has(name) {
+		h.adviseTopic(name, false)
+	}
 	h.sent.add(name)
 	h.mu.Unlock()
 }
@@ -107,6 +129,11 @@ func (h *hub) remember(name string) {
 func (h *hub) knows(name string) bool {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
+	return h.has(name)
+}
+
+// has is knows for who holds the lock.
+func (h *hub) has(name string) bool {
 	if _, has := h.sent.names[name]; has || len(h.exact[name]) > 0 {
 		return true
 	}

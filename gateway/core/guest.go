@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/dispatch"
@@ -108,6 +109,7 @@ func (gs *guests) goodbye(node string) {
 		return
 	}
 	close(g.gone)
+	gs.broker.seekers.forget(func(k seekKey, _ sought) bool { return k.node == node })
 	g.leave()
 	for _, t := range gs.broker.seats {
 		if s := t.here.Load(); s != nil {
@@ -142,7 +144,7 @@ func (gs *guests) receive(node string, f *gateway.Frame) {
 	switch f.Kind {
 	case gateway.FrameOffered:
 		s.offered(node)
-	case gateway.FrameSend, gateway.FrameSettle, gateway.FrameCommit:
+	case gateway.FrameSend, gateway.FrameSettle, gateway.FrameCommit, gateway.FrameDrop, gateway.FrameRoom:
 		s.serve(f, g.done(f))
 	case gateway.FrameAdopt:
 		g.announced(s, f)
@@ -152,6 +154,12 @@ func (gs *guests) receive(node string, f *gateway.Frame) {
 		}
 	case gateway.FrameRelease:
 		s.letGo(f.Transaction)
+	case gateway.FrameBrowse:
+		g.browse(s, f)
+	case gateway.FrameSeek:
+		g.seek(s, f)
+	case gateway.FrameOperate:
+		g.operate(s, f)
 	default:
 		if o := g.opened(f); o != nil {
 			g.subscribe(s, o.frame, int(f.Count), o.had)
@@ -188,9 +196,12 @@ func publicError(err error) *gateway.Error {
 // subscribe opens a subscription with so much more credit than its prefetch, and with what its client has already.
 func (g *guest) subscribe(s *shard, f *gateway.Frame, credit int, had []dispatch.Had) {
 	gsub := &guestSubscription{wire: f.Subscription}
-	gsub.queueSubscription = newQueueSubscription(g.session, s, gateway.SubscribeOptions{
+	o := gateway.SubscribeOptions{
 		Destination: gateway.Destination{Kind: gateway.KindQueue, Name: f.Queue}, Prefetch: int(f.Count), Wake: func() { g.list(gsub) },
-	})
+	}
+	wish(&o, f.Consumer)
+	gsub.queueSubscription = newQueueSubscription(g.session, s, o)
+	gsub.wild = f.Tag == wildSubscriber
 	g.mu.Lock()
 	g.subs[f.Subscription] = gsub
 	g.mu.Unlock()
@@ -229,7 +240,7 @@ func (g *guest) use(f *gateway.Frame) {
 	case gateway.FrameExtend:
 		sub.Extend(int(f.Count))
 	case gateway.FrameGiveBack:
-		_ = sub.Release(f.Tags, f.Count == 1) // those that it does not have it has given back before
+		_ = sub.Release(f.Tags, gateway.Return{Redelivered: f.Count == 1, Delay: time.Duration(f.Delay) * time.Millisecond}) // those that it does not have it has given back before
 	case gateway.FrameUnsubscribe:
 		sub.closeWith(f.Tags)
 		done(nil)
@@ -279,7 +290,7 @@ func (g *guest) deliver(sub *guestSubscription, buf []gateway.Delivery) {
 		g.mu.Lock()
 		room := guestBytes - sub.ahead
 		g.mu.Unlock()
-		if room <= 0 || !g.broker.cfg.Cluster.Current() {
+		if room <= 0 || !g.broker.inTouch() {
 			return // a frame, or the sweep, lists it again
 		}
 		n := sub.Next(buf, room)

@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/advisory"
 )
 
 // TopicDelivery says who hears on a node of a cluster what was sent to a topic on another one.
@@ -53,8 +54,14 @@ type interestKey struct {
 
 // route is where the messages of a topic go. It is never changed, only replaced.
 type route struct {
-	here []*topicSubscription
-	away []leg
+	broker *Broker
+	here   []*topicSubscription
+	away   []leg
+	// feeds are the queues that the topic feeds, and retain says that it is kept for those who come later.
+	feeds  []fed
+	retain bool
+	// tally counts its messages; nil: nobody asks.
+	tally *topicTally
 	// judgement is the hub's when it was found.
 	judgement uint64
 }
@@ -82,6 +89,9 @@ func (s *session) group(o *gateway.SubscribeOptions) string {
 	for _, part := range [...]string{who.Name, host, s.login.ClientID, o.Name, o.Destination.Name, strconv.FormatBool(o.NoLocal)} {
 		_, _ = fmt.Fprintf(sum, "%d:%s", len(part), part) // a hash takes all
 	}
+	if o.Selector != "" {
+		_, _ = fmt.Fprintf(sum, "%d:%s", len(o.Selector), o.Selector)
+	}
 	// Rights come from these as well: whoever has others is another client, which hears what this one may not.
 	groups := slices.Clone(who.Groups)
 	slices.Sort(groups)
@@ -103,7 +113,7 @@ func (h *hub) announce(sub *topicSubscription) {
 	if !sub.far {
 		return
 	}
-	key := interestKey{sub.options.Destination.Name, sub.session.group(&sub.options)}
+	key := interestKey{topicKey(sub.options.Destination), sub.session.group(&sub.options)}
 	in := h.interests[key]
 	if in == nil {
 		h.named++
@@ -164,6 +174,12 @@ func (h *hub) down(node string) {
 	}
 	p := h.peers[at]
 	h.peers = slices.Delete(h.peers, at, at+1)
+	for _, in := range p.interests {
+		h.broker.advisor.listen(in.destination, -1)
+	}
+	for _, f := range h.flushes {
+		f.heard(node)
+	}
 	clear(h.routes)
 	known := h.announced(h.broker.nowMillis())
 	h.mu.Unlock()
@@ -217,6 +233,7 @@ func (h *hub) wants(p *peer, in *interest) {
 	defer h.mu.Unlock()
 	p.known = max(p.known, in.name)
 	p.interests[in.name] = in
+	h.broker.advisor.listen(in.destination, 1)
 	if isPattern(in.destination) {
 		p.patterns = append(p.patterns, in)
 	} else {
@@ -233,6 +250,7 @@ func (h *hub) wantsNoMore(p *peer, name uint64) {
 		return
 	}
 	delete(p.interests, name)
+	h.broker.advisor.listen(in.destination, -1)
 	if isPattern(in.destination) {
 		p.patterns = without(p.patterns, in)
 	} else if rest := without(p.exact[in.destination], in); len(rest) > 0 {
@@ -276,7 +294,7 @@ func (h *hub) legs(topic string, here []*topicSubscription) (legs []leg) {
 func (p *peer) wanting(topic string) []*interest {
 	all := slices.Clone(p.exact[topic])
 	for _, in := range p.patterns {
-		if matches(in.destination, topic) {
+		if advisory.Matches(in.destination, topic) {
 			all = append(all, in)
 		}
 	}
@@ -299,15 +317,19 @@ func (sub *topicSubscription) isServed(f *gateway.Frame) bool {
 func (h *hub) handOut(p *peer, f *gateway.Frame) {
 	m := f.Message
 	w := waiter{p, uint64(m.Size())}
-	r := h.route(m.Destination.Name)
+	r := h.route(topicKey(m.Destination))
+	var v verdict
+	given := 0
 	for _, sub := range r.here {
-		if !sub.isServed(f) || sub.options.Match != nil && !sub.options.Match(m) {
+		if !sub.isServed(f) || sub.selector != nil && !v.of(sub.selector, m) || sub.options.Match != nil && !sub.options.Match(m) {
 			continue
 		}
+		given++
 		if sub.offer(m, w, r.judgement) {
 			w = waiter{}
 		}
 	}
+	r.shown(given)
 	complete(w.c, w.token, nil)
 }
 

@@ -46,7 +46,7 @@ func nameOf(m *gateway.Message, transaction string) string {
 	if transaction != "" {
 		return transaction
 	}
-	return m.ID + "\x00" + m.Destination.Name
+	return m.ID + "\x00" + m.Place()
 }
 
 // remember adds a name and forgets the oldest of its process.

@@ -41,7 +41,7 @@ func guestOf(b *Broker, r *rand.Rand) {
 				case 0:
 					sub.Nack([]uint64{x.Tag, x.Tag}, nil, 0)
 				case 1:
-					_ = sub.Release([]uint64{x.Tag}, true)
+					_ = sub.Release([]uint64{x.Tag}, gateway.Return{Redelivered: true})
 				case 2:
 				default:
 					sub.Ack([]uint64{x.Tag}, nil, 0)

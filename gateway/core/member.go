@@ -22,6 +22,7 @@ func (b *Broker) Begin(i int, epoch uint64, j gateway.Journal, ready func()) {
 		}
 		found.restore(s)
 		s.mu.Lock()
+		s.remains.begin(s, found)
 		for id := range found.prepared { // who offers it again is told when it was carried out, not before
 			s.known.reopen(id)
 		}
@@ -32,6 +33,7 @@ func (b *Broker) Begin(i int, epoch uint64, j gateway.Journal, ready func()) {
 			return
 		}
 		ready()
+		s.schedule()
 		b.repeatAway(s, found)
 	})
 }
@@ -75,10 +77,12 @@ func (b *Broker) End(i int) {
 // Up implements gateway.Peer.
 func (b *Broker) Up(node string) {
 	b.topics.up(node)
+	b.facts.up(node)
 	b.guests.welcome(node)
 	for _, t := range b.seats {
 		t.linkTo(node, true)
 	}
+	b.topics.adviseLinked(node)
 }
 
 // Down implements gateway.Peer.
@@ -87,7 +91,9 @@ func (b *Broker) Down(node string) {
 		t.linkTo(node, false)
 	}
 	b.guests.goodbye(node)
+	b.inspections.down(node)
 	b.topics.down(node)
+	b.facts.down(node)
 }
 
 // Owner implements gateway.Peer.
@@ -111,6 +117,20 @@ func (b *Broker) Receive(node string, f *gateway.Frame) {
 		b.seats[f.Shard].stale(node, f.Epoch)
 	case gateway.FrameInterest, gateway.FrameDisinterest, gateway.FramePublish, gateway.FrameHeard, gateway.FrameKnown:
 		b.topics.hear(node, f)
+	case gateway.FrameApplied:
+		b.facts.hear(node, f.Seq)
+	case gateway.FrameFlush:
+		b.topics.flushFor(node, f.Number)
+	case gateway.FrameFlushed:
+		b.topics.flushed(node, f.Number)
+	case gateway.FrameBrowsed, gateway.FrameOperated:
+		b.browsings.answer(f)
+	case gateway.FrameInspect:
+		b.inspected(node, f)
+	case gateway.FrameInspected:
+		b.inspections.answer(node, f)
+	case gateway.FrameFound:
+		b.seekers.found(f)
 	default:
 		b.guests.receive(node, f)
 	}
@@ -135,13 +155,23 @@ func (b *Broker) repeatAway(s *shard, found *replay) {
 	}
 }
 
+// inTouch reports whether this node may hand anything out. If not, who asks is woken when it may: it may be out of touch for
+// so short a time that no sweep sees it.
+func (b *Broker) inTouch() bool {
+	if b.cfg.Cluster.Current() {
+		return true
+	}
+	b.heldUp.Store(true)
+	return false
+}
+
 // attend wakes what stood still while this node was out of touch with the cluster. It is the sweep's.
 func (b *Broker) attend() {
 	if b.cfg.Cluster == nil {
 		return
 	}
 	current := b.cfg.Cluster.Current()
-	if current && !b.current {
+	if current && (b.heldUp.Swap(false) || !b.current) {
 		b.guests.again()
 		for _, t := range b.seats {
 			t.mu.Lock()

@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/gatewaytest"
+	"github.com/sluice-mq/sluice/gateway/policy"
 )
 
 // letter is what the model knows of one message.
@@ -23,6 +25,7 @@ type letter struct {
 	touched    bool // acknowledged or refused, outcome unknown after a crash
 	refused    bool
 	held       int // subscriptions that have it now
+	parity     string
 }
 
 // office drives a broker with random sessions and compares it with letters.
@@ -45,8 +48,9 @@ type desk struct {
 // slot is a subscription and what it holds.
 type slot struct {
 	gateway.Subscription
-	queue string
-	held  []gateway.Delivery
+	queue  string
+	parity string // what its selector selects; empty: all
+	held   []gateway.Delivery
 }
 
 var modelQueues = []string{"a", "b", "c", "d"}
@@ -55,7 +59,14 @@ func (o *office) letter(persistent bool) (*letter, *gateway.Message) {
 	o.n++
 	l := &letter{body: fmt.Sprint(o.n), queue: rapid.SampledFrom(modelQueues).Draw(o.rt, "queue"), persistent: persistent}
 	o.letters[l.body] = l
-	return l, message(queue(l.queue), l.body, persistent)
+	m := message(queue(l.queue), l.body, persistent)
+	m.Priority = uint8(o.n % 10)
+	l.parity = fmt.Sprint(o.n % 2)
+	m.Header = gateway.Header{{Name: "parity", Value: l.parity}}
+	if o.n%3 == 0 {
+		m.Header = append(m.Header, gateway.Field{Name: "JMSXGroupID", Value: fmt.Sprint(o.n % 4)})
+	}
+	return l, m
 }
 
 func (o *office) desk() *desk {
@@ -95,7 +106,15 @@ func (o *office) send(*rapid.T) {
 func (o *office) subscribe(*rapid.T) {
 	d := o.desk()
 	s := &slot{queue: rapid.SampledFrom(modelQueues).Draw(o.rt, "queue")}
-	sub, err := d.Subscribe(gateway.SubscribeOptions{Destination: queue(s.queue), Prefetch: rapid.IntRange(1, 10).Draw(o.rt, "prefetch"), Wake: func() {}})
+	s.parity = rapid.SampledFrom([]string{"", "", "0", "1"}).Draw(o.rt, "parity")
+	options := gateway.SubscribeOptions{
+		Destination: queue(s.queue), Prefetch: rapid.IntRange(1, 10).Draw(o.rt, "prefetch"), Exclusive: rapid.IntRange(0, 5).Draw(o.rt, "exclusive") == 0,
+		Priority: int8(rapid.IntRange(0, 1).Draw(o.rt, "priority")), Wake: func() {},
+	}
+	if s.parity != "" {
+		options.Selector = "parity = '" + s.parity + "'"
+	}
+	sub, err := d.Subscribe(options)
 	require.NoError(o.rt, err)
 	s.Subscription = sub
 	d.subs = append(d.subs, s)
@@ -109,6 +128,7 @@ func (o *office) pull(s *slot) {
 	for _, d := range buf[:s.Next(buf, 1<<20)] {
 		l := o.letters[string(d.Message.Body)]
 		require.NotNil(o.rt, l)
+		require.True(o.rt, s.parity == "" || s.parity == l.parity, "message %s was not selected", l.body)
 		require.Zero(o.rt, l.held, "message %s is with two consumers", l.body)
 		require.False(o.rt, l.settled && !o.crashed, "message %s was acknowledged", l.body)
 		l.held++
@@ -149,8 +169,8 @@ func (o *office) giveBack(*rapid.T) {
 		o.rt.Skip("holds nothing")
 	}
 	n := rapid.IntRange(1, len(s.held)).Draw(o.rt, "how many")
-	require.NoError(o.rt, s.Release(tags(s.held[:n]), rapid.Bool().Draw(o.rt, "redelivered")))
-	require.Equal(o.rt, gateway.NotFound, gateway.KindOf(s.Release([]uint64{1 << 60}, true)))
+	require.NoError(o.rt, s.Release(tags(s.held[:n]), gateway.Return{Redelivered: rapid.Bool().Draw(o.rt, "redelivered")}))
+	require.Equal(o.rt, gateway.NotFound, gateway.KindOf(s.Release([]uint64{1 << 60}, gateway.Return{Redelivered: true})))
 	for _, d := range s.held[:n] {
 		o.letters[string(d.Message.Body)].held--
 	}
@@ -284,7 +304,7 @@ func (o *office) drain(sub gateway.Subscription, name string, found map[string]i
 			require.Equal(o.rt, o.letters[body].refused && name == "ActiveMQ.DLQ" || name != "ActiveMQ.DLQ", true)
 		}
 		st := o.broker.Stats()
-		return n == 0 && st.Waiting+st.InFlight == o.left(name)
+		return n == 0 && st.Waiting+st.InFlight+st.Delayed == o.left(name)
 	}, "queue %s drained", name)
 }
 
@@ -307,6 +327,13 @@ func TestBrokerKeepsEveryPromise(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		o := &office{world: &world{T: t, disk: gatewaytest.NewDisk(2)}, rt: rt, letters: map[string]*letter{}}
 		o.config.QueueMemory = int64(rapid.SampledFrom([]int{500, 5000, 1 << 20}).Draw(rt, "memory"))
+		if rapid.Bool().Draw(rt, "policies") {
+			o.config.Policies = table(
+				on("a", policy.Policy{Priorities: true, Redelivery: &gateway.Redelivery{Maximum: -1, Delay: time.Millisecond}}),
+				on("b", policy.Policy{Exclusive: true, Priorities: true}),
+				on("c", policy.Policy{Limits: policy.Limits{Bytes: 1 << 30}}),
+			)
+		}
 		o.start()
 		defer func() {
 			o.stop()

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/advisory"
 )
 
 // Open implements gateway.Broker.
@@ -30,6 +31,7 @@ func (b *Broker) Open(ctx context.Context, login gateway.Login) (gateway.Session
 		}
 		if s != nil {
 			s.tellConnected()
+			s.adviseConnected()
 			return s, nil
 		}
 		judgement = now // the rules have changed meanwhile
@@ -72,7 +74,9 @@ func (b *Broker) admit(login *gateway.Login, st *standing, judgement uint64) (s 
 	s.login.Credentials = gateway.Credentials{}
 	st.paces, st.gated = b.ledger.terms(accounts)
 	s.standing.Store(st)
+	s.untold.Store(b.advisor.heeds(advisory.Connection))
 	b.sessions[s] = struct{}{}
+	b.named[s.id] = s
 	if !st.principal.Expires.IsZero() {
 		b.expiring[s] = st.principal.Expires
 	}

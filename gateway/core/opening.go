@@ -80,6 +80,7 @@ func (g *guest) tellAdopted(sub *guestSubscription, seqs, tags []uint64) {
 
 // abandon ends all subscriptions of other nodes to a shard whose tenure is over: their nodes know, and have no way to say so.
 func (gs *guests) abandon(s *shard) {
+	gs.broker.seekers.forget(func(k seekKey, x sought) bool { return k.shard == s.index && x.epoch == s.epoch })
 	for _, node := range gs.nodes() {
 		g := gs.of(node)
 		if g == nil {

@@ -5,6 +5,8 @@ import (
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/dispatch"
+	"github.com/sluice-mq/sluice/gateway/policy"
+	"github.com/sluice-mq/sluice/gateway/selector"
 )
 
 // queueSubscription implements gateway.Subscription on a queue.
@@ -14,7 +16,14 @@ type queueSubscription struct {
 	queue   string
 	id      dispatch.SubID
 	options gateway.SubscribeOptions
-	ring    ring
+	// selector of what it takes; mute: nothing.
+	selector *selector.Selector
+	mute     bool
+	// apart: it has not joined its queue yet, and comes with so much more credit than its prefetch. Guarded by the shard's lock.
+	apart  bool
+	credit int
+	ring   ring
+	wild   bool // it does not keep its queue alive
 
 	// taken are the tags that Next returned and Written was not told of, in order;
 	// only with AutoAck. Used by the door's writer alone, as is unreported.
@@ -32,8 +41,9 @@ const reportBytes = ringBytes / 4
 const ringBytes = 1 << 20
 
 func newQueueSubscription(s *session, shard *shard, o gateway.SubscribeOptions) *queueSubscription {
-	sub := &queueSubscription{session: s, shard: shard, queue: o.Destination.Name, options: o}
+	sub := &queueSubscription{session: s, shard: shard, queue: o.Destination.Place(), options: o}
 	sub.ring.init(o.Wake)
+	sub.choose()
 	return sub
 }
 
@@ -47,10 +57,18 @@ func (sub *queueSubscription) resume(credit int, had []dispatch.Had) (seqs, tags
 			return
 		}
 		sub.id = dispatch.SubID(sub.shard.nextTag())
+		if q.subscriptions == nil {
+			q.subscriptions = make(map[dispatch.SubID]*queueSubscription)
+		}
 		q.subscriptions[sub.id] = sub
+		if sub.waitsToJoin(q, had) {
+			sub.apart, sub.credit = true, credit
+			sub.shard.late = append(sub.shard.late, sub)
+			return
+		}
 		prefetch := sub.options.Prefetch
 		if credit != 0 || len(had) > 0 { // nothing may be handed out before all of it is said
-			q.Subscribe(sub.id, 0, sub.session.broker.nowMillis(), fx)
+			q.Subscribe(sub.id, sub.consumer(0), sub.session.broker.nowMillis(), fx)
 			seqs, tags = sub.shard.adopt(q, sub.id, had, fx)
 			q.Extend(sub.id, credit+len(tags), sub.session.broker.nowMillis(), fx)
 		}
@@ -58,7 +76,7 @@ func (sub *queueSubscription) resume(credit int, had []dispatch.Had) (seqs, tags
 			sub.shard.late = append(sub.shard.late, sub)
 			prefetch = 0
 		}
-		q.Subscribe(sub.id, prefetch, sub.session.broker.nowMillis(), fx)
+		q.Subscribe(sub.id, sub.consumer(prefetch), sub.session.broker.nowMillis(), fx)
 	})
 	sub.session.broker.counts.subscriptions.Add(1)
 	return seqs, tags
@@ -126,7 +144,7 @@ func (sub *queueSubscription) Ack(tags []uint64, c gateway.Completion, token uin
 func (sub *queueSubscription) Nack(tags []uint64, c gateway.Completion, token uint64) {
 	var err error
 	sub.shard.on(sub.queue, func(q *queue, fx *dispatch.Effects) {
-		if err = q.Nack(sub.id, tags, sub.session.broker.nowMillis(), fx); err == nil && c != nil {
+		if err = sub.refuse(q, tags, sub.session.broker.nowMillis(), fx); err == nil && c != nil {
 			sub.shard.refuse(refusedIn(fx), waiter{c, token})
 		}
 	})
@@ -136,9 +154,9 @@ func (sub *queueSubscription) Nack(tags []uint64, c gateway.Completion, token ui
 }
 
 // Release implements gateway.Subscription.
-func (sub *queueSubscription) Release(tags []uint64, redelivered bool) (err error) {
+func (sub *queueSubscription) Release(tags []uint64, r gateway.Return) (err error) {
 	sub.shard.on(sub.queue, func(q *queue, fx *dispatch.Effects) {
-		err = q.Release(sub.id, tags, redelivered, sub.session.broker.nowMillis(), fx)
+		err = q.Release(sub.id, tags, r, sub.session.broker.nowMillis(), fx)
 	})
 	return err
 }
@@ -146,6 +164,13 @@ func (sub *queueSubscription) Release(tags []uint64, redelivered bool) (err erro
 // Extend implements gateway.Subscription.
 func (sub *queueSubscription) Extend(n int) {
 	sub.shard.on(sub.queue, func(q *queue, fx *dispatch.Effects) {
+		switch {
+		case sub.mute:
+			return
+		case sub.apart:
+			sub.credit += n
+			return
+		}
 		q.Extend(sub.id, n, sub.session.broker.nowMillis(), fx)
 	})
 }
@@ -169,6 +194,7 @@ func (sub *queueSubscription) closeWith(untaken []uint64) {
 		sub.ring.mu.Unlock()
 		q.Unsubscribe(sub.id, untaken, sub.session.broker.nowMillis(), fx)
 	})
+	sub.unchoose()
 }
 
 // settleNow carries out a committed transaction's acknowledgements. The transaction has
@@ -195,18 +221,33 @@ func (sub *queueSubscription) settleNow(tags []uint64, nack bool, c gateway.Comp
 
 // refuseHere refuses those of the deliveries that are in flight here.
 func (sub *queueSubscription) refuseHere(q *queue, tags []uint64, now int64, fx *dispatch.Effects) {
-	if q.Nack(sub.id, tags, now, fx) == nil {
+	if sub.refuse(q, tags, now, fx) == nil {
 		return
 	}
 	for i := range tags {
-		_ = q.Nack(sub.id, tags[i:i+1], now, fx) // the others are not here
+		_ = sub.refuse(q, tags[i:i+1], now, fx) // the others are not here
 	}
+}
+
+// refuse does with refused deliveries what the queue's policy says. Errors as for dispatch.Queue.Nack.
+func (sub *queueSubscription) refuse(q *queue, tags []uint64, now int64, fx *dispatch.Effects) error {
+	switch q.policy.Nack {
+	case policy.NackRequeue:
+		return q.Release(sub.id, tags, gateway.Return{Redelivered: true}, now, fx)
+	case policy.NackDrop:
+		err := q.Ack(sub.id, tags, now, fx)
+		if err == nil {
+			sub.session.broker.counts.dropped.Add(uint64(len(tags)))
+		}
+		return err
+	}
+	return q.Nack(sub.id, tags, now, fx)
 }
 
 // refusedIn are the tags of what an event refused: what had been settled meanwhile is not among them.
 func refusedIn(fx *dispatch.Effects) (tags []uint64) {
 	for _, d := range fx.Dead {
-		if d.Cause == dispatch.Refused {
+		if d.Cause == dispatch.Refused || d.Cause == dispatch.Exhausted {
 			tags = append(tags, d.Entry.Tag)
 		}
 	}

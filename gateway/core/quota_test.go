@@ -265,7 +265,7 @@ func TestDeliveriesInFlightAreBounded(t *testing.T) {
 	q.Close()
 	got := take(r)
 	require.NotEmpty(t, got)
-	require.NoError(t, r.Release(tags(got), true))
+	require.NoError(t, r.Release(tags(got), gateway.Return{Redelivered: true}))
 	require.Len(t, take(r), len(got))
 	s.Close()
 	again, err := w.connect("alice", "192.0.2.1:1")

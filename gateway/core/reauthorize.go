@@ -66,11 +66,16 @@ func (s *session) reauthorize() (all []judged) {
 	s.mu.Unlock()
 	for _, e := range subs {
 		d := e.options.Destination
-		if err := st.rights.May(gateway.Read, d); err != nil {
-			denied := publicError(s.denied(gateway.Read, d, err))
+		if denied := s.mayStay(st, e); denied != nil {
 			e.tell(denied)
 			e.source.Close()
 			continue
+		}
+		if u, ok := e.source.(*union); ok {
+			all = append(all, u.judge(st)...)
+		}
+		if e.place != "" {
+			e.guard.Store(newGuard(st.rights, d))
 		}
 		if sub, ok := e.source.(*topicSubscription); ok {
 			if g := newGuard(st.rights, d); g != nil || sub.guard.Load() != nil {
@@ -79,6 +84,19 @@ func (s *session) reauthorize() (all []judged) {
 		}
 	}
 	return all
+}
+
+// mayStay returns why a subscription may not go on, nil if it may.
+func (s *session) mayStay(st *standing, e *enrolled) *gateway.Error {
+	for _, d := range destinations(&e.options) {
+		if d.Kind.IsTemp() {
+			continue // its own
+		}
+		if err := mayRead(st.rights, d); err != nil {
+			return publicError(s.denied(gateway.Read, d, err))
+		}
+	}
+	return nil
 }
 
 // end is the broker's own end of a session.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/dispatch"
+	"github.com/sluice-mq/sluice/gateway/schedule"
 )
 
 // recover reads every journal once and rebuilds the queues. Nothing is delivered
@@ -46,6 +47,8 @@ type replay struct {
 	deadBefore map[uint64]struct{}
 	entries    []replayed
 	marks      map[uint64]uint32
+	// dues are when messages come that come later, as the last word on them says.
+	dues map[uint64]int64
 	// handed is how far queues were handed out, saidAt the last record that says so.
 	handed, saidAt map[string]uint64
 	// moved leads from a sequence to the one that stands for it now.
@@ -54,6 +57,8 @@ type replay struct {
 	prepared map[string]preparedAt
 	last     uint64
 	known    *known // in a cluster
+	// began is the record with which the last tenure began, prior that of the one before it.
+	began, prior uint64
 }
 
 type replayed struct {
@@ -61,7 +66,10 @@ type replayed struct {
 	seq     uint64
 	order   uint64
 	expires int64
+	sent    int64
 	size    uint32
+	lane    dispatch.Lane
+	due     int64 // of what waits for its time
 }
 
 type preparedAt struct {
@@ -71,7 +79,7 @@ type preparedAt struct {
 
 func newReplay() *replay {
 	return &replay{
-		names: make(map[string]string), deadBefore: make(map[uint64]struct{}), marks: make(map[uint64]uint32), handed: make(map[string]uint64), saidAt: make(map[string]uint64), moved: make(map[uint64]uint64),
+		names: make(map[string]string), deadBefore: make(map[uint64]struct{}), marks: make(map[uint64]uint32), dues: make(map[uint64]int64), handed: make(map[string]uint64), saidAt: make(map[string]uint64), moved: make(map[uint64]uint64),
 		orders: make(map[uint64]uint64), prepared: make(map[string]preparedAt),
 	}
 }
@@ -104,8 +112,7 @@ func (r *replay) record(seq uint64, size int, rec *gateway.Record) error {
 		}
 	case gateway.RecordMark:
 		for _, m := range rec.Marks {
-			to := r.now(m.Seq)
-			r.marks[to] = max(r.marks[to], m.Redeliveries) // counts grow; a move may repeat an older one
+			r.mark(r.now(m.Seq), m)
 		}
 	case gateway.RecordPrepare:
 		r.prepared[rec.Transaction] = preparedAt{seq, rec.Messages}
@@ -114,12 +121,32 @@ func (r *replay) record(seq uint64, size int, rec *gateway.Record) error {
 		}
 	case gateway.RecordDone:
 		delete(r.prepared, rec.Transaction)
+	case gateway.RecordEpoch:
+		if rec.Node != "" { // others only take places
+			r.began, r.prior = seq, r.began
+		}
 	}
 	return nil
 }
 
+// mark takes in what is said of a message. Counts grow; a move may repeat an older one.
+func (r *replay) mark(seq uint64, m gateway.Mark) {
+	if m.Redeliveries < r.marks[seq] {
+		return
+	}
+	r.marks[seq] = m.Redeliveries
+	if m.Due != 0 {
+		r.dues[seq] = m.Due
+	} else {
+		delete(r.dues, seq)
+	}
+}
+
 func (r *replay) message(seq uint64, size int, rec *gateway.Record) {
-	e := replayed{queue: r.name(rec.Message.Destination.Name), seq: seq, order: 2 * seq, expires: rec.Message.Expires, size: uint32(size)}
+	e := replayed{queue: r.name(rec.Message.Place()), lane: dispatch.LaneOf(rec.Message), seq: seq, order: 2 * seq, expires: rec.Message.Expires, sent: rec.Message.Timestamp, size: uint32(size)}
+	if rec.Message.Queue == gateway.SchedulePlace {
+		e.due = schedule.Due(rec.Message)
+	}
 	if rec.Order != 0 {
 		e.order = rec.Order
 		r.orders[seq] = rec.Order
@@ -132,6 +159,9 @@ func (r *replay) message(seq uint64, size int, rec *gateway.Record) {
 				r.marks[seq] = n
 			} else if old <= r.handed[e.queue] {
 				r.marks[seq] = 1
+			}
+			if due, later := r.dues[old]; later {
+				r.dues[seq] = due
 			}
 			r.bury(old)
 		}
@@ -220,7 +250,11 @@ func (r *replay) restore(s *shard) {
 	for _, e := range live {
 		q := s.queue(e.queue)
 		q.announced, q.noted = r.handed[e.queue], r.saidAt[e.queue]
-		q.Stored(dispatch.Entry{Tag: s.nextTag(), Seq: e.seq, Expires: e.expires, Size: e.size, Redeliveries: r.redeliveries(e)}, now, &s.fx)
+		redeliveries, due := r.redeliveries(e), r.dues[e.seq]
+		if e.due != 0 {
+			redeliveries, due = max(redeliveries, 1), max(due, e.due)
+		}
+		q.StoredLater(dispatch.Entry{Tag: s.nextTag(), Seq: e.seq, Expires: s.broker.until(e.queue, e.sent, e.expires), Size: e.size, Lane: e.lane, Redeliveries: redeliveries}, due, now, &s.fx)
 		s.effects(q)
 		if order, ok := r.orders[e.seq]; ok {
 			s.orders[e.seq] = order
@@ -232,6 +266,8 @@ func (r *replay) restore(s *shard) {
 	s.stand(r)
 	s.seen = r.last
 	s.release()
+	s.retainAnew()
+	s.disown()
 }
 
 // repeatTransactions carries out the transactions that a crash interrupted after

@@ -17,9 +17,9 @@ func TestGivenBackMessagesTakeTheirOldPlaces(t *testing.T) {
 	first := w.subscribe(s, queue("a"), 3, false)
 	got := first.next(3)
 	first.Extend(-3)
-	require.NoError(t, first.Release(tags(got[:1]), false))
-	require.NoError(t, first.Release(tags(got[1:]), true))
-	require.Equal(t, gateway.NotFound, gateway.KindOf(first.Release(tags(got[:1]), true)), "it has it no more")
+	require.NoError(t, first.Release(tags(got[:1]), gateway.Return{Redelivered: false}))
+	require.NoError(t, first.Release(tags(got[1:]), gateway.Return{Redelivered: true}))
+	require.Equal(t, gateway.NotFound, gateway.KindOf(first.Release(tags(got[:1]), gateway.Return{Redelivered: true})), "it has it no more")
 
 	second := w.subscribe(s, queue("a"), 6, false)
 	again := second.next(6)
@@ -28,7 +28,7 @@ func TestGivenBackMessagesTakeTheirOldPlaces(t *testing.T) {
 		require.Equal(t, want, again[i].Redeliveries, "message %d", i)
 	}
 	second.ack(again[3:]...)
-	require.NoError(t, second.Release(tags(again[:3]), true))
+	require.NoError(t, second.Release(tags(again[:3]), gateway.Return{Redelivered: true}))
 	second.Close()
 	w.restart()
 	last := w.subscribe(w.session(), queue("a"), 6, false).next(3)
@@ -44,8 +44,8 @@ func TestReleasedTopicMessagesAreForgotten(t *testing.T) {
 	c := w.subscribe(s, topic("t"), 2, false)
 	w.send(s, topic("t"), false, "x", "y", "z")
 	got := c.next(2)
-	require.NoError(t, c.Release(tags(got), true))
-	require.Equal(t, gateway.NotFound, gateway.KindOf(c.Release(tags(got), true)))
+	require.NoError(t, c.Release(tags(got), gateway.Return{Redelivered: true}))
+	require.Equal(t, gateway.NotFound, gateway.KindOf(c.Release(tags(got), gateway.Return{Redelivered: true})))
 	require.Equal(t, []string{"z"}, bodies(c.next(1)), "there is room for the next")
 }
 

@@ -32,6 +32,26 @@ func (r *ring) push(d gateway.Delivery) (wake bool) {
 	return wake
 }
 
+// hand adds a delivery, gives the lock back and wakes the door if need be. The lock is held.
+func (r *ring) hand(d gateway.Delivery) {
+	wake := r.push(d)
+	r.mu.Unlock()
+	if wake {
+		r.wake()
+	}
+}
+
+// awaitRoom waits until a subscription that is read for has room. It returns false if it has gone, or the broker stops.
+func (b *Broker) awaitRoom(room, gone <-chan struct{}) bool {
+	select {
+	case <-room:
+		return true
+	case <-gone:
+	case <-b.watching.Done():
+	}
+	return false
+}
+
 func (r *ring) grow() {
 	items := make([]gateway.Delivery, max(8, 2*len(r.items)))
 	for i := range r.n {

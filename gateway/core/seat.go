@@ -66,12 +66,12 @@ func hasMoved(err error) bool {
 }
 
 // send takes a message to its queue, here or there.
-func (t *seat) send(m *gateway.Message, c gateway.Completion, token uint64) {
+func (t *seat) send(m *gateway.Message, w way, c gateway.Completion, token uint64) {
 	if s := t.here.Load(); s != nil {
-		s.send(m, c, token)
+		s.send(m, w, c, token)
 		return
 	}
-	t.call(&gateway.Frame{Kind: gateway.FrameSend, Message: m}, func(err error) { complete(c, token, err) })
+	t.call(&gateway.Frame{Kind: gateway.FrameSend, Message: m, Tag: uint64(w)}, func(err error) { complete(c, token, err) })
 }
 
 // call has the owner do something, as soon as there is one. done is told once what became of it.
@@ -123,6 +123,7 @@ func (t *seat) depart() []*clusterSubscription {
 // attach takes subscriptions to where the owner is. When no round is under way any more, the owner is told that it has
 // heard of everything.
 func (t *seat) attach(subs []*clusterSubscription) {
+	t.broker.seekers.seekAt(t)
 	for _, sub := range subs {
 		sub.attach()
 	}
@@ -291,6 +292,12 @@ func (t *seat) end() {
 	memory := s.leave()
 	for _, f := range memory {
 		t.returned = append(t.returned, &call{frame: f, done: func(error) {}}) // its sender has its answer
+	}
+	s.mu.Lock()
+	blocked := s.takeBlocked()
+	s.mu.Unlock()
+	for _, x := range blocked {
+		t.returned = append(t.returned, x.call())
 	}
 	subs := t.depart()
 	t.mu.Unlock()

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
-	"github.com/sluice-mq/sluice/gateway/dispatch"
 )
 
 // partKept is for how long the record of a transaction's part is kept for another node that carries the
@@ -29,9 +28,16 @@ func (s *shard) serve(f *gateway.Frame, done func(error)) {
 		}
 	case f.Kind == gateway.FrameSettle:
 		s.settleSeqs(f.Queue, f.Tags, done)
+	case f.Kind == gateway.FrameRoom:
+		x := consignment{place: f.Queue, way: way(f.Tag), messages: int(f.Count), bytes: int64(f.Seq), c: doneFunc(done)}
+		if s.admit(x) {
+			done(nil)
+		}
+	case f.Kind == gateway.FrameDrop:
+		s.drop(f, done)
 	case f.Kind == gateway.FrameCommit && len(f.Messages) > 0:
 		s.once(f.Transaction, done, func(told func(error)) { s.broker.guests.commit(s, f, told) })
-	case f.Kind == gateway.FrameSend && f.Message != nil && !f.Message.Persistent && f.Transaction == "":
+	case f.Kind == gateway.FrameSend && f.Message != nil && (!f.Message.Persistent || isTemp(f.Message)) && f.Transaction == "":
 		s.serveLight(f, done)
 	case f.Kind == gateway.FrameSend && f.Message != nil:
 		name := nameOf(f.Message, f.Transaction)
@@ -72,11 +78,25 @@ func (s *shard) serveLight(f *gateway.Frame, done func(error)) {
 		done(errNoQueue)
 		return
 	}
-	if f.Redeliveries > 0 && s.keep(f.Message, f.Redeliveries) {
+	if isTemp(f.Message) {
+		s.sendTemp(f.Message, f.Redeliveries, doneFunc(done), 0)
+		return
+	}
+	isNew := f.Redeliveries == 0 && f.Delay == 0
+	if isNew && f.Seq == 0 {
+		s.send(f.Message, way(f.Tag), doneFunc(done), 0)
+		return
+	}
+	p := parcel{message: f.Message, redeliveries: f.Redeliveries, due: s.broker.dueIn(f.Delay), remains: f.Seq != 0}
+	if p.remains && !s.follows(f.Seq) || s.keep(&p) {
 		done(nil)
 		return
 	}
-	s.send(f.Message, doneFunc(done), 0)
+	if a := s.arrival(&p, doneFunc(done), 0); isNew {
+		s.spill(a)
+	} else {
+		a.append()
+	}
 }
 
 func (s *shard) serveSend(f *gateway.Frame, told func(error)) {
@@ -84,13 +104,13 @@ func (s *shard) serveSend(f *gateway.Frame, told func(error)) {
 		told(errNoQueue)
 		return
 	}
-	if f.Transaction == "" && f.Redeliveries > 0 {
-		a := &arrival{shard: s, c: doneFunc(told), redeliveries: f.Redeliveries, record: gateway.Record{Type: gateway.RecordMessage, Message: f.Message}}
+	if f.Transaction == "" && (f.Redeliveries > 0 || f.Delay > 0) {
+		a := &arrival{shard: s, c: doneFunc(told), redeliveries: f.Redeliveries, due: s.broker.dueIn(f.Delay), record: gateway.Record{Type: gateway.RecordMessage, Message: f.Message}}
 		a.append()
 		return
 	}
 	if f.Transaction == "" {
-		s.send(f.Message, doneFunc(told), 0)
+		s.send(f.Message, way(f.Tag), doneFunc(told), 0)
 		return
 	}
 	a := &arrival{shard: s, kept: true, record: gateway.Record{Type: gateway.RecordMessage, Message: f.Message, Transaction: f.Transaction}}
@@ -137,13 +157,14 @@ func (s *shard) settleSeqs(name string, seqs []uint64, done func(error)) {
 // leave ends the shard's tenure: it keeps nothing in memory any more, and hands out nothing. What was only in
 // memory is returned, to be sent to the next owner.
 func (s *shard) leave() (memory []*gateway.Frame) {
+	last := s.journal.State().Last
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ended, s.down = true, true
+	close(s.gone)
+	s.tellLost()
 	for _, q := range s.queues {
-		q.Memory(func(e dispatch.Entry, _ uint64) {
-			memory = append(memory, &gateway.Frame{Kind: gateway.FrameSend, Message: e.Message, Redeliveries: e.Redeliveries})
-		})
+		memory = s.remain(memory, q, last)
 		s.broker.memory.Add(-q.memory)
 		s.broker.loaded.Add(-q.loaded)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/schedule"
 )
 
 // session implements gateway.Session.
@@ -26,6 +27,9 @@ type session struct {
 	// accounts are those that its use of the broker is counted in. They never change.
 	accounts []*account
 	restraints
+	// subscribed counts its subscriptions, and untold: it is still to be told that it is there.
+	subscribed atomic.Uint64
+	untold     atomic.Bool
 
 	mu            sync.Mutex
 	closed        bool
@@ -36,14 +40,19 @@ type session struct {
 	// sent meanwhile is held, so that it stays behind them.
 	committing int
 	held       []func()
-	flushing   bool // held is being worked off
-	left       bool // closed, and its subscriptions are
+	flushing   bool                             // held is being worked off
+	questions  []func()                         // that are not answered yet
+	temps      map[gateway.Destination]struct{} // its temporary destinations, as far as it has subscribed to them
+	left       bool                             // closed, and its subscriptions are
 }
 
 // closer is a subscription as its session sees it.
 type closer interface{ Close() }
 
 var errSessionClosed = gateway.Errorf(gateway.Unavailable, "the session is closed")
+
+// ID implements gateway.Session.
+func (s *session) ID() string { return s.id }
 
 // Principal implements gateway.Session.
 func (s *session) Principal() gateway.Principal { return s.who() }
@@ -53,6 +62,27 @@ func (s *session) Send(m *gateway.Message, c gateway.Completion, token uint64) {
 	g, err := s.admit(m)
 	if err != nil {
 		complete(c, token, err)
+		return
+	}
+	if g.asks != noQuestion && s.answers(m, g, c, token) {
+		return
+	}
+	if schedule.Is(m.Header) {
+		unmade, err := s.admitAlso(m, needed(nil, m.Destination, g))
+		if err != nil {
+			complete(c, token, err)
+			return
+		}
+		s.sendLater(m, unmade, c, token)
+		return
+	}
+	if s.broker.spreads(m) {
+		unmade, err := s.admitAlso(m, needed(nil, m.Destination, g))
+		if err != nil {
+			complete(c, token, err)
+			return
+		}
+		s.sendSpread(m, unmade, c, token)
 		return
 	}
 	c = s.witness(m, c)
@@ -89,21 +119,35 @@ func (s *session) admit(m *gateway.Message) (*grant, error) {
 	if m.Timestamp == 0 {
 		m.Timestamp = s.broker.nowMillis()
 	}
+	if !s.broker.spreads(m) { // else each copy for itself
+		s.broker.live(m, m.Destination)
+	}
 	return g, nil
 }
 
-// route sends a message on its road. g may be nil if it was asked for before.
+// route sends a message on its road.
 func (s *session) route(m *gateway.Message, g *grant, c gateway.Completion, token uint64) {
+	s.routeBy(m, g, asked, c, token)
+}
+
+// routeBy is route for a message that comes to its queue by a way. g may be nil if it was asked for before.
+func (s *session) routeBy(m *gateway.Message, g *grant, w way, c gateway.Completion, token uint64) {
 	b := s.broker
 	switch {
-	case m.Destination.Kind == gateway.KindTopic:
+	case m.Destination.Kind.IsTemp() && m.Queue == "":
+		s.sendTemp(m, c, token)
+	case m.Destination.Kind == gateway.KindTopic && m.Queue == "":
 		b.counts.topicIn.Add(1)
 		b.topics.publish(m, s, waiter{c, token})
 	case g != nil && g.unmade != nil:
 		s.sendKnown(m, g.unmade, c, token)
 	default:
 		b.counts.queueIn.Add(1)
-		b.seatOf(m.Destination.Name).send(m, c, token)
+		place := m.Place()
+		if w == asked {
+			w = s.wayOf(place, false)
+		}
+		b.seatOf(place).send(m, w, c, token)
 	}
 }
 
@@ -137,8 +181,10 @@ func (s *session) Close() {
 		sub.Close()
 	}
 	s.broker.release(s)
+	s.dropTemps()
 	s.broker.ledger.leave(s)
 	s.tellDisconnected()
+	s.adviseDisconnected()
 	s.mu.Lock()
 	s.left = true
 	idle := s.idle()

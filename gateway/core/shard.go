@@ -6,6 +6,8 @@ import (
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/dispatch"
+	"github.com/sluice-mq/sluice/gateway/policy"
+	"github.com/sluice-mq/sluice/gateway/statistics"
 )
 
 const (
@@ -56,8 +58,13 @@ type shard struct {
 	arriving atomic.Int64
 	// epoch is that of the tenure, in a cluster.
 	epoch uint64
-	// ended: another node may own it.
+	// ended: another node may own it; gone is closed then.
 	ended bool
+	gone  chan struct{}
+	// tallies are what queues have counted that were forgotten.
+	tallies map[string]statistics.Counts
+	// scheduling: somebody sends what waits for its time.
+	scheduling bool
 	// awaited are the nodes that may still say what their clients have, or have settled, from owners before this one: until they have, nothing
 	// is handed out, because it would be handed out again, and nothing expires. late are the subscriptions that wait for that, since when.
 	awaited map[string]struct{}
@@ -65,6 +72,8 @@ type shard struct {
 	since   int64
 	// known are the messages and transactions that other nodes may offer again.
 	known known
+	// remains of the owner before this one.
+	remains remains
 
 	// down: what was only in memory is written down, and nothing more is kept there.
 	down bool
@@ -72,6 +81,10 @@ type shard struct {
 	// seen is the highest sequence of a durable record that was answered: no
 	// record up to it is still on its way to its queue.
 	seen uint64
+	// Of what is kept of topics, at the last visit: down to which record it may need the journal, and how many bytes it holds. visits counts them.
+	retainedLow  uint64
+	retainedLive int64
+	visits       uint64
 	// kept are the records of transactions whose end is not on disk, and of their messages:
 	// they may not be trimmed, acknowledged or not.
 	kept map[uint64]struct{}
@@ -87,6 +100,10 @@ type shard struct {
 	// expired wait for their burial, because reading of those before them are under way.
 	expired []pendingDeath
 	reading int
+	// table is what the queues behave by.
+	table *policies
+	// takings are the operations that take messages out, by the tags of those.
+	takings map[uint64]*taking
 	// unburied burials failed since the last sweep, the last of them for unburiedFor.
 	unburied    int
 	unburiedFor error
@@ -96,7 +113,8 @@ type shard struct {
 
 // queue is a state machine and its surroundings.
 type queue struct {
-	name string
+	name   string
+	policy *policy.Policy
 	*dispatch.Queue
 	subscriptions map[dispatch.SubID]*queueSubscription
 	// spilling is how many non-persistent messages are on their way to the
@@ -104,11 +122,17 @@ type queue struct {
 	spilling int
 	// journaled, memory and loaded are the bytes last seen by account.
 	journaled, memory, loaded int64
-	idle                      int // sweeps without any use
+	idle                      int  // sweeps without any use
+	lost                      bool // subscriptions to patterns were told to leave it
+	orphaned                  int  // sweeps for which a temporary queue has had no consumer
+	depth
+	// retain is what the policy keeps here of a topic, nil for ordinary queues.
+	retain *policy.Retain
 	// handed is the highest sequence that was handed out, announced what the journal was told of
 	// it, noted the record that says so, and from the handed at that time. listed: the queue is in handing.
 	handed, announced, noted, from uint64
 	listed                         bool
+	tally                          tally
 }
 
 // waiter is told when the settlements before it are durable.
@@ -124,7 +148,12 @@ type aftermath struct {
 	deaths []pendingDeath
 	record *settlement
 	rest   bool // settlements begin to collect
+	letIn  []*queue
 	done   []waiter
+	// scheduled: something waits for its time.
+	scheduled bool
+	// sighted are queues that somebody may look for.
+	sighted []sighting
 }
 
 type pendingLoad struct {
@@ -132,18 +161,11 @@ type pendingLoad struct {
 	seqs []uint64
 }
 
-type pendingDeath struct {
-	q *queue
-	dispatch.Death
-	// unread: one of those whose number at a time is bounded.
-	unread bool
-}
-
 func newShard(b *Broker, i int, j gateway.Journal) *shard {
 	return &shard{
 		broker: b, index: i, journal: j,
-		queues: make(map[string]*queue), kept: make(map[uint64]struct{}), orders: make(map[uint64]uint64),
-		refusals: make(map[uint64]*refusal), stands: make(map[uint64]uint64),
+		gone: make(chan struct{}), queues: make(map[string]*queue), kept: make(map[uint64]struct{}), orders: make(map[uint64]uint64),
+		refusals: make(map[uint64]*refusal), stands: make(map[uint64]uint64), takings: make(map[uint64]*taking),
 	}
 }
 
@@ -166,14 +188,25 @@ func (b *Broker) owned() []*shard {
 func (s *shard) queue(name string) *queue {
 	q := s.queues[name]
 	if q == nil {
+		p := s.broker.policyOf(name)
 		q = &queue{
-			name:          name,
-			Queue:         dispatch.NewQueue(dispatch.Config{WindowMessages: windowMessages, WindowBytes: windowBytes, SubscriptionBytes: ringBytes}),
-			subscriptions: make(map[dispatch.SubID]*queueSubscription),
+			name:   name,
+			policy: p,
+			Queue:  dispatch.NewQueue(configOf(p)),
+			retain: s.broker.retainedOf(name),
+		}
+		if q.retain != nil { // the next visit may be after a record of it
+			s.retainedLow = min(s.retainedLow, s.seen+1)
 		}
 		s.queues[name] = q
+		s.remember(q)
+		s.sight(q)
+		s.adviseMade(name)
+		s.after.scheduled = s.after.scheduled || name == gateway.SchedulePlace
 	}
-	q.idle = 0
+	if q.idle = 0; q.lost {
+		s.find(q)
+	}
 	return q
 }
 
@@ -198,12 +231,19 @@ func (s *shard) effects(q *queue) {
 	if s.ended {
 		fx.Deliver = fx.Deliver[:0] // the next owner does that
 	}
+	ordered := s.epoch > 0 && len(fx.Deliver) > 0 && !isTempPlace(q.name)
 	for i := range fx.Deliver {
 		d := &fx.Deliver[i]
+		if ordered && !d.Entry.Message.Persistent {
+			s.remains.handOut(q.name, d.Entry.Message)
+		}
 		if sub := q.subscriptions[d.Sub]; sub.push(&d.Entry) {
 			s.after.wake = append(s.after.wake, sub)
 		}
 		q.handed = max(q.handed, d.Entry.Seq)
+		if d.Entry.Tag == q.tally.watched {
+			q.tally.handed(s.broker.nowMillis())
+		}
 	}
 	if len(fx.Deliver) > 0 {
 		s.announce(q)
@@ -225,6 +265,7 @@ func (s *shard) effects(q *queue) {
 	}
 	fx.Reset()
 	s.account(q)
+	s.rouse(q)
 }
 
 // account keeps the books of bytes in memory.
@@ -272,6 +313,15 @@ func (s *shard) release() {
 	for _, w := range a.done {
 		complete(w.c, w.token, nil)
 	}
+	for _, q := range a.letIn {
+		s.letIn(q)
+	}
+	if a.scheduled {
+		s.schedule()
+	}
+	for _, x := range a.sighted {
+		s.broker.seekers.tell(s, x)
+	}
 }
 
 // load reads bodies back and feeds them to the queue.
@@ -290,43 +340,39 @@ func (s *shard) load(l pendingLoad) {
 }
 
 // entry makes the place of a message in its queue. The lock is held.
-func (s *shard) entry(m *gateway.Message, seq uint64) dispatch.Entry {
-	return dispatch.Entry{Tag: s.nextTag(), Seq: seq, Expires: m.Expires, Message: m, Size: uint32(m.Size())}
+func (s *shard) entry(m *gateway.Message, seq uint64, remains bool) dispatch.Entry {
+	next := s.nextTag
+	if remains {
+		next = s.remains.next
+	}
+	return dispatch.Entry{Tag: next(), Seq: seq, Expires: s.broker.until(m.Queue, m.Timestamp, m.Expires), Message: m, Size: uint32(m.Size()), Lane: dispatch.LaneOf(m)}
 }
 
 // store puts a message that the journal has into its queue. Behind others it
 // comes without its body when memory for bodies is short. The lock is held.
-func (s *shard) store(q *queue, m *gateway.Message, seq uint64, redeliveries uint32) {
-	e := s.entry(m, seq)
+func (s *shard) store(q *queue, a *arrival, seq uint64) {
+	m := a.record.Message
+	if a.remains && s.remains.passed(q.name, m) {
+		s.remains.late++
+		s.settling = append(s.settling, seq)
+		return
+	}
+	s.setOrder(seq, a.record.Order)
+	e := s.entry(m, seq, a.remains)
+	redeliveries, due := later(m, a.redeliveries, a.due)
 	e.Redeliveries = redeliveries
 	if s.broker.loaded.Load() > allWindows && q.Stats().Waiting > 0 {
 		e.Message = nil
 	}
-	q.Stored(e, s.broker.nowMillis(), &s.fx)
-	s.effects(q)
-}
-
-// saw notes that a durable record was answered. The lock is held.
-func (s *shard) saw(seq uint64) { s.seen = max(s.seen, seq) }
-
-// keepRecord has a record kept until finish lets it go.
-func (s *shard) keepRecord(seq uint64) {
-	s.mu.Lock()
-	s.kept[seq] = struct{}{}
-	s.mu.Unlock()
-}
-
-// order is what orders a live record within its queue. The lock is held.
-func (s *shard) order(seq uint64) uint64 {
-	if order, ok := s.orders[seq]; ok {
-		return order
+	now := s.broker.nowMillis()
+	if !a.remains {
+		q.tally.count(q.Queue, &e, now)
 	}
-	return 2 * seq
-}
-
-// setOrder notes the Order that a record has, if any. The lock is held.
-func (s *shard) setOrder(seq, order uint64) {
-	if order != 0 {
-		s.orders[seq] = order
+	q.StoredLater(e, due, now, &s.fx)
+	s.effects(q)
+	s.bound(q)
+	s.crowd(q)
+	if !a.remains {
+		s.adviseArrival(q, m)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/advisory"
 )
 
 // standing is who a session acts for and what it may do. It is replaced and never changed, so that nobody sees half of a change.
@@ -21,6 +22,8 @@ type grant struct {
 	destination gateway.Destination
 	// unmade, if not nil, is the refusal if there is no such queue: the principal may use it and not make it.
 	unmade error
+	// asks is what messages there may ask of the broker.
+	asks question
 }
 
 // grantsMost is how many grants a session remembers.
@@ -55,16 +58,21 @@ func (s *session) judge(d gateway.Destination) (*grant, error) {
 	if err := d.Validate(); err != nil {
 		return nil, err
 	}
-	if d.IsPattern() {
+	asks := questionAt(d)
+	if d.IsPattern() && asks != ofDestinations {
 		return nil, gateway.Errorf(gateway.Invalid, "cannot send to the wildcard destination %s", d)
+	}
+	if d.Kind == gateway.KindSubscription {
+		return nil, gateway.Errorf(gateway.Invalid, "nobody can send to %s", d)
 	}
 	if err := st.rights.May(gateway.Write, d); err != nil {
 		return nil, s.denied(gateway.Write, d, err)
 	}
 	d.Name = strings.Clone(d.Name) // it may be a part of something large
-	g = &grant{standing: st, destination: d}
+	g = &grant{standing: st, destination: d, asks: asks}
 	unmade := st.rights.May(gateway.Create, d)
 	switch {
+	case d.Kind.IsTemp(): // there as long as its session
 	case d.Kind == gateway.KindTopic && unmade == nil:
 		s.broker.topics.remember(d.Name)
 	case d.Kind == gateway.KindTopic && !s.broker.isKept(d) && !s.broker.topics.knows(d.Name):
@@ -88,14 +96,14 @@ func (s *session) judge(d gateway.Destination) (*grant, error) {
 }
 
 // mayOpen returns why a session may not subscribe to a destination, nil if it may.
-func (s *session) mayOpen(st *standing, d gateway.Destination) error {
-	if err := st.rights.May(gateway.Read, d); err != nil {
+func (s *session) mayOpen(st *standing, d gateway.Destination, browse bool) error {
+	if d.Kind.IsTemp() {
+		return s.mayHave(d)
+	}
+	if err := mayRead(st.rights, d); err != nil {
 		return s.denied(gateway.Read, d, err)
 	}
-	if d.IsPattern() {
-		if d.Kind == gateway.KindQueue {
-			return gateway.Errorf(gateway.Invalid, "wildcards on queues are not supported by this version: %s", d)
-		}
+	if d.IsPattern() || browse || d.Kind == gateway.KindTopic && advisory.Is(d.Name) {
 		return nil
 	}
 	unmade := st.rights.May(gateway.Create, d)
@@ -118,7 +126,7 @@ func (s *session) mayOpen(st *standing, d gateway.Destination) error {
 // isKept reports whether a destination is there whoever uses it.
 func (b *Broker) isKept(d gateway.Destination) bool {
 	for _, k := range b.cfg.Kept {
-		if k.Kind == d.Kind && matches(k.Name, d.Name) {
+		if k.Kind == d.Kind && gateway.Matches(k.Name, d.Name) {
 			return true
 		}
 	}

@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"math"
 	"slices"
 	"time"
 
@@ -14,6 +15,8 @@ const (
 	sweepEvery = 250 * time.Millisecond
 	// askSweeps is how often it is asked whether queues that clients made still exist.
 	askSweeps = 8
+	// retainedSweeps is how many sweeps there are for one of what is kept of topics.
+	retainedSweeps = 16
 	// idleSweeps is how long an empty queue without subscriptions is remembered.
 	idleSweeps = 240
 	// moveBeyond is how many dead bytes stragglers may pin, if it is also more than what is alive.
@@ -39,8 +42,10 @@ func (b *Broker) sweep(ctx context.Context) {
 		case <-tick.C:
 		}
 		b.topics.sweep(b.nowMillis())
+		b.facts.sweep(b.nowMillis())
+		b.inspections.sweep(b.nowMillis())
 		b.endExpired(b.cfg.Now())
-		b.tellRefusalsLeftOut(b.refusals.restBefore(b.cfg.Now().Unix()))
+		b.tellRefusalsLeftOut(b.refusals.restBefore(b.cfg.Now().Unix())...)
 		sweeps++
 		b.ledger.sweep(sweeps%askSweeps == 0)
 		b.attend()
@@ -60,6 +65,7 @@ func (s *shard) sweep() {
 	s.mu.Lock()
 	s.waited(now)
 	s.tellUnburied()
+	s.tellLost()
 	low := s.seen + 1
 	for seq := range s.kept {
 		low = min(low, seq)
@@ -67,22 +73,9 @@ func (s *shard) sweep() {
 	if s.moving {
 		low = min(low, s.movingFrom)
 	}
-	var oldest *queue
-	var live int64
 	s.forgetStands()
-	for name, q := range s.queues {
-		if len(s.awaited) == 0 {
-			q.Tick(now, &s.fx)
-			s.effects(q)
-		}
-		live += q.journaled
-		if seq, ok := q.LowestSeq(); ok && seq < low {
-			low, oldest = seq, q
-		}
-		if q.idle++; q.idle > idleSweeps && q.Empty() && len(q.subscriptions) == 0 && q.spilling == 0 {
-			delete(s.queues, name)
-		}
-	}
+	s.behaveAnew()
+	low, oldest, live := s.visit(now, low)
 	low = s.keepWord(low)
 	state := s.journal.State()
 	var entries []dispatch.Entry
@@ -104,6 +97,49 @@ func (s *shard) sweep() {
 	if len(entries) > 0 {
 		s.move(oldest, entries)
 	}
+}
+
+// visit has every queue do what time asks for. It returns down to which record the journal is needed if it is down to low for everything else, the queue that
+// needs that one, and the bytes that are alive. What is kept of topics is visited now and then only: there may be very many of those. Until the
+// next time nothing is given up that they may need.
+func (s *shard) visit(now int64, low uint64) (uint64, *queue, int64) {
+	all := s.visits%retainedSweeps == 0
+	s.visits++
+	if all {
+		s.retainedLow, s.retainedLive = math.MaxUint64, 0
+	}
+	low = min(low, s.retainedLow)
+	var oldest *queue
+	live := s.retainedLive
+	for _, q := range s.queues {
+		if q.retain != nil && !all {
+			continue
+		}
+		s.behaveBound(q)
+		if len(s.awaited) == 0 {
+			q.Tick(now, &s.fx)
+			s.effects(q)
+		}
+		live += q.journaled
+		seq, ok := q.LowestSeq()
+		if q.retain != nil {
+			s.retainedLive += q.journaled
+			s.retainedLow = min(s.retainedLow, s.seen+1) // where the next one may be
+			if ok {
+				s.retainedLow = min(s.retainedLow, seq)
+			}
+		}
+		if ok && seq < low {
+			low, oldest = seq, q
+		}
+		s.lose(q)
+		s.lapse(q)
+		if q.idle++; q.idle > idleSweeps && q.Empty() && len(q.subscriptions) == 0 && q.spilling == 0 && q.coming == 0 && len(q.blocked) == 0 {
+			s.forget(q)
+			s.adviseRemoved(q.name)
+		}
+	}
+	return low, oldest, live
 }
 
 const (
@@ -212,8 +248,8 @@ func (m *move) Appended(seq uint64, err error) {
 			if m.q.HandedOut(m.tag) { // what says so may be trimmed as well
 				m.redeliveries++
 			}
-			if m.redeliveries > 0 {
-				s.marking = append(s.marking, gateway.Mark{Seq: seq, Redeliveries: m.redeliveries})
+			if due, _ := m.q.DueOf(m.tag); m.redeliveries > 0 || due > 0 {
+				s.marking = append(s.marking, gateway.Mark{Seq: seq, Redeliveries: m.redeliveries, Due: due})
 			}
 			s.broker.counts.moved.Add(1)
 		} else {

@@ -147,7 +147,7 @@ func (t *Tap) wants(session string, d gateway.Destination, id string) bool {
 	switch {
 	case o.Session != "" && o.Session != session,
 		o.Destination.Kind != 0 && o.Destination.Kind != d.Kind,
-		o.Destination.Name != "" && !matches(o.Destination.Name, d.Name):
+		o.Destination.Name != "" && !gateway.Matches(o.Destination.Name, d.Name):
 		return false
 	}
 	// By its id, so that all that happens to one message is shown, or nothing.
@@ -189,7 +189,7 @@ func (t *Tap) copyTo(e *TapEvent, m *gateway.Message) {
 // event is one of the session.
 func (s *session) event(kind TapKind, d gateway.Destination, id string) TapEvent {
 	d.Name = strings.Clone(d.Name)
-	return TapEvent{Kind: kind, Time: s.broker.cfg.Now(), Session: s.id, User: s.who().Name, Remote: s.login.Remote, Destination: d, MessageID: id}
+	return TapEvent{Kind: kind, Time: s.broker.cfg.Now(), Session: s.id, User: s.who().Name, Remote: s.login.From(), Destination: d, MessageID: id}
 }
 
 func (s *session) showSent(taps []*Tap, m *gateway.Message) {

@@ -4,7 +4,7 @@ import (
 	"sync/atomic"
 
 	"github.com/sluice-mq/sluice/gateway"
-	"github.com/sluice-mq/sluice/gateway/dispatch"
+	"github.com/sluice-mq/sluice/gateway/selector"
 )
 
 // topicSubscription implements gateway.Subscription on topics. What waits for its
@@ -12,22 +12,36 @@ import (
 type topicSubscription struct {
 	session *session
 	options gateway.SubscribeOptions
+	number  uint64 // in its session
 	ring    ring
 	closed  atomic.Bool
 	// far: it hears what was sent on other nodes, which interest made them send. Set when it is opened.
 	far      bool
 	interest *interest
+	// selector is nil for whoever gets everything; equal ones are the same.
+	selector *selector.Selector
 	// guard is nil for whoever may read all it can get.
 	guard atomic.Pointer[guard]
 
+	// heeds: it counts among those who listen to advisories. Guarded by the hub's lock.
+	heeds bool
+	// recital tells it what there is on other nodes, nil if it does not want to know. Guarded by the hub's lock.
+	recital *recital
+
 	// Guarded by ring.mu.
-	judgement uint64 // messages on routes of an earlier one have to be looked at
+	recall    *recall             // what is kept comes first; nil: it has
+	seen      map[string]struct{} // ids of what came so, for a while
+	judgement uint64              // messages on routes of an earlier one have to be looked at
 	tag       uint64
-	credit    int // deliveries that Next may still return; without AutoAck
-	allowance int // prefetch and extension
-	unacked   map[uint64]*gateway.Message
+	credit    int           // deliveries that Next may still return; without AutoAck
+	allowance int           // prefetch and extension
+	left      chan struct{} // of recall, closed when the subscription is
+	unacked   map[uint64]struct{}
 	slow      bool // its grace is used up, until it catches up
 	dropped   uint64
+	discarded uint64 // dropped, since it is there
+	toldSlow  bool   // so was said in an advisory, until it catches up
+	overheard *overheard
 	// held are the senders that wait for it, since heldSince (Unix milliseconds).
 	held      []waiter
 	heldSince int64
@@ -41,19 +55,35 @@ const (
 	softShare = 4
 )
 
-func newTopicSubscription(s *session, g *guard, o gateway.SubscribeOptions) *topicSubscription {
-	sub := &topicSubscription{session: s, options: o, credit: o.Prefetch, allowance: o.Prefetch, far: s.isFar(&o)}
+func newTopicSubscription(s *session, g *guard, o gateway.SubscribeOptions, number uint64) *topicSubscription {
+	sub := &topicSubscription{session: s, options: o, number: number, credit: o.Prefetch, allowance: o.Prefetch, far: s.isFar(&o)}
 	if !o.AutoAck {
-		sub.unacked = make(map[uint64]*gateway.Message)
+		sub.unacked = make(map[uint64]struct{})
 	}
+	sub.selector, _ = s.broker.topics.selectors.take(o.Selector) // it was read before
 	sub.guard.Store(g)
 	sub.ring.init(o.Wake)
 	return sub
 }
 
 func (sub *topicSubscription) open() {
-	sub.session.broker.topics.add(sub)
-	sub.session.broker.counts.subscriptions.Add(1)
+	b := sub.session.broker
+	var r *recall
+	if sub.recalls() {
+		r = &recall{room: make(chan struct{}, 1), gone: make(chan struct{}), elsewhere: b.topics.elsewhere(sub)}
+		sub.ring.mu.Lock()
+		sub.recall, sub.left = r, r.gone
+		sub.ring.mu.Unlock()
+	}
+	if sub.recites() {
+		sub.overhear()
+	}
+	b.topics.add(sub)
+	b.counts.subscriptions.Add(1)
+	sub.adviseKnown()
+	if r != nil {
+		b.spawn(func() { sub.remember(r) })
+	}
 }
 
 // offer adds a message that came on a route of that judgement, or lets the policy for slow consumers decide. If the
@@ -67,7 +97,16 @@ func (sub *topicSubscription) offer(m *gateway.Message, w waiter, judgement uint
 		sub.ring.mu.Unlock()
 		return false
 	}
-	if sub.ring.n > 0 && (sub.ring.n >= b.cfg.TopicMessages || sub.ring.bytes+m.Size() > b.cfg.TopicBytes) {
+	if sub.recall != nil || sub.seen != nil {
+		if sub.isEarly(m) {
+			sub.ring.mu.Unlock()
+			return false
+		}
+	}
+	if sub.overheard != nil {
+		sub.overheard.isNew(m)
+	}
+	if sub.ring.n > 0 && (sub.ring.n >= sub.most() || sub.ring.bytes+m.Size() > b.cfg.TopicBytes) {
 		if sub.overflow(m) {
 			sub.ring.mu.Unlock()
 			sub.end()
@@ -76,6 +115,9 @@ func (sub *topicSubscription) offer(m *gateway.Message, w waiter, judgement uint
 	}
 	sub.tag++
 	wake := sub.ring.push(gateway.Delivery{Message: m, Tag: sub.tag})
+	if sub.ring.n > sub.options.Prefetch && sub.options.Prefetch > 1 && !sub.options.AutoAck {
+		sub.adviseSlow(m)
+	}
 	first := false
 	if !sub.slow && w.c != nil && sub.behind(1) {
 		first, held = len(sub.held) == 0, true
@@ -128,23 +170,42 @@ func (sub *topicSubscription) tellSlow() {
 	}
 	sub.slow = true
 	b := sub.session.broker
-	b.cfg.Logger.Warn("slow consumer", "destination", sub.options.Destination.String(), "remote", sub.session.login.Remote,
+	b.cfg.Logger.Warn("slow consumer", "destination", sub.options.Destination.String(), "remote", sub.session.login.From(),
 		"user", sub.session.who().Name, "waiting", sub.ring.n, "bytes", sub.ring.bytes, "policy", b.cfg.SlowConsumer.String())
 }
 
 // overflow makes room for m, or reports that the subscription must end. The lock is held.
 func (sub *topicSubscription) overflow(m *gateway.Message) (end bool) {
 	b := sub.session.broker
-	sub.tellSlow()
-	if b.cfg.SlowConsumer == Disconnect {
-		return true
+	most := sub.most()
+	if most == b.cfg.TopicMessages || sub.ring.n < most { // and not what its client wants
+		sub.tellSlow()
+		sub.adviseSlow(m)
+		if b.cfg.SlowConsumer == Disconnect {
+			return true
+		}
 	}
-	for sub.ring.n > 0 && (sub.ring.n >= b.cfg.TopicMessages || sub.ring.bytes+m.Size() > b.cfg.TopicBytes) {
-		sub.ring.pop()
+	for sub.ring.n > 0 && (sub.ring.n >= most || sub.ring.bytes+m.Size() > b.cfg.TopicBytes) {
+		oldest := sub.ring.pop().Message
 		sub.dropped++
+		sub.discarded++
 		b.counts.slowDropped.Add(1)
+		sub.adviseDropped(oldest)
 	}
 	return false
+}
+
+// most is how many messages may wait: what the client may still have, and what waits beyond that. The lock is held.
+func (sub *topicSubscription) most() int {
+	most := sub.session.broker.cfg.TopicMessages
+	o := &sub.options
+	switch {
+	case o.Pending <= 0:
+		return most
+	case o.AutoAck:
+		return min(most, o.Prefetch+o.Pending)
+	}
+	return min(most, max(sub.credit, 0)+o.Pending)
 }
 
 // String returns the policy's name in the configuration.
@@ -170,24 +231,28 @@ func (sub *topicSubscription) Next(dst []gateway.Delivery, maxBytes int) int {
 	if !sub.options.AutoAck {
 		dst = dst[:min(len(dst), max(sub.credit, 0))]
 	}
-	n, _ := sub.ring.take(dst, maxBytes)
+	n := sub.takeFresh(dst, maxBytes)
 	if !sub.options.AutoAck {
 		sub.credit -= n
 		sub.ring.hungry = sub.ring.n == 0 || sub.credit <= 0
 		for _, d := range dst[:n] {
-			sub.unacked[d.Tag] = refusable(d.Message)
+			sub.unacked[d.Tag] = struct{}{}
 		}
 	}
 	caught := sub.slow && !sub.behind(2)
+	sub.toldSlow = sub.toldSlow && sub.ring.n > 0
 	release := len(sub.held) > 0 && !sub.behind(2)
-	dropped := sub.dropped
+	dropped, r := sub.dropped, sub.recall
 	if caught {
 		sub.slow, sub.dropped = false, 0
 	}
 	sub.ring.mu.Unlock()
+	if r != nil {
+		r.more()
+	}
 	if caught {
 		sub.session.broker.cfg.Logger.Info("slow consumer has caught up", "destination", sub.options.Destination.String(),
-			"remote", sub.session.login.Remote, "dropped", dropped)
+			"remote", sub.session.login.From(), "dropped", dropped)
 	}
 	if release {
 		sub.letGo(sub.session.broker.nowMillis())
@@ -196,42 +261,50 @@ func (sub *topicSubscription) Next(dst []gateway.Delivery, maxBytes int) int {
 	return n
 }
 
+// takeFresh is the ring's take without what has expired while it waited. The lock is held.
+func (sub *topicSubscription) takeFresh(dst []gateway.Delivery, maxBytes int) int {
+	for {
+		taken, _ := sub.ring.take(dst, maxBytes)
+		n := 0
+		for i := range dst[:taken] {
+			if sub.session.broker.expired(dst[i].Message) {
+				sub.session.broker.adviseExpired(dst[i].Message)
+				continue
+			}
+			if n != i {
+				dst[n] = dst[i]
+			}
+			n++
+		}
+		clear(dst[n:taken])
+		if n > 0 || taken == 0 {
+			return n
+		}
+	}
+}
+
 // Written implements gateway.Subscription; a topic keeps nothing.
 func (sub *topicSubscription) Written(int) {}
 
-// refusable is the message if a refusal would keep it, else nil: nothing else
-// needs it once it was handed out.
-func refusable(m *gateway.Message) *gateway.Message {
-	if m.Persistent {
-		return m
-	}
-	return nil
-}
-
-// settle forgets deliveries and returns those of their messages that a refusal
-// would keep; not ok if one is unknown.
-func (sub *topicSubscription) settle(tags []uint64) (messages []*gateway.Message, ok bool) {
+// settle forgets deliveries; not ok if one is unknown.
+func (sub *topicSubscription) settle(tags []uint64) (ok bool) {
 	sub.ring.mu.Lock()
 	defer sub.ring.mu.Unlock()
 	for _, tag := range tags {
 		if _, ok := sub.unacked[tag]; !ok {
-			return nil, false
+			return false
 		}
 	}
 	for _, tag := range tags {
-		if m := sub.unacked[tag]; m != nil {
-			messages = append(messages, m)
-		}
 		delete(sub.unacked, tag)
 	}
 	sub.credit = sub.allowance - len(sub.unacked)
-	return messages, true
+	return true
 }
 
 // Ack implements gateway.Subscription.
 func (sub *topicSubscription) Ack(tags []uint64, c gateway.Completion, token uint64) {
-	_, ok := sub.settle(tags)
-	sub.answer(ok, c, token)
+	sub.answer(sub.settle(tags), c, token)
 }
 
 var errUnknownDelivery = gateway.Errorf(gateway.NotFound, "delivery is unknown or already acknowledged")
@@ -245,20 +318,14 @@ func (sub *topicSubscription) answer(ok bool, c gateway.Completion, token uint64
 	complete(c, token, nil)
 }
 
-// Nack implements gateway.Subscription.
+// Nack implements gateway.Subscription: no queue had it, and others have theirs. As in ActiveMQ it is no dead letter.
 func (sub *topicSubscription) Nack(tags []uint64, c gateway.Completion, token uint64) {
-	messages, ok := sub.settle(tags)
-	for _, m := range messages {
-		if m.Persistent {
-			sub.session.broker.deadLetter(m, dispatch.Refused, func(uint64, error) {})
-		}
-	}
-	sub.answer(ok, c, token)
+	sub.answer(sub.settle(tags), c, token)
 }
 
 // Release implements gateway.Subscription: nobody else could get them.
-func (sub *topicSubscription) Release(tags []uint64, _ bool) error {
-	if _, ok := sub.settle(tags); !ok {
+func (sub *topicSubscription) Release(tags []uint64, _ gateway.Return) error {
+	if !sub.settle(tags) {
 		return errUnknownDelivery
 	}
 	sub.ring.wake()
@@ -280,10 +347,14 @@ func (sub *topicSubscription) Close() {
 		return
 	}
 	sub.session.broker.topics.remove(sub)
+	sub.session.broker.topics.selectors.leave(sub.selector)
 	sub.session.ended(sub)
 	sub.session.broker.counts.subscriptions.Add(-1)
 	sub.ring.mu.Lock()
 	sub.ring.items, sub.ring.head, sub.ring.n, sub.ring.bytes = nil, 0, 0, 0
+	if sub.left != nil {
+		close(sub.left)
+	}
 	sub.ring.mu.Unlock()
 	sub.letGo(sub.session.broker.nowMillis())
 }

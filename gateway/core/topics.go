@@ -2,10 +2,11 @@ package core
 
 import (
 	"slices"
-	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/advisory"
 )
 
 // hub knows who subscribes to which topic.
@@ -19,9 +20,22 @@ type hub struct {
 	routes map[string]*route
 	// watched subscriptions keep senders waiting.
 	watched map[*topicSubscription]struct{}
+	// What topics feed, by key; durable subscriptions by place; and by topic and pattern.
+	feeds       map[string]*feed
+	bound       map[string]*feed
+	fed         map[string][]*feed
+	fedPatterns []*feed
+	selectors   selectors
+	// retains: the policy keeps something of some topics for those who come later. landing is what is on its way there.
+	retains atomic.Bool
+	landing landing
+	// flushes are under way, by number.
+	flushes   map[uint64]*flushing
+	lastFlush uint64
 	// judgement counts the changes of what subscriptions may hear, and sent are topics that somebody sent to.
 	judgement uint64
 	sent      memory
+	tallies   topicTallies
 
 	// In a cluster: what this node told the others of its subscribers, the last one's name, and the nodes
 	// that it has links to, by name.
@@ -41,23 +55,52 @@ func (h *hub) init(b *Broker) {
 	h.routes = make(map[string]*route)
 	h.watched = make(map[*topicSubscription]struct{})
 	h.interests = make(map[interestKey]*interest)
+	h.feeds, h.bound, h.fed = make(map[string]*feed), make(map[string]*feed), make(map[string][]*feed)
 }
 
-// publish hands a message to every current subscriber, here and on other nodes. The sender is told when
-// none of them is far behind any more, at the latest when their grace is over.
+// publish hands a message to every current subscriber, here and on other nodes, and to the queues that the topic feeds. The sender is told
+// when it is there, and none of the subscribers is far behind any more, at the latest when their grace is over. from may be nil.
 func (h *hub) publish(m *gateway.Message, from *session, w waiter) {
-	r := h.route(m.Destination.Name)
+	if h.retains.Load() {
+		h.publishRetained(m, from, w)
+		return
+	}
+	r := h.route(topicKey(m.Destination))
+	r.sent(m)
+	if len(r.feeds) > 0 {
+		var ok bool
+		if w, ok = h.keep(r, m, from, w); !ok {
+			return
+		}
+	}
+	h.show(r, m, from, w)
+}
+
+// show hands a message to every current subscriber.
+func (h *hub) show(r *route, m *gateway.Message, from *session, w waiter) {
+	if h.broker.expired(m) { // nobody is to see it
+		h.broker.adviseExpired(m)
+		complete(w.c, w.token, nil)
+		return
+	}
+	if h.broker.advisor.heeds(advisory.Delivered, advisory.NoConsumer) {
+		h.adviseSent(r, m)
+	}
+	var v verdict
+	given := 0
 	for _, sub := range r.here {
 		if sub.options.NoLocal && sub.session == from {
 			continue
 		}
-		if sub.options.Match != nil && !sub.options.Match(m) {
+		if sub.selector != nil && !v.of(sub.selector, m) || sub.options.Match != nil && !sub.options.Match(m) {
 			continue
 		}
+		given++
 		if sub.offer(m, w, r.judgement) {
 			w = waiter{} // one of those behind is enough: the next message asks again
 		}
 	}
+	r.shown(given)
 	for i := range r.away {
 		if r.away[i].relay(m, w) {
 			w = waiter{}
@@ -119,12 +162,19 @@ func (h *hub) route(topic string) *route {
 	if r = h.routes[topic]; r != nil {
 		return r
 	}
-	r = &route{here: slices.Clone(h.exact[topic]), judgement: h.judgement}
-	for _, sub := range h.patterns {
-		if matches(sub.options.Destination.Name, topic) && sub.mayHear(topic) {
+	r = &route{broker: h.broker, here: slices.Clone(h.exact[topic]), judgement: h.judgement, tally: h.tallies.of(topic)}
+	patterns := h.patterns
+	if isTempPlace(topic) {
+		patterns = nil // nobody but its session hears it
+	} else {
+		r.feeds, r.retain = h.feedsOf(topic), h.retains.Load() && !advisory.Is(topic) && h.broker.retention(topic).Any()
+	}
+	for _, sub := range patterns {
+		if advisory.Matches(sub.options.Destination.Name, topic) && sub.mayHear(topic) {
 			r.here = append(r.here, sub)
 		}
 	}
+	together(r.here)
 	if len(h.peers) > 0 {
 		r.away = h.legs(topic, r.here)
 	}
@@ -151,7 +201,11 @@ func (h *hub) add(sub *topicSubscription) {
 		return
 	}
 	h.announce(sub)
-	name := sub.options.Destination.Name
+	name := topicKey(sub.options.Destination)
+	if sub.heeds = true; !h.has(name) {
+		h.adviseTopic(name, false)
+	}
+	h.broker.advisor.listen(name, 1)
 	if isPattern(name) {
 		h.patterns = append(h.patterns, sub)
 	} else {
@@ -163,7 +217,7 @@ func (h *hub) add(sub *topicSubscription) {
 func (h *hub) remove(sub *topicSubscription) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	name := sub.options.Destination.Name
+	name := topicKey(sub.options.Destination)
 	if isPattern(name) {
 		h.patterns = without(h.patterns, sub)
 	} else if rest := without(h.exact[name], sub); len(rest) > 0 {
@@ -173,6 +227,13 @@ func (h *hub) remove(sub *topicSubscription) {
 	}
 	h.forget(name)
 	h.renounce(sub)
+	if sub.heeds {
+		sub.heeds = false
+		h.broker.advisor.listen(name, -1)
+		if !h.has(name) {
+			h.adviseTopic(name, true)
+		}
+	}
 }
 
 // without removes x from a list that nobody else reads.
@@ -185,27 +246,4 @@ func without[T any](list []*T, x *T) []*T {
 		}
 	}
 	return list
-}
-
-// matches reports whether a topic falls under a pattern. "*" stands for one
-// token, ">" for the rest, which may be empty: a.> matches a, as in ActiveMQ.
-// What follows a ">" is ignored.
-func matches(pattern, topic string) bool {
-	for {
-		p, patternRest, morePattern := strings.Cut(pattern, ".")
-		if p == ">" {
-			return true
-		}
-		t, topicRest, moreTopic := strings.Cut(topic, ".")
-		if p != "*" && p != t {
-			return false
-		}
-		switch {
-		case !moreTopic:
-			return !morePattern || patternRest == ">" || strings.HasPrefix(patternRest, ">.")
-		case !morePattern:
-			return false
-		}
-		pattern, topic = patternRest, topicRest
-	}
 }

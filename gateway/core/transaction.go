@@ -27,7 +27,11 @@ type commitment struct {
 	id      string
 	stored  []*gateway.Message // persistent, to queues
 	fleet   []*gateway.Message // the others
-	light   int64              // bytes of those that go to queues
+	live    []*gateway.Message // for whoever subscribes to topics now; what is kept of them is among the others
+	slow    bool               // it is told when those are not far behind any more
+	light   int64              // bytes of those of them that go to queues
+	heavy   int                // and of the persistent ones
+	asks    map[string]amount  // what it wants to have room for, by place
 	acks    []gateway.TransactionAck
 	c       gateway.Completion
 	token   uint64
@@ -45,58 +49,6 @@ type commitment struct {
 	places    []place
 	// unordered counts what must be handed over, and in a cluster be where it belongs, before the session goes on.
 	unordered int
-}
-
-// Commit implements gateway.Session.
-func (s *session) Commit(tx *gateway.Transaction, c gateway.Completion, token uint64) {
-	t := &commitment{session: s, acks: tx.Acks, c: c, token: token}
-	size := 0
-	var unmade map[string]error // queues that have to be there
-	for _, m := range tx.Sends {
-		g, err := s.admit(m)
-		if err != nil {
-			complete(c, token, err)
-			return
-		}
-		if g.unmade != nil {
-			if unmade == nil {
-				unmade = make(map[string]error)
-			}
-			unmade[m.Destination.Name] = g.unmade
-		}
-		if m.Persistent && m.Destination.Kind == gateway.KindQueue {
-			t.stored = append(t.stored, m)
-			size += m.Size()
-		} else {
-			t.fleet = append(t.fleet, m)
-			if m.Destination.Kind == gateway.KindQueue {
-				t.light += int64(m.Size())
-			}
-		}
-	}
-	if size > maxTransaction {
-		complete(c, token, gateway.Errorf(gateway.Limit, "the persistent messages of the transaction are %d bytes long, the limit is %d", size, maxTransaction))
-		return
-	}
-	if err := s.allKnown(unmade); err != nil {
-		complete(c, token, err)
-		return
-	}
-	t.c = s.witnessAll(tx.Sends, c)
-	s.mu.Lock()
-	if s.closed || s.why != nil {
-		s.mu.Unlock()
-		complete(c, token, errSessionClosed)
-		return
-	}
-	if s.committing > 0 || s.flushing {
-		s.held = append(s.held, t.start)
-		s.mu.Unlock()
-		return
-	}
-	s.committing++
-	s.mu.Unlock()
-	t.begin()
 }
 
 // start is begin for a commit that was held back.
@@ -120,8 +72,11 @@ func (t *commitment) fits() bool {
 // begin goes to the point of no return.
 func (t *commitment) begin() {
 	b := t.session.broker
+	if t.room() {
+		return
+	}
 	if len(t.stored) > 0 && t.coordinator == nil {
-		t.coordinator = b.seatOf(t.stored[0].Destination.Name).here.Load()
+		t.coordinator = b.seatOf(t.stored[0].Place()).here.Load()
 	}
 	if !t.fits() {
 		t.fail(gateway.Errorf(gateway.NoSpace, "the store has no space left"))
@@ -131,7 +86,7 @@ func (t *commitment) begin() {
 		t.carryOut(nil)
 		return
 	}
-	seat := b.seatOf(t.stored[0].Destination.Name)
+	seat := b.seatOf(t.stored[0].Place())
 	if len(t.stored) == 1 {
 		m := t.stored[0]
 		if t.coordinator == nil {
@@ -194,6 +149,9 @@ func (t *commitment) Appended(seq uint64, err error) {
 func (t *commitment) carryOut(stored []*gateway.Message) {
 	b := t.session.broker
 	t.pending = 1 + len(stored) + len(t.acks)
+	if t.slow {
+		t.pending += len(t.live)
+	}
 	t.journaled = len(stored)
 	t.unordered = 1
 	if b.cfg.Cluster != nil { // the next transaction may be another node's, which knows nothing of the order of these
@@ -204,7 +162,17 @@ func (t *commitment) carryOut(stored []*gateway.Message) {
 		b.appendPart(t.id, i, m, t.partStored)
 	}
 	for _, m := range t.fleet {
-		t.session.route(m, nil, nil, 0)
+		t.session.routeBy(m, nil, free, nil, 0)
+	}
+	for _, m := range t.live {
+		b.counts.topicIn.Add(1)
+		w := waiter{}
+		if t.slow {
+			w = waiter{t, 0}
+		}
+		r := b.topics.route(m.Destination.Name)
+		r.sent(m)
+		b.topics.show(r, m, t.session, w)
 	}
 	for _, a := range t.acks {
 		if sub, ok := a.Subscription.(settler); ok {
@@ -238,7 +206,7 @@ type place struct {
 // kept, whatever becomes of the message, until finish lets it go: if a crash comes first, it
 // tells the next start that this part was carried out.
 func (b *Broker) appendPart(id string, i int, m *gateway.Message, then func(place, error)) {
-	seat := b.seatOf(m.Destination.Name)
+	seat := b.seatOf(m.Place())
 	if b.cfg.Cluster != nil { // whoever owns it recognises what was carried out before
 		f := &gateway.Frame{Kind: gateway.FrameSend, Message: m, Transaction: partName(id, i)}
 		seat.call(f, func(err error) { then(place{}, err) })
@@ -309,7 +277,7 @@ func (f finished) Appended(seq uint64, err error) {
 	f.shard.mu.Unlock()
 	if b := f.shard.broker; b.cfg.Cluster != nil {
 		for i, m := range f.messages {
-			b.seatOf(m.Destination.Name).letGo(partName(f.id, i))
+			b.seatOf(m.Place()).letGo(partName(f.id, i))
 		}
 	}
 	for _, p := range f.kept {

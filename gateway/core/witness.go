@@ -9,7 +9,7 @@ import (
 	"github.com/sluice-mq/sluice/gateway"
 )
 
-// refusalsASecond is how many refusals of a session, or of logins, are written down in a second. The others are counted.
+// refusalsASecond is how many refusals of a session, or of logins from a host, are written down in a second. The others are counted.
 const refusalsASecond = 10
 
 // restraint keeps refusals from flooding an audit.
@@ -67,33 +67,8 @@ func (s *session) record(e *gateway.Event) {
 }
 
 func (b *Broker) record(l *gateway.Login, e *gateway.Event) {
-	e.ClientID, e.Protocol, e.Listener, e.Remote, e.Library = l.ClientID, l.Protocol, l.Listener, l.Remote, l.Library
+	e.ClientID, e.Protocol, e.Listener, e.Remote, e.Library = l.ClientID, l.Protocol, l.Listener, l.From(), l.Library
 	b.cfg.Auditor.Record(e)
-}
-
-// refusedLogin writes down that somebody was not let in; p is who it was, if that is known.
-func (b *Broker) refusedLogin(l *gateway.Login, p gateway.Principal, err error) {
-	b.counts.refused.Add(1)
-	if b.cfg.Auditor == nil {
-		return
-	}
-	ok, leftOut := b.refusals.take(b.cfg.Now().Unix())
-	b.tellRefusalsLeftOut(leftOut)
-	if !ok {
-		return
-	}
-	e := &gateway.Event{Kind: gateway.LoginRefused, Principal: p, Claimed: l.Credentials.Login, Err: err}
-	var x *exceeded
-	if errors.As(err, &x) {
-		e.Kind, e.Subject, e.Err = gateway.LimitReached, x.limit.String(), x.told
-	}
-	b.record(l, e)
-}
-
-func (b *Broker) tellRefusalsLeftOut(n int) {
-	if n > 0 && b.cfg.Auditor != nil {
-		b.cfg.Auditor.Record(&gateway.Event{Kind: gateway.LoginRefused, Count: n, Subject: fmt.Sprintf("%d refusals were left out", n)})
-	}
 }
 
 // refused writes a refusal down unless there were too many of them.

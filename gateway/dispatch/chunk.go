@@ -3,7 +3,7 @@ package dispatch
 import "math"
 
 const (
-	// chunkFull is a grown chunk's capacity: 256 entries of 40 bytes fill an
+	// chunkFull is a grown chunk's capacity: 256 entries of 48 bytes fill an
 	// allocation class exactly.
 	chunkFull = 256
 	// chunkLeast is a new line's first chunk, so that small queues stay small.

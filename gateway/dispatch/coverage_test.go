@@ -2,6 +2,8 @@ package dispatch
 
 import (
 	"fmt"
+	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -26,35 +28,45 @@ type coverage struct {
 // TestModel: whatever happens to a queue, in whatever order, it does what the
 // model does. The schedules themselves must have been worth running: no event,
 // and hardly a pair of events, may be missing.
+//
+// SLUICE_MODEL_STEPS is how many events there must be, of which then every 16th is followed by a look at everything: 10000000 take an hour.
 func TestModel(t *testing.T) {
 	cover := coverage{once: map[string]int{}, pairs: map[[2]string]int{}}
-	rapid.Check(t, func(t *rapid.T) {
-		m := newModel(t)
-		before := ""
-		actions := map[string]func(*rapid.T){"": m.check}
-		cover.names = cover.names[:0]
-		for i, event := range m.events() {
-			cover.names = append(cover.names, event.name)
-			// The number keeps the order, which is by key.
-			actions[fmt.Sprintf("%02d %s", i, event.name)] = func(t *rapid.T) {
-				event.apply(t) // does not return if it is skipped
-				cover.count(before, event.name)
-				before = event.name
-			}
-		}
-		if rapid.IntRange(0, 7).Draw(t, "backlog of 8") == 7 {
-			m.flood(t)
-		}
-		for range rounds {
-			t.Repeat(actions)
-		}
-		m.drain(t)
-	})
+	steps, _ := strconv.Atoi(os.Getenv("SLUICE_MODEL_STEPS"))
+	for again := true; again && !t.Failed(); again = cover.total < steps {
+		rapid.Check(t, func(t *rapid.T) { cover.schedule(t, steps > 0) })
+		t.Logf("%d events", cover.total)
+	}
 	if t.Failed() {
 		return
 	}
 	t.Log("\n" + cover.table())
 	cover.require(t)
+}
+
+// schedule runs one schedule of random events.
+func (c *coverage) schedule(t *rapid.T, long bool) {
+	m := newModel(t)
+	m.seldom = long
+	before := ""
+	actions := map[string]func(*rapid.T){"": m.check}
+	c.names = c.names[:0]
+	for i, event := range m.events() {
+		c.names = append(c.names, event.name)
+		// The number keeps the order, which is by key.
+		actions[fmt.Sprintf("%02d %s", i, event.name)] = func(t *rapid.T) {
+			event.apply(t) // does not return if it is skipped
+			c.count(before, event.name)
+			before = event.name
+		}
+	}
+	if rapid.IntRange(0, 7).Draw(t, "backlog of 8") == 7 {
+		m.flood(t)
+	}
+	for range rounds {
+		t.Repeat(actions)
+	}
+	m.drain(t)
 }
 
 func (c *coverage) count(before, name string) {

@@ -7,41 +7,68 @@ import (
 
 // Stats is a snapshot of a queue.
 type Stats struct {
-	// Waiting, InFlight and Dying entries; their sum is the queue's depth.
-	Waiting, InFlight, Dying int
-	Subscriptions            int
+	// Waiting, InFlight and Dying entries, and those that come Later; their sum is the queue's depth.
+	Waiting, InFlight, Dying, Later int
+	Subscriptions                   int
 	// Loaded bodies of waiting entries that the journal has too, and their bytes.
 	Loaded      int
 	LoadedBytes int64
-	// OldestWaiting is the tag of the next entry, 0 if none waits.
-	OldestWaiting uint64
 }
 
 // Stats is cheap.
 func (q *Queue) Stats() Stats {
 	s := Stats{
-		Waiting:       q.waiting.n,
+		Waiting:       q.waits(),
 		InFlight:      q.inFlight,
 		Dying:         q.refused.n + q.expired.n + q.lapsed.n,
 		Subscriptions: len(q.subs),
 		Loaded:        q.window.held,
 		LoadedBytes:   q.window.bytes,
 	}
-	if q.waiting.n > 0 {
-		s.OldestWaiting = q.waiting.first().Tag
+	if q.later != nil {
+		s.Later = q.later.n
 	}
 	return s
 }
 
+// Counts are a queue's since it was made.
+type Counts struct {
+	// Delivered to subscriptions, again and again; Gone for good, whatever became of them, and Expired of those.
+	Delivered, Gone, Expired uint64
+}
+
+// Counts is cheap.
+func (q *Queue) Counts() Counts { return q.counts }
+
+// whereabouts tell lines apart.
+type whereabouts uint8
+
+const (
+	inWaiting whereabouts = iota
+	inLater
+	inFlight
+	inDying
+	inLapsed
+)
+
 // lines calls fn for every line of the queue until it returns false.
-func (q *Queue) lines(fn func(*line) bool) {
-	for _, l := range [...]*line{&q.waiting, &q.refused, &q.expired, &q.lapsed} {
-		if !fn(l) {
-			return
+func (q *Queue) lines(fn func(*line, whereabouts) bool) {
+	more := fn(&q.waiting.line, inWaiting)
+	if more && q.lanes != nil {
+		for _, l := range q.lanes.list {
+			if more = fn(&l.line, inWaiting); !more {
+				break
+			}
 		}
 	}
+	if more && q.later != nil {
+		more = fn(&q.later.line, inLater)
+	}
+	if !more || !fn(&q.refused, inDying) || !fn(&q.expired, inDying) || !fn(&q.lapsed, inLapsed) {
+		return
+	}
 	for _, s := range q.subs {
-		if !fn(&s.inFlight) {
+		if !fn(&s.inFlight, inFlight) {
 			return
 		}
 	}
@@ -51,7 +78,7 @@ func (q *Queue) lines(fn func(*line) bool) {
 // has that Seq from now on. false: the tag is unknown or settled, the new record stands for nothing.
 func (q *Queue) Moved(tag, seq uint64) bool {
 	moved := false
-	q.lines(func(l *line) bool {
+	q.lines(func(l *line, in whereabouts) bool {
 		i, pos, ok := l.find(tag)
 		if !ok {
 			return true
@@ -60,12 +87,15 @@ func (q *Queue) Moved(tag, seq uint64) bool {
 		if e.hollow() {
 			return false
 		}
-		if l == &q.waiting && e.Seq == 0 {
-			q.spilled(e)
+		if in == inWaiting && e.Seq == 0 {
+			q.spilled(q.laneOf(e.Lane), e)
 		}
 		q.weigh(e, -1)
 		l.setSeq(i, pos, seq)
 		q.weigh(e, 1)
+		if in == inLater {
+			e.Message = nil // the journal has it now, and its time is far
+		}
 		moved = true
 		return false
 	})
@@ -78,10 +108,9 @@ func (q *Queue) Moved(tag, seq uint64) bool {
 
 // spilled takes a waiting entry that was only in memory into the window's books:
 // it counts there from now on, or loses its body if there is no room.
-func (q *Queue) spilled(e *Entry) {
+func (q *Queue) spilled(l *lane, e *Entry) {
 	if q.fits(e) {
-		q.window.held++
-		q.window.bytes += int64(e.Size)
+		q.window.hold(l, e)
 		return
 	}
 	e.Message = nil
@@ -101,7 +130,7 @@ func (q *Queue) HandedOut(tag uint64) bool {
 
 // SeqOf returns the Seq that an entry has now, 0 if it is only in memory; false: it is gone, or settled.
 func (q *Queue) SeqOf(tag uint64) (seq uint64, ok bool) {
-	q.lines(func(l *line) bool {
+	q.lines(func(l *line, _ whereabouts) bool {
 		i, pos, found := l.find(tag)
 		if found {
 			e := l.chunks[i].at(pos)
@@ -116,7 +145,7 @@ func (q *Queue) SeqOf(tag uint64) (seq uint64, ok bool) {
 // it the journal holds nothing of this queue. It costs a look at each line and,
 // once entries were moved, at each chunk of 256 entries.
 func (q *Queue) LowestSeq() (seq uint64, ok bool) {
-	q.lines(func(l *line) bool {
+	q.lines(func(l *line, _ whereabouts) bool {
 		for _, c := range l.chunks {
 			low := c.lowest()
 			if low == 0 {
@@ -142,7 +171,7 @@ func (q *Queue) Oldest(n int) []Entry {
 		return nil
 	}
 	var oldest []Entry
-	q.lines(func(l *line) bool {
+	q.lines(func(l *line, _ whereabouts) bool {
 		oldest = l.oldest(oldest, n, q.disordered)
 		return true
 	})

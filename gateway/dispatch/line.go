@@ -39,6 +39,21 @@ func (l *line) find(tag uint64) (i, pos int, ok bool) {
 	return i, pos, pos < l.chunks[i].n && l.chunks[i].at(pos).Tag == tag
 }
 
+// ceiling returns where the first entry is whose tag is not below tag.
+func (l *line) ceiling(tag uint64) (i, pos int, ok bool) {
+	if l.n == 0 {
+		return 0, 0, false
+	}
+	if l.first().Tag >= tag {
+		return 0, 0, true
+	}
+	i = l.chunkOf(tag)
+	if pos = l.chunks[i].search(tag); pos == l.chunks[i].n {
+		i, pos = i+1, 0
+	}
+	return i, pos, i < len(l.chunks)
+}
+
 // chunkOf returns the last chunk that begins at or below tag, or the first one.
 // The line must not be empty.
 func (l *line) chunkOf(tag uint64) int {

@@ -21,7 +21,10 @@ func (m *model) events() []happening {
 		{"ack stranger", m.ackStranger},
 		{"ack twice", m.ackTwice},
 		{"adopt", m.adopt},
+		{"adopt front", m.adoptFront},
 		{"nack", m.nack},
+		{"release later", m.releaseLater},
+		{"take", m.takeOut},
 		{"release", m.release},
 		{"ack one", func(t *rapid.T) { m.ackSome(t, 1) }},
 		{"ack many", func(t *rapid.T) { m.ackSome(t, 9) }},
@@ -34,6 +37,10 @@ func (m *model) events() []happening {
 		{"store", func(t *rapid.T) { m.store(t, true, true) }},
 		{"store spare", func(t *rapid.T) { m.store(t, true, false) }},
 		{"store memory", func(t *rapid.T) { m.store(t, false, true) }},
+		{"store later", m.storeLater},
+		{"crowd out", m.crowdOut},
+		{"purge", m.purge},
+		{"configure", m.configure},
 		{"burst", m.burst},
 		{"tick", m.tick},
 		{"retry", m.retry},
@@ -55,12 +62,11 @@ func (m *model) events() []happening {
 // cannotFollow says which events can never come right after another.
 func cannotFollow(before, after string) bool {
 	needsSub := map[string]bool{"ack one": true, "ack many": true, "ack stranger": true, "ack twice": true, "nack": true,
-		"release": true, "adopt": true, "taken": true, "unsubscribe": true, "disconnect": true}
-	needsDying := map[string]bool{"buried": true, "unburied": true}
+		"release": true, "release later": true, "adopt": true, "adopt front": true, "taken": true, "unsubscribe": true, "disconnect": true}
 	needsLoad := map[string]bool{"loaded": true, "loaded gone": true, "load failed": true}
 	switch before {
 	case "new owner":
-		return needsSub[after] || needsDying[after] || needsLoad[after]
+		return needsSub[after] || needsLoad[after]
 	case "load failed":
 		return needsLoad[after]
 	case "subscribe 0": // one at a time
@@ -80,8 +86,8 @@ func (m *model) flood(t *rapid.T) {
 // append adds a message and returns its entry.
 func (m *model) append(stored, body bool, expires int64) Entry {
 	m.lastTag += uint64(1 + m.lastTag%3)
-	e := &item{tag: m.lastTag, place: waiting, expires: expires, message: &gateway.Message{},
-		size: []uint32{1, 10, 50}[m.lastTag/2%3]}
+	e := &item{tag: m.lastTag, place: waiting, expires: expires, size: []uint32{1, 10, 50}[m.lastTag/2%3]}
+	m.trait(e)
 	if stored {
 		m.journal.last++
 		e.seq = m.journal.last
@@ -92,7 +98,7 @@ func (m *model) append(stored, body bool, expires int64) Entry {
 }
 
 func (m *model) entry(e *item, body bool) Entry {
-	entry := Entry{Tag: e.tag, Seq: e.seq, Expires: e.expires, Size: e.size, Redeliveries: e.redeliveries}
+	entry := Entry{Tag: e.tag, Seq: e.seq, Expires: e.expires, Size: e.size, Redeliveries: e.redeliveries, Lane: LaneOf(e.message)}
 	if body {
 		entry.Message = e.message
 	}
@@ -108,6 +114,7 @@ func (m *model) expiry(t *rapid.T) int64 {
 
 // pumped is event for those that hand out what they can.
 func (m *model) pumped(t *rapid.T, apply func(*Effects)) {
+	m.rouse()
 	m.event(t, apply)
 	m.checkNotStuck(t)
 }
@@ -180,10 +187,9 @@ func (m *model) subscribe(t *rapid.T, prefetch int) {
 	}
 	m.lastSub++
 	p := &peer{id: m.lastSub, client: rapid.IntRange(1, 3).Draw(t, "client"), prefetch: prefetch,
-		most: m.cfg.SubscriptionBytes}
-	m.peers = append(m.peers, p)
-	m.recredit(p)
-	m.pumped(t, func(fx *Effects) { m.q.Subscribe(p.id, prefetch, m.now, fx) })
+		most: m.cfg.SubscriptionBytes, wishes: m.wish(t)}
+	m.come(p)
+	m.pumped(t, func(fx *Effects) { m.q.Subscribe(p.id, p.consumer(), m.now, fx) })
 }
 
 func (m *model) extend(t *rapid.T) {
@@ -192,6 +198,9 @@ func (m *model) extend(t *rapid.T) {
 		id = p.id
 		p.extension += n
 		m.recredit(p)
+	} else {
+		m.event(t, func(fx *Effects) { m.q.Extend(id, n, m.now, fx) })
+		return
 	}
 	m.pumped(t, func(fx *Effects) { m.q.Extend(id, n, m.now, fx) })
 }
@@ -238,11 +247,12 @@ func (m *model) ackSome(t *rapid.T, n int) {
 
 func (m *model) ack(t *rapid.T, p *peer, tags []uint64) {
 	for _, tag := range tags {
+		m.letGo(m.item(tag))
 		m.bury(m.item(tag))
 	}
 	p.held -= len(tags)
 	m.recredit(p)
-	m.pumped(t, func(fx *Effects) { require.NoError(t, m.q.Ack(p.id, tags, m.now, fx)) })
+	m.pumped(t, func(fx *Effects) { require.NoError(bare{t}, m.q.Ack(p.id, tags, m.now, fx)) })
 }
 
 // refuse checks that no way of settling takes these tags and that nothing happens.
@@ -251,12 +261,12 @@ func (m *model) refuse(t *rapid.T, id SubID, tags []uint64) {
 		for _, err := range []error{
 			m.q.Ack(id, tags, m.now, fx),
 			m.q.Nack(id, tags, m.now, fx),
-			m.q.Release(id, tags, true, m.now, fx),
+			m.q.Release(id, tags, gateway.Return{Redelivered: true}, m.now, fx),
 		} {
-			require.Equal(t, gateway.NotFound, gateway.KindOf(err))
+			require.Equal(bare{t}, gateway.NotFound, gateway.KindOf(err))
 		}
-		require.Empty(t, fx.Deliver)
-		require.Empty(t, fx.Dead)
+		require.Empty(bare{t}, fx.Deliver)
+		require.Empty(bare{t}, fx.Dead)
 	})
 }
 
@@ -285,15 +295,17 @@ func (m *model) ackTwice(t *rapid.T) {
 func (m *model) nack(t *rapid.T) {
 	p, tags := m.some(t, 3)
 	for _, tag := range tags {
-		if e := m.item(tag); e.hollow {
+		e := m.item(tag)
+		m.letGo(e)
+		if e.hollow {
 			m.bury(e)
 		} else {
-			m.refused = append(m.refused, tag)
+			m.deaths = append(m.deaths, death{tag, Refused})
 		}
 	}
 	p.held -= len(tags)
 	m.recredit(p)
-	m.pumped(t, func(fx *Effects) { require.NoError(t, m.q.Nack(p.id, tags, m.now, fx)) })
+	m.pumped(t, func(fx *Effects) { require.NoError(bare{t}, m.q.Nack(p.id, tags, m.now, fx)) })
 }
 
 func (m *model) buried(t *rapid.T) {
@@ -312,10 +324,21 @@ func (m *model) unburied(t *rapid.T) {
 		t.Skip()
 	}
 	e := rapid.SampledFrom(dead).Draw(t, "dead")
-	if e.cause == Refused || e.hollow {
-		m.comeBack(e, true)
-	} else {
+	switch {
+	case e.hollow:
+		m.bury(e)
+	case e.cause == Refused:
+		m.comeBack(e, back{redelivered: true})
+	case e.cause == Taken:
+		m.comeBack(e, back{})
+	default:
 		e.place = lapsed
+		m.event(t, func(fx *Effects) { m.q.Unburied(e.tag, m.now, fx) })
+		return
 	}
-	m.event(t, func(fx *Effects) { m.q.Unburied(e.tag, m.now, fx) })
+	if e.cause == Refused || e.cause == Taken {
+		m.pumped(t, func(fx *Effects) { m.q.Unburied(e.tag, m.now, fx) })
+	} else {
+		m.event(t, func(fx *Effects) { m.q.Unburied(e.tag, m.now, fx) })
+	}
 }

@@ -18,6 +18,7 @@ const (
 	dying
 	lapsed
 	gone
+	coming
 )
 
 // item is the model's idea of a message.
@@ -32,6 +33,9 @@ type item struct {
 	cause        Cause
 	hollow       bool // settled, while somebody has it
 	adopted      bool // its count is its client's
+	traits
+	severed bool  // in flight, of a group that was closed after it
+	due     int64 // of what comes later
 }
 
 // peer is the model's idea of a subscription.
@@ -41,9 +45,14 @@ type peer struct {
 	prefetch, extension int
 	held                int
 	untaken, most       int64 // bytes, and their bound or 0
+	wishes
+	groups int
 }
 
-func (p *peer) credit() int {
+func (m *model) credit(p *peer) int {
+	if owner := m.owner(); owner != nil && owner != p {
+		return 0
+	}
 	if p.prefetch == 0 || p.most > 0 && p.untaken >= p.most {
 		return 0
 	}
@@ -56,6 +65,7 @@ type journal struct {
 	tags    map[uint64]uint64 // of unsettled sequences
 	settled map[uint64]bool
 	marks   map[uint64]uint32
+	dues    map[uint64]int64
 }
 
 // model drives a queue and knows what it must do.
@@ -78,13 +88,20 @@ type model struct {
 	asked  []uint64 // the load under way
 	failed bool
 
+	features
+	// checks were asked for; seldom: few of them are made.
+	checks int
+	seldom bool
+	sticky map[string]*peer // who has a group
+
 	// what the event that is being applied must cause
-	settle  []uint64
-	mark    []gateway.Mark
-	refused []uint64
-	overdue bool // every expired waiting entry must die in this event
-	left    bool // something is gone
-	returns bool // the event may bring entries back beyond the window
+	settle   []uint64
+	mark     []gateway.Mark
+	deaths   []death // but for those that expire
+	overdue  bool    // every expired waiting entry must die in this event
+	left     bool    // something is gone
+	unloaded int     // how many waited without their bodies before it
+	returns  bool    // the event may bring entries back beyond the window
 }
 
 func newModel(t *rapid.T) *model {
@@ -94,8 +111,9 @@ func newModel(t *rapid.T) *model {
 
 		SubscriptionBytes: rapid.SampledFrom([]int64{0, 100, 10, 1}).Draw(t, "subscription bytes"),
 	}}
-	m.q = NewQueue(m.cfg)
-	m.journal = journal{tags: map[uint64]uint64{}, settled: map[uint64]bool{}, marks: map[uint64]uint32{}}
+	m.draw(t)
+	m.renew()
+	m.journal = journal{tags: map[uint64]uint64{}, settled: map[uint64]bool{}, marks: map[uint64]uint32{}, dues: map[uint64]int64{}}
 	return m
 }
 
@@ -142,9 +160,9 @@ func (m *model) heldBy(id SubID) []uint64 {
 func (m *model) recredit(p *peer) {
 	at := slices.Index(m.turns, p.id)
 	switch {
-	case p.credit() > 0 && at < 0:
+	case m.credit(p) > 0 && at < 0:
 		m.turns = append(m.turns, p.id)
-	case p.credit() == 0 && at >= 0:
+	case m.credit(p) == 0 && at >= 0:
 		m.turns = slices.Delete(m.turns, at, at+1)
 	}
 }
@@ -159,7 +177,7 @@ func (m *model) bury(e *item) {
 
 // settleWhere makes an item gone where it waits, and hollow where somebody has it.
 func (m *model) settleWhere(e *item) {
-	if e.place == waiting || e.place == lapsed {
+	if e.place == waiting || e.place == lapsed || e.place == coming {
 		m.bury(e)
 		return
 	}
@@ -167,40 +185,26 @@ func (m *model) settleWhere(e *item) {
 	e.hollow, e.seq, e.size = true, 0, 0
 }
 
-// comeBack makes an item wait again, if it was not settled.
-func (m *model) comeBack(e *item, redelivered bool) {
-	if e.hollow {
-		m.bury(e)
-		return
-	}
-	e.place, e.holder = waiting, 0
-	m.returns = true
-	if redelivered {
-		e.redeliveries++
-		if e.seq != 0 {
-			m.mark = append(m.mark, gateway.Mark{Seq: e.seq, Redeliveries: e.redeliveries})
-		}
-	}
-}
-
 // event applies one event to the queue and checks all that it caused. What it
 // must cause was noted in the model before.
 func (m *model) event(t *rapid.T, apply func(*Effects)) {
-	before := m.q.Stats().Loaded + m.q.window.open
+	before := m.q.Stats().Loaded + m.q.window.keeping
+	m.unloaded = m.q.window.unloaded
 	m.fx.Reset()
 	m.latest = max(m.latest, m.now)
 	apply(&m.fx)
 
-	require.ElementsMatch(t, m.settle, m.fx.Settle, "settled")
+	require.ElementsMatch(bare{t}, m.settle, m.fx.Settle, "settled")
 	for _, seq := range m.fx.Settle {
-		require.False(t, m.journal.settled[seq], "settled twice")
-		require.Contains(t, m.journal.tags, seq, "settled what is not in the journal")
+		require.False(bare{t}, m.journal.settled[seq], "settled twice")
+		require.Contains(bare{t}, m.journal.tags, seq, "settled what is not in the journal")
 		m.journal.settled[seq] = true
 		delete(m.journal.tags, seq)
 	}
-	require.ElementsMatch(t, m.mark, m.fx.Mark, "marked")
+	require.ElementsMatch(bare{t}, m.mark, m.fx.Mark, "marked")
 	for _, mark := range m.fx.Mark {
 		m.journal.marks[mark.Seq] = max(m.journal.marks[mark.Seq], mark.Redeliveries)
+		m.journal.dues[mark.Seq] = mark.Due
 	}
 	if m.left {
 		m.items = slices.DeleteFunc(m.items, func(e *item) bool { return e.place == gone })
@@ -211,113 +215,79 @@ func (m *model) event(t *rapid.T, apply func(*Effects)) {
 
 	if !m.returns {
 		bound := max(before, m.cfg.WindowMessages) + 1 // the very next one is loaded in any case
-		require.LessOrEqual(t, m.q.Stats().Loaded+m.q.window.open, bound, "the window is overfull")
+		require.LessOrEqual(bare{t}, m.q.Stats().Loaded+m.q.window.keeping, bound, "the window is overfull")
 	}
 	if len(m.peers) == 0 {
-		require.LessOrEqual(t, m.q.Stats().Loaded, m.cfg.WindowMessages/4, "nobody is subscribed")
+		require.LessOrEqual(bare{t}, m.q.Stats().Loaded, m.cfg.WindowMessages/4, "nobody is subscribed")
 	}
-	m.settle, m.mark, m.refused, m.overdue, m.returns, m.left = nil, nil, nil, false, false, false
-}
-
-func (m *model) absorbDead(t *rapid.T) {
-	var refused []uint64
-	for _, d := range m.fx.Dead {
-		e := m.item(d.Entry.Tag)
-		require.NotNil(t, e, "a dead entry is unknown")
-		m.compare(t, e, &d.Entry)
-		if d.Cause == Refused {
-			refused = append(refused, e.tag)
-		} else {
-			require.Equal(t, Expired, d.Cause)
-			require.True(t, e.place == waiting || e.place == lapsed && m.overdue, "expired from the wrong place")
-			require.True(t, e.expires != 0 && e.expires <= m.now || e.place == lapsed, "expired too early")
-		}
-		e.place, e.cause, e.holder = dying, d.Cause, 0
-	}
-	require.Equal(t, m.refused, refused)
-	if m.overdue {
-		for _, e := range m.items {
-			late := e.expires != 0 && e.expires <= m.now
-			ensure(t, e.place != lapsed && (e.place != waiting || !late), "an expired entry was overlooked")
-		}
-	}
-}
-
-func (m *model) absorbDeliveries(t *rapid.T) {
-	if len(m.fx.Deliver) == 0 {
-		return
-	}
-	queue := m.in(waiting)
-	for _, d := range m.fx.Deliver {
-		require.NotEmpty(t, queue)
-		e := queue[0]
-		queue = queue[1:]
-		require.Equal(t, e.tag, d.Entry.Tag, "not the next entry")
-		require.Same(t, e.message, d.Entry.Message)
-		require.True(t, e.expires == 0 || e.expires > m.now, "expired, but delivered")
-		m.compare(t, e, &d.Entry)
-		require.NotEmpty(t, m.turns, "delivered without credit")
-		require.Equal(t, m.turns[0], d.Sub, "not its turn")
-		p := m.peer(d.Sub)
-		require.NotNil(t, p)
-		require.Positive(t, p.credit(), "delivered beyond credit")
-		m.turns = append(m.turns[1:], p.id)
-		p.held++
-		p.untaken += int64(e.size)
-		m.recredit(p)
-		e.place, e.holder = flying, p.id
-	}
+	m.settle, m.mark, m.deaths, m.overdue, m.returns, m.left = nil, nil, nil, false, false, false
 }
 
 func (m *model) absorbLoad(t *rapid.T) {
 	if len(m.fx.Load) == 0 {
 		return
 	}
-	require.Empty(t, m.asked, "two loads under way")
-	require.False(t, m.failed, "asked again without being told")
-	require.LessOrEqual(t, len(m.fx.Load), 256)
-	require.True(t, slices.IsSorted(m.fx.Load))
-	require.Len(t, slices.Compact(slices.Clone(m.fx.Load)), len(m.fx.Load))
+	require.Empty(bare{t}, m.asked, "two loads under way")
+	require.False(bare{t}, m.failed, "asked again without being told")
+	if m.q.window.scanned {
+		require.LessOrEqual(bare{t}, len(m.fx.Load), scanMost)
+	} else {
+		require.LessOrEqual(bare{t}, len(m.fx.Load), scanMost/2)
+	}
+	require.True(bare{t}, slices.IsSorted(m.fx.Load))
+	require.Len(bare{t}, slices.Compact(slices.Clone(m.fx.Load)), len(m.fx.Load))
 	for _, seq := range m.fx.Load {
 		e := m.item(m.journal.tags[seq])
-		require.NotNil(t, e, "asked for an unknown record")
-		require.Equal(t, waiting, e.place)
-		require.True(t, e.expires == 0 || e.expires > m.now, "loads what has expired")
+		require.NotNil(bare{t}, e, "asked for an unknown record")
+		require.Equal(bare{t}, waiting, e.place)
+		require.True(bare{t}, e.expires == 0 || e.expires > m.now, "loads what has expired")
 	}
 	m.asked = slices.Clone(m.fx.Load)
 }
 
 // compare checks the fields of an entry.
 func (m *model) compare(t *rapid.T, e *item, got *Entry) {
-	require.Equal(t, [...]uint64{e.seq, uint64(e.redeliveries), uint64(e.expires), uint64(e.size)},
+	require.Equal(bare{t}, [...]uint64{e.seq, uint64(e.redeliveries), uint64(e.expires), uint64(e.size)},
 		[...]uint64{got.Seq, uint64(got.Redeliveries), uint64(got.Expires), uint64(got.Size)},
 		"seq, redeliveries, expires, size")
 	if got.Message != nil {
-		require.Same(t, e.message, got.Message)
+		require.Same(bare{t}, e.message, got.Message)
 	} else {
-		require.NotZero(t, e.seq, "a memory-only message was lost")
+		require.NotZero(bare{t}, e.seq, "a memory-only message was lost")
 	}
 }
 
 // check compares the whole queue with the model. It holds between events.
 func (m *model) check(t *rapid.T) {
-	places := m.q.audit(t, m.latest)
-	require.Equal(t, len(m.items), len(places), "an entry was lost or made up")
+	if m.checks++; m.seldom && m.checks%16 != 0 {
+		return
+	}
+	places := m.q.audit(bare{t}, m.latest)
+	require.Equal(bare{t}, len(m.items), len(places), "an entry was lost or made up")
 	want := Stats{Subscriptions: len(m.peers), Loaded: m.q.window.held, LoadedBytes: m.q.window.bytes}
 	var seqs []uint64
+	next := int64(never)
 	for _, e := range m.items {
-		l := places[e.tag]
+		at, there := places[e.tag]
+		ensure(t, there, "it is nowhere")
 		switch e.place {
 		case waiting:
-			ensure(t, l == &m.q.waiting, "it should wait")
-			if want.Waiting++; want.OldestWaiting == 0 {
-				want.OldestWaiting = e.tag
-			}
+			ensure(t, at.in == inWaiting, "it should wait")
+			want.Waiting++
+		case coming:
+			ensure(t, at.in == inLater, "it should come later")
+			due, ok := m.q.DueOf(e.tag)
+			ensure(t, ok && due == e.due, "it comes at another time")
+			want.Later++
+			next = min(next, due)
 		case flying:
-			ensure(t, l == &m.q.subs[e.holder].inFlight, "it should be in flight")
+			ensure(t, at.l == &m.q.subs[e.holder].inFlight, "it should be in flight")
 			want.InFlight++
+		case lapsed:
+			ensure(t, at.in == inLapsed, "it should have lapsed")
+			want.Dying++
 		default:
-			ensure(t, l != nil && l != &m.q.waiting, "it should be dying")
+			ensure(t, at.in == inDying, "it should be dying")
 			want.Dying++
 		}
 		if e.seq != 0 {
@@ -325,21 +295,28 @@ func (m *model) check(t *rapid.T) {
 			survives := m.journal.marks[e.seq]
 			ensure(t, e.redeliveries == survives || e.adopted && e.redeliveries < survives, "the count would not survive")
 			ensure(t, e.tag == m.journal.tags[e.seq], "the journal has another message there")
+			ensure(t, e.place != coming || m.journal.dues[e.seq] == e.due, "when it comes would not survive")
 		}
 	}
-	require.Equal(t, want, m.q.Stats())
-	require.Equal(t, len(m.items) == 0, m.q.Empty())
-	require.Equal(t, len(seqs), len(m.journal.tags), "the journal keeps what is gone, or has lost what is not")
+	require.Equal(bare{t}, want, m.q.Stats())
+	due, ok := m.q.NextDue()
+	require.Equal(bare{t}, next, due)
+	require.Equal(bare{t}, next != never, ok)
+	require.Equal(bare{t}, len(m.items) == 0, m.q.Empty())
+	require.Equal(bare{t}, len(seqs), len(m.journal.tags), "the journal keeps what is gone, or has lost what is not")
 
 	slices.Sort(seqs)
 	low, ok := m.q.LowestSeq()
-	require.Equal(t, len(seqs) > 0, ok)
+	require.Equal(bare{t}, len(seqs) > 0, ok)
 	if ok {
-		require.Equal(t, seqs[0], low)
+		require.Equal(bare{t}, seqs[0], low)
 	}
 	n := rapid.IntRange(0, 12).Draw(t, "oldest")
-	require.Equal(t, append([]uint64{}, seqs[:min(n, len(seqs))]...), seqsOf(m.q.Oldest(n)))
+	require.Equal(bare{t}, append([]uint64{}, seqs[:min(n, len(seqs))]...), seqsOf(m.q.Oldest(n)))
 	m.checkBytes(t)
+	m.checkBrowse(t)
+	m.checkKnowledge(t)
+	m.checkGroups(t)
 }
 
 // checkBytes checks the weights and what a planned hand-over must take along.
@@ -361,32 +338,24 @@ func (m *model) checkBytes(t *rapid.T) {
 		}
 	}
 	j, o := m.q.Weight()
-	require.Equal(t, [...]int64{journaled, memory}, [...]int64{j, o}, "weight in the journal and in memory only")
+	require.Equal(bare{t}, [...]int64{journaled, memory}, [...]int64{j, o}, "weight in the journal and in memory only")
 	m.q.Memory(func(e Entry, before uint64) {
 		ensure(t, e.Message != nil, "a memory-only message lost its body")
 		got = append(got, [3]uint64{e.Tag, before, uint64(e.Redeliveries)})
 	})
 	slices.Reverse(want)
-	require.Equal(t, want, got, "what is only in memory")
+	require.Equal(bare{t}, want, got, "what is only in memory")
 }
+
+// bare is a test without its Helper, which costs more than most checks do.
+type bare struct{ t *rapid.T }
+
+func (b bare) Errorf(format string, args ...any) { b.t.Errorf(format, args...) }
+func (b bare) FailNow()                          { b.t.FailNow() }
 
 // ensure is require.True without its price, for what is asked very often.
 func ensure(t require.TestingT, ok bool, text string) {
 	if !ok {
 		require.Fail(t, text)
 	}
-}
-
-// checkNotStuck: with credit, the next entry is on its way. It holds after events
-// that hand out.
-func (m *model) checkNotStuck(t *rapid.T) {
-	if len(m.turns) == 0 {
-		return
-	}
-	at := slices.IndexFunc(m.items, func(e *item) bool { return e.place == waiting })
-	if at < 0 {
-		return
-	}
-	require.NotZero(t, m.items[at].seq, "stuck: the next entry was only in memory")
-	require.True(t, len(m.asked) > 0 || m.failed, "stuck: nobody asks for the next entry")
 }

@@ -27,21 +27,31 @@ func (q *Queue) Adopt(id SubID, had []Had, fx *Effects) []uint64 {
 	for i := range had {
 		seqs[i] = had[i].Seq
 	}
-	q.waiting.seek(seqs, q.disordered, func(_ *chunk, e *Entry, at int) { tags[at] = e.Tag })
+	q.eachLane(func(l *lane) bool {
+		l.seek(seqs, q.disordered, func(_ *chunk, e *Entry, at int) { tags[at] = e.Tag })
+		return true
+	})
 	for i, tag := range tags {
 		if tag == 0 {
 			continue
 		}
-		at, pos, _ := q.waiting.find(tag)
-		e := q.takeWaiting(at, pos)
+		l, at, pos := q.findWaiting(tag)
+		e := q.takeWaiting(l, at, pos)
 		e.Message = nil
 		if had[i].Redeliveries > e.Redeliveries { // who wrote that down did not live to do it
 			fx.Mark = append(fx.Mark, gateway.Mark{Seq: e.Seq, Redeliveries: had[i].Redeliveries})
 		}
 		e.Redeliveries = had[i].Redeliveries
+		if e.Lane.group() != 0 {
+			q.adoptGroup(&e, s)
+		}
 		s.inFlight.add(e)
 		q.inFlight++
+		if e.Lane.closes() {
+			q.handedOut(&e, s)
+		}
 	}
+	q.epoch++
 	q.recredit(s)
 	return tags
 }
@@ -52,11 +62,14 @@ func (q *Queue) Adopt(id SubID, had []Had, fx *Effects) []uint64 {
 // it, up to the last of them, else at every chunk of 256 entries.
 func (q *Queue) AckSeqs(seqs []uint64, now int64, fx *Effects) {
 	q.scratch = q.scratch[:0]
-	q.lines(func(l *line) bool {
+	q.lines(func(l *line, in whereabouts) bool {
 		l.seek(seqs, q.disordered, func(c *chunk, e *Entry, _ int) {
-			if l == &q.waiting || l == &q.lapsed {
+			switch in {
+			case inWaiting, inLater, inLapsed:
 				q.scratch = append(q.scratch, e.Tag)
 				return
+			case inDying:
+				q.dying -= int64(e.Size)
 			}
 			q.settle(e, fx)
 			e.Seq, e.Size, e.Message = 0, 0, nil

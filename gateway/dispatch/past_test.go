@@ -11,14 +11,16 @@ import (
 // What is acknowledged while another consumer has it comes back in no way that one may end its hold.
 func TestWhatIsSettledInFlightDoesNotComeBack(t *testing.T) {
 	for name, end := range map[string]func(q *Queue, fx *Effects) error{
-		"acked":    func(q *Queue, fx *Effects) error { return q.Ack(1, []uint64{1, 2}, 1, fx) },
-		"refused":  func(q *Queue, fx *Effects) error { return q.Nack(1, []uint64{1, 2}, 1, fx) },
-		"released": func(q *Queue, fx *Effects) error { return q.Release(1, []uint64{1, 2}, true, 1, fx) },
-		"closed":   func(q *Queue, fx *Effects) error { q.Unsubscribe(1, nil, 1, fx); return nil },
+		"acked":   func(q *Queue, fx *Effects) error { return q.Ack(1, []uint64{1, 2}, 1, fx) },
+		"refused": func(q *Queue, fx *Effects) error { return q.Nack(1, []uint64{1, 2}, 1, fx) },
+		"released": func(q *Queue, fx *Effects) error {
+			return q.Release(1, []uint64{1, 2}, gateway.Return{Redelivered: true}, 1, fx)
+		},
+		"closed": func(q *Queue, fx *Effects) error { q.Unsubscribe(1, nil, 1, fx); return nil },
 	} {
 		q := NewQueue(Config{WindowMessages: 8, WindowBytes: 1 << 20})
 		var fx Effects
-		q.Subscribe(1, 2, 1, &fx)
+		q.Subscribe(1, Consumer{Prefetch: 2}, 1, &fx)
 		for i := range uint64(3) {
 			q.Stored(Entry{Tag: i + 1, Seq: i + 1, Message: &gateway.Message{}, Size: 1}, 1, &fx)
 		}
@@ -31,7 +33,7 @@ func TestWhatIsSettledInFlightDoesNotComeBack(t *testing.T) {
 		require.Empty(t, fx.Settle, name)
 		require.Empty(t, fx.Mark, name)
 		require.Empty(t, fx.Dead, name)
-		q.Subscribe(2, 10, 1, &fx)
+		q.Subscribe(2, Consumer{Prefetch: 10}, 1, &fx)
 		require.Equal(t, 1, q.Stats().Waiting+q.Stats().InFlight, name)
 	}
 }
@@ -40,7 +42,7 @@ func TestWhatIsSettledInFlightDoesNotComeBack(t *testing.T) {
 func TestWhatIsSettledWhileDyingDoesNotComeBack(t *testing.T) {
 	q := NewQueue(Config{WindowMessages: 8, WindowBytes: 1 << 20})
 	var fx Effects
-	q.Subscribe(1, 1, 1, &fx)
+	q.Subscribe(1, Consumer{Prefetch: 1}, 1, &fx)
 	q.Stored(Entry{Tag: 1, Seq: 1, Message: &gateway.Message{}, Size: 1}, 1, &fx)
 	require.NoError(t, q.Nack(1, []uint64{1}, 1, &fx))
 	q.AckSeqs([]uint64{1}, 1, &fx)
@@ -55,10 +57,10 @@ func TestWhatIsSettledWhileDyingDoesNotComeBack(t *testing.T) {
 func TestAdoptedDeliveriesAreInFlight(t *testing.T) {
 	q := backlog(3, 8)
 	var fx Effects
-	q.Subscribe(7, 0, 1, &fx)
+	q.Subscribe(7, Consumer{Prefetch: 0}, 1, &fx)
 	require.Equal(t, []uint64{1, 3, 0}, q.Adopt(7, []Had{{1, 0}, {3, 2}, {9, 0}}, &fx))
 	require.Equal(t, []gateway.Mark{{Seq: 3, Redeliveries: 2}}, fx.Mark, "the journal did not know that")
-	q.Subscribe(7, 2, 1, &fx)
+	q.Subscribe(7, Consumer{Prefetch: 2}, 1, &fx)
 	require.Empty(t, fx.Load, "they count against the credit")
 	fx.Reset()
 	require.NoError(t, q.Ack(7, []uint64{1}, 1, &fx))

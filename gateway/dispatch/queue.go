@@ -7,7 +7,7 @@ import (
 )
 
 // Queue is the state of one queue. An entry is in exactly one place: waiting, in
-// flight with one subscription, dying (refused, expired or lapsed), or gone.
+// flight with one subscription, later, dying (refused, expired or lapsed), or gone.
 //
 // It is not safe for concurrent use: its owner calls it under the shard's lock.
 // now is in Unix milliseconds; should it
@@ -16,50 +16,66 @@ import (
 type Queue struct {
 	cfg Config
 
-	waiting line
-	// refused and expired await their burial. lapsed ones expired and could not be
-	// buried: they are tried again at the next Tick, never delivered.
+	// waiting is the plain lane; lanes has the others, nil while there is no need of any.
+	waiting lane
+	lanes   *lanes
+	// refused entries await their burial and come back if it fails. So do expired ones, but those lapse then:
+	// they are tried again at the next Tick, never delivered.
 	refused, expired, lapsed line
+	// later is nil while nothing comes later.
+	later *later
 
 	subs map[SubID]*subscription
-	// ready holds, as a ring in order of turns, the subscriptions with credit.
-	ready *subscription
+	// rings hold the subscriptions with credit, those of higher priorities first.
+	rings []*ring
+	// owner is the exclusive subscription that has the queue to itself, or nil.
+	owner *subscription
+	// comings counts subscriptions that ever came; plain are those without a selector.
+	comings uint64
+	plain   int
+	filters []*filter
 	// credit is the sum over all subscriptions; inFlight as well.
 	credit, inFlight int
 
+	// epoch grows with whatever may give somebody something that had nothing to get; settled is the one in which
+	// all was handed out that could be. They matter while it is matching.
+	epoch, settled uint64
+
 	window window
-	// scratch is for sorting tags.
+	// scratch is for sorting tags, betters for those above a ring.
 	scratch []uint64
+	betters []*subscription
 	// disordered: some Seq may be above that of an entry with a higher tag.
 	disordered bool
-	// lastSeq is the highest Seq that was stored.
-	lastSeq uint64
-	// journaled and memory are the bytes of all entries that are not gone.
-	journaled, memory int64
+	// lastSeq is the highest Seq that was stored, lastTag the highest tag of those with one.
+	lastSeq, lastTag uint64
+	// journaled and memory are the bytes of all entries that are not gone; dying those of the dying ones.
+	journaled, memory, dying int64
+	groupsMost               int
+	counts                   Counts
 }
 
 // NewQueue returns an empty queue without subscriptions. Bounds below 1 count as 1.
 func NewQueue(cfg Config) *Queue {
-	cfg.WindowMessages = max(cfg.WindowMessages, 1)
-	cfg.WindowBytes = max(cfg.WindowBytes, 1)
-	return &Queue{cfg: cfg, waiting: newLine(), refused: newLine(), expired: newLine(), lapsed: newLine()}
+	return &Queue{
+		cfg: cfg.bounded(), waiting: lane{line: newLine(), priority: plainPriority},
+		refused: newLine(), expired: newLine(), lapsed: newLine(), epoch: 1, groupsMost: groupsMost,
+	}
 }
 
-// Stored tells that a message became deliverable. Its tag must be above all
-// earlier ones. Its Message may be nil if Seq is not 0: then only the journal has it.
+// Stored tells that a message became deliverable. Its tag must be a new one; unless it is above all
+// earlier ones its place is before or between them. Its Message may be nil if Seq is not 0: then only the journal has it.
 func (q *Queue) Stored(e Entry, now int64, fx *Effects) {
-	q.weigh(&e, 1)
-	if e.Seq != 0 {
-		if q.Empty() {
-			q.disordered = false
-		} else if e.Seq < q.lastSeq {
-			q.disordered = true
-		}
-		q.lastSeq = max(q.lastSeq, e.Seq)
-	}
-	if q.waiting.n == 0 && q.ready != nil && e.Message != nil && dueOf(&e) > now {
-		q.deliver(e, fx)
+	q.book(&e)
+	if q.lanes != nil || len(q.filters) > 0 || q.special(e.Lane) {
+		q.arrive(e, now, fx)
 		return
+	}
+	if q.waiting.n == 0 && e.Message != nil && dueOf(&e) > now && q.later == nil {
+		if s := q.turn(); s != nil {
+			q.deliver(s, e, fx)
+			return
+		}
 	}
 	if e.Seq != 0 && e.Message != nil && !q.keeps(&e) {
 		e.Message = nil
@@ -68,19 +84,31 @@ func (q *Queue) Stored(e Entry, now int64, fx *Effects) {
 	q.pump(now, fx)
 }
 
-// Subscribe adds a subscription that may have prefetch deliveries outstanding.
-// With prefetch 0 it never gets any. For an id that is there already only the
-// prefetch changes.
-func (q *Queue) Subscribe(id SubID, prefetch int, now int64, fx *Effects) {
+// book takes a new entry into the queue's books.
+func (q *Queue) book(e *Entry) {
+	q.weigh(e, 1)
+	if e.Seq == 0 {
+		return
+	}
+	if q.Empty() {
+		q.disordered = false
+	} else if e.Seq < q.lastSeq || e.Tag < q.lastTag {
+		q.disordered = true
+	}
+	q.lastSeq, q.lastTag = max(q.lastSeq, e.Seq), max(q.lastTag, e.Tag)
+}
+
+// Subscribe adds a subscription. For an id that is there already only the prefetch changes. An exclusive one with a higher priority than those
+// before it takes over; what they have in flight stays theirs.
+func (q *Queue) Subscribe(id SubID, c Consumer, now int64, fx *Effects) {
 	if q.subs == nil {
 		q.subs = make(map[SubID]*subscription)
 	}
 	s := q.subs[id]
 	if s == nil {
-		s = &subscription{id: id, inFlight: newLine(), unsentMost: q.cfg.SubscriptionBytes}
-		q.subs[id] = s
+		s = q.join(id, &c)
 	}
-	s.prefetch = clampCredit(prefetch)
+	s.prefetch = clampCredit(c.Prefetch)
 	q.recredit(s)
 	q.pump(now, fx)
 }
@@ -124,8 +152,7 @@ func (q *Queue) Nack(id SubID, tags []uint64, now int64, fx *Effects) error {
 		if e.hollow() {
 			continue
 		}
-		q.refused.add(e)
-		fx.Dead = append(fx.Dead, Death{Entry: e, Cause: Refused})
+		q.die(e, Refused, fx)
 	}
 	q.recredit(s)
 	q.pump(now, fx)
@@ -133,16 +160,16 @@ func (q *Queue) Nack(id SubID, tags []uint64, now int64, fx *Effects) error {
 }
 
 // Release puts single deliveries back in their places while the subscription
-// lives; redelivered says that they count as handed out. Errors as for Ack. The
-// subscription may get them again at once. Those that were not taken yet must be
+// lives, at once or, as the redelivery policy and r.Delay say, later; those that came back too often are Dead with the Cause Exhausted.
+// Errors as for Ack. The subscription may get them again. Those that were not taken yet must be
 // reported by Taken all the same.
-func (q *Queue) Release(id SubID, tags []uint64, redelivered bool, now int64, fx *Effects) error {
+func (q *Queue) Release(id SubID, tags []uint64, r gateway.Return, now int64, fx *Effects) error {
 	s, err := q.holder(id, tags)
 	if err != nil {
 		return err
 	}
 	for _, tag := range tags {
-		q.comeBack(q.takeBack(s, tag), redelivered, fx)
+		q.comeBack(q.takeBack(s, tag), back{r.Redelivered, r.Delay, q.redelivery(s)}, now, fx)
 	}
 	q.recredit(s)
 	q.pump(now, fx)
@@ -150,7 +177,7 @@ func (q *Queue) Release(id SubID, tags []uint64, redelivered bool, now int64, fx
 }
 
 // Unsubscribe ends a subscription. What it had in flight comes back in its old
-// order; all but the untaken ones count as handed out once more.
+// order, or as the redelivery policy says; all but the untaken ones count as handed out once more.
 func (q *Queue) Unsubscribe(id SubID, untaken []uint64, now int64, fx *Effects) {
 	s := q.subs[id]
 	if s == nil {
@@ -160,14 +187,15 @@ func (q *Queue) Unsubscribe(id SubID, untaken []uint64, now int64, fx *Effects) 
 	q.scratch = append(q.scratch[:0], untaken...)
 	slices.Sort(q.scratch)
 	fresh := q.scratch
+	policy := q.redelivery(s)
 	for s.inFlight.n > 0 {
-		e := s.inFlight.pop()
-		q.inFlight--
+		e := q.takeBack(s, s.inFlight.first().Tag)
 		for len(fresh) > 0 && fresh[0] < e.Tag {
 			fresh = fresh[1:]
 		}
-		q.comeBack(e, len(fresh) == 0 || fresh[0] != e.Tag, fx)
+		q.comeBack(e, back{redelivered: len(fresh) == 0 || fresh[0] != e.Tag, policy: policy}, now, fx)
 	}
+	q.disown(s)
 	q.rest()
 	q.pump(now, fx)
 }
@@ -176,64 +204,54 @@ func (q *Queue) Unsubscribe(id SubID, untaken []uint64, now int64, fx *Effects) 
 // with a subscription that has gone; the rest, handed to others by now, is ignored.
 func (q *Queue) AckClosed(tags []uint64, now int64, fx *Effects) {
 	for _, tag := range tags {
-		if i, pos, ok := q.waiting.find(tag); ok {
-			e := q.takeWaiting(i, pos)
+		if e, ok := q.takeResting(tag); ok {
 			q.settle(&e, fx)
 		} else if i, pos, ok := q.lapsed.find(tag); ok {
 			e := q.lapsed.removeAt(i, pos)
+			q.dying -= int64(e.Size)
 			q.settle(&e, fx)
 		}
 	}
+	q.epoch++
 	q.pump(now, fx)
 }
 
-// Buried tells that a Dead entry was dead-lettered or dropped: it is gone. A tag
-// that is not dying is ignored.
-func (q *Queue) Buried(tag uint64, fx *Effects) {
-	for _, l := range [...]*line{&q.refused, &q.expired, &q.lapsed} {
-		if i, pos, ok := l.find(tag); ok {
-			e := l.removeAt(i, pos)
-			q.settle(&e, fx)
-			return
+// takeResting takes an entry out that waits, or comes later.
+func (q *Queue) takeResting(tag uint64) (Entry, bool) {
+	if l, i, pos := q.findWaiting(tag); l != nil {
+		return q.takeWaiting(l, i, pos), true
+	}
+	if q.later != nil {
+		if i, pos, ok := q.later.find(tag); ok {
+			return q.later.removeAt(i, pos), true
 		}
 	}
-}
-
-// Unburied tells that a burial failed. A refused entry goes back in its place,
-// handed out once more; an expired one is declared Dead again at the next Tick.
-func (q *Queue) Unburied(tag uint64, now int64, fx *Effects) {
-	if i, pos, ok := q.refused.find(tag); ok {
-		q.comeBack(q.refused.removeAt(i, pos), true, fx)
-		q.rest()
-		q.pump(now, fx)
-	} else if i, pos, ok := q.expired.find(tag); ok {
-		if e := q.expired.removeAt(i, pos); !e.hollow() {
-			q.lapsed.add(e)
-		}
-	}
+	return Entry{}, false
 }
 
 // Tick declares waiting entries Dead whose time has come, tries failed burials
-// and loads again, and gives back the memory of an idle queue. Without anything
+// and loads again, brings those to their places that come now, and gives back the memory of an idle queue. Without anything
 // due its cost does not depend on the backlog.
 func (q *Queue) Tick(now int64, fx *Effects) {
 	for q.lapsed.n > 0 {
-		q.expire(q.lapsed.pop(), fx)
+		e := q.lapsed.pop()
+		q.dying -= int64(e.Size)
+		q.die(e, e.Lane.cause(), fx)
 	}
-	q.waiting.takeDue(now, func(e Entry) {
-		q.window.went(&e)
-		q.expire(e, fx)
-	})
+	q.expireLanes(now, fx)
+	q.expireLater(now, fx)
 	q.window.failed = false
+	q.epoch++
 	q.pump(now, fx)
 	if q.Empty() {
 		q.shrink()
 	}
+	q.unlay()
 }
 
 // Empty reports whether no entry is left.
 func (q *Queue) Empty() bool {
-	return q.waiting.n+q.inFlight+q.refused.n+q.expired.n+q.lapsed.n == 0
+	return q.waits()+q.inFlight+q.refused.n+q.expired.n+q.lapsed.n+q.laters() == 0
 }
 
 // shrink gives back the memory of an empty queue.
@@ -245,7 +263,7 @@ func (q *Queue) shrink() {
 	for _, s := range q.subs {
 		s.inFlight.release()
 	}
-	q.scratch = nil
+	q.scratch, q.betters = nil, nil
 	if len(q.subs) == 0 {
 		q.subs = nil
 	}
@@ -256,79 +274,111 @@ func (q *Queue) shrink() {
 
 // pump hands out what can be handed out, in order, and sees that the rest gets loaded.
 func (q *Queue) pump(now int64, fx *Effects) {
-	want := 0
-	if q.credit > 0 {
-		// Not the credit of this moment: who acknowledges one by one has little of
-		// it at a time, but empties a batch as quickly.
-		want = q.credit + q.inFlight
+	if q.waiting.n == 0 && q.later == nil && !q.matching() {
+		return
 	}
-	for q.ready != nil && q.waiting.n > 0 {
+	want := q.want()
+	q.distribute(now, fx)
+	q.fetch(want, now, fx)
+}
+
+// want is how many bodies would be of use.
+func (q *Queue) want() int {
+	if q.credit <= 0 {
+		return 0
+	}
+	// Not the credit of this moment: who acknowledges one by one has little of
+	// it at a time, but empties a batch as quickly.
+	return q.credit + q.inFlight
+}
+
+// distribute hands out what can be handed out.
+func (q *Queue) distribute(now int64, fx *Effects) {
+	if q.later != nil {
+		q.rouse(now)
+	}
+	if q.matching() {
+		q.match(now, fx)
+		return
+	}
+	for q.waiting.n > 0 {
+		s := q.turn()
+		if s == nil {
+			return
+		}
 		e := q.waiting.first()
 		if dueOf(e) <= now {
-			q.expire(q.takeWaiting(0, 0), fx)
+			q.die(q.takeWaiting(&q.waiting, 0, 0), Expired, fx)
 			continue
 		}
 		if e.Message == nil {
-			break
+			return
 		}
-		q.deliver(q.takeWaiting(0, 0), fx)
+		q.deliver(s, q.takeWaiting(&q.waiting, 0, 0), fx)
 	}
-	if want > 0 {
+}
+
+// fetch asks for bodies.
+func (q *Queue) fetch(want int, now int64, fx *Effects) {
+	switch {
+	case want == 0:
+	case q.matching():
+		q.read(want, now, fx)
+	default:
 		q.load(want, now, fx)
 	}
 }
 
-// deliver hands an entry that is in no line to the subscription whose turn it is.
-// There must be one.
-func (q *Queue) deliver(e Entry, fx *Effects) {
-	s := q.ready
+// deliver hands an entry that is in no line to a subscription with credit, which has had its turn then.
+func (q *Queue) deliver(s *subscription, e Entry, fx *Effects) {
 	fx.Deliver = append(fx.Deliver, Delivery{Sub: s.id, Entry: e})
 	if e.Seq != 0 { // the journal has it too, should it come back
 		e.Message = nil
 	}
+	if e.Lane.group() != 0 {
+		q.handOut(&e, s)
+	}
+	q.counts.Delivered++
 	s.inFlight.add(e)
 	s.unsent += int64(e.Size)
 	q.inFlight++
-	q.ready = s.next
+	if e.Lane.closes() {
+		q.handedOut(&e, s)
+	}
+	s.ring.served(s)
 	q.recredit(s)
 }
 
 // wait puts an entry among the waiting ones and keeps the window's books.
 func (q *Queue) wait(e Entry) {
-	q.window.came(&e, q.waiting.n, q.waiting.n > 0 && e.Tag < q.waiting.last().Tag)
-	q.waiting.add(e)
+	l := q.openLane(e.Lane)
+	q.window.came(l, &e, l.n, l.n > 0 && e.Tag < l.last().Tag)
+	l.add(e)
+	if q.matching() {
+		for _, f := range q.filters {
+			f.cut(l, e.Tag)
+		}
+		q.epoch++
+		q.changed(l, 1)
+	}
 }
 
 // takeWaiting takes a waiting entry out.
-func (q *Queue) takeWaiting(i, pos int) Entry {
-	e := q.waiting.removeAt(i, pos)
-	q.window.went(&e)
+func (q *Queue) takeWaiting(l *lane, i, pos int) Entry {
+	e := l.removeAt(i, pos)
+	q.window.went(l, &e)
+	if q.matching() {
+		q.changed(l, -1)
+	}
 	return e
-}
-
-// expire makes a dying entry of one that is in no line.
-func (q *Queue) expire(e Entry, fx *Effects) {
-	q.expired.add(e)
-	fx.Dead = append(fx.Dead, Death{Entry: e, Cause: Expired})
-}
-
-// comeBack puts an entry that was handed out back in its place, unless it was settled meanwhile.
-func (q *Queue) comeBack(e Entry, redelivered bool, fx *Effects) {
-	if e.hollow() {
-		return
-	}
-	if redelivered {
-		e.Redeliveries++
-		if e.Seq != 0 {
-			fx.Mark = append(fx.Mark, gateway.Mark{Seq: e.Seq, Redeliveries: e.Redeliveries})
-		}
-	}
-	q.wait(e)
 }
 
 // settle tells the journal that an entry is gone for good.
 func (q *Queue) settle(e *Entry, fx *Effects) {
 	q.weigh(e, -1)
+	if !e.hollow() { // else it was gone before
+		q.counts.Gone++
+	}
 	if e.Seq != 0 {
 		fx.Settle = append(fx.Settle, e.Seq)
 	}

@@ -19,7 +19,7 @@ func BenchmarkStoredDeliverAck(b *testing.B) {
 		b.Run(bench.name, func(b *testing.B) {
 			q := NewQueue(Config{WindowMessages: 1024, WindowBytes: 8 << 20})
 			var fx Effects
-			q.Subscribe(1, bench.depth, 0, &fx)
+			q.Subscribe(1, Consumer{Prefetch: bench.depth}, 0, &fx)
 			m := &gateway.Message{Body: make([]byte, 100), Persistent: true}
 			tags := make([]uint64, 0, bench.depth+1)
 			b.ReportAllocs()
@@ -47,7 +47,7 @@ func BenchmarkAckAnyOrder(b *testing.B) {
 	const depth = 10_000
 	q := NewQueue(Config{WindowMessages: 1024, WindowBytes: 8 << 20})
 	var fx Effects
-	q.Subscribe(1, depth, 0, &fx)
+	q.Subscribe(1, Consumer{Prefetch: depth}, 0, &fx)
 	m := &gateway.Message{Persistent: true}
 	next := uint64(0)
 	store := func() uint64 {
@@ -98,13 +98,13 @@ func BenchmarkBacklogMillion(b *testing.B) {
 	var fx Effects
 	var tags []uint64
 	for b.Loop() {
-		before := heap()
+		before := heapBytes()
 		q := NewQueue(Config{WindowMessages: 1024, WindowBytes: 8 << 20})
 		for i := range uint64(million) {
 			q.Stored(Entry{Tag: i + 1, Seq: i + 1, Size: 164}, 1, &fx)
 		}
-		b.ReportMetric(float64(heap()-before)/(1<<20), "MB/backlog")
-		q.Subscribe(1, 1000, 1, &fx)
+		b.ReportMetric(float64(heapBytes()-before)/(1<<20), "MB/backlog")
+		q.Subscribe(1, Consumer{Prefetch: 1000}, 1, &fx)
 		for n := 0; n < million; {
 			tags = tags[:0]
 			for i := range fx.Deliver {
@@ -126,7 +126,7 @@ func BenchmarkBacklogMillion(b *testing.B) {
 	}
 }
 
-func heap() int64 {
+func heapBytes() int64 {
 	runtime.GC()
 	var s runtime.MemStats
 	runtime.ReadMemStats(&s)
@@ -135,15 +135,15 @@ func heap() int64 {
 
 // Six thousand queues exist; most are empty.
 func TestIdleQueueIsSmall(t *testing.T) {
-	require.LessOrEqual(t, int(unsafe.Sizeof(Entry{})), 40)
+	require.LessOrEqual(t, int(unsafe.Sizeof(Entry{})), 48)
 	const queues = 100
 	all := make([]*Queue, queues)
-	before := heap()
+	before := heapBytes()
 	var fx Effects
 	m := &gateway.Message{}
 	for i := range all {
 		q := NewQueue(Config{WindowMessages: 1024, WindowBytes: 8 << 20})
-		q.Subscribe(1, 10, 0, &fx)
+		q.Subscribe(1, Consumer{Prefetch: 10}, 0, &fx)
 		for tag := range uint64(1000) {
 			q.Stored(Entry{Tag: tag + 1, Seq: tag + 1, Message: m, Size: 1}, 1, &fx)
 			if tag >= 9 {
@@ -152,7 +152,7 @@ func TestIdleQueueIsSmall(t *testing.T) {
 		}
 		q.Unsubscribe(1, nil, 1, &fx)
 		fx.Reset()
-		q.Subscribe(2, 10, 1, &fx)
+		q.Subscribe(2, Consumer{Prefetch: 10}, 1, &fx)
 		load := append([]uint64(nil), fx.Load...)
 		q.Loaded(load, bodies(len(load)), 1, &fx)
 		for tag := range uint64(9) {
@@ -164,7 +164,7 @@ func TestIdleQueueIsSmall(t *testing.T) {
 		fx.Reset()
 		all[i] = q
 	}
-	each := (heap() - before) / queues
+	each := (heapBytes() - before) / queues
 	t.Logf("an idle queue takes %d bytes", each)
 	require.Less(t, each, int64(1024))
 	runtime.KeepAlive(all)

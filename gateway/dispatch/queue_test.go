@@ -33,7 +33,7 @@ func TestBacklogIsLoadedAhead(t *testing.T) {
 	for _, prefetch := range []int{1, 10, 1000} {
 		q := backlog(n, 1024)
 		var fx Effects
-		q.Subscribe(1, prefetch, 1, &fx)
+		q.Subscribe(1, Consumer{Prefetch: prefetch}, 1, &fx)
 		var asked, held []uint64
 		got, askedAt, starved := 0, 0, 0
 		for step := 0; got < n; step++ {
@@ -69,7 +69,7 @@ func TestReturnsAreLoadedByTheBatch(t *testing.T) {
 	const prefetch, window = 1000, 512
 	q := NewQueue(Config{WindowMessages: window, WindowBytes: 1 << 20})
 	var fx Effects
-	q.Subscribe(1, prefetch, 1, &fx)
+	q.Subscribe(1, Consumer{Prefetch: prefetch}, 1, &fx)
 	for i, m := range bodies(prefetch + 2*window) {
 		q.Stored(Entry{Tag: uint64(i + 1), Seq: uint64(i + 1), Size: 10, Message: m}, 1, &fx)
 	}
@@ -81,7 +81,7 @@ func TestReturnsAreLoadedByTheBatch(t *testing.T) {
 	})
 	q.Unsubscribe(1, nil, 1, &fx)
 	fx.Reset()
-	q.Subscribe(2, 10*prefetch, 1, &fx)
+	q.Subscribe(2, Consumer{Prefetch: 10 * prefetch}, 1, &fx)
 	got, loads := len(fx.Deliver), 0
 	for ; len(fx.Load) > 0; loads++ {
 		load := slices.Clone(fx.Load)
@@ -95,15 +95,15 @@ func TestReturnsAreLoadedByTheBatch(t *testing.T) {
 	// The same while another subscription keeps the window full.
 	q = NewQueue(Config{WindowMessages: window, WindowBytes: 1 << 20})
 	fx.Reset()
-	q.Subscribe(1, prefetch, 1, &fx)
-	q.Subscribe(2, 1, 1, &fx)
+	q.Subscribe(1, Consumer{Prefetch: prefetch}, 1, &fx)
+	q.Subscribe(2, Consumer{Prefetch: 1}, 1, &fx)
 	for i, m := range bodies(prefetch + 1 + 2*window) {
 		q.Stored(Entry{Tag: uint64(i + 1), Seq: uint64(i + 1), Size: 10, Message: m}, 1, &fx)
 	}
 	q.Unsubscribe(1, nil, 1, &fx)
 	require.Equal(t, window, q.Stats().Loaded)
 	fx.Reset()
-	q.Subscribe(3, prefetch, 1, &fx)
+	q.Subscribe(3, Consumer{Prefetch: prefetch}, 1, &fx)
 	require.GreaterOrEqual(t, len(fx.Load), window/8)
 }
 
@@ -160,7 +160,7 @@ func TestLowestAndOldestAmongMoved(t *testing.T) {
 func TestLateAckOfLapsed(t *testing.T) {
 	q := NewQueue(Config{WindowMessages: 10, WindowBytes: 1000})
 	var fx Effects
-	q.Subscribe(1, 1, 1, &fx)
+	q.Subscribe(1, Consumer{Prefetch: 1}, 1, &fx)
 	q.Stored(Entry{Tag: 1, Seq: 7, Expires: 5, Message: &gateway.Message{}}, 1, &fx)
 	q.Unsubscribe(1, nil, 2, &fx)
 	q.Tick(5, &fx)
@@ -176,7 +176,7 @@ func TestLateAckOfLapsed(t *testing.T) {
 func TestPrefetchZeroGetsNothing(t *testing.T) {
 	q := backlog(3, 10)
 	var fx Effects
-	q.Subscribe(1, 0, 1, &fx)
+	q.Subscribe(1, Consumer{Prefetch: 0}, 1, &fx)
 	q.Extend(1, 5, 1, &fx)
 	q.Stored(Entry{Tag: 9, Message: &gateway.Message{}}, 1, &fx)
 	require.Empty(t, fx.Load)
@@ -189,7 +189,7 @@ func TestCreditDoesNotOverflow(t *testing.T) {
 	q := backlog(3, 10)
 	var fx Effects
 	for id := range SubID(4) {
-		q.Subscribe(id, most, 1, &fx)
+		q.Subscribe(id, Consumer{Prefetch: most}, 1, &fx)
 		q.Extend(id, most, 1, &fx)
 		q.Extend(id, most, 1, &fx)
 	}

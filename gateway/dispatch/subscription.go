@@ -21,8 +21,25 @@ type subscription struct {
 	unsent, unsentMost int64
 	// counted is its share of Queue.credit.
 	counted int
-	// next and prev link it into the ring of those with credit; nil outside of it.
+	// next and prev link it into its ring of those with credit; nil outside of it.
 	next, prev *subscription
+	ring       *ring
+
+	priority  int8
+	exclusive bool
+	// behind, of one without anything to get: something of that priority less 1 must be loaded first; 0: nothing.
+	// blocked: but not by it.
+	behind  uint8
+	blocked bool
+	// came orders subscriptions by their coming.
+	came uint64
+	// idle is the epoch in which there was nothing for it.
+	idle       uint64
+	filter     *filter
+	redelivery *gateway.Redelivery
+	// groups are how many are its own; own are their lanes with something in them.
+	groups int
+	own    *pool
 }
 
 // allowance is how many more deliveries it may get now.
@@ -33,47 +50,33 @@ func (s *subscription) allowance() int {
 	return max(s.prefetch+s.extension-s.inFlight.n, 0)
 }
 
-// recredit brings the queue's credit and the ring of turns up to date with a
-// subscription. Who gets credit anew takes the last turn.
-func (q *Queue) recredit(s *subscription) {
-	n := s.allowance()
-	q.credit += n - s.counted
-	s.counted = n
-	switch {
-	case n > 0 && s.next == nil:
-		q.enqueue(s)
-	case n == 0 && s.next != nil:
-		q.dequeue(s)
+// join makes a subscription of a consumer. It has no credit yet.
+func (q *Queue) join(id SubID, c *Consumer) *subscription {
+	q.comings++
+	s := &subscription{
+		id: id, inFlight: newLine(), unsentMost: q.cfg.SubscriptionBytes, came: q.comings,
+		priority: c.Priority, exclusive: c.Exclusive, redelivery: c.Redelivery, filter: q.filter(c.Selector),
 	}
+	if s.filter == nil {
+		q.plain++
+	}
+	q.subs[id] = s
+	q.seat(s)
+	q.elect()
+	return s
 }
 
-// enqueue gives s the last turn.
-func (q *Queue) enqueue(s *subscription) {
-	if q.ready == nil {
-		s.next, s.prev, q.ready = s, s, s
-		return
-	}
-	s.next, s.prev = q.ready, q.ready.prev
-	s.prev.next, s.next.prev = s, s
-}
-
-// dequeue takes s out of the turns.
-func (q *Queue) dequeue(s *subscription) {
-	switch {
-	case s.next == s:
-		q.ready = nil
-	case q.ready == s:
-		q.ready = s.next
-	}
-	s.prev.next, s.next.prev = s.next, s.prev
-	s.next, s.prev = nil, nil
-}
-
-// retire forgets a subscription; what it has in flight is the caller's to bring back.
+// retire forgets a subscription; what it has in flight is the caller's to bring back, before its groups are let go.
 func (q *Queue) retire(s *subscription) {
 	s.prefetch = 0
 	q.recredit(s)
+	q.unseat(s)
 	delete(q.subs, s.id)
+	if s.filter == nil {
+		q.plain--
+	}
+	q.unfilter(s.filter)
+	q.elect()
 }
 
 // holder returns the subscription that has all of the tags in flight, else a
@@ -110,5 +113,9 @@ func unknownDelivery() error {
 func (q *Queue) takeBack(s *subscription, tag uint64) Entry {
 	i, pos, _ := s.inFlight.find(tag)
 	q.inFlight--
-	return s.inFlight.removeAt(i, pos)
+	e := s.inFlight.removeAt(i, pos)
+	if e.Lane.group() != 0 {
+		q.letGo(&e)
+	}
+	return e
 }

@@ -1,6 +1,9 @@
 package dispatch
 
-import "github.com/sluice-mq/sluice/gateway"
+import (
+	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/selector"
+)
 
 // SubID names a subscription of one queue.
 type SubID uint64
@@ -8,7 +11,7 @@ type SubID uint64
 // Entry is a message's place in its queue.
 type Entry struct {
 	// Tag orders the queue: messages are delivered by ascending tag, also those
-	// that come back. The caller gives each message a tag above all earlier ones.
+	// that come back. The caller gives each message a tag of its own.
 	Tag uint64
 	// Seq is the message's record in the journal; 0 if it is only in memory.
 	Seq uint64
@@ -20,6 +23,25 @@ type Entry struct {
 	Size uint32
 	// Redeliveries is how often it may have been handed out before.
 	Redeliveries uint32
+	// Lane is what the message says of its turn: see LaneOf.
+	Lane Lane
+}
+
+// Lane is a message's priority and group.
+type Lane uint64
+
+// Consumer is what a subscription wants of its queue.
+type Consumer struct {
+	// Prefetch is how many deliveries may be outstanding; with 0 it never gets any.
+	Prefetch int
+	// Selector of what it takes; nil: everything.
+	Selector *selector.Selector
+	// Exclusive: one of the exclusive subscriptions has the queue to itself.
+	Exclusive bool
+	// Priority: nothing for this one while one with a higher priority has credit for it.
+	Priority int8
+	// Redelivery of what it gives back; nil: the queue's.
+	Redelivery *gateway.Redelivery
 }
 
 // hollow reports whether only the place is left: it was settled while somebody had it, and goes when that one lets go.
@@ -32,9 +54,22 @@ type Config struct {
 	// and loaded again when their turn comes.
 	WindowMessages int
 	WindowBytes    int
+	// Priorities: messages of a higher priority are handed out first.
+	Priorities bool
+	// Exclusive: all subscriptions count as exclusive.
+	Exclusive bool
+	// Redelivery of what comes back; nil: as often as it has to, at once.
+	Redelivery *gateway.Redelivery
 	// SubscriptionBytes bounds what was delivered to a subscription and not Taken
 	// yet: beyond it the next entry waits. 0 is no bound.
 	SubscriptionBytes int64
+}
+
+// bounded is the configuration with bounds that make sense.
+func (c Config) bounded() Config {
+	c.WindowMessages = max(c.WindowMessages, 1)
+	c.WindowBytes = max(c.WindowBytes, 1)
+	return c
 }
 
 // Cause says why a message is dead.
@@ -45,6 +80,12 @@ const (
 	Refused Cause = iota + 1
 	// Expired before anybody took it.
 	Expired
+	// Exhausted: it came back more often than its redelivery policy allows.
+	Exhausted
+	// Crowded out by newer ones where a limit says so.
+	Crowded
+	// Taken out by Take, to be stored elsewhere.
+	Taken
 )
 
 // Effects are what the caller must carry out, in the order Deliver, Load,
@@ -53,7 +94,7 @@ const (
 type Effects struct {
 	// Deliver hands an entry to a subscription. Its Message is never nil.
 	Deliver []Delivery
-	// Load asks for the messages of these sequences, ascending; answered by Loaded or
+	// Load asks for the messages of these sequences, ascending and at most 4096; answered by Loaded or
 	// LoadFailed with all of them. No further Load comes before that.
 	Load []uint64
 	// Settle: these records' messages are gone for good.

@@ -35,8 +35,8 @@ func (q *Queue) Taken(id SubID, bytes, now int64, fx *Effects) {
 // once more: it will be, by somebody else.
 func (q *Queue) Memory(fn func(e Entry, before uint64)) {
 	var entries []Entry
-	q.lines(func(l *line) bool {
-		rests := l == &q.waiting || l == &q.refused || l == &q.expired || l == &q.lapsed
+	q.lines(func(l *line, in whereabouts) bool {
+		rests := in != inFlight
 		l.all(func(e *Entry) bool {
 			entries = append(entries, *e)
 			if !rests {

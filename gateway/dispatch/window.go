@@ -26,29 +26,35 @@ type window struct {
 	// one; it means nothing when there is none. It is a hint: where the clock ran
 	// backwards it is too high, which makes loads late but never stops them.
 	ahead int
-	// asked is the one request that is under way, by ascending seq; open of it
-	// are unanswered, and openBytes is their size.
-	asked     []request
-	open      int
-	openBytes int64
+	// asked is the last request, by ascending seq; open of it are unanswered. keeping of those, of openBytes, are to stay
+	// when they come.
+	asked         []request
+	open, keeping int
+	openBytes     int64
+	// scanned: some were asked for only to be looked at.
+	scanned bool
+	// turn counts requests.
+	turn int
 	// failed: the last load failed; not tried again until Retry.
 	failed bool
 }
 
-// request is a body that was asked for; tag is 0 once it was answered.
+// request is a body that was asked for.
 type request struct {
 	seq, tag uint64
+	lane     Lane
 	size     uint32
+	// open: unanswered. scan: only to be looked at.
+	open, scan bool
 }
 
 // came counts an entry that waits from now on, behind so many others; elsewhere
 // says that it came back before or between them instead.
-func (w *window) came(e *Entry, behind int, elsewhere bool) {
+func (w *window) came(l *lane, e *Entry, behind int, elsewhere bool) {
 	switch {
 	case e.Seq == 0:
 	case e.Message != nil:
-		w.held++
-		w.bytes += int64(e.Size)
+		w.hold(l, e)
 	default:
 		if elsewhere {
 			w.ahead = 0
@@ -60,16 +66,36 @@ func (w *window) came(e *Entry, behind int, elsewhere bool) {
 }
 
 // went counts an entry that waits no more.
-func (w *window) went(e *Entry) {
+func (w *window) went(l *lane, e *Entry) {
 	w.ahead = max(w.ahead-1, 0)
 	switch {
 	case e.Seq == 0:
 	case e.Message != nil:
-		w.held--
-		w.bytes -= int64(e.Size)
+		w.drop(l, e)
 	default:
 		w.unloaded--
 	}
+}
+
+// hold counts a body that is in memory.
+func (w *window) hold(l *lane, e *Entry) {
+	l.held++
+	w.held++
+	w.bytes += int64(e.Size)
+}
+
+// drop counts a body that is not in memory any more, or of which the window knows no more.
+func (w *window) drop(l *lane, e *Entry) {
+	l.held--
+	w.held--
+	w.bytes -= int64(e.Size)
+}
+
+// unload drops the body of a waiting entry.
+func (w *window) unload(l *lane, e *Entry) {
+	w.drop(l, e)
+	w.unloaded++
+	e.Message = nil
 }
 
 // bounds returns how much may be held: all of the window for subscriptions, a
@@ -91,7 +117,7 @@ func (q *Queue) keeps(e *Entry) bool {
 func (q *Queue) fits(e *Entry) bool {
 	messages, bytes := q.bounds()
 	w := &q.window
-	return w.held+w.open < messages && w.bytes+w.openBytes+int64(e.Size) <= bytes
+	return w.held+w.keeping < messages && w.bytes+w.openBytes+int64(e.Size) <= bytes
 }
 
 // rest keeps only a quarter of the window when nobody is subscribed.
@@ -101,33 +127,52 @@ func (q *Queue) rest() {
 	}
 }
 
-// trim drops bodies from the end until at most so many and so much are held.
+// trim drops bodies, those from the ends of lanes first, until at most so many and so much are held.
 func (q *Queue) trim(messages int, bytes int64) {
 	w := &q.window
 	if w.held <= messages && w.bytes <= bytes {
 		return
 	}
-	left, seen, kept, size := w.held, 0, 0, int64(0)
-	q.waiting.all(func(e *Entry) bool {
+	holding := 0
+	q.eachLane(func(l *lane) bool {
+		if l.held > 0 {
+			holding++
+		}
+		return true
+	})
+	each, eachBytes := max(messages/max(holding, 1), 1), max(bytes/int64(max(holding, 1)), 1)
+	q.eachLane(func(l *lane) bool {
+		if l.held > 0 {
+			n, size := q.trimLane(l, min(each, messages), min(eachBytes, bytes))
+			messages, bytes = messages-n, bytes-size
+		}
+		return true
+	})
+}
+
+// trimLane is trim for one lane; it returns how many are held there, and how much.
+func (q *Queue) trimLane(l *lane, messages int, bytes int64) (kept int, keptBytes int64) {
+	w := &q.window
+	left, seen, size := l.held, 0, int64(0)
+	l.all(func(e *Entry) bool {
 		if e.Seq != 0 && e.Message != nil {
 			left--
 			size += int64(e.Size)
 			if kept < messages && size <= bytes {
 				kept++
+				keptBytes = size
 			} else {
 				if w.unloaded == 0 {
 					w.ahead = seen
 				}
 				w.ahead = min(w.ahead, seen)
-				w.unloaded++
-				w.held--
-				w.bytes -= int64(e.Size)
-				e.Message = nil
+				w.unload(l, e)
 			}
 		}
 		seen++
 		return left > 0
 	})
+	return kept, keptBytes
 }
 
 // load asks for the next unloaded bodies if fewer than half a batch are ahead of
@@ -137,8 +182,7 @@ func (q *Queue) load(want int, now int64, fx *Effects) {
 	if w.unloaded == 0 || w.open > 0 || w.failed {
 		return
 	}
-	batch := min((min(want, loadMost)+loadStep-1)/loadStep*loadStep, q.cfg.WindowMessages)
-	low := max(batch/2, 1)
+	batch, low := q.batch(want)
 	if q.waiting.first().Message != nil {
 		if w.ahead >= low || w.ahead > 0 && !q.roomy(low) {
 			return
@@ -151,11 +195,17 @@ func (q *Queue) load(want int, now int64, fx *Effects) {
 	if len(w.asked) == 0 {
 		return
 	}
-	w.open = len(w.asked)
+	w.open, w.keeping = len(w.asked), len(w.asked)
 	slices.SortFunc(w.asked, func(a, b request) int { return cmp.Compare(a.seq, b.seq) })
 	for i := range w.asked {
 		fx.Load = append(fx.Load, w.asked[i].seq)
 	}
+}
+
+// batch is how many are worth a request, and how few ahead of them make it worth while.
+func (q *Queue) batch(want int) (n, low int) {
+	n = min((min(want, loadMost)+loadStep-1)/loadStep*loadStep, q.cfg.WindowMessages)
+	return n, max(n/2, 1)
 }
 
 // roomy reports whether a load is worth its while.
@@ -168,7 +218,7 @@ func (q *Queue) roomy(low int) bool {
 // window has room, but with the very next one in any case. It sets ahead.
 func (q *Queue) choose(batch, low int, now int64) {
 	w := &q.window
-	w.asked = w.asked[:0]
+	w.asked, w.scanned = w.asked[:0], false
 	room, bytes := q.cfg.WindowMessages-w.held, int64(q.cfg.WindowBytes)-w.bytes
 	seen, found := 0, false
 	q.waiting.all(func(e *Entry) bool {
@@ -185,7 +235,7 @@ func (q *Queue) choose(batch, low int, now int64) {
 			if (room < 0 || bytes < 0) && (seen > 0 || len(w.asked) > 0) {
 				return false
 			}
-			w.asked = append(w.asked, request{seq: e.Seq, tag: e.Tag, size: e.Size})
+			w.asked = append(w.asked, request{seq: e.Seq, tag: e.Tag, size: e.Size, lane: e.Lane, open: true})
 			w.openBytes += int64(e.Size)
 		}
 		seen++
@@ -203,53 +253,64 @@ func (q *Queue) choose(batch, low int, now int64) {
 // has it no more; then the entry is dropped without a word.
 func (q *Queue) Loaded(seqs []uint64, msgs []*gateway.Message, now int64, fx *Effects) {
 	for i, seq := range seqs {
-		if tag, ok := q.window.answer(seq); ok && i < len(msgs) {
-			q.loaded(seq, tag, msgs[i])
+		if r := q.window.answer(seq); r != nil && i < len(msgs) {
+			q.loaded(r, msgs[i])
 		}
 	}
+	q.epoch++
 	q.rest()
 	q.window.ahead = 0
-	q.pump(now, fx)
+	want := q.want()
+	q.distribute(now, fx)
+	q.sift()
+	q.fetch(want, now, fx)
 }
 
 // loaded gives a waiting entry its body.
-func (q *Queue) loaded(seq, tag uint64, m *gateway.Message) {
-	i, pos, ok := q.waiting.find(tag)
+func (q *Queue) loaded(r *request, m *gateway.Message) {
+	l := q.laneOf(r.lane)
+	if l == nil {
+		return
+	}
+	i, pos, ok := l.find(r.tag)
 	if !ok {
 		return // it died or was acknowledged meanwhile
 	}
-	e := q.waiting.chunks[i].at(pos)
+	e := l.chunks[i].at(pos)
 	switch {
 	case e.Message != nil:
 	case m != nil:
 		e.Message = m
 		q.window.unloaded--
-		q.window.held++
-		q.window.bytes += int64(e.Size)
-	case e.Seq == seq:
-		gone := q.takeWaiting(i, pos)
+		q.window.hold(l, e)
+	case e.Seq == r.seq:
+		gone := q.takeWaiting(l, i, pos)
 		q.weigh(&gone, -1)
 	}
 	// A moved entry whose old record is gone is asked for again under its new one.
 }
 
-// answer strikes seq from the request and returns whose body it is.
-func (w *window) answer(seq uint64) (tag uint64, ok bool) {
+// answer strikes seq from the request and returns it, nil if it was not asked for.
+func (w *window) answer(seq uint64) *request {
 	i, ok := slices.BinarySearchFunc(w.asked, seq, func(r request, seq uint64) int { return cmp.Compare(r.seq, seq) })
-	if !ok || w.asked[i].tag == 0 || w.open == 0 {
-		return 0, false
+	if !ok || !w.asked[i].open {
+		return nil
 	}
-	tag, w.asked[i].tag = w.asked[i].tag, 0
+	r := &w.asked[i]
+	r.open = false
 	w.open--
-	w.openBytes -= int64(w.asked[i].size)
-	return tag, true
+	if !r.scan {
+		w.keeping--
+		w.openBytes -= int64(r.size)
+	}
+	return r
 }
 
 // LoadFailed answers Load when the journal could not be read. Nothing is asked
 // for again before Retry or Tick.
 func (q *Queue) LoadFailed(seqs []uint64) {
 	for _, seq := range seqs {
-		if _, ok := q.window.answer(seq); ok {
+		if q.window.answer(seq) != nil {
 			q.window.failed, q.window.ahead = true, 0
 		}
 	}

@@ -138,6 +138,7 @@ func (c *Cluster) Move(shard int, to string) {
 	if to != "" {
 		t = &tenure{node: c.nodes[to], shard: shard, epoch: c.epoch, work: newQueue(&c.ended, nil)}
 		c.owner[shard] = t
+		t.write(&gateway.Record{Type: gateway.RecordEpoch, Node: to})
 	}
 	c.mu.Unlock()
 	if old != nil {
@@ -251,6 +252,9 @@ func (n *Node) Space() gateway.Space { return gateway.Space{Sends: !n.full.Load(
 // Fill takes the node's space away, or gives it back. What the journals of this cluster keep does not change.
 func (n *Node) Fill(full bool) { n.full.Store(full) }
 
+// Registry is the cluster's, as this node sees it.
+func (n *Node) Registry() *Registry { return n.cluster.disk.Registry() }
+
 // Serve implements gateway.Cluster.
 func (n *Node) Serve(m gateway.Member) { n.member = m }
 
@@ -293,8 +297,7 @@ func copyMessage(m *gateway.Message) *gateway.Message {
 	if m == nil {
 		return nil
 	}
-	return &gateway.Message{
-		ID: m.ID, Destination: m.Destination, Header: append(gateway.Header(nil), m.Header...), Body: append([]byte(nil), m.Body...),
-		Text: m.Text, Persistent: m.Persistent, Priority: m.Priority, Expires: m.Expires, Timestamp: m.Timestamp,
-	}
+	c := m.Copy()
+	c.Header, c.Body = append(gateway.Header(nil), m.Header...), append([]byte(nil), m.Body...)
+	return c
 }

@@ -21,14 +21,17 @@ type Memory struct {
 
 	mu   sync.RWMutex
 	gone bool
+
+	crashed bool // guarded by the disk's mu
 }
 
-// Disk is the content of a Memory store.
+// Disk is the content of a Memory store. Once that store has crashed only another one writes to it.
 type Disk struct {
 	mu      sync.Mutex
 	records [][]gateway.Record
 	first   []uint64
 	bytes   []uint64
+	facts   facts
 }
 
 // NewDisk makes an empty disk for so many journals.
@@ -80,16 +83,24 @@ func (m *Memory) StopSyncs() (goOn func()) {
 
 // Close answers what is under way and ends the store.
 func (m *Memory) Close() {
-	m.Crash()
+	m.leave()
 	for _, j := range m.open {
 		close(j.queue)
 	}
 	m.ended.Wait()
 }
 
-// Crash makes the store forget whatever is appended from now on, without an answer:
-// so ends a process that is killed. The disk keeps what was appended before.
+// Crash ends the store as a killed process does. The disk has what was stored before, and whatever else was
+// appended, before or after, is forgotten without an answer: nothing of it reaches the disk once Crash returns.
 func (m *Memory) Crash() {
+	m.disk.mu.Lock()
+	m.crashed = true
+	m.disk.mu.Unlock()
+	m.leave()
+}
+
+// leave has the store take nothing more.
+func (m *Memory) leave() {
 	m.mu.Lock()
 	m.gone = true
 	m.mu.Unlock()
@@ -128,6 +139,10 @@ func (j *MemoryJournal) Append(r *gateway.Record, a gateway.Appended) {
 	d := j.memory.disk
 	j.do(func() {
 		d.mu.Lock()
+		if j.memory.crashed {
+			d.mu.Unlock()
+			return
+		}
 		d.records[j.index] = append(d.records[j.index], *r)
 		d.bytes[j.index] += recordBytes(r)
 		seq := d.first[j.index] + uint64(len(d.records[j.index])) - 1
@@ -176,7 +191,7 @@ func (j *MemoryJournal) Load(queue string, seqs []uint64, done func([]*gateway.M
 			if at < 0 || at >= len(d.records[j.index]) {
 				continue
 			}
-			if m := d.records[j.index][at].Message; m != nil && m.Destination.Name == queue {
+			if m := d.records[j.index][at].Message; m != nil && m.Place() == queue {
 				messages[i] = m
 			}
 		}
@@ -190,6 +205,9 @@ func (j *MemoryJournal) Trim(seq uint64) {
 	d := j.memory.disk
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if j.memory.crashed {
+		return
+	}
 	last := d.first[j.index] + uint64(len(d.records[j.index]))
 	if seq = min(seq, last); seq > d.first[j.index] {
 		for i := range d.records[j.index][:seq-d.first[j.index]] {

@@ -12,6 +12,7 @@ type tenure struct {
 	shard     int
 	epoch     uint64
 	announced bool
+	last      uint64 // record that it stored; guarded by the disk's lock
 	work      *queue
 	// refused waits for the owner to be told that it is none any more; told: it was. The work's own.
 	refused []gateway.Appended
@@ -45,16 +46,7 @@ func (t *tenure) Append(r *gateway.Record, a gateway.Appended) {
 			a.Appended(0, errMoved)
 			return
 		}
-		d := c.disk
-		d.mu.Lock()
-		stored := *r
-		if r.Message != nil {
-			stored.Message = copyMessage(r.Message)
-		}
-		d.records[t.shard] = append(d.records[t.shard], stored)
-		d.bytes[t.shard] += recordBytes(r)
-		seq := d.first[t.shard] + uint64(len(d.records[t.shard])) - 1
-		d.mu.Unlock()
+		seq := t.write(r)
 		c.mu.Unlock()
 		if s, ok := a.(gateway.Stored); ok && !r.Relaxed {
 			s.Stored(seq)
@@ -73,6 +65,21 @@ func (t *tenure) Append(r *gateway.Record, a gateway.Appended) {
 	}
 }
 
+// write stores a record of the owner and returns its sequence. The cluster's lock is held.
+func (t *tenure) write(r *gateway.Record) uint64 {
+	d := t.node.cluster.disk
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	stored := *r
+	if r.Message != nil {
+		stored.Message = copyMessage(r.Message)
+	}
+	d.records[t.shard] = append(d.records[t.shard], stored)
+	d.bytes[t.shard] += recordBytes(r)
+	t.last = d.first[t.shard] + uint64(len(d.records[t.shard])) - 1
+	return t.last
+}
+
 // Replay implements gateway.Journal.
 func (t *tenure) Replay(ctx context.Context, fn func(seq uint64, size int, r *gateway.Record) error) error {
 	d := t.node.cluster.disk
@@ -86,11 +93,8 @@ func (t *tenure) Replay(ctx context.Context, fn func(seq uint64, size int, r *ga
 		r, size := records[i], 0
 		if r.Message != nil {
 			size = r.Message.Size()
-			m := r.Message
-			r.Message = copyMessage(&gateway.Message{
-				ID: m.ID, Destination: m.Destination, Header: m.Header, Text: m.Text, Persistent: m.Persistent, Priority: m.Priority,
-				Expires: m.Expires, Timestamp: m.Timestamp,
-			})
+			r.Message = copyMessage(r.Message)
+			r.Message.Body = nil
 		}
 		if err := fn(first+uint64(i), size, &r); err != nil {
 			return err
@@ -109,7 +113,7 @@ func (t *tenure) Load(name string, seqs []uint64, done func([]*gateway.Message, 
 		if at < 0 || at >= len(d.records[t.shard]) {
 			continue
 		}
-		if m := d.records[t.shard][at].Message; m != nil && m.Destination.Name == name {
+		if m := d.records[t.shard][at].Message; m != nil && m.Place() == name {
 			messages[i] = copyMessage(m)
 		}
 	}
@@ -125,5 +129,20 @@ func (t *tenure) State() gateway.JournalState {
 	d := t.node.cluster.disk
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return gateway.JournalState{First: d.first[t.shard], Last: d.first[t.shard] + uint64(len(d.records[t.shard])) - 1, Bytes: d.bytes[t.shard]}
+	return gateway.JournalState{First: d.first[t.shard], Last: t.last, Bytes: d.bytes[t.shard]}
+}
+
+// Marked reports whether a record of a shard's journal says of a message that it comes later.
+func (c *Cluster) Marked(shard int) bool {
+	d := c.disk
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for i := range d.records[shard] {
+		for _, m := range d.records[shard][i].Marks {
+			if m.Due != 0 {
+				return true
+			}
+		}
+	}
+	return false
 }

@@ -63,10 +63,11 @@ func (s *Server) Leads(stream string) bool {
 	return s.ns.JetStreamIsStreamLeader(string(Store), stream)
 }
 
-// Current reports whether this server has all of a stream of the Store account, as far as it knows. While much is
+// Current reports whether this server has all of a stream of the Store account, as far as it knows from the one that leads it. While much is
 // stored it may be just behind whenever it is asked.
 func (s *Server) Current(stream string) bool {
-	return s.ns.JetStreamIsStreamCurrent(string(Store), stream)
+	node := s.group(stream)
+	return s.ns.JetStreamIsStreamCurrent(string(Store), stream) && (node == nil || !node.Leaderless())
 }
 
 // StepDown gives the lead of a stream to another node that has all of it, if there is one.

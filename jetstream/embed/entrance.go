@@ -101,7 +101,14 @@ func (e *entrance) Check(c server.ClientAuthentication) bool {
 		return false
 	}
 	place, err := judge(ctx, e.newcomer(c))
-	return err == nil && e.admit(c, place.Space.Account, place.Name, place.Until)
+	if err != nil {
+		return false
+	}
+	if !e.admit(c, place.Space.Account, place.Name, place.Until) {
+		e.server.cfg.Logger.Warn("a native client is refused: its user has no account yet", "user", place.Name, "remote", c.RemoteAddress())
+		return false
+	}
+	return true
 }
 
 // letIn opens the entrance, once.

@@ -56,6 +56,8 @@ type Server struct {
 	cfg    Config
 	ns     *server.Server
 	secret string
+	// greeting are connections within the process that the server has not taken up yet.
+	greeting sync.WaitGroup
 
 	entrance *entrance
 	spaces   spaces
@@ -67,6 +69,7 @@ type Server struct {
 
 	revive sync.Mutex
 	fatal  atomic.Pointer[string] // see natsLogger
+	broken broken
 }
 
 // Start runs a server and returns when it accepts connections of this process and JetStream
@@ -89,7 +92,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if s.ns, err = server.NewServer(opts); err != nil {
 		return nil, fmt.Errorf("creating the embedded nats-server: %w", err)
 	}
-	s.ns.SetLoggerV2(natsLogger{cfg.Logger, &s.fatal}, false, false, false)
+	s.ns.SetLoggerV2(natsLogger{cfg.Logger, &s.fatal, &faults{}, &s.broken}, false, false, false)
 	s.ns.Start()
 	if err := s.awaitReady(ctx); err != nil {
 		s.Stop()
@@ -224,10 +227,10 @@ func (s *Server) Listen() (net.Addr, error) {
 }
 
 // Connect opens an in-process connection to an account. It does not reconnect:
-// it lives as long as the server.
+// it lives as long as the server, however long the process stands still.
 func (s *Server) Connect(account Account, name string, opts ...nats.Option) (*nats.Conn, error) {
 	all := append([]nats.Option{
-		nats.InProcessServer(s.ns),
+		nats.InProcessServer(inside{s.ns, &s.greeting}),
 		nats.UserInfo(string(account), s.secret),
 		nats.Name(name),
 		nats.NoReconnect(),
@@ -257,6 +260,7 @@ func (s *Server) Stop() {
 	s.spaces.gossip.close()
 	s.ns.Shutdown()
 	s.ns.WaitForShutdown()
+	s.greeting.Wait()
 	if s.syncer != nil {
 		s.syncer.close()
 	}

@@ -32,8 +32,29 @@ func clustered(name string) string {
 	return strings.ReplaceAll(s, "sluice.N.", "sluice."+name+".")
 }
 
-// servers are joined by routes.
+// servers are joined by routes. Their ports are known before they have them, so that somebody else may be faster: then others are taken.
 func servers(t *testing.T, n int) (all []*server.Server) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		all = started(t, n)
+		return len(all) == n
+	}, 3*patience, time.Millisecond)
+	for _, s := range all {
+		require.Eventually(t, func() bool {
+			z, err := s.Routez(nil)
+			require.NoError(t, err)
+			others := map[string]bool{}
+			for _, r := range z.Routes {
+				others[r.RemoteID] = true
+			}
+			return len(others) == n-1
+		}, patience, time.Millisecond)
+	}
+	return all
+}
+
+// started are servers of which each has the port that the others know, fewer than n if one has not.
+func started(t *testing.T, n int) (all []*server.Server) {
 	t.Helper()
 	var addresses []*net.TCPAddr
 	var routes []*url.URL
@@ -56,19 +77,13 @@ func servers(t *testing.T, n int) (all []*server.Server) {
 		require.NoError(t, err)
 		s.Start()
 		t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-		require.True(t, s.ReadyForConnections(patience))
-		all = append(all, s)
-	}
-	for _, s := range all {
-		require.Eventually(t, func() bool {
-			z, err := s.Routez(nil)
-			require.NoError(t, err)
-			others := map[string]bool{}
-			for _, r := range z.Routes {
-				others[r.RemoteID] = true
+		if !s.ReadyForConnections(patience / 4) {
+			for _, other := range append(all, s) {
+				other.Shutdown()
 			}
-			return len(others) == n-1
-		}, patience, time.Millisecond)
+			return nil
+		}
+		all = append(all, s)
 	}
 	return all
 }

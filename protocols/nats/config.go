@@ -71,6 +71,7 @@ type Config struct {
 	Logger *slog.Logger
 	// Clock is nil for time.Now.
 	Clock  func() time.Time
+	began  time.Time // what elapsed counts from
 	Limits Limits
 }
 
@@ -139,6 +140,11 @@ func (c Config) complete() (Config, error) {
 	if c.Clock == nil {
 		c.Clock = time.Now
 	}
+	c.began = c.Clock()
 	c.Limits.defaults()
 	return c, nil
 }
+
+// elapsed is the time since the door was configured. What a client may take its time for is counted in it, and no
+// clock that is set changes that.
+func (c *Config) elapsed() time.Duration { return c.Clock().Sub(c.began) }

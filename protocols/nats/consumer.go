@@ -15,6 +15,7 @@ import (
 // consumer is a name that native clients consume a queue by. It has settings and
 // figures, but no messages: all consumers of a queue, and STOMP clients, compete. Guarded by workers.mu.
 type consumer struct {
+	wishes  wishes
 	home    *workers
 	name    string
 	queue   gateway.Destination
@@ -60,8 +61,12 @@ func newConsumer(ws *workers, cfg jsapi.Config, created time.Time) (*consumer, e
 	if err := queue.Validate(); err != nil {
 		return nil, errors.New(gateway.TextOf(err))
 	}
+	wishes, err := wishesOf(&cfg)
+	if err != nil {
+		return nil, err
+	}
 	c := &consumer{
-		home: ws, name: cfg.Name, queue: queue, cfg: cfg, created: created, used: ws.cfg.Clock(),
+		wishes: wishes, home: ws, name: cfg.Name, queue: queue, cfg: cfg, created: created, used: ws.cfg.Clock(),
 		workers: make(map[uint64]*worker), held: make(map[uint64]*delivery),
 	}
 	c.note()

@@ -132,6 +132,9 @@ func (ws *workers) enroll(c *consumer, action string, answer answering) {
 func (ws *workers) change(c, to *consumer) *consumer {
 	ws.strike(c)
 	c.cfg, c.stamp, c.created = to.cfg, to.stamp, to.created
+	if wishes, err := wishesOf(&c.cfg); err == nil { // it was read before
+		c.wish(wishes)
+	}
 	c.note()
 	ws.put(c)
 	c.refill()

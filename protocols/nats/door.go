@@ -84,7 +84,7 @@ func New(cfg Config) (*Door, error) {
 
 func (d *Door) open() (err error) {
 	if d.session = d.cfg.Session; d.session == nil {
-		login := gateway.Login{Protocol: "nats", Remote: "native clients"}
+		login := gateway.Login{Protocol: "nats", Remote: doorRemote}
 		if d.session, err = d.cfg.Broker.Open(d.context, login); err != nil {
 			return fmt.Errorf("opening a session: %w", err)
 		}

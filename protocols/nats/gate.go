@@ -74,6 +74,7 @@ type Gate struct {
 type client struct {
 	user    *user
 	session gateway.Session
+	remote  string
 	// over: the broker has ended the session.
 	over *atomic.Bool
 }
@@ -143,13 +144,13 @@ func (g *Gate) Enter(ctx context.Context, id uint64, login gateway.Login) (Admis
 	g.leave(id) // if it logs in once more
 	who := session.Principal()
 	for done := false; !done; {
-		u, err := g.enter(ctx, who)
+		u, err := g.enter(ctx, who, login.Remote)
 		if err != nil {
 			session.Close()
 			g.cfg.Logger.Warn("a native client could not be served", "user", who.Name, "remote", login.Remote, "error", err)
 			return Admission{}, err
 		}
-		done = g.seat(id, &client{u, session, over})
+		done = g.seat(id, &client{u, session, login.Remote, over})
 	}
 	a := Admission{Token: TokenOf(who), Name: who.Name, Until: who.Expires}
 	if a.Name == "" {
@@ -175,6 +176,7 @@ func (g *Gate) seat(id uint64, c *client) bool {
 		return false
 	}
 	g.clients[id] = c
+	c.user.where.arrived(id, c.remote)
 	return true
 }
 
@@ -183,6 +185,9 @@ func (g *Gate) leave(id uint64) {
 	g.mu.Lock()
 	c := g.clients[id]
 	delete(g.clients, id)
+	if c != nil {
+		c.user.where.departed(id)
+	}
 	g.mu.Unlock()
 	g.gone(c)
 }

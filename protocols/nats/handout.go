@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/protocols/nats/leaf"
 )
 
@@ -71,7 +72,7 @@ func (ws *workers) dropLeaf() {
 	}
 	for _, d := range unsure {
 		d.pull.again(d.size)
-		d.giveBack()
+		d.goBack(gateway.Return{Redelivered: true}, false)
 	}
 	ws.mu.Unlock()
 	old.Close()

@@ -161,7 +161,7 @@ func (d *Door) remember(o *outcome, seq uint64) {
 	if !o.identified || o.repeats != 0 {
 		return
 	}
-	for _, token := range d.repeats.stored(o.key, seq, d.cfg.Clock().UnixNano()) {
+	for _, token := range d.repeats.stored(o.key, seq, int64(d.cfg.elapsed())) {
 		d.window.complete(token, o.err, max(seq, 1))
 	}
 }

@@ -18,13 +18,20 @@ const entryOverhead = 256
 func (d *Door) receive(in *natsgo.Msg) {
 	d.counts.received.Add(1)
 	e := entry{stream: topicStream, size: in.Size() + entryOverhead}
-	to, _ := destinationOf(strings.TrimPrefix(in.Subject, d.cfg.Prefix))
-	if to.Kind == gateway.KindQueue {
+	subject := strings.TrimPrefix(in.Subject, d.cfg.Prefix)
+	to, isAnswer, err := d.inboxes.answered(subject)
+	if !isAnswer {
+		to, _ = destinationOf(subject)
+	}
+	if isAnswer || to.Kind == gateway.KindQueue {
 		e.stream = queueStream
 	}
-	m, err := d.accept(in, to, &e)
-	if id, ok := first(in.Header, messageID); ok && id != "" && to.Kind == gateway.KindQueue && err == nil {
-		e.identified, e.key = true, keyOf(to.Name, id)
+	m, refusal := d.accept(in, to, &e)
+	if err == nil {
+		err = refusal
+	}
+	if id, ok := first(in.Header, messageID); ok && id != "" && e.stream == queueStream && err == nil {
+		e.identified, e.key = true, keyOf(to.Place(), id)
 	}
 	token, ok := d.window.enter(e)
 	switch {
@@ -61,7 +68,7 @@ func (d *Door) pause() {
 // was, as soon as that is known.
 func (d *Door) repeated(k messageKey, token uint64) bool {
 	for {
-		before, repeated := d.repeats.first(k, d.cfg.Clock().UnixNano())
+		before, repeated := d.repeats.first(k, int64(d.cfg.elapsed()))
 		switch {
 		case !repeated:
 			return false
@@ -76,7 +83,7 @@ func (d *Door) repeated(k messageKey, token uint64) bool {
 
 // accept translates a message and finds out who awaits which answer.
 func (d *Door) accept(in *natsgo.Msg, to gateway.Destination, e *entry) (*gateway.Message, error) {
-	publish := to.Kind == gateway.KindQueue || marked(in.Header)
+	publish := e.stream == queueStream || marked(in.Header)
 	replyTo := ""
 	switch {
 	case in.Reply == "":
@@ -123,7 +130,7 @@ func compact(m *gateway.Message, header int) {
 }
 
 // setReplyTo gives a message a reply-to, unless its header has one. An inbox in
-// the header becomes what STOMP clients can send to: so a publisher whose reply subject takes
+// the header, or a subject that stands for a temporary destination, becomes what STOMP clients can send to: so a publisher whose reply subject takes
 // the PubAck can get an answer as well.
 func (d *Door) setReplyTo(m *gateway.Message, replyTo string) {
 	for i := range m.Header {
@@ -131,7 +138,7 @@ func (d *Door) setReplyTo(m *gateway.Message, replyTo string) {
 		if f.Name != "reply-to" {
 			continue
 		}
-		if strings.HasPrefix(f.Value, inboxPrefix) {
+		if strings.HasPrefix(f.Value, inboxPrefix) || strings.HasPrefix(f.Value, replyQueue) {
 			if v := d.inboxes.replyTo(f.Value); v != "" {
 				f.Value = v
 			}

@@ -5,7 +5,6 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
-	"encoding/base64"
 	"encoding/binary"
 	"strings"
 	"sync"
@@ -34,7 +33,7 @@ const (
 type inboxes struct {
 	// prefix begins the names of the topics; a user's own has its token.
 	prefix string
-	apart  bool // only what this door has sealed is opened: others' doors have their own
+	apart  bool // of topics only those that this door has sealed are opened: the others hear of theirs themselves
 	key    []byte
 	seal   cipher.AEAD
 
@@ -74,7 +73,7 @@ func sealOf(key []byte) (cipher.AEAD, error) {
 func (b *inboxes) learn(key []byte) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.apart || b.others[string(key)] != nil || len(b.others) >= mostKeys || bytes.Equal(key, b.key) {
+	if b.others[string(key)] != nil || len(b.others) >= mostKeys || bytes.Equal(key, b.key) {
 		return nil
 	}
 	seal, err := sealOf(key)
@@ -84,10 +83,18 @@ func (b *inboxes) learn(key []byte) error {
 	return err
 }
 
-// open unseals what this door or another one has sealed.
-func (b *inboxes) open(nonce, sealed []byte) (text []byte, ok bool) {
-	if text, err := b.seal.Open(nil, nonce, sealed, nil); err == nil {
-		return text, true
+// number makes a nonce, never twice with one key.
+func (b *inboxes) number(nonce []byte) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.nonce++
+	binary.BigEndian.PutUint64(nonce, b.nonce)
+}
+
+// open unseals what this door has sealed, or perhaps another one.
+func (b *inboxes) open(nonce, sealed []byte, others bool) (text []byte, ok bool) {
+	if text, err := b.seal.Open(nil, nonce, sealed, nil); err == nil || !others {
+		return text, err == nil
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -104,13 +111,7 @@ func (b *inboxes) topic(inbox string) (gateway.Destination, bool) {
 	if !isInbox(inbox) {
 		return gateway.Destination{}, false
 	}
-	nonce := make([]byte, b.seal.NonceSize(), b.seal.NonceSize()+len(inbox)+b.seal.Overhead())
-	b.mu.Lock()
-	b.nonce++
-	binary.BigEndian.PutUint64(nonce, b.nonce) // never twice with one key
-	b.mu.Unlock()
-	sealed := b.seal.Seal(nonce, nonce, []byte(inbox), nil)
-	return gateway.Destination{Kind: gateway.KindTopic, Name: b.prefix + encode(sealed)}, true
+	return gateway.Destination{Kind: gateway.KindTopic, Name: b.prefix + b.conceal(inbox)}, true
 }
 
 // inbox returns what a topic made by topic stands for; ok is false for all other names.
@@ -119,16 +120,8 @@ func (b *inboxes) inbox(name string) (inbox string, ok bool) {
 	if !ok {
 		return "", false
 	}
-	sealed, err := base64.RawURLEncoding.DecodeString(token)
-	if err != nil || len(sealed) < b.seal.NonceSize() {
-		return "", false
-	}
-	nonce, sealed := sealed[:b.seal.NonceSize()], sealed[b.seal.NonceSize():]
-	text, ok := b.open(nonce, sealed)
-	if !ok || !isInbox(string(text)) {
-		return "", false
-	}
-	return string(text), true
+	text, ok := b.reveal(token, !b.apart)
+	return text, ok && isInbox(text)
 }
 
 // isInbox reports whether a subject is an inbox that an answer may be sent to.
@@ -162,20 +155,29 @@ func mayAnswer(reply string) bool {
 // replyTo returns what STOMP receivers read in reply-to for a native reply
 // subject, or "" if they cannot answer to it.
 func (b *inboxes) replyTo(subject string) string {
-	d, ok := destinationOf(subject)
+	d, ok, err := b.answered(subject)
+	if !ok {
+		d, ok = destinationOf(subject)
+	}
 	if !ok {
 		d, ok = b.topic(subject)
 	}
-	if !ok || d.Validate() != nil || d.IsPattern() {
+	if !ok || err != nil || d.Validate() != nil || d.IsPattern() {
 		return ""
 	}
-	return "/" + d.Kind.String() + "/" + d.Name
+	return textOf(d)
 }
 
 // subject returns the native reply subject of a reply-to header, or "" if native
-// responders cannot answer to it: temporary destinations, patterns.
+// responders cannot answer to it: patterns, several destinations.
 func (b *inboxes) subject(replyTo string) string {
 	replyTo, _, _ = strings.Cut(strings.TrimSpace(replyTo), "?")
+	if strings.IndexByte(replyTo, ',') >= 0 {
+		return ""
+	}
+	if d, ok := remoteOf(replyTo); ok {
+		return b.answerable(d)
+	}
 	for _, k := range [...]gateway.Kind{gateway.KindQueue, gateway.KindTopic} {
 		name, ok := strings.CutPrefix(replyTo, "/"+k.String()+"/")
 		if !ok {
@@ -206,5 +208,3 @@ func (c *Config) replies(subject string) *natsgo.Conn {
 	}
 	return c.Answers
 }
-
-func encode(token []byte) string { return base64.RawURLEncoding.EncodeToString(token) }

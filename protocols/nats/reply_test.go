@@ -1,6 +1,7 @@
 package nats
 
 import (
+	"encoding/base64"
 	"strings"
 	"testing"
 
@@ -41,7 +42,7 @@ func TestOnlyInboxesCanBeReached(t *testing.T) {
 		// Not even a name sealed with our own key leads elsewhere.
 		nonce := make([]byte, b.seal.NonceSize())
 		forged := b.seal.Seal(nonce, nonce, []byte(subject), nil)
-		_, ok = b.inbox(replyTopic + encode(forged))
+		_, ok = b.inbox(replyTopic + base64.RawURLEncoding.EncodeToString(forged))
 		require.False(t, ok, subject)
 	}
 }
@@ -75,7 +76,7 @@ func TestReplyTo(t *testing.T) {
 	require.Equal(t, "_INBOX.a", b.subject(b.replyTo("_INBOX.a")))
 	for replyTo, want := range map[string]string{
 		"/topic/a.b": "topic.a.b", "/queue/a b": "queue.a%20b", "queue://q": "queue.q", " topic://t?x=1 ": "topic.t",
-		"/temp-queue/x": "", "/topic/a.*": "", "/queue/": "", "a": "", "": "", "_INBOX.a": "", "$JS.x": "",
+		"/temp-queue/x": "", "/remote-temp-queue/": "", "/queue/a,/queue/b": "", "/topic/a.*": "", "/queue/": "", "a": "", "": "", "_INBOX.a": "", "$JS.x": "",
 		"/topic/_reply.forged": "topic._reply.forged",
 	} {
 		require.Equal(t, want, b.subject(replyTo), replyTo)

@@ -29,7 +29,7 @@ func (ws *workers) settle(m *natsgo.Msg) {
 	case said.Word == jsapi.Ack:
 		d.done(ws.acks.expect(reply))
 	case said.Word == jsapi.Term:
-		d.refuse(ws.acks.expect(reply), false)
+		d.refuse(ws.acks.expect(reply))
 	case said.Word == jsapi.AckNext:
 		c := d.worker.consumer
 		d.done(nil)
@@ -37,10 +37,10 @@ func (ws *workers) settle(m *natsgo.Msg) {
 			ws.pull(c, reply, said.Next)
 		}
 	case said.Word == jsapi.Nak && said.Delay > 0:
-		ws.set(&d.alarm, said.Delay)
+		d.goBack(gateway.Return{Redelivered: true, Delay: said.Delay}, false)
 		ws.acks.confirm(reply)
 	case said.Word == jsapi.Nak:
-		d.giveBack()
+		d.goBack(gateway.Return{Redelivered: true}, false)
 		ws.acks.confirm(reply)
 	default:
 		ws.set(&d.alarm, d.worker.consumer.cfg.Wait(d.count))
@@ -93,29 +93,21 @@ func (d *delivery) done(c gateway.Completion) {
 	consumer.refill()
 }
 
-// refuse moves the message to the dead-letter queue.
-func (d *delivery) refuse(c gateway.Completion, overdue bool) {
-	d.leave(overdue)
+// refuse has done with the message what the queue's policy says of refused ones: by default it moves to the dead-letter queue.
+func (d *delivery) refuse(c gateway.Completion) {
+	d.leave(false)
 	d.worker.sub.Nack([]uint64{d.tag}, c, 0)
 	d.worker.consumer.refill()
 }
 
-// giveBack has the message wait in its queue again, counted as handed out; or moves it
-// to the dead-letter queue if that was once too often.
-func (d *delivery) giveBack() { d.goBack(false) }
+// overdue has a message go back whose time is over.
+func (d *delivery) overdue() { d.goBack(gateway.Return{Redelivered: true}, true) }
 
-// overdue is giveBack for a delivery whose time is over.
-func (d *delivery) overdue() { d.goBack(true) }
-
-func (d *delivery) goBack(overdue bool) {
-	c := d.worker.consumer
-	if c.cfg.MaxDeliver > 0 && d.count >= uint64(c.cfg.MaxDeliver) {
-		d.refuse(nil, overdue)
-		return
-	}
+// goBack has the message wait in its queue again, counted as handed out; or it is dead, if that was once too often.
+func (d *delivery) goBack(r gateway.Return, overdue bool) {
 	d.leave(overdue)
-	_ = d.worker.sub.Release([]uint64{d.tag}, true) // it is in flight there
-	c.refill()
+	_ = d.worker.sub.Release([]uint64{d.tag}, r) // it is in flight there
+	d.worker.consumer.refill()
 }
 
 // confirmations are the answers to workers that wait until their acknowledgement is as

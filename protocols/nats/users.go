@@ -17,6 +17,7 @@ type user struct {
 	token  string
 	rights atomic.Pointer[gateway.Rights]
 	over   atomic.Bool // the broker has ended the door's session
+	where  whereabouts
 
 	// opened is closed when door or err is set, for good; closed when nothing of the door runs any more.
 	opened, closed chan struct{}
@@ -36,10 +37,10 @@ var (
 )
 
 // enter counts a connection of a principal in, and returns its user when the door is open.
-func (g *Gate) enter(ctx context.Context, who gateway.Principal) (*user, error) {
+func (g *Gate) enter(ctx context.Context, who gateway.Principal, remote string) (*user, error) {
 	token := TokenOf(who)
 	for {
-		u, isNew, err := g.reserve(token, who)
+		u, isNew, err := g.reserve(token, who, remote)
 		switch {
 		case err != nil:
 			return nil, err
@@ -68,7 +69,7 @@ func (g *Gate) enter(ctx context.Context, who gateway.Principal) (*user, error) 
 }
 
 // reserve counts a connection in, unless the user's door is being closed.
-func (g *Gate) reserve(token string, who gateway.Principal) (u *user, isNew bool, err error) {
+func (g *Gate) reserve(token string, who gateway.Principal, remote string) (u *user, isNew bool, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.leaving {
@@ -86,7 +87,8 @@ func (g *Gate) reserve(token string, who gateway.Principal) (u *user, isNew bool
 			return nil, false, errMostUser
 		}
 		u = &user{token: token, principal: who, opened: make(chan struct{}), closed: make(chan struct{})}
-		u.principal.Expires = time.Time{}
+		u.principal.Proof, u.principal.Expires = "", time.Time{}
+		u.where.said.Store(&remote)
 		g.users[token] = u
 		isNew = true
 		g.running.Add(1)
@@ -142,7 +144,7 @@ func (g *Gate) open(u *user) {
 func (g *Gate) openDoor(u *user) (*Door, error) {
 	credentials, forget := g.cfg.Voucher.vouch(u.principal)
 	defer forget()
-	login := gateway.Login{Credentials: credentials, Protocol: doorProtocol, Remote: "native clients", Ended: g.toldOf(&u.over)}
+	login := gateway.Login{Credentials: credentials, Protocol: doorProtocol, Remote: doorRemote, Whereabouts: u.where.text, Ended: g.toldOf(&u.over)}
 	session, err := g.cfg.Broker.Open(g.context, login)
 	if err != nil {
 		return nil, fmt.Errorf("opening a session for a native user's door: %w", err)
@@ -203,7 +205,7 @@ func (g *Gate) renew(u *user) {
 		return
 	}
 	u.principal = now
-	u.principal.Expires = time.Time{}
+	u.principal.Proof, u.principal.Expires = "", time.Time{}
 	g.mu.Unlock()
 	g.reconsider(u)
 	select {

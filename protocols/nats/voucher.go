@@ -28,11 +28,11 @@ func NewVoucher(next gateway.Authenticator) *Voucher {
 	return &Voucher{next: next, vouched: make(map[string]gateway.Principal)}
 }
 
-// vouch returns credentials that are good for one login as p, and what takes them back. They do not expire: the connections
-// of the user do.
+// vouch returns credentials that are good for one login as p, and what takes them back. They do not expire, and by which proof somebody came does not matter: the connections
+// of the user have sessions of their own.
 func (v *Voucher) vouch(p gateway.Principal) (gateway.Credentials, func()) {
 	token := rand.Text() + rand.Text()
-	p.Expires = time.Time{}
+	p.Proof, p.Expires = "", time.Time{}
 	v.mu.Lock()
 	v.vouched[token] = p
 	v.mu.Unlock()
@@ -62,6 +62,9 @@ func (v *Voucher) Renew(p gateway.Principal) (gateway.Principal, error) { return
 
 // doorProtocol is that of a door's own session.
 const doorProtocol = "nats/door"
+
+// doorRemote stands for the address of a door's session where no other is known.
+const doorRemote = "native clients"
 
 // anonymousToken stands for whoever did not say who they are.
 const anonymousToken = "anonymous"

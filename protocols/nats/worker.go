@@ -102,7 +102,7 @@ func (w *worker) fund() {
 // subscribe opens the subscription with its first allowance.
 func (w *worker) subscribe(n int) {
 	c := w.consumer
-	sub, err := c.home.session.Subscribe(gateway.SubscribeOptions{Destination: c.queue, Prefetch: n, Wake: w.wake})
+	sub, err := c.home.session.Subscribe(w.options(n))
 	if err == nil {
 		w.sub = sub
 		return
@@ -141,7 +141,7 @@ func (w *worker) take() {
 		clear(home.batch[:n])
 		w.fund() // first, so that what goes back does not come again
 		if len(back) > 0 {
-			_ = w.sub.Release(back, false) // they are in flight here
+			_ = w.sub.Release(back, gateway.Return{Redelivered: false}) // they are in flight here
 		}
 		if err != nil { // another connection goes on
 			home.cfg.Logger.Debug("a message could not be handed to a native client", "error", err)
@@ -157,7 +157,7 @@ func (w *worker) hand(d *gateway.Delivery, pending uint64) (taken bool, err erro
 	c := w.consumer
 	count := uint64(d.Redeliveries) + 1
 	if c.cfg.MaxDeliver > 0 && count > uint64(c.cfg.MaxDeliver) {
-		w.sub.Nack([]uint64{d.Tag}, nil, 0)
+		_ = w.sub.Release([]uint64{d.Tag}, gateway.Return{Redelivered: true}) // that is once too often: it is dead
 		return true, nil
 	}
 	own := &delivery{worker: w, tag: d.Tag, number: c.home.base + d.Tag, seq: c.seq + 1, count: count}

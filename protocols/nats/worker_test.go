@@ -364,3 +364,25 @@ func TestAcknowledgementsOfAWorkerThatLeavesCount(t *testing.T) {
 	}
 	require.EqualValues(t, n*rounds, h.door.Stats().Handed, "nothing came again")
 }
+
+// What a worker gets of a queue is what its consumer's metadata select; the rest is for others.
+func TestAConsumerMayHaveASelector(t *testing.T) {
+	h := newHouse(t, options{})
+	h.fill("a", 3)
+	js := h.jetStream()
+	none := h.consumer(js, "none", "a", func(c *jetstream.ConsumerConfig) {
+		c.Metadata = map[string]string{"sluice.selector": "missing = 'x'", "sluice.priority": "5"}
+	})
+	b, err := none.FetchNoWait(3)
+	require.NoError(t, err)
+	for m := range b.Messages() {
+		t.Fatalf("%s was not selected", m.Data())
+	}
+	require.Len(t, fetch(t, h.consumer(js, "all", "a"), 3), 3)
+	for key, value := range map[string]string{"sluice.selector": "a >", "sluice.priority": "300", "sluice.exclusive": "perhaps"} {
+		_, err := js.CreateConsumer(ctx(t), "QUEUES", jetstream.ConsumerConfig{
+			Durable: "bad", FilterSubject: "queue.a", AckPolicy: jetstream.AckExplicitPolicy, Metadata: map[string]string{key: value},
+		})
+		require.ErrorContains(t, err, key)
+	}
+}

@@ -213,7 +213,7 @@ func (ws *workers) receive(m *natsgo.Msg) {
 // time comes before now. The lock is held.
 func (ws *workers) set(a *alarm, after time.Duration) {
 	after = min(max(after, 0), jsapi.LongestDelay)
-	if ws.alarms.put(a, ws.cfg.Clock().UnixNano()+int64(after)) {
+	if ws.alarms.put(a, int64(ws.cfg.elapsed()+after)) {
 		tell(ws.rouse)
 	}
 }
@@ -241,7 +241,7 @@ func (ws *workers) run() {
 func (ws *workers) turn() time.Duration {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	now := ws.cfg.Clock().UnixNano()
+	now := int64(ws.cfg.elapsed())
 	for a := ws.alarms.due(now); a != nil; a = ws.alarms.due(now) {
 		a.ring()
 	}

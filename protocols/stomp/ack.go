@@ -9,10 +9,18 @@ import (
 )
 
 // ack acknowledges one delivery, or all up to it in client mode.
-func (c *conn) ack(f *wire.Frame) error { return c.settle(f, "ACK", false) }
+func (c *conn) ack(f *wire.Frame) error { return c.settle(f, verdict{command: "ACK"}) }
+
+// verdict is what becomes of deliveries.
+type verdict struct {
+	command string
+	// nack: they are refused; with back, they come back instead.
+	nack, back bool
+	how        gateway.Return
+}
 
 // settle carries out ACK and NACK.
-func (c *conn) settle(f *wire.Frame, command string, nack bool) error {
+func (c *conn) settle(f *wire.Frame, v verdict) error {
 	tx, err := c.transactionOf(f.Header)
 	if err != nil {
 		return err
@@ -20,19 +28,19 @@ func (c *conn) settle(f *wire.Frame, command string, nack bool) error {
 	if tx != nil && tx.failed != nil {
 		return tx.failed
 	}
-	name, s, tags, err := c.acknowledged(f.Header, command, tx, nack)
+	name, s, tags, err := c.acknowledged(f.Header, v, tx)
 	if err != nil {
 		return err
 	}
 	if s == nil {
-		return gateway.Errorf(gateway.NotFound, "Unexpected %s received for message-id [%s]", command, quote(name))
+		return gateway.Errorf(gateway.NotFound, "Unexpected %s received for message-id [%s]", v.command, quote(name))
 	}
 	receipt, _ := f.Header.Get("receipt")
 	switch {
 	case len(tags) == 0: // the same transaction holds it already
 		return c.receipt(f)
 	case tx != nil:
-		tx.hold(s, tags, nack)
+		tx.hold(s, tags, v)
 		if s.gone == nil {
 			s.source.Extend(len(tags))
 		}
@@ -40,7 +48,12 @@ func (c *conn) settle(f *wire.Frame, command string, nack bool) error {
 			return err
 		}
 		return c.receipt(f)
-	case nack:
+	case v.back:
+		if err := s.source.Release(tags, v.how); err != nil {
+			return err
+		}
+		return c.receipt(f)
+	case v.nack:
 		s.source.Nack(tags, c, c.owe(answer{receipt: receipt}))
 	case receipt == "":
 		// Nobody waits for it, so the broker need not make it durable by itself.
@@ -64,7 +77,7 @@ func (c *conn) flushAcks(subs []*subscription) {
 
 // acknowledged finds what an ACK or NACK names and takes it. The subscription
 // is nil if there is no such delivery; name is how the client called it.
-func (c *conn) acknowledged(h gateway.Header, command string, tx *transaction, nack bool) (
+func (c *conn) acknowledged(h gateway.Header, v verdict, tx *transaction) (
 	name string, s *subscription, tags []uint64, err error,
 ) {
 	var candidates []*subscription
@@ -74,9 +87,12 @@ func (c *conn) acknowledged(h gateway.Header, command string, tx *transaction, n
 	if c.version == wire.V12 {
 		id, ok := h.Get("id")
 		if !ok {
-			return "", nil, nil, invalid("%s", withoutAckID(nack))
+			return "", nil, nil, invalid("%s", withoutAckID(v.nack))
 		}
 		name = id
+		if b := c.browsed(id); b != nil {
+			return id, b, nil, b.looking(v)
+		}
 		s, index = c.byAckID(id)
 		if s == nil {
 			s, index, _ = oldest(c.subs, id)
@@ -85,15 +101,18 @@ func (c *conn) acknowledged(h gateway.Header, command string, tx *transaction, n
 			}
 		}
 	} else {
-		if name, candidates, err = c.namedBefore12(h, command); err != nil {
+		if name, candidates, err = c.namedBefore12(h, v.command); err != nil {
 			return name, nil, nil, err
+		}
+		if len(candidates) > 0 && candidates[0].browser {
+			return name, candidates[0], nil, candidates[0].looking(v)
 		}
 		s, index, _ = oldest(candidates, name)
 	}
 	if s == nil {
 		return name, nil, nil, nil
 	}
-	tags, ok := s.unacked.take(index, s.mode == ackClient && !nack, tx)
+	tags, ok := s.unacked.take(index, s.mode == ackClient && (!v.nack || c.addresses.nackAll), tx)
 	if !ok {
 		return name, nil, nil, nil
 	}
@@ -117,7 +136,7 @@ func (c *conn) namedBefore12(h gateway.Header, command string) (id string, in []
 	}
 	sub, ok := h.Get("subscription")
 	if !ok {
-		if c.version == wire.V11 {
+		if !c.mayOmitID() {
 			return id, nil, invalid("%s received without a subscription id for acknowledge!", command)
 		}
 		return id, c.subs, nil
@@ -163,6 +182,27 @@ func appendAckID(dst []byte, subscription, delivery uint64) []byte {
 	dst = strconv.AppendUint(dst, subscription, 10)
 	dst = append(dst, '-')
 	return strconv.AppendUint(dst, delivery, 10)
+}
+
+// browsed finds the browser that an ack header is of.
+func (c *conn) browsed(id string) *subscription {
+	left, _, _ := strings.Cut(id, "-")
+	number, err := strconv.ParseUint(left, 10, 64)
+	if err != nil {
+		return nil
+	}
+	if i, ok := c.subscriptionAt(number); ok && c.subs[i].browser {
+		return c.subs[i]
+	}
+	return nil
+}
+
+// looking is what becomes of an acknowledgement to a browser, which has nothing to acknowledge: ActiveMQ refuses a NACK.
+func (s *subscription) looking(v verdict) error {
+	if v.nack {
+		return invalid("Cannot Nack a message on a Queue Browser Subscription.")
+	}
+	return nil
 }
 
 // byAckID finds the delivery of an ack header.

@@ -35,8 +35,10 @@ func (b *nullBroker) Open(context.Context, gateway.Login) (gateway.Session, erro
 
 type nullSession struct{ b *nullBroker }
 
-func (nullSession) Principal() gateway.Principal { return gateway.Principal{} }
-func (nullSession) Close()                       {}
+func (nullSession) ID() string                                { return "" }
+func (nullSession) Forget(string, gateway.Completion, uint64) {}
+func (nullSession) Principal() gateway.Principal              { return gateway.Principal{} }
+func (nullSession) Close()                                    {}
 func (s nullSession) Send(_ *gateway.Message, c gateway.Completion, token uint64) {
 	s.b.sent.Add(1)
 	c.Complete(token, nil)
@@ -48,7 +50,7 @@ func (s nullSession) Subscribe(gateway.SubscribeOptions) (gateway.Subscription, 
 
 type nullSubscription struct{ b *nullBroker }
 
-func (nullSubscription) Release([]uint64, bool) error { return nil }
+func (nullSubscription) Release([]uint64, gateway.Return) error { return nil }
 func (s nullSubscription) Next(dst []gateway.Delivery, maxBytes int) (n int) {
 	for size := 0; n < len(dst) && s.b.left > 0 && size < maxBytes; n++ {
 		s.b.tag++

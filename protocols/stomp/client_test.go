@@ -39,7 +39,7 @@ func start(t testing.TB, b *fakeBroker, change ...func(*Config)) *Server {
 	return s
 }
 
-func strict(cfg *Config) { cfg.Errors = Strict }
+func strict(cfg *Config) { cfg.Personality = Strict }
 
 // client speaks raw STOMP. In its texts "^" stands for NUL.
 type client struct {

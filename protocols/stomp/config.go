@@ -12,22 +12,6 @@ import (
 	"github.com/sluice-mq/sluice/protocols/internal/listen"
 )
 
-// Errors says what an ERROR frame does to a connection that is logged in.
-// Before the login every ERROR ends the connection, and so do violations of the
-// framing and unknown commands at any time.
-type Errors uint8
-
-const (
-	// ActiveMQ keeps the connection: the client may go on with its next frame.
-	ActiveMQ Errors = iota
-	// Strict closes after every ERROR, as the STOMP specification has it.
-	Strict
-)
-
-// DefaultServerHeader is announced in CONNECTED. Clients choose their dialect by
-// its beginning, so it must look like ActiveMQ's.
-const DefaultServerHeader = "ActiveMQ/5.18.0 Sluice/dev"
-
 // Transport brings connections to a server instead of its own listener: STOMP within something else.
 type Transport = listen.Transport
 
@@ -61,9 +45,13 @@ type Config struct {
 	// Logger gets connections and refusals; nil is silence.
 	Logger *slog.Logger
 	Limits Limits
-	Errors Errors
-	// ServerHeader is the server header of CONNECTED; see DefaultServerHeader.
+	// Personality is the broker that clients take this for, Errors a part of it that may be chosen apart.
+	Personality Personality
+	Errors      Errors
+	// ServerHeader is the server header of CONNECTED; empty is the Personality's.
 	ServerHeader string
+	// UserID: messages carry the name of who sent them as JMSXUserID.
+	UserID bool
 	// HeartBeatGrace is how many of its periods a client that promised heart-beats
 	// may be silent; one second is added. Default 2.
 	HeartBeatGrace float64
@@ -114,6 +102,9 @@ func (cfg Config) complete() (Config, error) {
 			return cfg, errors.New("stomp: a limit is negative")
 		}
 	}
+	if int(cfg.Personality) >= len(dialects) || cfg.Errors > FatalErrors {
+		return cfg, errors.New("stomp: no such personality")
+	}
 	if cfg.HeartBeatGrace < 0 || cfg.HeartBeatGrace > 100 {
 		return cfg, errors.New("stomp: the heart-beat grace must be between 0 and 100")
 	}
@@ -129,7 +120,7 @@ func (cfg Config) complete() (Config, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	cfg.ServerHeader = orDefault(cfg.ServerHeader, DefaultServerHeader)
+	cfg.ServerHeader = orDefault(cfg.ServerHeader, cfg.Personality.ServerHeader("dev"))
 	cfg.HeartBeatGrace = orDefault(cfg.HeartBeatGrace, 2)
 	if cfg.Clock == nil {
 		cfg.Clock = time.Now

@@ -2,6 +2,7 @@ package stomp
 
 import (
 	"context"
+	"crypto/rand"
 	"io"
 	"net"
 	"runtime/debug"
@@ -33,6 +34,9 @@ type conn struct {
 	session      gateway.Session // nil before the login
 	pacing       gateway.Paced   // the session, if it has a pace
 	version      wire.Version    // written under mu
+	addresses    addresses       // fixed by the login
+	clientID     string
+	user         string          // whom its messages name; empty is nobody
 	subs         []*subscription // ascending by number
 	subsByID     map[string]*subscription
 	lastSub      uint64
@@ -41,6 +45,8 @@ type conn struct {
 	txMessages   int
 
 	someLost atomic.Bool // a subscription was
+	// replies: what is delivered may name a reply-to that the client calls by another name.
+	replies atomic.Bool
 
 	wake    chan struct{} // the writer has something to look at
 	room    chan struct{} // a waiting reader may look again
@@ -75,6 +81,7 @@ func newConn(s *Server, nc net.Conn) *conn {
 		written: make(chan struct{}),
 		over:    make(chan struct{}),
 	}
+	c.addresses.dialect = s.dialect
 	c.in.nc = nc
 	c.in.login = time.Now().Add(s.cfg.Limits.Login)
 	c.in.ending = make(chan struct{})
@@ -177,6 +184,9 @@ func (c *conn) remote() string {
 func (c *conn) sessionID(clientID string) string {
 	if clientID != "" {
 		return clientID
+	}
+	if begin := c.server.dialect.session; begin != "" {
+		return begin + rand.Text()[:22]
 	}
 	return c.server.name + ":" + strconv.FormatUint(c.server.number.Add(1), 10)
 }

@@ -30,7 +30,7 @@ func (c *conn) connect(ctx context.Context, f *wire.Frame) error {
 	if c.session != nil {
 		return gateway.Errorf(gateway.Conflict, "Already connected.")
 	}
-	version, err := negotiate(f.Header)
+	version, err := negotiate(f.Header, &c.server.dialect.versions)
 	if err != nil {
 		return err
 	}
@@ -43,6 +43,11 @@ func (c *conn) connect(ctx context.Context, f *wire.Frame) error {
 		return err
 	}
 	c.session = session
+	c.addresses.own = session.ID() + ":"
+	c.replies.Store(c.server.dialect.replySubscribes)
+	if c.server.cfg.UserID {
+		c.user = session.Principal().Name
+	}
 	c.pacing, _ = session.(gateway.Paced)
 	if t, ok := c.nc.(interface{ LoggedIn() }); ok {
 		t.LoggedIn()
@@ -69,11 +74,13 @@ func (c *conn) login(ctx context.Context, h gateway.Header, version wire.Version
 		return nil, err
 	}
 	login := gateway.Login{
-		ClientID: clientID,
 		Protocol: "stomp/" + version.String(),
 		Remote:   c.remote(),
 		Listener: c.listener(),
 		Ended:    c.end,
+	}
+	if c.clientID = clientID; !c.server.dialect.sharedNames {
+		login.ClientID = clientID
 	}
 	c.introduce(&login, h)
 	login.Credentials.Login, login.Credentials.Passcode = user, passcode
@@ -87,6 +94,9 @@ func (c *conn) login(ctx context.Context, h gateway.Header, version wire.Version
 	}
 	if err != nil {
 		c.server.cfg.Logger.Debug("stomp: login refused", "remote", login.Remote, "login", quote(user), "error", err)
+		if said := &c.server.dialect.login; said.text != "" && gateway.KindOf(err) == gateway.Unauthenticated {
+			err = worded(said.message, invalid(said.text, quote(user)))
+		}
 		return nil, err
 	}
 	c.server.cfg.Logger.Debug("stomp: logged in", "remote", login.Remote,
@@ -121,8 +131,8 @@ func (c *conn) connected(h gateway.Header, version wire.Version, theirs, wanted 
 	return append(b, '\n', 0, '\n')
 }
 
-// negotiate picks the highest version that both sides know.
-func negotiate(h gateway.Header) (wire.Version, error) {
+// negotiate picks the highest version that both sides know; else says why not, in a personality's words if it has some.
+func negotiate(h gateway.Header, words *wording) (wire.Version, error) {
 	accepted, _ := h.Get("accept-version")
 	if strings.TrimSpace(accepted) == "" {
 		return wire.V10, nil
@@ -137,9 +147,9 @@ func negotiate(h gateway.Header) (wire.Version, error) {
 		}
 	}
 	if best == 0 {
+		text := "Invalid Protocol version[" + quote(accepted) + "], supported versions are: [1.2, 1.1, 1.0]"
 		return 0, &refusal{
-			err:    invalid("Invalid Protocol version[%s], supported versions are: [1.2, 1.1, 1.0]", quote(accepted)),
-			closes: true, header: gateway.Header{{Name: "version", Value: supportedVersions}},
+			err: invalid("%s", orDefault(words.text, text)), message: words.message, closes: true, header: gateway.Header{{Name: "version", Value: supportedVersions}},
 		}
 	}
 	return best, nil

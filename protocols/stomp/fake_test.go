@@ -25,12 +25,17 @@ type fakeBroker struct {
 	fail   error // outcome of every Send and Commit
 	dead   []*gateway.Message
 	logins []gateway.Login
+	names  int // of sessions
+	// durable are the durable subscriptions, with the one that holds it; forgotten are those that were ended for good.
+	durable   map[string]*fakeSub
+	forgotten []string
+	returns   []gateway.Return
 }
 
 type fakeQueue struct{ waiting []gateway.Delivery }
 
 func newFakeBroker() *fakeBroker {
-	return &fakeBroker{denied: map[string]bool{}, queues: map[gateway.Destination]*fakeQueue{}}
+	return &fakeBroker{denied: map[string]bool{}, queues: map[gateway.Destination]*fakeQueue{}, durable: map[string]*fakeSub{}}
 }
 
 func (b *fakeBroker) Open(_ context.Context, login gateway.Login) (gateway.Session, error) {
@@ -44,7 +49,8 @@ func (b *fakeBroker) Open(_ context.Context, login gateway.Login) (gateway.Sessi
 		return nil, gateway.Errorf(gateway.Conflict, "Broker: b - Client: taken already connected from tcp://127.0.0.1:1")
 	}
 	b.open++
-	return &fakeSession{b: b}, nil
+	b.names++
+	return &fakeSession{b: b, id: "ID:fake:" + strconv.Itoa(b.names), login: login}, nil
 }
 
 // release completes what is held, in the order that pick gives (nil: as they came).
@@ -92,10 +98,36 @@ func (b *fakeBroker) complete(c gateway.Completion, token uint64, err error) fun
 
 type fakeSession struct {
 	b      *fakeBroker
+	id     string
+	login  gateway.Login
 	closed bool
 }
 
-func (s *fakeSession) Principal() gateway.Principal { return gateway.Principal{} }
+func (s *fakeSession) ID() string { return s.id }
+
+func (s *fakeSession) Forget(name string, c gateway.Completion, token uint64) {
+	b := s.b
+	b.mu.Lock()
+	key := s.login.ClientID + ":" + name
+	holder, there := b.durable[key]
+	var err error
+	switch {
+	case !there:
+		err = gateway.Errorf(gateway.NotFound, "No durable subscription exists for clientID: %s and subscriptionName: %s", s.login.ClientID, name)
+	case holder != nil:
+		err = gateway.Errorf(gateway.Conflict, "Durable consumer is in use")
+	default:
+		delete(b.durable, key)
+		b.forgotten = append(b.forgotten, key)
+	}
+	done := b.complete(c, token, err)
+	b.mu.Unlock()
+	done()
+}
+
+func (s *fakeSession) Principal() gateway.Principal {
+	return gateway.Principal{Name: s.login.Credentials.Login}
+}
 
 func (s *fakeSession) Send(m *gateway.Message, c gateway.Completion, token uint64) {
 	b := s.b
@@ -118,13 +150,20 @@ func (b *fakeBroker) store(m *gateway.Message, from *fakeSession) error {
 	case b.fail != nil:
 		return b.fail
 	}
+	for _, d := range m.Also {
+		copied := m.Copy()
+		copied.Destination, copied.Also = d, nil
+		if err := b.store(copied, from); err != nil {
+			return err
+		}
+	}
 	b.seq++
 	m.ID = "ID:node-1-2-0:1:-1:1:" + strconv.Itoa(b.seq)
 	if m.Timestamp == 0 {
 		m.Timestamp = 1700000000000
 	}
 	d := gateway.Delivery{Message: m, Tag: uint64(b.seq)}
-	if m.Destination.Kind == gateway.KindQueue {
+	if m.Destination.Kind.IsQueue() {
 		q := b.queue(m.Destination)
 		q.waiting = append(q.waiting, d)
 		return nil
@@ -187,7 +226,17 @@ func (s *fakeSession) Subscribe(o gateway.SubscribeOptions) (gateway.Subscriptio
 	if b.denied[o.Destination.String()] {
 		return nil, gateway.Errorf(gateway.Denied, "User is not authorized to read from: %s", o.Destination)
 	}
-	sub := &fakeSub{s: s, o: o, own: &fakeQueue{}}
+	sub := &fakeSub{s: s, o: o, own: &fakeQueue{}, until: uint64(b.seq)}
+	if o.Durable != "" {
+		if s.login.ClientID == "" && !o.Shared {
+			return nil, gateway.Errorf(gateway.Invalid, "a durable subscription needs a client-id")
+		}
+		key := s.login.ClientID + ":" + o.Durable
+		if holder := b.durable[key]; holder != nil && !o.Shared {
+			return nil, gateway.Errorf(gateway.Conflict, "Durable consumer is in use for client: %s and subscriptionName: %s", s.login.ClientID, o.Durable)
+		}
+		b.durable[key] = sub
+	}
 	b.subs = append(b.subs, sub)
 	return sub, nil
 }
@@ -222,22 +271,42 @@ type fakeSub struct {
 	extra   int
 	extends int // calls of Extend
 	closed  bool
+	looked  uint64 // a browser's last one
+	until   uint64 // what came later it does not see
+	told    bool   // a browser has seen all
 }
 
 func (s *fakeSub) matches(d gateway.Destination) bool {
-	if s.o.Destination.Kind != d.Kind {
-		return false
+	return slices.ContainsFunc(append(slices.Clone(s.o.Also), s.o.Destination), func(o gateway.Destination) bool {
+		prefix, pattern := strings.CutSuffix(o.Name, ">")
+		return o.Kind == d.Kind && (o.Name == d.Name || pattern && strings.HasPrefix(d.Name, prefix))
+	})
+}
+
+// browse returns what has not been seen yet. The broker's lock is held.
+func (s *fakeSub) browse(dst []gateway.Delivery) (n int) {
+	for d, q := range s.s.b.queues {
+		for _, delivery := range q.waiting {
+			if n < len(dst) && s.matches(d) && delivery.Tag > s.looked && delivery.Tag <= s.until {
+				dst[n], s.looked = delivery, delivery.Tag
+				n++
+			}
+		}
 	}
-	if prefix, ok := strings.CutSuffix(s.o.Destination.Name, ">"); ok {
-		return strings.HasPrefix(d.Name, prefix)
+	if n < len(dst) && !s.told {
+		s.told = true
+		s.o.Ended(nil)
 	}
-	return s.o.Destination == d
+	return n
 }
 
 func (s *fakeSub) Next(dst []gateway.Delivery, maxBytes int) int {
 	b := s.s.b
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if s.o.Browse {
+		return s.browse(dst)
+	}
 	n, size := 0, 0
 	sources := []*fakeQueue{s.own}
 	for d, q := range b.queues {
@@ -262,7 +331,7 @@ func (s *fakeSub) Next(dst []gateway.Delivery, maxBytes int) int {
 func (s *fakeSub) Written(n int) {
 	b := s.s.b
 	b.mu.Lock()
-	if s.o.AutoAck && !s.closed {
+	if s.o.AutoAck && !s.closed && !s.o.Browse {
 		s.out, s.from = s.out[n:], s.from[n:]
 	}
 	s.untold -= n
@@ -308,8 +377,38 @@ func (s *fakeSub) Nack(tags []uint64, c gateway.Completion, token uint64) {
 	s.finish(tags, true, c, token)
 }
 
-func (s *fakeSub) Release([]uint64, bool) error {
-	panic("STOMP gives nothing back while it is subscribed")
+func (s *fakeSub) Release(tags []uint64, r gateway.Return) error {
+	defer s.o.Wake()
+	b := s.s.b
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, tag := range tags {
+		i := slices.IndexFunc(s.out, func(d gateway.Delivery) bool { return d.Tag == tag })
+		if i < 0 {
+			return gateway.Errorf(gateway.NotFound, "delivery %d is not outstanding", tag)
+		}
+		d, q := s.out[i], s.from[i]
+		d.Redeliveries++
+		s.out, s.from = slices.Delete(s.out, i, i+1), slices.Delete(s.from, i, i+1)
+		q.waiting = append([]gateway.Delivery{d}, q.waiting...)
+	}
+	b.returns = append(b.returns, r)
+	return nil
+}
+
+// Retire implements gateway.Retirable.
+func (s *fakeSub) Retire(tags []uint64) {
+	b := s.s.b
+	b.mu.Lock()
+	s.extra = -1 << 30
+	for _, tag := range slices.Backward(tags) {
+		i := slices.IndexFunc(s.out, func(d gateway.Delivery) bool { return d.Tag == tag })
+		s.from[i].waiting = append([]gateway.Delivery{s.out[i]}, s.from[i].waiting...)
+		s.out, s.from = slices.Delete(s.out, i, i+1), slices.Delete(s.from, i, i+1)
+	}
+	wakes := b.wakes()
+	b.mu.Unlock()
+	wakes()
 }
 
 func (s *fakeSub) Extend(n int) {
@@ -336,6 +435,11 @@ func (s *fakeSub) end() {
 	}
 	s.closed = true
 	b := s.s.b
+	for key, holder := range b.durable {
+		if holder == s {
+			b.durable[key] = nil
+		}
+	}
 	b.subs = slices.DeleteFunc(b.subs, func(o *fakeSub) bool { return o == s })
 	for i := len(s.out) - 1; i >= 0; i-- {
 		s.out[i].Redeliveries++

@@ -35,7 +35,7 @@ func FuzzConnection(f *testing.F) {
 	f.Fuzz(func(t *testing.T, input []byte, isStrict bool) {
 		cfg := Config{Broker: newFakeBroker(), Limits: Limits{Body: 1 << 16, OutstandingFrames: 4}}
 		if isStrict {
-			cfg.Errors = Strict
+			cfg.Personality = Strict
 		}
 		s, err := newServer(cfg)
 		if err != nil {

@@ -17,7 +17,7 @@ func TestDroppedFieldsLeaveNoRoomBehind(t *testing.T) {
 	for range 900 {
 		f.Header = append(f.Header, gateway.Field{Name: "destination", Value: "/queue/a"})
 	}
-	m, err := messageOf(&f, gateway.Destination{Kind: gateway.KindQueue, Name: "a"})
+	m, _, err := messageOf(&f, &target{Destination: gateway.Destination{Kind: gateway.KindQueue, Name: "a"}})
 	require.NoError(t, err)
 	require.Equal(t, gateway.Header{{Name: "kept", Value: "1"}}, m.Header)
 	require.LessOrEqual(t, cap(m.Header), 16)
@@ -51,7 +51,7 @@ func TestAnOldDeliveryDoesNotKeepTheSettledOnesAfterIt(t *testing.T) {
 func TestServersNamesWithBlanksAreNotForwarded(t *testing.T) {
 	for _, name := range []string{"content-length ", " content-length", "\tmessage-id", "subscription\v", "destination\n", "redelivered\r", "receipt\u00a0"} {
 		f := wire.Frame{Command: "SEND", Header: gateway.Header{{Name: name, Value: "9"}, {Name: "mine", Value: "1"}}}
-		m, err := messageOf(&f, gateway.Destination{Kind: gateway.KindQueue, Name: "a"})
+		m, _, err := messageOf(&f, &target{Destination: gateway.Destination{Kind: gateway.KindQueue, Name: "a"}})
 		require.NoError(t, err)
 		require.Equal(t, gateway.Header{{Name: "mine", Value: "1"}}, m.Header, "%q", name)
 		// Other doors may let it in all the same.

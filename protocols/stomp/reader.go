@@ -13,7 +13,7 @@ import (
 // read takes frames and carries them out until the connection ends.
 func (c *conn) read(ctx context.Context) {
 	c.codec = wire.NewReader(&c.in, wire.BeforeLogin())
-	c.codec.SetStrict(c.server.cfg.Errors == Strict)
+	c.codec.SetStrict(c.server.dialect.pedantic)
 	for c.awaitRoom() {
 		var f wire.Frame
 		if err := c.codec.Next(&f); err != nil {

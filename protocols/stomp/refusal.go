@@ -15,6 +15,8 @@ var errDisconnect = errors.New("the client said goodbye")
 type refusal struct {
 	err    error
 	closes bool
+	// message is the message header, if that is not what the error says.
+	message string
 	// header holds fields for the ERROR frame.
 	header gateway.Header
 }
@@ -25,7 +27,10 @@ func (r *refusal) Unwrap() error { return r.err }
 // closing marks an error after which the connection ends, whatever the personality.
 func closing(err error) error { return &refusal{err: err, closes: true} }
 
-// invalid refuses a frame; the connection goes on unless the personality is Strict.
+// worded is an error whose frame has a message of its own.
+func worded(message string, err error) error { return &refusal{err: err, message: message} }
+
+// invalid refuses a frame; the connection goes on unless errors are fatal.
 func invalid(format string, args ...any) error {
 	return gateway.Errorf(gateway.Invalid, format, args...)
 }
@@ -38,7 +43,7 @@ func unsupported(what string) error {
 // closes reports whether the connection ends after err.
 func (s *Server) closes(err error) bool {
 	var r *refusal
-	return s.cfg.Errors == Strict || (errors.As(err, &r) && r.closes)
+	return s.dialect.fatal || (errors.As(err, &r) && r.closes)
 }
 
 // maxQuote is how much of a client's own words an ERROR repeats, in bytes.
@@ -54,17 +59,19 @@ func quote(s string) string {
 
 // appendError appends the ERROR frame for a refusal.
 func appendError(dst []byte, v wire.Version, err error, receipt string) []byte {
-	var header gateway.Header
+	text := gateway.TextOf(err)
+	message, header := text, gateway.Header(nil)
 	var r *refusal
 	if errors.As(err, &r) {
 		header = r.header
+		message = orDefault(r.message, text)
 	}
-	return errorFrame(dst, v, gateway.TextOf(err), receipt, header)
+	return errorFrame(dst, v, message, text, receipt, header)
 }
 
 // errorFrame appends an ERROR frame as ActiveMQ writes it. v is 0 before the
 // login, when nothing is escaped.
-func errorFrame(dst []byte, v wire.Version, text, receipt string, header gateway.Header) []byte {
+func errorFrame(dst []byte, v wire.Version, message, text, receipt string, header gateway.Header) []byte {
 	text = strings.ReplaceAll(text, "\x00", "")
 	dst = append(dst, "ERROR\n"...)
 	if receipt != "" {
@@ -74,7 +81,7 @@ func errorFrame(dst []byte, v wire.Version, text, receipt string, header gateway
 		dst = appendField(dst, v, f.Name, f.Value)
 	}
 	dst = append(dst, "content-type:text/plain\n"...)
-	dst = appendField(dst, v, "message", text)
+	dst = appendField(dst, v, "message", strings.ReplaceAll(message, "\x00", ""))
 	dst = append(dst, '\n')
 	dst = append(dst, text...)
 	return append(dst, 0, '\n')

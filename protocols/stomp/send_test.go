@@ -177,15 +177,18 @@ func TestB3Row87BadNumbersAreErrors(t *testing.T) {
 func TestB3Rows90And91BadDestinations(t *testing.T) {
 	c := login(t, start(t, newFakeBroker()), "1.1")
 	for header, words := range map[string]string{
-		"":                                "SEND received without a Destination specified!",
-		"destination:\n":                  "Invalid empty or 'null' Destination header",
-		"destination:  \n":                "Invalid empty or 'null' Destination header",
-		"destination:/queue/\n":           "Invalid empty or 'null' Destination header",
-		"destination:/queue/a.>\n":        "SEND to the pattern queue://a.>: a message needs one destination",
-		"destination:/topic/*\n":          "SEND to the pattern topic://*: a message needs one destination",
-		"destination:/queue/a,/topic/b\n": "composite destinations are not supported by this version",
-		"destination:/temp-queue/a\n":     "temporary destinations are not supported by this version",
-		"destination:/queue/a\tb\n":       "destination name holds the control character 0x09 at byte 1",
+		"":                                  "SEND received without a Destination specified!",
+		"destination:\n":                    "Invalid empty or 'null' Destination header",
+		"destination:  \n":                  "Invalid empty or 'null' Destination header",
+		"destination:/queue/\n":             "Invalid empty or 'null' Destination header",
+		"destination:/queue/a.>\n":          "SEND to the pattern queue://a.>: a message needs one destination",
+		"destination:/topic/*\n":            "SEND to the pattern topic://*: a message needs one destination",
+		"destination:/queue/a,,/queue/b\n":  "Invalid empty or 'null' Destination header",
+		"destination:,\n":                   "Invalid empty or 'null' Destination header",
+		"destination:/queue/a,/topic/b.*\n": "SEND to the pattern topic://b.*: a message needs one destination",
+		"destination:/temp-queue/a.>\n":     "/temp-queue/a.> is a temporary destination and cannot have wildcards",
+		"destination:" + strings.Repeat("a,", 256) + "a\n": "The destination has 257 parts, the limit is 256",
+		"destination:/queue/a\tb\n":                        "destination name holds the control character 0x09 at byte 1",
 	} {
 		c.send("SEND\n" + header + "receipt:r\n\nx^")
 		require.Equal(t, "r", c.expectError(words).get("receipt-id"))
@@ -205,8 +208,8 @@ func TestB3Row92EmptyValueIsDelivered(t *testing.T) {
 }
 
 func TestUninterpretedHeadersPassThrough(t *testing.T) {
-	m := through(t, "1.2", "1.2", "SEND\ndestination:/queue/a\nttl:43200000\nid:7\nack:auto\nvo:atlas\nAMQ_SCHEDULED_DELAY:x\n\nx^")
-	require.Subset(t, m.lines, []string{"ttl:43200000", "id:7", "ack:auto", "vo:atlas", "AMQ_SCHEDULED_DELAY:x"})
+	m := through(t, "1.2", "1.2", "SEND\ndestination:/queue/a\nttl:43200000\nid:7\nack:auto\nvo:atlas\nAMQ_SCHEDULED_CRON:x\n\nx^")
+	require.Subset(t, m.lines, []string{"ttl:43200000", "id:7", "ack:auto", "vo:atlas", "AMQ_SCHEDULED_CRON:x"})
 }
 
 func TestPublishersAckIsHiddenWhereOursStands(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 // Serve once.
 type Server struct {
 	cfg       Config
+	dialect   *dialect
 	transport listen.Transport
 	// name is the part of session names that all connections share.
 	name    string
@@ -80,7 +81,7 @@ func newServer(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, conns: map[*conn]struct{}{}, name: sessionName(nil, cfg.Clock())}
+	s := &Server{cfg: cfg, dialect: cfg.dialect(), conns: map[*conn]struct{}{}, name: sessionName(nil, cfg.Clock())}
 	s.scratch.New = func() any { return new(scratch) }
 	return s, nil
 }
@@ -100,7 +101,7 @@ func sessionName(addr net.Addr, now time.Time) string {
 
 // refuse tells a client that does not get as far as a login why it is turned away.
 func refuse(nc net.Conn, why string) {
-	_, _ = nc.Write(errorFrame(nil, 0, why, "", nil))
+	_, _ = nc.Write(errorFrame(nil, 0, why, why, "", nil))
 }
 
 // Addr is where the server listens, with the port that was taken.

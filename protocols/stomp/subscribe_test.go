@@ -108,24 +108,29 @@ func TestA4Prefetch(t *testing.T) {
 	}
 	for _, c := range []struct {
 		h      gateway.Header
-		kind   gateway.Kind
+		usual  int
 		option string
 		want   int
 	}{
-		{header(), gateway.KindQueue, "", 1000},
-		{header(), gateway.KindTopic, "", 32767},
-		{header("activemq.prefetchSize", "10"), gateway.KindTopic, "5", 10},
-		{header(), gateway.KindQueue, "5", 5},
-		{header("activemq.prefetchSize", "0"), gateway.KindQueue, "", 0},
-		{header("activemq.prefetchSize", "-1"), gateway.KindQueue, "", 1000},
-		{header("activemq.prefetchSize", "1.5"), gateway.KindQueue, "", 1000},
-		{header("activemq.prefetchSize", "9999999999"), gateway.KindQueue, "", 1 << 20},
-		{header("credit", "7"), gateway.KindQueue, "", 7},
-		{header("credit", "7,1024"), gateway.KindQueue, "", 7},
-		{header("consumer-window-size", "10240"), gateway.KindQueue, "", 1000},
-		{header("consumer-window-size", "0"), gateway.KindTopic, "", 1},
+		{header(), queuePrefetch, "", 1000},
+		{header(), topicPrefetch, "", 32767},
+		{header("activemq.prefetchSize", "10"), topicPrefetch, "5", 10},
+		{header(), queuePrefetch, "5", 5},
+		{header("activemq.prefetchSize", "0"), queuePrefetch, "", 0},
+		{header("activemq.prefetchSize", "-1"), queuePrefetch, "", 0},
+		{header("activemq.prefetchSize", "1.5"), queuePrefetch, "", 1000},
+		{header("activemq.prefetchSize", "9999999999"), queuePrefetch, "", 1 << 20},
+		{header("credit", "7"), queuePrefetch, "", 7},
+		{header("credit", "7,1024"), queuePrefetch, "", 7},
+		{header("consumer-window-size", "10240"), queuePrefetch, "", 1000},
+		{header("consumer-window-size", "0"), topicPrefetch, "", 1},
 	} {
-		require.Equal(t, c.want, prefetch(c.h, c.kind, c.option), "%v %s", c.h, c.option)
+		if c.option != "" {
+			c.option = "consumer.prefetchSize=" + c.option
+		}
+		n, said := (&wish{c.h, c.option}).prefetch(c.usual)
+		require.Equal(t, c.want, n, "%v %s", c.h, c.option)
+		require.Equal(t, c.want != c.usual, said)
 	}
 }
 
@@ -264,18 +269,6 @@ func TestUnknownSubscribeHeadersAreIgnored(t *testing.T) {
 	c.send("SUBSCRIBE\nid:1\ndestination:/queue/a\nack:whatever\npersistent:true\ndurable:true\nsubscription-type:MULTICAST\n" +
 		"durable-subscription-name:x\nactivemq.retroactive:True\nactivemq.dispatchAsync:true\nselector: \n\n^SEND\ndestination:/queue/a\n\nx^")
 	c.expect("MESSAGE")
-}
-
-func TestNotYetSupportedIsSaid(t *testing.T) {
-	c := login(t, start(t, newFakeBroker()), "1.1")
-	for header, what := range map[string]string{
-		"selector:a = 1\n": "selectors", "browser:true\n": "queue browsers",
-		"activemq.subscriptionName:s\n": "durable subscriptions", "activemq.subcriptionName:s\n": "durable subscriptions",
-	} {
-		c.send("SUBSCRIBE\nid:1\ndestination:/topic/a\nreceipt:r\n" + header + "\n^")
-		require.Equal(t, "r", c.expectError(what+" are not supported by this version").get("receipt-id"))
-	}
-	c.expectAlive()
 }
 
 func TestSubscriptionLimit(t *testing.T) {

@@ -29,22 +29,28 @@ func parseAckMode(s string) ackMode {
 
 // subscription is one SUBSCRIBE of a connection.
 type subscription struct {
-	conn        *conn
-	number      uint64 // unique in the connection, growing
-	id          string
-	hasID       bool
-	destination gateway.Destination
-	mode        ackMode
-	source      gateway.Subscription
-	older       *subscription // an earlier one with the same id
-	gone        chan struct{} // closed by the writer once source is closed
-	unwaited    bool          // the reader's: something was acknowledged without a receipt
+	conn     *conn
+	number   uint64 // unique in the connection, growing
+	id       string
+	hasID    bool
+	to       target
+	text     string // what destination deliveries show, if not the usual form
+	browser  bool
+	json     bool // maps are shown in JSON
+	xml      bool // advisories come in XML
+	mode     ackMode
+	source   gateway.Subscription
+	older    *subscription // an earlier one with the same id
+	gone     chan struct{} // closed by the writer once source is closed
+	unwaited bool          // the reader's: something was acknowledged without a receipt
 
 	queued atomic.Bool // in the connection's list of ready ones
 	lost   atomic.Bool // the broker ended it alone
+	seen   atomic.Bool // a browser has had everything
 
 	// The writer's own.
 	started, closed bool
+	ended           bool // a browser's client knows that it has had everything
 	headFor         gateway.Destination
 	head            []byte
 
@@ -64,10 +70,15 @@ func (s *subscription) wake() {
 }
 
 // end implements SubscribeOptions.Ended. Who may not read a destination any more loses that subscription and hears
-// which it was; whatever else ends a subscription ends its connection.
+// which it was; whatever else ends a subscription ends its connection. Nil ends what a browser sees.
 func (s *subscription) end(err *gateway.Error) {
 	c := s.conn
-	r := &refusal{err: err, closes: err.Kind != gateway.Denied || c.server.cfg.Errors == Strict}
+	if err == nil {
+		s.seen.Store(true)
+		s.wake()
+		return
+	}
+	r := &refusal{err: err, closes: err.Kind != gateway.Denied || c.server.dialect.fatal}
 	if s.hasID {
 		r.header = gateway.Header{{Name: "subscription", Value: s.id}}
 	}
@@ -101,12 +112,20 @@ func (s *subscription) appendHead(dst []byte, v wire.Version, d gateway.Destinat
 	if s.head == nil || s.headFor != d {
 		s.headFor = d
 		s.head = append(s.head[:0], "MESSAGE\n"...)
-		s.head = wire.AppendField(s.head, v, "destination", formatDestination(d))
+		s.head = wire.AppendField(s.head, v, "destination", s.shown(d))
 		if s.hasID {
 			s.head = wire.AppendField(s.head, v, "subscription", s.id)
 		}
 	}
 	return append(dst, s.head...)
+}
+
+// shown is a destination as the client sees it.
+func (s *subscription) shown(d gateway.Destination) string {
+	if s.text != "" && d == s.to.Destination {
+		return s.text
+	}
+	return s.conn.addresses.format(d)
 }
 
 // addSubscription makes a subscription findable.

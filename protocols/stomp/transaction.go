@@ -12,20 +12,26 @@ type transaction struct {
 	bytes int
 	// subs have deliveries that the transaction holds.
 	subs []*subscription
+	// returns are done by the writer once the rest is.
+	returns []returned
 	// failed says why the transaction can no longer be committed as a whole.
 	failed error
 }
 
 // hold adds acknowledgements.
-func (tx *transaction) hold(s *subscription, tags []uint64, nack bool) {
+func (tx *transaction) hold(s *subscription, tags []uint64, v verdict) {
 	if !slices.Contains(tx.subs, s) {
 		tx.subs = append(tx.subs, s)
 	}
-	if n := len(tx.Acks); n > 0 && tx.Acks[n-1].Subscription == s.source && tx.Acks[n-1].Nack == nack {
+	if v.back {
+		tx.returns = append(tx.returns, returned{s.source, tags, v.how})
+		return
+	}
+	if n := len(tx.Acks); n > 0 && tx.Acks[n-1].Subscription == s.source && tx.Acks[n-1].Nack == v.nack {
 		tx.Acks[n-1].Tags = append(tx.Acks[n-1].Tags, tags...)
 		return
 	}
-	tx.Acks = append(tx.Acks, gateway.TransactionAck{Subscription: s.source, Tags: tags, Nack: nack})
+	tx.Acks = append(tx.Acks, gateway.TransactionAck{Subscription: s.source, Tags: tags, Nack: v.nack})
 }
 
 // heldAck is what an acknowledgement in a transaction counts, in bytes.
@@ -49,6 +55,13 @@ func (c *conn) fail(tx *transaction, err error) error {
 	c.txBytes -= tx.bytes
 	*tx = transaction{failed: err}
 	return err
+}
+
+// giveBack does what was to come back. A subscription that has ended since gave everything back itself.
+func (tx *transaction) giveBack() {
+	for _, r := range tx.returns {
+		_ = r.source.Release(r.tags, r.how)
+	}
 }
 
 // end releases the held deliveries. conn.acks is held.

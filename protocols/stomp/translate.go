@@ -10,24 +10,24 @@ import (
 	"github.com/sluice-mq/sluice/protocols/stomp/wire"
 )
 
-// messageOf turns a SEND frame into a message for d. It takes the frame's
-// header and body over.
-func messageOf(f *wire.Frame, d gateway.Destination) (*gateway.Message, error) {
-	m := &gateway.Message{Destination: d, Body: f.Body, Text: !f.Length, Priority: gateway.DefaultPriority}
+// messageOf turns a SEND frame into a message for t. It takes the frame's
+// header and body over, also when it fails. special is what adapt has to look at.
+func messageOf(f *wire.Frame, t *target) (m *gateway.Message, special bool, err error) {
+	m = &gateway.Message{Destination: t.Destination, Also: t.also, Body: f.Body, Text: !f.Length, Priority: gateway.DefaultPriority}
 	if v, ok := f.Header.Get("persistent"); ok {
 		m.Persistent = strings.EqualFold(strings.TrimSpace(v), "true")
 	}
 	priority, err := number(f.Header, "priority", gateway.DefaultPriority)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	m.Priority = uint8(min(max(priority, 0), 9))
 	if m.Expires, err = number(f.Header, "expires", 0); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	m.Expires = max(m.Expires, 0)
 	if m.Timestamp, err = number(f.Header, "timestamp", 0); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	switch kind, ok := f.Header.Get("amq-msg-type"); {
 	case !ok:
@@ -36,10 +36,10 @@ func messageOf(f *wire.Frame, d gateway.Destination) (*gateway.Message, error) {
 	case strings.EqualFold(kind, "bytes"):
 		m.Text = false
 	default:
-		return nil, invalid("Unsupported message type '%s'", quote(kind))
+		return nil, false, invalid("Unsupported message type '%s'", quote(kind))
 	}
-	m.Header = userHeader(f.Header)
-	return m, nil
+	m.Header, special = userHeader(f.Header)
+	return m, special, nil
 }
 
 // number reads a header that must be a whole number.
@@ -85,9 +85,9 @@ const scanned = 32
 const spare = 15
 
 // userHeader keeps, in h's own memory unless much of that is left over, what is
-// forwarded verbatim: the first field of each name that is not the server's.
-func userHeader(h gateway.Header) gateway.Header {
-	kept := h[:0]
+// forwarded verbatim: the first field of each name that is not the server's. It reports whether one of them is special.
+func userHeader(h gateway.Header) (kept gateway.Header, anySpecial bool) {
+	kept = h[:0]
 	var seen map[string]struct{}
 	if len(h) > scanned {
 		seen = make(map[string]struct{}, len(h))
@@ -104,13 +104,14 @@ func userHeader(h gateway.Header) gateway.Header {
 		} else if _, ok := kept.Get(f.Name); ok {
 			continue
 		}
+		anySpecial = anySpecial || special(f.Name)
 		kept = append(kept, f)
 	}
 	if cap(kept) > len(kept)+spare {
-		return append(make(gateway.Header, 0, len(kept)), kept...)
+		return append(make(gateway.Header, 0, len(kept)), kept...), anySpecial
 	}
 	clear(h[len(kept):])
-	return kept
+	return kept, anySpecial
 }
 
 // appendShared appends the part of a MESSAGE that is the same for all

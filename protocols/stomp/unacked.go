@@ -119,6 +119,16 @@ func (u *unacked) take(i int, cumulative bool, tx *transaction) (tags []uint64, 
 	return tags, true
 }
 
+// free are the tags of what nobody has acknowledged, in no transaction either.
+func (u *unacked) free() (tags []uint64) {
+	for i := range u.open() {
+		if h := &u.items[u.head+i]; h.free() {
+			tags = append(tags, h.tag)
+		}
+	}
+	return tags
+}
+
 // reserved counts what a transaction holds.
 func (u *unacked) reserved(tx *transaction) int {
 	n := 0

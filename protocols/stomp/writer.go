@@ -34,6 +34,8 @@ type framed interface {
 	// WriteFrame takes a frame in pieces, of which nothing is kept; it goes out with Flush, if not before. The time
 	// that the last write deadline left when it was set is what each part of it has that is sent.
 	WriteFrame(pieces ...[]byte) error
+	// WriteFrames does so with frames of one piece, each of which ends at one of ends.
+	WriteFrames(frames []byte, ends []int) error
 	Flush() error
 }
 
@@ -50,6 +52,7 @@ type writer struct {
 	version   wire.Version
 	beat      time.Duration
 	finishing bool
+	retired   bool      // what the client has and will not acknowledge has gone back
 	frames    framed    // the connection, if it is that
 	last      time.Time // when something was written
 	timer     *time.Timer
@@ -95,8 +98,12 @@ func (w *writer) turn(ctx context.Context) bool {
 	if todo.more && !fatal && len(w.buf) < batchBytes {
 		return true // answers go before deliveries
 	}
-	if !fatal && !w.finishing {
+	switch {
+	case fatal:
+	case !w.finishing:
 		w.pull()
+	case !todo.last:
+		w.retire()
 	}
 	busy := len(w.buf) > 0 || len(w.ready) > 0 || todo.more || len(todo.closing) > 0
 	w.flush()
@@ -161,6 +168,9 @@ func (w *writer) writeAnswers(n int) (fatal bool) {
 			w.c.acks.Lock()
 			a.more.commit.end(a.err == nil)
 			w.c.acks.Unlock()
+			if a.err == nil {
+				a.more.commit.giveBack()
+			}
 		}
 		switch {
 		case a.err != nil:
@@ -249,27 +259,21 @@ func (w *writer) direct(begin int, body []byte) {
 	head := append([]byte(nil), w.buf[begin:]...)
 	w.buf = w.buf[:begin]
 	w.out()
-	w.carry(head, []int{len(head)}, body)
+	w.carry(head, nil, body)
 }
 
-// carry hands frames to a transport that wants them one by one, of which the last may have its body elsewhere.
+// carry hands frames to a transport that wants them one by one, or the beginning of one that has its body elsewhere.
 func (w *writer) carry(frames []byte, ends []int, body []byte) {
 	now := time.Now()
 	if w.err == nil {
 		w.err = w.c.nc.SetWriteDeadline(now.Add(w.c.server.cfg.Limits.Stall))
 	}
-	begin := 0
-	for _, end := range ends {
-		switch {
-		case w.err != nil:
-			return
-		case begin == end:
-		case body != nil:
-			w.err = w.frames.WriteFrame(frames[begin:end], body, []byte{0, '\n'})
-		default:
-			w.err = w.frames.WriteFrame(frames[begin:end])
-		}
-		begin = end
+	switch {
+	case w.err != nil:
+	case body != nil:
+		w.err = w.frames.WriteFrame(frames, body, []byte{0, '\n'})
+	default:
+		w.err = w.frames.WriteFrames(frames, ends)
 	}
 	if w.err == nil {
 		w.err = w.frames.Flush()

@@ -29,25 +29,27 @@ const (
 // Conn is a client's WebSocket as a stream of bytes: what comes in messages of either kind, however they are cut, is read
 // one after the other. It implements gateway.Introduced. As with any connection, one goroutine may read and another one write.
 //
-// Each Write is a message of its own, and so is each frame of WriteFrame. It is text if the client's first message was
+// Each Write is a message of its own, and so is each frame of WriteFrame: there are clients that look for no second frame in a message. It is text if the client's first message was
 // text and it is valid UTF-8, else binary: browsers end a connection over text that is none.
 type Conn struct {
 	server *Server
 	nc     *listen.Conn
-	br     *bufio.Reader // the library's, which reads from below
+	in     inbox
+	br     *bufio.Reader // the library's, which reads from in
 	out    *outbox
 	ws     *coder.Conn
 	knows  gateway.Introduction
-	// compressed: messages may be.
+	// compressed: messages may be, and so all are left to the library.
 	compressed bool
+	longest    atomic.Int64 // message
 
 	// The reader's own.
-	message io.Reader // what is left of the present message; nil between two
+	message io.Reader // what is left of a message that is left to the library; nil between two
 	begun   bool
 	ended   error
 
 	binary  atomic.Bool  // the client's first message was
-	reading atomic.Int64 // since when somebody waits for the client, in nanoseconds of the Unix time; 0: nobody does
+	reading atomic.Int64 // since when somebody waits for the client, as the server counts nanoseconds; 0: nobody does
 	heard   atomic.Int64 // when something came, likewise
 
 	pings struct { // for watch
@@ -58,21 +60,38 @@ type Conn struct {
 	}
 }
 
+// newConn is the connection of a client whose request was read from br, with what came behind it.
 func (s *Server) newConn(nc *listen.Conn, br *bufio.Reader) *Conn {
-	return &Conn{server: s, nc: nc, br: br, out: newOutbox(nc, &s.buffers)}
+	c := &Conn{server: s, nc: nc, out: newOutbox(nc, &s.buffers)}
+	c.in = inbox{from: (*ear)(c), roomy: func() bool { return c.longest.Load() > unknownMessage }, buffers: &s.portions, small: make([]byte, readBuffer)}
+	held, _ := br.Peek(br.Buffered()) // no more than readBuffer
+	c.in.end = copy(c.in.small, held)
+	c.longest.Store(unknownMessage)
+	return c
+}
+
+// ear listens to the socket, and notes when.
+type ear Conn
+
+func (e *ear) Read(p []byte) (int, error) {
+	e.reading.Store(e.server.elapsed())
+	n, err := e.nc.Read(p)
+	e.reading.Store(0)
+	if n > 0 {
+		e.heard.Store(e.server.elapsed())
+	}
+	return n, err
 }
 
 // below is what the library takes for the network connection.
 type below struct{ c *Conn }
 
-func (b *below) Read(p []byte) (int, error) {
-	n, err := b.c.nc.Read(p)
-	if n > 0 {
-		b.c.heard.Store(time.Now().UnixNano())
-	}
-	return n, err
+func (b *below) Read(p []byte) (int, error) { return b.c.in.Read(p) }
+
+// Write takes a control frame, whole; with compression, parts of any.
+func (b *below) Write(p []byte) (int, error) {
+	return b.c.out.library(p, !b.c.compressed && len(p) > 0 && p[0]&opcodeBits == opClose)
 }
-func (b *below) Write(p []byte) (int, error) { return b.c.out.Write(p) }
 
 // Close is how the library ends a connection when a close frame was written.
 func (b *below) Close() error {
@@ -95,6 +114,7 @@ func (c *Conn) LoginBy() time.Time { return c.nc.LoginBy() }
 func (c *Conn) LoggedIn() {
 	c.nc.LoggedIn()
 	c.ws.SetReadLimit(c.server.cfg.MaxMessage)
+	c.longest.Store(c.server.cfg.MaxMessage)
 }
 
 // LocalAddr and RemoteAddr are those of the connection; the latter is the client's own, also behind a trusted proxy.
@@ -124,8 +144,6 @@ func (c *Conn) Read(p []byte) (n int, err error) {
 	if c.ended != nil || len(p) == 0 {
 		return 0, c.ended
 	}
-	c.reading.Store(time.Now().UnixNano())
-	defer c.reading.Store(0)
 	for n == 0 && err == nil {
 		n, err = c.read(p)
 	}
@@ -137,23 +155,64 @@ func (c *Conn) Read(p []byte) (n int, err error) {
 }
 
 func (c *Conn) read(p []byte) (int, error) {
+	if c.message != nil || c.compressed {
+		return c.leave(p)
+	}
+	if !c.in.ours {
+		h, err := c.in.next()
+		if err != nil {
+			return 0, err
+		}
+		if !h.message || h.length > c.longest.Load() {
+			return c.leave(p)
+		}
+		c.begin(h.opcode == opBinary)
+		c.in.take(h)
+	}
+	n, err := 0, error(nil)
+	if c.in.ours {
+		n, err = c.in.payload(p)
+	}
+	for err == nil && !c.in.ours && n < len(p) { // what else has come
+		h, ok := parseHeader(c.in.held())
+		if !ok || !h.message || h.length > c.longest.Load() {
+			break
+		}
+		if c.in.take(h); c.in.ours && c.in.pos < c.in.end {
+			var more int
+			more, err = c.in.payload(p[n:])
+			n += more
+		}
+	}
+	return n, err
+}
+
+// begin learns from the client's first message which kind it takes.
+func (c *Conn) begin(binary bool) {
+	if !c.begun {
+		c.begun = true
+		c.binary.Store(binary)
+	}
+}
+
+// leave leaves a message to the library.
+func (c *Conn) leave(p []byte) (int, error) {
 	if c.message == nil {
 		kind, r, err := c.ws.Reader(context.Background())
 		if err != nil {
 			return 0, err
 		}
-		if !c.begun {
-			c.begun = true
-			c.binary.Store(kind == coder.MessageBinary)
-		}
+		c.begin(kind == coder.MessageBinary)
 		c.message = r
 	}
 	// The library waits until it can fill p. What is there is to be had at once, or slow clients would seem silent.
 	if !c.compressed {
-		if _, err := c.br.Peek(1); err != nil {
-			return 0, err
+		if c.br.Buffered()+c.in.ready() == 0 && !c.in.done() {
+			if _, err := c.br.Peek(1); err != nil {
+				return 0, err
+			}
 		}
-		p = p[:min(len(p), c.br.Buffered())]
+		p = p[:min(len(p), c.br.Buffered()+c.in.ready())]
 	}
 	n, err := c.message.Read(p)
 	if errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
@@ -190,32 +249,82 @@ func (c *Conn) Write(p []byte) (int, error) {
 
 // WriteFrame sends a frame of the door's protocol, given in pieces, as one message. It goes out with Flush, if not before.
 func (c *Conn) WriteFrame(pieces ...[]byte) error {
-	c.out.cork()
-	kind, size := coder.MessageText, 0
-	if c.binary.Load() {
-		kind = coder.MessageBinary
-	}
+	size, valid := 0, true
 	for _, p := range pieces {
 		size += len(p)
-		if kind == coder.MessageText && !utf8.Valid(p) {
-			kind = coder.MessageBinary
+		valid = valid && c.fits(p)
+	}
+	kind := c.kind(valid)
+	if c.compressed {
+		return c.compress(kind, pieces)
+	}
+	if size <= portion {
+		return c.out.frame(finBit|kind, size, pieces...)
+	}
+	return c.stream(kind, size, pieces)
+}
+
+// WriteFrames sends such frames, each of which ends at one of ends, as a message each.
+func (c *Conn) WriteFrames(frames []byte, ends []int) error {
+	begin := 0
+	for _, end := range ends {
+		f := frames[begin:end]
+		begin = end
+		var err error
+		switch {
+		case len(f) == 0:
+		case c.compressed || len(f) > portion:
+			err = c.WriteFrame(f)
+		default:
+			err = c.out.frame(finBit|c.kind(c.fits(f)), len(f), f)
 		}
-	}
-	if len(pieces) > 1 || size > portion {
-		return c.stream(kind, pieces)
-	}
-	if err := c.ws.Write(context.Background(), kind, pieces[0]); err != nil {
-		return err
-	}
-	if c.out.full() {
-		return c.out.flush(true)
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
+// fits reports whether p may be in a message of the client's kind.
+func (c *Conn) fits(p []byte) bool { return c.binary.Load() || utf8.Valid(p) }
+
+// kind is that of a message to the client.
+func (c *Conn) kind(fits bool) byte {
+	if c.binary.Load() || !fits {
+		return opBinary
+	}
+	return opText
+}
+
 // stream sends a message in several of WebSocket's frames, so that nothing large has to be kept for a client that is slow to take it.
-func (c *Conn) stream(kind coder.MessageType, pieces [][]byte) error {
-	w, err := c.ws.Writer(context.Background(), kind)
+func (c *Conn) stream(kind byte, size int, pieces [][]byte) error {
+	for _, p := range pieces {
+		for len(p) > 0 {
+			part := p[:min(len(p), portion)]
+			p, size = p[len(part):], size-len(part)
+			first := kind
+			if size == 0 {
+				first |= finBit
+			}
+			if err := c.out.frame(first, len(part), part); err != nil {
+				return err
+			}
+			kind = 0 // it goes on
+		}
+	}
+	return nil
+}
+
+// compress leaves a message to the library.
+func (c *Conn) compress(kind byte, pieces [][]byte) error {
+	c.out.cork()
+	if len(pieces) == 1 && len(pieces[0]) <= portion {
+		if err := c.ws.Write(context.Background(), coder.MessageType(kind), pieces[0]); err != nil {
+			return err
+		}
+		return c.out.ease()
+	}
+	w, err := c.ws.Writer(context.Background(), coder.MessageType(kind))
 	if err != nil {
 		return err
 	}
@@ -225,10 +334,8 @@ func (c *Conn) stream(kind coder.MessageType, pieces [][]byte) error {
 			if _, err := w.Write(part); err != nil {
 				return err
 			}
-			if c.out.full() {
-				if err := c.out.flush(true); err != nil {
-					return err
-				}
+			if err := c.out.ease(); err != nil {
+				return err
 			}
 			p = p[len(part):]
 		}
@@ -257,6 +364,7 @@ func (c *Conn) CloseFor(reason string) error {
 		reason = strings.ToValidUTF8(reason, "") + "..."
 	}
 	_ = c.SetDeadline(time.Now().Add(goodbye))
+	c.in.yield()
 	return c.ws.Close(code, strings.ToValidUTF8(reason, "?"))
 }
 

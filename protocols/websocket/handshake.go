@@ -22,8 +22,10 @@ const (
 	maxRequest = 16 << 10
 	// readBuffer is what each connection keeps for reading.
 	readBuffer = 4 << 10
-	// writeBuffer holds a frame's header; the outbox has the rest.
-	writeBuffer = 64
+	// libraryReads is as little as the library may hold; the inbox has the rest.
+	libraryReads = 16
+	// writeBuffer holds a control frame, which so comes to the outbox whole.
+	writeBuffer = 144
 	// answerTime is how long a client may take to read why it is turned away.
 	answerTime  = time.Second
 	answerDrain = 64 << 10
@@ -244,5 +246,6 @@ func (w *responder) Write(p []byte) (int, error) {
 // Hijack implements http.Hijacker.
 func (w *responder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	under := &below{w.c}
+	w.c.br = bufio.NewReaderSize(under, libraryReads)
 	return under, bufio.NewReadWriter(w.c.br, bufio.NewWriterSize(under, writeBuffer)), nil
 }

@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"encoding/binary"
 	"errors"
 	"net"
 	"sync"
@@ -29,6 +30,7 @@ type outbox struct {
 	pending  *[]byte // nil if empty
 	corked   bool
 	sending  bool
+	closing  bool // a close frame was written
 	err      error
 
 	running sync.WaitGroup // in the background
@@ -40,16 +42,56 @@ func newOutbox(nc net.Conn, buffers *sync.Pool) *outbox {
 	return o
 }
 
-// Write takes what the library writes.
-func (o *outbox) Write(p []byte) (int, error) {
+// frame takes a frame in pieces, which together have that size. It goes out with flush, or when there is a portion.
+func (o *outbox) frame(first byte, size int, pieces ...[]byte) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err != nil {
+		return o.err
+	}
+	if o.closing {
+		return net.ErrClosed
+	}
+	o.corked = true
+	b := appendHeader(*o.begin(), first, size)
+	for _, p := range pieces {
+		b = append(b, p...)
+	}
+	*o.pending = b
+	if len(b) >= portion {
+		o.push(true)
+	}
+	return o.err
+}
+
+// appendHeader adds the header of a frame from a server.
+func appendHeader(b []byte, first byte, size int) []byte {
+	switch {
+	case size < 126:
+		return append(b, first, byte(size))
+	case size < 1<<16:
+		return append(b, first, 126, byte(size>>8), byte(size))
+	}
+	return binary.BigEndian.AppendUint64(append(b, first, 127), uint64(size))
+}
+
+// begin returns what is pending. o.mu is held.
+func (o *outbox) begin() *[]byte {
+	if o.pending == nil {
+		o.pending = o.buffers.Get().(*[]byte)
+	}
+	return o.pending
+}
+
+// library takes what the library writes; last: it is a close frame, after which there are no others of ours.
+func (o *outbox) library(p []byte, last bool) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.err != nil {
 		return 0, o.err
 	}
-	if o.pending == nil {
-		o.pending = o.buffers.Get().(*[]byte)
-	}
+	o.closing = o.closing || last
+	o.begin()
 	if o.sending && !o.corked && len(*o.pending)+len(p) > maxReplies {
 		return 0, errReplies
 	}
@@ -79,23 +121,31 @@ func (o *outbox) cork() {
 	o.corked = true
 }
 
-// full reports whether there is a portion.
-func (o *outbox) full() bool {
+// ease writes to the socket if there is a portion.
+func (o *outbox) ease() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.pending != nil && len(*o.pending) >= portion
+	if o.pending != nil && len(*o.pending) >= portion {
+		o.push(true)
+	}
+	return o.err
 }
 
 // flush writes everything to the socket, and returns when it is there. It stays corked if it was and more is to come.
 func (o *outbox) flush(more bool) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.push(more)
+	return o.err
+}
+
+// push is flush while o.mu is held.
+func (o *outbox) push(more bool) {
 	for o.sending {
 		o.quiet.Wait()
 	}
 	o.corked = o.corked && more
 	o.send()
-	return o.err
 }
 
 // send writes until nothing is pending. o.mu is held, but not while the socket is written to.

@@ -26,7 +26,7 @@ func newTestOutbox(t *testing.T) (*outbox, net.Conn) {
 
 func write(t *testing.T, o *outbox, text string) {
 	t.Helper()
-	n, err := io.WriteString(o, text)
+	n, err := o.library([]byte(text), false)
 	require.NoError(t, err)
 	require.Equal(t, len(text), n)
 }
@@ -54,7 +54,7 @@ func TestRepliesThatNobodyTakesAreBounded(t *testing.T) {
 	var err error
 	sum := 0
 	for ; err == nil && sum < 1<<20; sum += 100 {
-		_, err = io.WriteString(o, strings.Repeat("p", 100))
+		_, err = o.library([]byte(strings.Repeat("p", 100)), false)
 	}
 	require.ErrorIs(t, err, errReplies)
 	require.LessOrEqual(t, sum, 2*maxReplies)
@@ -65,9 +65,8 @@ func TestFlushTellsThatTheClientTakesNothing(t *testing.T) {
 	o.allow(20 * time.Millisecond)
 	o.cork()
 	write(t, o, strings.Repeat("x", 3*portion))
-	require.True(t, o.full())
-	require.ErrorIs(t, o.flush(true), os.ErrDeadlineExceeded)
-	_, err := io.WriteString(o, "more")
+	require.ErrorIs(t, o.ease(), os.ErrDeadlineExceeded)
+	_, err := o.library([]byte("more"), false)
 	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
 }
 

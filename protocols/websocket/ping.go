@@ -9,7 +9,7 @@ import (
 // watch asks a client of which nothing is heard whether it is still there. TCP's own probes do not tell
 // when there is a proxy in between.
 func (c *Conn) watch() {
-	c.heard.Store(time.Now().UnixNano())
+	c.heard.Store(c.server.elapsed())
 	c.pings.Lock()
 	defer c.pings.Unlock()
 	if !c.pings.over {
@@ -37,7 +37,7 @@ func (c *Conn) look() {
 	}
 	c.pings.running.Add(1)
 	c.pings.Unlock()
-	next := c.ask(time.Now())
+	next := c.ask()
 	c.pings.running.Done()
 	c.pings.Lock()
 	defer c.pings.Unlock()
@@ -47,10 +47,10 @@ func (c *Conn) look() {
 }
 
 // ask pings a silent client, if anybody listens to it, and returns when to look again; 0 is never.
-func (c *Conn) ask(now time.Time) time.Duration {
+func (c *Conn) ask() time.Duration {
 	every := c.server.cfg.Ping
 	heard, reading := c.heard.Load(), c.reading.Load()
-	silent := now.Sub(time.Unix(0, max(heard, reading)))
+	silent := time.Duration(c.server.elapsed() - max(heard, reading))
 	switch {
 	case reading == 0: // it is us who do not listen
 		return every

@@ -63,6 +63,8 @@ type Server struct {
 	origins  origins
 	listener *listen.Listener
 	buffers  sync.Pool // of *[]byte, for outboxes
+	portions sync.Pool // of *[]byte, for inboxes
+	began    time.Time // what elapsed counts from
 
 	stopping context.Context // done when no new client is wanted
 	stop     context.CancelFunc
@@ -98,8 +100,9 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("websocket: %w", err)
 	}
-	s := &Server{cfg: cfg, origins: allowed, listener: l}
+	s := &Server{cfg: cfg, origins: allowed, listener: l, began: time.Now().Add(-time.Nanosecond)}
 	s.buffers.New = func() any { return new([]byte) }
+	s.portions.New = func() any { b := make([]byte, portion); return &b }
 	s.stopping, s.stop = context.WithCancel(context.Background())
 	return s, nil
 }
@@ -132,3 +135,6 @@ func (s *Server) Wait(ctx context.Context) error { return s.listener.Wait(ctx) }
 
 // Stats is a cheap snapshot.
 func (s *Server) Stats() Stats { return s.listener.Stats() }
+
+// elapsed is how many nanoseconds ago the server began, and at least 1. It does not depend on the machine's clock.
+func (s *Server) elapsed() int64 { return int64(time.Since(s.began)) }

@@ -22,6 +22,7 @@ func TestANodeIsCutOff(t *testing.T) {
 			rnd, c := chance(t), node.StartCluster(t)
 			s := begin(t, c, rnd, habits{})
 			var g gaps
+			var back []time.Duration
 			all := rounds(t, 1)
 			for range all {
 				i := busiest(c)
@@ -31,11 +32,15 @@ func TestANodeIsCutOff(t *testing.T) {
 				g.add(s, i)
 				<-time.After(time.Duration(rnd.IntN(8000)) * time.Millisecond) // the fault itself
 				c.Heal()
+				healed := time.Now()
+				s.ready(c.Nodes[i])
+				back = append(back, time.Since(healed))
 				s.progress(200)
 			}
 			s.finish(false)
 			s.flagged()
 			g.tell(t, "times a node was cut off "+name, all)
+			t.Logf("FIGURE a node that was cut off counts again after %s", spread(back))
 		})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -101,21 +102,27 @@ func blocksOf(files []string) (blocks []string) {
 // saysDamaged is what a node logs when it finds that its copy is damaged.
 const saysDamaged = "copy of a shard is damaged"
 
-// whole waits until a node counts, or has found its copy damaged: then it starts from an empty directory. It reports whether that was so.
-// found is how often each node has said so before.
-func (s *scene) whole(n *node.Node, found map[*node.Node]int) (was bool) {
+// whole waits until all nodes count. Those that find their copy damaged meanwhile, which may be that of an earlier round, start from an empty
+// directory. It returns how many did. found is how often each node has said so before.
+func (s *scene) whole(found map[*node.Node]int) (mended int) {
 	s.t.Helper()
-	said := func() bool { return strings.Count(n.Log(), saysDamaged) > found[n] }
-	s.await("readiness", func() bool { return said() || n.Status("/readyz") == 200 })
-	if !said() {
-		return false
+	said := func(n *node.Node) bool { return strings.Count(n.Log(), saysDamaged) > found[n] }
+	for {
+		s.await("readiness", func() bool {
+			return slices.ContainsFunc(s.c.Nodes[:], said) ||
+				!slices.ContainsFunc(s.c.Nodes[:], func(n *node.Node) bool { return n.Status("/readyz") != 200 })
+		})
+		i := slices.IndexFunc(s.c.Nodes[:], said)
+		if i < 0 {
+			return mended
+		}
+		n := s.c.Nodes[i]
+		found[n] = strings.Count(n.Log(), saysDamaged)
+		n.Kill()
+		require.NoError(s.t, exec.Command("rm", "-rf", n.Dir()).Run())
+		n.Restart()
+		mended++
 	}
-	found[n] = strings.Count(n.Log(), saysDamaged)
-	n.Kill()
-	require.NoError(s.t, exec.Command("rm", "-rf", n.Dir()).Run())
-	n.Restart()
-	s.ready(n)
-	return true
 }
 
 // While a node is stopped one of its files is damaged. It refuses to start, or it starts and has what the others
@@ -146,20 +153,13 @@ func TestFilesOfANodeAreDamaged(t *testing.T) {
 		} else {
 			t.Logf("n%d started with %s", i+1, what)
 		}
-		if s.whole(n, found) {
-			late++
-		}
+		late += s.whole(found)
 		s.progress(500)
 		other := c.Nodes[(i+1+rnd.IntN(2))%3] // so that it counts what the damaged one has
 		other.Kill()
 		s.progress(200)
 		other.Restart()
-		s.ready(other)
-		for _, n := range c.Nodes { // one after another
-			if s.whole(n, found) {
-				late++
-			}
-		}
+		late += s.whole(found)
 		s.progress(200)
 		if round == 0 {
 			s.take()
@@ -167,4 +167,36 @@ func TestFilesOfANodeAreDamaged(t *testing.T) {
 	}
 	s.finish(false)
 	t.Logf("FIGURE %d damages of one node, of which it refused to start with %d and found %d later", all, refused, late)
+}
+
+// What the server keeps of a replica beside its records is damaged: then it does not begin the replica at all, and says so in a line of its own log
+// alone. If it is the registry's, the node refuses to start; if it is a journal's, the node says it, is not ready, and owns nothing. From an empty
+// directory it is whole again.
+func TestADamagedSnapshotIsNotSilent(t *testing.T) {
+	t.Parallel()
+	rnd, c := chance(t), node.StartCluster(t)
+	s := begin(t, c, rnd, habits{})
+	s.progress(300)
+	n := c.Nodes[rnd.IntN(3)]
+	n.Stop() // which is when snapshots are made, if not before
+	snapshots, err := filepath.Glob(filepath.Join(n.Dir(), "jetstream", "$SYS", "_js_", "S-*", "snapshots", "*"))
+	require.NoError(t, err)
+	require.NotEmpty(t, snapshots)
+	path := snapshots[rnd.IntN(len(snapshots))]
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	text[len(text)/2] ^= 0x41
+	require.NoError(t, os.WriteFile(path, text, 0o600))
+	n.Launch()
+	if n.Refused() {
+		require.Contains(t, n.Log(), "FACTS: raft: snapshot corrupt")
+	} else {
+		s.await("word of the damage", func() bool { return strings.Contains(n.Log(), saysDamaged) })
+		require.NotEqual(t, 200, n.Status("/readyz"))
+		n.Kill()
+	}
+	require.NoError(t, exec.Command("rm", "-rf", n.Dir()).Run())
+	n.Restart()
+	s.ready(n)
+	s.finish(false)
 }

@@ -74,5 +74,13 @@ func await(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-// paced reports whether SLUICE_FAULT_PACED is set: several long runs are on this machine at once.
-func paced() bool { return os.Getenv("SLUICE_FAULT_PACED") != "" }
+// paced is SLUICE_FAULT_PACED: how long senders rest after each message, so that several long runs can be on one machine at once. 0 is not at all.
+func paced(t *testing.T) time.Duration {
+	text := os.Getenv("SLUICE_FAULT_PACED")
+	if text == "" {
+		return 0
+	}
+	d, err := time.ParseDuration(text)
+	require.NoError(t, err, "SLUICE_FAULT_PACED")
+	return d
+}

@@ -28,6 +28,7 @@ func TestAnOwnerStandsStill(t *testing.T) {
 	}
 	s.finish(false)
 	s.flagged()
+	s.inOrder()
 	t.Logf("FIGURE %d pauses of an owner", all)
 }
 

@@ -69,8 +69,11 @@ func begin(t *testing.T, c *node.Cluster, rnd *rand.Rand, h habits) *scene {
 		if p.Name == "q" {
 			p.Queues = queues
 		}
-		if (short() || paced()) && !h.fast && p.Pace == 0 {
+		if short() && !h.fast && p.Pace == 0 {
 			p.Pace = 2 * time.Millisecond // leave something to the tests beside this one
+		}
+		if !h.fast {
+			p.Pace = max(p.Pace, paced(t))
 		}
 		s.senders = append(s.senders, p)
 		s.sending.Go(func() { p.Run(s.l) })

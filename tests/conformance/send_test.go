@@ -86,7 +86,8 @@ func sendRows() []row {
 			p.left("a")
 		}},
 		{name: "A3 without a scheduler its headers pass", ask: func(p *play) {
-			p.holds(p.echo("1.1", "1.1", p.sent("x", "AMQ_SCHEDULED_DELAY:1")), "MESSAGE", "AMQ_SCHEDULED_DELAY:1")
+			seen := differs(p, "!AMQ_SCHEDULED_DELAY", "AMQ_SCHEDULED_DELAY:1", "there always is a scheduler; ActiveMQ has to be told to have one")
+			p.holds(p.echo("1.1", "1.1", p.sent("x", "AMQ_SCHEDULED_DELAY:1")), "MESSAGE", seen)
 		}},
 		{name: "A3 a priority above 9", ask: func(p *play) {
 			p.holds(p.echo("1.1", "1.1", p.sent("x", "priority:77")), "MESSAGE", "priority:9")

@@ -17,6 +17,7 @@ import (
 type message struct {
 	queue       string
 	sent, came  time.Time // came: the last time
+	settled     time.Time // when its ACK was receipted
 	transaction string    // it was sent in, or empty
 	light       bool      // not persistent
 	lane        string    // what has an order: empty is the producer
@@ -116,7 +117,7 @@ func (l *Ledger) Receipt(id string) {
 			l.messages[m].receipted = true
 		}
 	case "ack":
-		l.messages[name].acked = true
+		l.messages[name].acked, l.messages[name].settled = true, time.Now()
 	default:
 		l.fault("a receipt for nothing: %q", id)
 	}
@@ -138,8 +139,8 @@ func (l *Ledger) Delivered(name, queue string, redelivered bool) {
 	case m.acked && m.light:
 		l.lightAgain++
 	case m.acked:
-		l.fault("%s from %s, sent at %s, delivered at %s, came back at %s after its ACK was receipted (redelivered %v)",
-			name, queue, m.sent.Format(timeOfDay), m.came.Format(timeOfDay), time.Now().Format(timeOfDay), redelivered)
+		l.fault("%s from %s, sent at %s, delivered at %s, came back at %s after its ACK was receipted at %s (redelivered %v)",
+			name, queue, m.sent.Format(timeOfDay), m.came.Format(timeOfDay), time.Now().Format(timeOfDay), m.settled.Format(timeOfDay), redelivered)
 	}
 	if m.deliveries > 0 && m.light {
 		l.lightDuplicates++

@@ -141,6 +141,9 @@ func (k *NativeTaker) Run(l *Ledger) {
 	}
 }
 
+// patience is how long a NativeTaker asks for messages at a time.
+const patience = 500 * time.Millisecond
+
 func (k *NativeTaker) serve(js jetstream.JetStream, l *Ledger) (done bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), k.Dialer.Bound)
 	defer cancel()
@@ -159,15 +162,19 @@ func (k *NativeTaker) serve(js jetstream.JetStream, l *Ledger) (done bool) {
 		if k.stopping && time.Since(heard) > k.Dialer.Bound {
 			return true // the last one was acknowledged, and the answer was lost
 		}
-		batch, err := consumer.Fetch(50, jetstream.FetchMaxWait(500*time.Millisecond))
+		asked := time.Now()
+		batch, err := consumer.Fetch(50, jetstream.FetchMaxWait(patience))
 		if err != nil {
 			return false
 		}
 		for m := range batch.Messages() {
-			heard = time.Now()
+			heard, asked = time.Now(), time.Now()
 			if stop, ok := k.take(m, &o, l); stop || !ok {
 				return stop
 			}
+		}
+		if time.Since(asked) > patience+patience/2 { // the client gave up by itself, and what is on its way to it comes again, as to another connection
+			o.connections, o.began = o.connections+1, time.Now()
 		}
 		if err := batch.Error(); err != nil && !errors.Is(err, nats.ErrTimeout) {
 			return false

@@ -187,3 +187,44 @@ func TestStreamsOfUsersOfACluster(t *testing.T) {
 	_, err = g[1].js("bob").Stream(ctx(t), "ORDERS")
 	require.ErrorIs(t, err, jetstream.ErrStreamNotFound)
 }
+
+// Requests are answered across nodes, in both directions between STOMP and native clients, wherever each of them is: to temporary queues and to inboxes. What a user was told on one
+// node its connection to another one can answer, too.
+func TestClusterAnswersBetweenProtocols(t *testing.T) {
+	g := guardedNodes(t, 2, guardedOptions{rules: answersOf})
+	bob := [2]jetstream.JetStream{g[0].js("bob"), g[1].js("bob")}
+	for from := range g {
+		asks := g[from].other("alice")
+		d, replyTo := mine(asks)
+		answers := subscribe(t, asks, d)
+		for at := range g {
+			requests := listen(t, bob[at].Conn(), "topic.svc")
+			until(t, requests, func() { asked(t, asks, nil) })
+			asked(t, asks, replyTo)
+			to := hear(t, requests).Reply
+			for _, js := range bob {
+				require.Eventually(t, func() bool { // as soon as the doors know one another
+					_, err := js.Publish(ctx(t), to, []byte("to a temporary queue"))
+					return err == nil
+				}, patience, 50*time.Millisecond)
+				require.Equal(t, "to a temporary queue", string(answers.next().Body))
+			}
+			require.NoError(t, requests.Unsubscribe())
+
+			// And the other way round.
+			there := g[at].other("alice")
+			service := subscribe(t, there, topic("back"))
+			native := listen(t, bob[from].Conn(), "_INBOX.of.bob")
+			some := make([]gateway.Delivery, 1)
+			require.Eventually(t, func() bool {
+				require.NoError(t, bob[from].Conn().PublishRequest("topic.back", "_INBOX.of.bob", nil))
+				for n := service.sub.Next(some, 1<<20); n > 0; n = service.sub.Next(some, 1<<20) {
+					service.sub.Written(n)
+					require.NoError(t, send(there, answerTo(t, some[0].Message), "to an inbox"))
+				}
+				answer, err := native.NextMsg(50 * time.Millisecond)
+				return err == nil && string(answer.Data) == "to an inbox"
+			}, patience, time.Millisecond)
+		}
+	}
+}

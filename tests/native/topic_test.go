@@ -5,6 +5,7 @@ import (
 	"time"
 
 	natsgo "github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-mq/sluice/gateway"
@@ -91,6 +92,58 @@ func TestUsersAnswerOneAnother(t *testing.T) {
 	require.Equal(t, gateway.Denied, gateway.KindOf(err))
 	_, err = s.Subscribe(gateway.SubscribeOptions{Destination: topic("_reply.>"), Wake: func() {}})
 	require.Equal(t, gateway.Denied, gateway.KindOf(err))
+}
+
+// mine is a temporary queue of a session, and how messages keep it as a reply-to.
+func mine(s gateway.Session) (d gateway.Destination, replyTo gateway.Header) {
+	d = gateway.Destination{Kind: gateway.KindTempQueue, Name: s.ID() + ":mine"}
+	return d, gateway.Header{{Name: "reply-to", Value: "/remote-temp-queue/" + d.Name}}
+}
+
+// asked sends a request and waits for the outcome.
+func asked(t testing.TB, s gateway.Session, replyTo gateway.Header) {
+	t.Helper()
+	done := make(outcome, 1)
+	s.Send(&gateway.Message{Destination: topic("svc"), Header: replyTo}, done, 0)
+	require.NoError(t, <-done)
+}
+
+// answersOf are rules by which all of these may ask and answer, but eve to temporary queues.
+func answersOf(p gateway.Principal, a gateway.Action, d gateway.Destination) error {
+	if d.Kind == gateway.KindTempQueue && a == gateway.Write && p.Name == "eve" {
+		return gateway.Errorf(gateway.Denied, "User eve is not authorized to write to: %s", d)
+	}
+	return nil
+}
+
+// A user's service answers to the temporary queue of a STOMP client, by the rules; the subject that it was told leads nowhere for any other user.
+func TestUsersAnswerToTemporaryQueues(t *testing.T) {
+	g := newGuarded(t, guardedOptions{rules: answersOf})
+	asks := g.other("alice")
+	d, replyTo := mine(asks)
+	answers := subscribe(t, asks, d)
+	bob, eve, alice := g.js("bob"), g.js("eve"), g.js("alice")
+	atBob, atEve, overheard := listen(t, bob.Conn(), "topic.svc"), listen(t, eve.Conn(), "topic.svc"), listen(t, alice.Conn(), ">")
+	asked(t, asks, replyTo)
+	to, toEve := hear(t, atBob).Reply, hear(t, atEve).Reply
+	require.Equal(t, "topic.svc", hear(t, overheard).Subject)
+	require.NotEqual(t, to, toEve)
+	_, err := bob.Publish(ctx(t), to, []byte("bob answers"))
+	require.NoError(t, err)
+	require.Equal(t, "bob answers", string(answers.next().Body))
+	_, err = eve.Publish(ctx(t), toEve, nil)
+	require.ErrorContains(t, err, "User eve is not authorized to write to: "+d.String())
+	for _, of := range []struct {
+		js jetstream.JetStream
+		to string
+	}{{eve, to}, {bob, toEve}, {alice, to}} {
+		_, err = of.js.Publish(ctx(t), of.to, nil)
+		require.ErrorContains(t, err, "nobody awaits an answer on this subject")
+	}
+	m, err := overheard.NextMsg(50 * time.Millisecond)
+	for ; err == nil; m, err = overheard.NextMsg(50 * time.Millisecond) {
+		require.NotContains(t, string(m.Data), "bob answers")
+	}
 }
 
 // When rules change what users hear changes with them, without their connecting again.

@@ -39,7 +39,8 @@ func StartCluster(t testing.TB, settings ...string) *Cluster {
 func NewCluster(t testing.TB, settings ...string) *Cluster {
 	t.Helper()
 	secret := filepath.Join(t.TempDir(), "secret")
-	if err := os.WriteFile(secret, []byte("a secret of tests that nobody else has\n"), 0o600); err != nil {
+	// Another cluster of a test beside this one may come to its ports: it must find a closed door there.
+	if err := os.WriteFile(secret, fmt.Appendf(nil, "a secret of this test %x%x\n", rand.Uint64(), rand.Uint64()), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	c := &Cluster{}

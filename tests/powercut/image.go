@@ -17,6 +17,9 @@ type Image struct {
 	FS    string // ext4, xfs, btrfs
 	File  string
 	Mount string // where it is mounted
+
+	whole  bool // on a Device, not on the loop device that mount chooses
+	device *Device
 }
 
 // imageSize is enough for the least XFS makes.
@@ -24,7 +27,19 @@ const imageSize = 320 << 20
 
 // NewImage makes a file system of a kind in dir. The file is sparse.
 func NewImage(kind, dir string) (*Image, error) {
-	i := &Image{kind, filepath.Join(dir, "disk."+kind), filepath.Join(dir, "mnt")}
+	return newImage(&Image{FS: kind}, dir)
+}
+
+// NewWholeImage makes one on a Device: its file may lie where there is no room for all of it.
+func NewWholeImage(kind, dir string) (*Image, error) {
+	return newImage(&Image{FS: kind, whole: true}, dir, sectorOptions[kind]...)
+}
+
+// sectorOptions make a file system whose requests are made of whole sectors of a Device.
+var sectorOptions = map[string][]string{"ext4": {"-b", "4096"}, "xfs": {"-s", "size=4096"}, "btrfs": {"-s", "4096"}}
+
+func newImage(i *Image, dir string, options ...string) (*Image, error) {
+	i.File, i.Mount = filepath.Join(dir, "disk."+i.FS), filepath.Join(dir, "mnt")
 	f, err := os.Create(i.File)
 	if err != nil {
 		return nil, err
@@ -32,16 +47,40 @@ func NewImage(kind, dir string) (*Image, error) {
 	if err := errors.Join(f.Truncate(imageSize), f.Close(), os.MkdirAll(i.Mount, 0o755)); err != nil {
 		return nil, err
 	}
-	return i, run("mkfs."+kind, "-q", i.File)
+	return i, run("mkfs."+i.FS, append(options, "-q", i.File)...)
 }
 
 // Attach mounts it. After a cut this is where the file system repairs itself from its journal.
 func (i *Image) Attach() error {
+	if i.whole {
+		return i.attachDevice()
+	}
 	return run("mount", "-o", "loop", "-t", i.FS, i.File, i.Mount)
+}
+
+func (i *Image) attachDevice() error {
+	device, err := OpenDevice(i.File)
+	if err != nil {
+		return err
+	}
+	if err := run("mount", "-t", i.FS, device.Path, i.Mount); err != nil {
+		return errors.Join(err, device.Close())
+	}
+	i.device = device
+	return nil
 }
 
 // Detach unmounts it, as soon as nobody uses it. It does nothing when it is not mounted.
 func (i *Image) Detach() error {
+	if err := i.unmount(); err != nil || i.device == nil {
+		return err
+	}
+	device := i.device
+	i.device = nil
+	return device.Close()
+}
+
+func (i *Image) unmount() error {
 	deadline := time.Now().Add(patience)
 	for {
 		if run("mountpoint", "-q", i.Mount) != nil {
@@ -58,7 +97,7 @@ func (i *Image) Detach() error {
 // Copy takes the device as it is, while all who write to it are frozen. What is only in the kernel's memory stays behind,
 // as in a power cut. The kernel may write by itself meanwhile; then the copy is made again, so that it shows one moment.
 func (i *Image) Copy(dir string) (*Image, error) {
-	c := &Image{i.FS, filepath.Join(dir, filepath.Base(i.File)), filepath.Join(dir, "mnt")}
+	c := &Image{FS: i.FS, File: filepath.Join(dir, filepath.Base(i.File)), Mount: filepath.Join(dir, "mnt"), whole: i.whole}
 	if err := os.MkdirAll(c.Mount, 0o755); err != nil {
 		return nil, err
 	}
@@ -103,9 +142,15 @@ func (i *Image) writes() (string, error) {
 func (i *Image) Remove() error { return os.Remove(i.File) }
 
 func run(name string, args ...string) error {
+	_, err := output(name, args...)
+	return err
+}
+
+func output(name string, args ...string) (string, error) {
 	out, err := exec.Command(name, args...).CombinedOutput()
+	text := strings.TrimSpace(string(out))
 	if err != nil {
-		return fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, strings.TrimSpace(string(out)))
+		return "", fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, text)
 	}
-	return nil
+	return text, nil
 }

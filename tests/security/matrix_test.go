@@ -212,7 +212,7 @@ func TestMatrix(t *testing.T) {
 	})
 	s.configure(false, "", s.everything)
 	s.Signal(syscall.SIGHUP)
-	s.AwaitLog("identities, rules, quotas and certificates are those of the files now")
+	s.AwaitLog("identities, rules, quotas, policies and certificates are those of the files now")
 	cell("revoked while connected", func(t *testing.T, g guest) {
 		login := g.proof.user
 		if login == "anonymous" {
@@ -272,21 +272,29 @@ func (p *place) audit(t testing.TB) (all []auditLine) {
 // audited looks whether each cell is in the audit: who came in by what, who was refused, and what.
 func (s *society) audited(t *testing.T, inside []guest) {
 	seen := map[string]int{}
-	refusals, expected, kinds := 0, 0, map[string]int{}
+	refusals, expected, kinds, natively := 0, 0, map[string]int{}, map[string]int{}
 	for _, l := range s.audit(t) {
 		if l.Event == "login_refused" {
 			refusals += max(1, l.Count) // a storm of them is not written down one by one
 			kinds[l.Protocol+" "+l.Claimed] += max(1, l.Count)
+			require.True(t, strings.HasPrefix(l.Remote, "127.0."), "from where: %+v", l)
 		}
 		host, _, _ := strings.Cut(l.Remote, ":")
 		seen[fmt.Sprint(l.Event, " ", l.User, " ", l.Method, " ", host)]++
 		seen[fmt.Sprint(l.Event, " ", l.User, " by ", l.Protocol)]++
+		if l.Event == "denied" && l.Protocol == "nats/door" {
+			for from := range strings.SplitSeq(l.Remote, ", ") {
+				host, _, _ := strings.Cut(from, ":")
+				natively[l.User+" from "+host]++
+			}
+		}
 	}
 	for _, g := range inside {
 		came := fmt.Sprintf("connect %s %s %s", g.proof.user, g.proof.method, g.door.from)
 		refused := fmt.Sprintf("denied %s %s %s", g.proof.user, g.proof.method, g.door.from)
 		if g.door.native() {
-			refused = "denied " + g.proof.user + " by nats/door" // all that a user has natively is one
+			refused = "denied " + g.proof.user + " by nats/door" // all that a user has natively is one, from wherever it is there
+			require.Positive(t, natively[g.proof.user+" from "+g.door.from], "%v was refused something: %v", g, natively)
 		}
 		if g.door.admin {
 			came = fmt.Sprintf("admin %s %s %s", g.proof.user, g.proof.method, g.door.from)
@@ -297,5 +305,7 @@ func (s *society) audited(t *testing.T, inside []guest) {
 		require.Positive(t, seen[refused], "%v was refused something: %v", g, slices.Sorted(maps.Keys(seen)))
 		expected += 2
 	}
+	require.NotContains(t, s.Log(), "authentication error", "the audit tells of it, and nobody else does")
+	require.NotContains(t, s.Log(), "DO NOT USE")
 	require.GreaterOrEqual(t, refusals, expected, "who was refused, or how many: %v", kinds)
 }

@@ -21,20 +21,33 @@ var shell = regexp.MustCompile("(?ms)^```sh\n(.*?)^```")
 
 // Who follows docs/security.md gets what it says: all its commands, in order, in one shell and an empty folder.
 func TestThePageOnSecurityWorksAsItStands(t *testing.T) {
-	for _, program := range []string{"bash", "openssl", "curl"} {
+	dir, log := follow(t, "security.md", 9, "bash", "openssl", "curl")
+	password, err := os.ReadFile(filepath.Join(dir, "alice.password"))
+	require.NoError(t, err)
+	require.NotContains(t, log, strings.TrimSpace(string(password)))
+}
+
+// The same of docs/destinations.md: each of its examples does what is said of it.
+func TestThePageOnDestinationsWorksAsItStands(t *testing.T) {
+	follow(t, "destinations.md", 20, "bash", "grep")
+}
+
+// follow runs the commands of a page, and returns the folder where that was and the log of the gateway that the page starts and stops.
+func follow(t *testing.T, name string, least int, programs ...string) (dir, log string) {
+	for _, program := range programs {
 		if _, err := exec.LookPath(program); err != nil {
 			t.Skipf("SKIPPED: the page needs %s", program)
 		}
 	}
-	page, err := os.ReadFile("../../docs/security.md")
+	page, err := os.ReadFile("../../docs/" + name)
 	require.NoError(t, err)
 	script := "set -e -o pipefail\n"
 	blocks := shell.FindAllStringSubmatch(string(page), -1)
-	require.GreaterOrEqual(t, len(blocks), 9)
+	require.GreaterOrEqual(t, len(blocks), least)
 	for i, b := range blocks {
 		script += "echo '--- block " + strconv.Itoa(i) + "' >&2\n" + b[1]
 	}
-	dir := t.TempDir()
+	dir = t.TempDir()
 	out, err := os.Create(filepath.Join(dir, "..", "said"))
 	require.NoError(t, err)
 	defer out.Close()
@@ -50,14 +63,11 @@ func TestThePageOnSecurityWorksAsItStands(t *testing.T) {
 	err = cmd.Wait()
 	said, read := os.ReadFile(out.Name())
 	require.NoError(t, read)
-	log, _ := os.ReadFile(filepath.Join(dir, "sluice.log"))
-	if err != nil && strings.Contains(string(log), "address already in use") {
+	logged, _ := os.ReadFile(filepath.Join(dir, "sluice.log"))
+	if err != nil && strings.Contains(string(logged), "address already in use") {
 		t.Skip("SKIPPED: somebody else has the ports of the page")
 	}
-	require.NoError(t, err, "%s\n%s", said, log)
-	password, err := os.ReadFile(filepath.Join(dir, "alice.password"))
-	require.NoError(t, err)
-	require.NotContains(t, string(log), strings.TrimSpace(string(password)))
+	require.NoError(t, err, "%s\n%s", said, logged)
 	gone := func() bool { // the page stops it at its end
 		text, err := os.ReadFile(filepath.Join(dir, "sluice.pid"))
 		require.NoError(t, err)
@@ -67,4 +77,5 @@ func TestThePageOnSecurityWorksAsItStands(t *testing.T) {
 		return err != nil || strings.Contains(string(stat), ") Z ")
 	}
 	eventually(t, gone, "the gateway stops")
+	return dir, string(logged)
 }

@@ -35,6 +35,9 @@ func (n *node) adopt(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if err == nil && !a.Settled {
 		err = a.settle(ctx, cfg, store, log)
 	}
+	if err == nil { // what the cluster has already counts
+		err = n.adoptFacts(ctx, store)
+	}
 	if err == nil {
 		err = core.Export(ctx, store, func(e core.Exported) error { return a.next(ctx, e) })
 	}
@@ -48,6 +51,25 @@ func (n *node) adopt(ctx context.Context, cfg Config, log *slog.Logger) error {
 	}
 	log.Info("the messages that the node had alone are in the cluster", "messages", a.in.taken)
 	return jetstream.Adopted(cfg.DataDir)
+}
+
+// adoptFacts brings durable subscriptions and the like into the cluster, unless it has ones of the same name.
+func (n *node) adoptFacts(ctx context.Context, alone *jetstream.Store) error {
+	known := make(map[string]bool)
+	err := eachFact(ctx, n.store.Registry(), func(key string, _ []byte) error {
+		known[key] = true
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return eachFact(ctx, alone.Registry(), func(key string, value []byte) error {
+		if known[key] {
+			return nil
+		}
+		_, err := n.store.Registry().Put(ctx, key, value)
+		return err
+	})
 }
 
 // adoption is how far it has come, as its file says.

@@ -20,8 +20,8 @@ func backupCommand(p Process) *cobra.Command {
 	var out string
 	cmd := &cobra.Command{
 		Use: "backup", Short: "Write a backup of all queues, while the node runs",
-		Long: "Writes all persistent messages that wait in queues to a file, with their order, ids and redelivery counts; in a cluster those of\n" +
-			"all nodes, whichever is asked. Messages that are acknowledged meanwhile may be in it. The file appears when it is complete.",
+		Long: "Writes all persistent messages that wait in queues to a file, with their order, ids and redelivery counts, the durable subscriptions,\n" +
+			"what virtual topics feed, and the policies that were set while running; in a cluster those of all nodes, whichever is asked. Messages that are acknowledged meanwhile may be in it. The file appears when it is complete.",
 		Example: "  sluice backup --out /backup/sluice-$(date +%F)\n  sluice backup --out - | zstd > backup.zst",
 		Args:    cobra.NoArgs,
 	}
@@ -83,7 +83,7 @@ func restoreCommand(p Process) *cobra.Command {
 			return err
 		}
 		defer f.Close()
-		if _, err := jetstream.ReadBackup(f, func(*gateway.Message, uint32) error { return nil }); err != nil {
+		if _, err := jetstream.ReadBackup(f, jetstream.Backup{Message: func(*gateway.Message, uint32) error { return nil }}); err != nil {
 			return fmt.Errorf("%s: %w; nothing was restored", args[0], err)
 		}
 		if _, err := f.Seek(0, io.SeekStart); err != nil {

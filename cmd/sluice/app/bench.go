@@ -195,8 +195,8 @@ func (f *benchFlags) measure(ctx context.Context, cmd *cobra.Command, targets []
 	for _, s := range scenarios {
 		for range max(f.repeat, 1) {
 			for i, t := range targets {
-				if i > 0 && s.Backlog {
-					continue // a relay keeps none
+				if i > 0 && !t.Dialect.Can(s) {
+					continue // a relay does not do everything
 				}
 				res, err := bench.Run(ctx, t, s, bench.Options{Patience: f.patience, Settle: 100 * time.Millisecond,
 					Progress: func(received, expected int) {

@@ -154,5 +154,5 @@ func startRelay(ctx context.Context) (bench.Target, func(), error) {
 		return bench.Target{}, nil, fmt.Errorf("the relay did not start: %w", err)
 	}
 	return bench.Target{Name: "relay (the client's ceiling)", Address: strings.TrimSpace(address),
-		Dialect: bench.Dialects()["activemq"], ServerPID: c.Process.Pid}, end, nil
+		Dialect: bench.RelayDialect(), ServerPID: c.Process.Pid}, end, nil
 }

@@ -64,6 +64,25 @@ func (p *Protocol) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
+// Personality is the broker that a STOMP listener behaves like where brokers differ.
+type Personality string
+
+// The personalities.
+const (
+	ActiveMQPersonality Personality = "activemq"
+	RabbitMQPersonality Personality = "rabbitmq"
+	ArtemisPersonality  Personality = "artemis"
+	ApolloPersonality   Personality = "apollo"
+	// StrictPersonality: nobody's, but as STOMP has it.
+	StrictPersonality Personality = "strict"
+)
+
+// UnmarshalText reads one of the words.
+func (p *Personality) UnmarshalText(text []byte) (err error) {
+	*p, err = choose(text, ActiveMQPersonality, RabbitMQPersonality, ArtemisPersonality, ApolloPersonality, StrictPersonality)
+	return err
+}
+
 // ErrorStyle says what a STOMP listener does with a client's mistake.
 type ErrorStyle string
 

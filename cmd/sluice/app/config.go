@@ -21,7 +21,11 @@ type Config struct {
 	Limits  Limits   `yaml:"limits"`
 	Queues  Queues   `yaml:"queues"`
 	Topics  Topics   `yaml:"topics"`
-	Nats    Streams  `yaml:"nats"`
+	// Policies say how destinations behave; the first that matches one decides.
+	Policies []Policy `yaml:"policies"`
+	// VirtualTopics say which queues collect what is sent to topics; the first that a queue belongs to counts.
+	VirtualTopics []VirtualTopic `yaml:"virtual_topics"`
+	Nats          Streams        `yaml:"nats"`
 	// TopicDelivery is for clusters.
 	TopicDelivery TopicDelivery `yaml:"topic_delivery"`
 	Log           Log           `yaml:"log"`
@@ -31,7 +35,7 @@ type Config struct {
 	ShutdownTimeout Duration `yaml:"shutdown_timeout"`
 }
 
-// Listener is a door. Errors, ServerHeader and HeartBeatGrace are for STOMP, over WebSocket as well; Path, Origins and Compression
+// Listener is a door. Personality, Errors, ServerHeader, HeartBeatGrace and UserID are for STOMP, over WebSocket as well; Path, Origins and Compression
 // for WebSocket.
 type Listener struct {
 	Protocol Protocol `yaml:"protocol"`
@@ -40,15 +44,19 @@ type Listener struct {
 	// ProxyProtocol lists the networks of proxies that say by the PROXY protocol who their clients are.
 	ProxyProtocol []Network `yaml:"proxy_protocol"`
 	// MaxConnections and MaxMessageSize take the place of those in limits; 0 leaves them.
-	MaxConnections int        `yaml:"max_connections"`
-	MaxMessageSize ByteSize   `yaml:"max_message_size"`
-	Path           string     `yaml:"path"`
-	Origins        []string   `yaml:"origins"`
-	Compression    bool       `yaml:"compression"`
-	Errors         ErrorStyle `yaml:"errors"`
+	MaxConnections int         `yaml:"max_connections"`
+	MaxMessageSize ByteSize    `yaml:"max_message_size"`
+	Path           string      `yaml:"path"`
+	Origins        []string    `yaml:"origins"`
+	Compression    bool        `yaml:"compression"`
+	Personality    Personality `yaml:"personality"`
+	// Errors is a part of the personality that may be chosen apart.
+	Errors ErrorStyle `yaml:"errors"`
 	// ServerHeader is the server header of CONNECTED; {version} stands for ours.
 	ServerHeader   string `yaml:"server_header"`
 	HeartBeatGrace Grace  `yaml:"heart_beat_grace"`
+	// UserID: messages carry the name of who sent them as JMSXUserID.
+	UserID bool `yaml:"user_id"`
 }
 
 // Cluster says how this node finds the others.
@@ -129,9 +137,6 @@ type Log struct {
 // DefaultDataDir is where a packaged node keeps its store.
 const DefaultDataDir = "/var/lib/sluice"
 
-// defaultServerHeader begins like ActiveMQ's, since clients look at that.
-const defaultServerHeader = "ActiveMQ/5.18.0 Sluice/{version}"
-
 // Default is the configuration of a node to which nothing was said.
 func Default() Config {
 	return Config{
@@ -158,6 +163,7 @@ func Default() Config {
 		Topics:          Topics{SlowConsumer: DropOldest, PendingMessages: 100_000, PendingBytes: 32 * MiB},
 		Nats:            Streams{Storage: 4 * GiB, Memory: 64 * MiB, Streams: 1_000, Consumers: 1_000},
 		TopicDelivery:   OncePerClient,
+		VirtualTopics:   defaultVirtualTopics(),
 		Log:             Log{Level: Info, Format: AutoFormat},
 		ShutdownTimeout: seconds(10),
 	}
@@ -180,11 +186,14 @@ func (l *Listener) fill() {
 	if !l.Protocol.stomp() {
 		return
 	}
+	if l.Personality == "" {
+		l.Personality = ActiveMQPersonality
+	}
 	if l.Errors == "" {
-		l.Errors = ActiveMQErrors
+		l.Errors = l.Personality.errors()
 	}
 	if l.ServerHeader == "" {
-		l.ServerHeader = defaultServerHeader
+		l.ServerHeader = l.Personality.door().ServerHeader("{version}")
 	}
 	if l.HeartBeatGrace == 0 {
 		l.HeartBeatGrace = 2

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 
@@ -28,38 +29,50 @@ const maxDocument = 1 << 20
 // problems; what was right is in values all the same.
 func readDocument(name string, text []byte) *document {
 	d := &document{name: name, values: map[string]any{}, at: map[string]position{}}
-	if len(text) > maxDocument {
-		d.report(position{}, "", "the file is %d bytes long, the limit is %d", len(text), maxDocument)
-		return d
-	}
-	file, err := parser.ParseBytes(text, 0, parser.AllowDuplicateMapKey())
-	if err != nil {
-		var e yaml.Error
-		if errors.As(err, &e) && e.GetToken() != nil {
-			p := e.GetToken().Position
-			d.report(position{p.Line, p.Column}, "", "not YAML: %s", e.GetMessage())
-		} else {
-			d.report(position{}, "", "not YAML: %v", err)
-		}
-		return d
-	}
-	seen := false
-	for _, doc := range file.Docs {
-		if doc.Body == nil || doc.Body.Type() == ast.NullType {
-			continue
-		}
-		if seen {
-			d.report(place(doc.Body), "", "a second document in the file")
-			break
-		}
-		seen = true
-		if m, ok := d.read(reflect.TypeFor[Config](), doc.Body, "").(map[string]any); ok {
+	if body := d.parse(text); body != nil {
+		if m, ok := d.read(reflect.TypeFor[Config](), body, "").(map[string]any); ok {
 			d.values = m
 		}
 	}
 	d.problems = d.problems.sorted()
 	return d
 }
+
+// parse returns what a text says, or nil. All that is wrong with it is in problems.
+func (d *document) parse(text []byte) (body ast.Node) {
+	if len(text) > maxDocument {
+		d.report(position{}, "", "the file is %d bytes long, the limit is %d", len(text), maxDocument)
+		return nil
+	}
+	file, err := parser.ParseBytes(text, 0, parser.AllowDuplicateMapKey())
+	if err != nil {
+		var e yaml.Error
+		if errors.As(err, &e) && e.GetToken() != nil {
+			p := e.GetToken().Position
+			d.report(position{p.Line, p.Column}, "", "not YAML: %s", withoutQuotes(e.GetMessage()))
+		} else {
+			d.report(position{}, "", "not YAML")
+		}
+		return nil
+	}
+	for _, doc := range file.Docs {
+		if doc.Body == nil || doc.Body.Type() == ast.NullType {
+			continue
+		}
+		if body != nil {
+			d.report(place(doc.Body), "", "a second document in the file")
+			break
+		}
+		body = doc.Body
+	}
+	return body
+}
+
+// quoted is what a reader of YAML repeats of the file.
+var quoted = regexp.MustCompile("\"(\\\\.|[^\"\\\\])*\"|'[^']*'|`[^`]*`")
+
+// withoutQuotes takes from a message what it repeats of the file, which may be a part of a secret: the place is said.
+func withoutQuotes(message string) string { return quoted.ReplaceAllString(message, "...") }
 
 func (d *document) report(at position, path, format string, args ...any) {
 	d.problems = append(d.problems, Problem{Origin: d.origin(at), Path: path, Text: fmt.Sprintf(format, args...), at: at})
@@ -148,12 +161,13 @@ func (d *document) readList(t reflect.Type, n ast.Node, path string) any {
 
 func (d *document) readSection(t reflect.Type, n ast.Node, path string) any {
 	var members []*ast.MappingValueNode
+	flow := false // {between: braces}
 	switch m := n.(type) {
 	case *ast.NullNode:
 		// A section whose every line is commented out.
 		return nil
 	case *ast.MappingNode:
-		members = m.Values
+		members, flow = m.Values, m.IsFlowStyle
 	case *ast.MappingValueNode:
 		members = []*ast.MappingValueNode{m}
 	default:
@@ -167,6 +181,10 @@ func (d *document) readSection(t reflect.Type, n ast.Node, path string) any {
 		full := join(path, name)
 		f, known := member(t, name)
 		if !known {
+			if perhapsSecret(t, m, flow) {
+				d.report(place(m.Key), "", "unknown key%s%s (not shown, since it may be a part of a secret: values with a comma or a colon have to be quoted)", inside(path), suggest(t, name))
+				continue
+			}
 			d.report(place(m.Key), "", "unknown key %q%s%s", name, inside(path), suggest(t, name))
 			continue
 		}
@@ -180,6 +198,30 @@ func (d *document) readSection(t reflect.Type, n ast.Node, path string) any {
 		}
 	}
 	return section
+}
+
+// keyLike is what keys look like, whether we have them or not.
+var keyLike = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.-]{0,39}$`)
+
+// perhapsSecret reports whether an unknown key may be a part of a secret: of one that was not quoted and fell into pieces.
+func perhapsSecret(t reflect.Type, m *ast.MappingValueNode, flow bool) bool {
+	_, empty := m.Value.(*ast.NullNode)
+	return !keyLike.MatchString(m.Key.GetToken().Value) || (flow || empty) && holdsSecret(t)
+}
+
+// holdsSecret reports whether a section, or one in it, has a place for a secret.
+func holdsSecret(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice:
+		return holdsSecret(t.Elem())
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if holdsSecret(t.Field(i).Type) {
+				return true
+			}
+		}
+	}
+	return t == reflect.TypeFor[Secret]()
 }
 
 func join(path, name string) string {

@@ -14,6 +14,8 @@ import (
 // duty takes a running node out of service and back.
 type duty struct {
 	life *life
+	// there: the node has all its parts.
+	there atomic.Bool
 
 	reloading sync.Mutex    // held by Reload
 	reloads   atomic.Uint64 // how often identities and rules may have changed

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/core"
@@ -14,7 +15,8 @@ import (
 
 // Backup writes a backup of all queues to w, and nothing else.
 func (d *duty) Backup(ctx context.Context, w io.Writer) error {
-	b, err := jetstream.NewBackupWriter(w)
+	b := jetstream.NewBackupWriter(w)
+	err := eachFact(ctx, d.life.node.store.Registry(), b.AddFact)
 	if err != nil {
 		return err
 	}
@@ -26,6 +28,35 @@ func (d *duty) Backup(ctx context.Context, w io.Writer) error {
 		return err
 	}
 	d.life.log.Info("a backup was made", "messages", n)
+	return nil
+}
+
+// eachFact calls fn with every fact of a registry.
+func eachFact(ctx context.Context, r gateway.Registry, fn func(key string, value []byte) error) error {
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	facts := make(map[string][]byte)
+	var order []string
+	done := false
+	var mu sync.Mutex
+	err := r.Watch(ctx, func(key string, value []byte, _ uint64) {
+		mu.Lock()
+		defer mu.Unlock()
+		if !done && value != nil {
+			facts[key], order = value, append(order, key)
+		}
+	})
+	mu.Lock()
+	done = true
+	mu.Unlock()
+	if err != nil {
+		return err
+	}
+	for _, key := range order {
+		if err := fn(key, facts[key]); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -51,8 +82,12 @@ func (d *duty) Restore(ctx context.Context, r io.Reader, merge bool, w io.Writer
 		}
 	}
 	in := newIntake(d.life.node.broker, "restore "+rand.Text())
-	_, err = jetstream.ReadBackup(r, func(m *gateway.Message, redeliveries uint32) error {
-		return in.take(ctx, m, max(redeliveries, 1))
+	_, err = jetstream.ReadBackup(r, jetstream.Backup{
+		Fact: func(key string, value []byte) error {
+			_, err := d.life.node.store.Registry().Put(ctx, key, value)
+			return err
+		},
+		Message: func(m *gateway.Message, redeliveries uint32) error { return in.take(ctx, m, max(redeliveries, 1)) },
 	})
 	if err := errors.Join(err, in.wait(ctx)); err != nil {
 		return fmt.Errorf("after %d messages: %w", in.taken, err)

@@ -9,13 +9,15 @@ import (
 	"github.com/sluice-mq/sluice/auth"
 	"github.com/sluice-mq/sluice/auth/audit"
 	"github.com/sluice-mq/sluice/auth/pki"
+	"github.com/sluice-mq/sluice/auth/users"
 	"github.com/sluice-mq/sluice/gateway"
 )
 
 // guard is who stands at the doors of a node: identities and rules, certificates, and the audit.
 type guard struct {
 	identity     identity
-	chain        *auth.Chain // of those who are asked who somebody is; nil as long as nobody is
+	known        *users.Users // those of the configuration; nil as long as nobody is
+	chain        *auth.Chain  // of those who are asked who somebody is; nil as long as nobody is
 	certificates certificates
 	audit        *audit.Auditor // nil: nothing is written down
 	environ      []string

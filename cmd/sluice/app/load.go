@@ -183,8 +183,7 @@ func checkWord(t reflect.Type, word string) error {
 
 func (l *loading) decode() (Config, error) {
 	var c Config
-	hook := mapstructure.ComposeDecodeHookFunc(decodeWord, mapstructure.TextUnmarshallerHookFunc())
-	err := l.viper.Unmarshal(&c, viper.DecodeHook(hook), func(dc *mapstructure.DecoderConfig) { dc.TagName = "yaml" })
+	err := l.viper.Unmarshal(&c, viper.DecodeHook(wordHook()), func(dc *mapstructure.DecoderConfig) { dc.TagName = yamlTag })
 	if err != nil {
 		return c, fmt.Errorf("decode the configuration: %w", err)
 	}
@@ -199,6 +198,10 @@ func (l *loading) decode() (Config, error) {
 	if len(c.Limits.Quotas) == 0 {
 		c.Limits.Quotas = nil
 	}
+	if len(c.Policies) == 0 {
+		c.Policies = nil
+	}
+	fillPolicies(c.Policies, l.doc)
 	if l.sources.File != "" {
 		locate(reflect.ValueOf(&c).Elem(), l.sources.directory())
 	}
@@ -206,6 +209,11 @@ func (l *loading) decode() (Config, error) {
 		c.Cluster.Replicas = defaultReplicas
 	}
 	return c, nil
+}
+
+// wordHook turns the words of a configuration into values.
+func wordHook() mapstructure.DecodeHookFunc {
+	return mapstructure.ComposeDecodeHookFunc(decodeWord, mapstructure.TextUnmarshallerHookFunc())
 }
 
 // decodeWord reads what flags and the environment have instead of structure:

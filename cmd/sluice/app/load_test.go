@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-mq/sluice/deploy"
+	"github.com/sluice-mq/sluice/protocols/stomp"
 )
 
 // write makes a configuration file and goes to its directory, so that it has a short name.
@@ -115,10 +116,37 @@ listeners:
   - {protocol: nats, address: "127.0.0.1:3"}
 `)
 	c := load(t, Sources{File: file, Flags: flags(t, "--listen", "stomp=127.0.0.1:4", "--listen", "admin=127.0.0.1:5")})
-	strict := Listener{Protocol: Stomp, Address: Address{"127.0.0.1", 4}, Errors: StrictErrors, ServerHeader: defaultServerHeader, HeartBeatGrace: 1.5}
+	strict := Listener{Protocol: Stomp, Address: Address{"127.0.0.1", 4}, Personality: ActiveMQPersonality, Errors: StrictErrors, ServerHeader: stomp.ActiveMQ.ServerHeader("{version}"), HeartBeatGrace: 1.5}
 	require.Equal(t, []Listener{
 		defaultListener(Nats, Address{"127.0.0.1", 3}), strict, defaultListener(Admin, Address{"127.0.0.1", 5}),
 	}, c.Listeners)
+}
+
+// Clients choose their dialect by the beginning of the server header, and what errors do belongs to the personality.
+func TestAPersonalityFillsInTheRest(t *testing.T) {
+	for personality, want := range map[Personality]struct {
+		begins string
+		errors ErrorStyle
+	}{
+		"": {"ActiveMQ/", ActiveMQErrors}, ActiveMQPersonality: {"ActiveMQ/", ActiveMQErrors},
+		RabbitMQPersonality: {"RabbitMQ/", ActiveMQErrors}, ArtemisPersonality: {"ActiveMQ-Artemis/", ActiveMQErrors},
+		ApolloPersonality: {"apache-apollo/", StrictErrors}, StrictPersonality: {"Sluice/", StrictErrors},
+	} {
+		key := ""
+		if personality != "" {
+			key = ", personality: " + string(personality)
+		}
+		l := load(t, Sources{File: write(t, "listeners:\n  - {protocol: stomp, address: \"127.0.0.1:1\""+key+", user_id: true}\n"), Flags: flags(t)}).Listeners[0]
+		require.True(t, strings.HasPrefix(l.ServerHeader, want.begins), l.ServerHeader)
+		require.Equal(t, want.errors, l.Errors)
+		settings := stompConfig(l, Default(), &node{}, nil)
+		require.Equal(t, l.Personality.door(), settings.Personality)
+		require.Equal(t, want.errors == StrictErrors, settings.Errors == stomp.FatalErrors)
+		require.True(t, settings.UserID)
+	}
+	both := load(t, Sources{File: write(t, "listeners:\n  - {protocol: stomp, address: \"127.0.0.1:1\", personality: strict, errors: activemq, server_header: x}\n"), Flags: flags(t)}).Listeners[0]
+	require.Equal(t, stomp.LenientErrors, both.Errors.door())
+	require.Equal(t, "x", both.ServerHeader)
 }
 
 func TestEveryKeyCanBeSaidByTheEnvironment(t *testing.T) {

@@ -35,7 +35,7 @@ func (n *node) openGate(cfg Config, log *slog.Logger) error {
 	n.server.Guard(func(ctx context.Context, c embed.Newcomer) (embed.Place, error) {
 		select { // clients may come before the gate has said that it is there
 		case <-opened:
-			return n.judge(ctx, gate, c)
+			return n.judge(ctx, gate, c, log)
 		case <-ctx.Done():
 			return embed.Place{}, ctx.Err()
 		}
@@ -57,7 +57,7 @@ func (n *node) openGate(cfg Config, log *slog.Logger) error {
 }
 
 // judge has the gate decide about a client of the embedded server, and names the account of its user.
-func (n *node) judge(ctx context.Context, gate *nats.Gate, c embed.Newcomer) (embed.Place, error) {
+func (n *node) judge(ctx context.Context, gate *nats.Gate, c embed.Newcomer, log *slog.Logger) (embed.Place, error) {
 	a, err := gate.Enter(ctx, c.ID, gateway.Login{
 		Credentials: gateway.Credentials{Login: c.User, Passcode: c.Password, Token: c.Token, Certificate: c.Certificate, CertificateErr: c.CertificateErr},
 		Protocol:    c.Protocol, Remote: c.Remote, Listener: c.Listener, Library: c.Library,
@@ -66,6 +66,9 @@ func (n *node) judge(ctx context.Context, gate *nats.Gate, c embed.Newcomer) (em
 		return embed.Place{}, err
 	}
 	space, err := n.space(a.Token)
+	if err != nil {
+		log.Warn("a native client is refused: its user can have no account", "user", a.Name, "remote", c.Remote, "error", err)
+	}
 	return embed.Place{Space: space, Name: a.Name, Until: a.Until}, err
 }
 

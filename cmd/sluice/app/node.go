@@ -30,6 +30,7 @@ type node struct {
 	server *embed.Server
 	store  *jetstream.Store
 	broker *core.Broker
+	rules  *rulebook
 
 	guard   *guard
 	voucher *nats.Voucher // of native clients that log in
@@ -212,16 +213,21 @@ func (n *node) openBroker(ctx context.Context, cfg Config, log *slog.Logger) (er
 		n.voucher = nats.NewVoucher(who)
 		who, may = n.voucher, nats.Answers{Authorizer: may}
 	}
-	n.broker, err = core.New(ctx, core.Config{
-		Node: cfg.Node, Store: n.store, Cluster: others, Authenticator: who, Authorizer: may, Auditor: n.guard.auditor(), Quotas: quotas(cfg.Limits), Kept: unmade(cfg.Auth), Logger: log,
-		MaxMessage:  int(cfg.Limits.MaxMessageSize) + headerRoom,
-		QueueMemory: int64(cfg.Queues.Memory), TopicMessages: cfg.Topics.PendingMessages, TopicBytes: int(cfg.Topics.PendingBytes),
-		SlowConsumer: slow, TopicDelivery: delivery[cfg.TopicDelivery],
-	})
-	if err != nil {
+	if n.rules, err = openRulebook(ctx, n.store.Registry(), cfg.Policies, log); err != nil {
 		return err
 	}
-	n.parts = append(n.parts, part{"broker", n.broker.Close})
+	n.broker, err = core.New(ctx, core.Config{
+		Node: cfg.Node, Store: n.store, Cluster: others, Registry: n.store.Registry(), Authenticator: who, Authorizer: may, Auditor: n.guard.auditor(), Quotas: quotas(cfg.Limits), Kept: unmade(cfg.Auth), Logger: log,
+		MaxMessage:  int(cfg.Limits.MaxMessageSize) + headerRoom,
+		QueueMemory: int64(cfg.Queues.Memory), TopicMessages: cfg.Topics.PendingMessages, TopicBytes: int(cfg.Topics.PendingBytes),
+		SlowConsumer: slow, TopicDelivery: delivery[cfg.TopicDelivery], Policies: n.rules.table(), VirtualTopics: virtualTopics(cfg.VirtualTopics),
+	})
+	if err != nil {
+		n.rules.stop()
+		return err
+	}
+	n.rules.serve(n.broker.SetPolicies)
+	n.parts = append(n.parts, part{"broker", n.broker.Close}, part{"policies", n.rules.close})
 	n.figures.live.Store(&snapshots{cfg.Node, n.broker, n.store})
 	return nil
 }

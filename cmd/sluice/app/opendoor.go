@@ -37,10 +37,6 @@ func (n *node) openDoor(l Listener, cfg Config, log *slog.Logger) error {
 }
 
 func stompConfig(l Listener, cfg Config, n *node, log *slog.Logger) stomp.Config {
-	errors := stomp.ActiveMQ
-	if l.Errors == StrictErrors {
-		errors = stomp.Strict
-	}
 	return stomp.Config{
 		Address:        l.Address.String(),
 		MaxConnections: l.connections(cfg.Limits),
@@ -48,7 +44,9 @@ func stompConfig(l Listener, cfg Config, n *node, log *slog.Logger) stomp.Config
 		Reception:      stomp.Reception{MaxUnknown: cfg.Limits.LoggingIn},
 		Broker:         n.broker,
 		Logger:         log,
-		Errors:         errors,
+		Personality:    l.Personality.door(),
+		Errors:         l.Errors.door(),
+		UserID:         l.UserID,
 		ServerHeader:   strings.ReplaceAll(l.ServerHeader, "{version}", ReadBuild().Version),
 		HeartBeatGrace: float64(l.HeartBeatGrace),
 		Limits: stomp.Limits{
@@ -60,6 +58,41 @@ func stompConfig(l Listener, cfg Config, n *node, log *slog.Logger) stomp.Config
 			TransactionMessages: cfg.Limits.TransactionMessages,
 		},
 	}
+}
+
+// door is the personality as the door calls it.
+func (p Personality) door() stomp.Personality {
+	switch p {
+	case RabbitMQPersonality:
+		return stomp.RabbitMQ
+	case ArtemisPersonality:
+		return stomp.Artemis
+	case ApolloPersonality:
+		return stomp.Apollo
+	case StrictPersonality:
+		return stomp.Strict
+	case ActiveMQPersonality:
+	}
+	return stomp.ActiveMQ
+}
+
+// errors is the style of a personality.
+func (p Personality) errors() ErrorStyle {
+	if p.door().FatalErrors() {
+		return StrictErrors
+	}
+	return ActiveMQErrors
+}
+
+// door is the error style as the door calls it; empty is the personality's.
+func (e ErrorStyle) door() stomp.Errors {
+	switch e {
+	case ActiveMQErrors:
+		return stomp.LenientErrors
+	case StrictErrors:
+		return stomp.FatalErrors
+	}
+	return stomp.UsualErrors
 }
 
 // connections is how many the listener may have at once.

@@ -25,7 +25,10 @@ func (g *guard) people(a *Auth) (who gateway.Authenticator, close func(), warnin
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	known := users.New(users.Config{}, directory)
+	known := g.known
+	if known == nil {
+		known = users.New(users.Config{}, directory)
+	}
 	chain := auth.ChainConfig{Passwords: []auth.Passwords{known}, Tokens: known, Certificates: known, Anonymous: a.Anonymous}
 	close = func() {}
 	if a.LDAP != nil {
@@ -47,8 +50,9 @@ func (g *guard) people(a *Auth) (who gateway.Authenticator, close func(), warnin
 		chain.JWTs = issuers
 	}
 	if g.chain == nil {
-		g.chain = auth.NewChain(chain)
-	} else { // it remembers who guesses
+		g.known, g.chain = known, auth.NewChain(chain)
+	} else { // they remember who guesses, and by what somebody came
+		g.known.Replace(directory)
 		g.chain.Replace(chain)
 	}
 	return g.chain, close, slices.Concat(r.warnings, notes, directory.Warnings()), nil

@@ -11,9 +11,9 @@ import (
 )
 
 // reloaded are the keys that reload puts in force; for others the node has to be started again.
-var reloaded = []string{"auth", "audit", "limits.total", "limits.per_user", "limits.per_address", "limits.quotas"}
+var reloaded = []string{"auth", "audit", "limits.total", "limits.per_user", "limits.per_address", "limits.quotas", "policies"}
 
-// Reload reads the configuration again and puts in force what may change while the node runs: identities, rules, quotas, the audit, and the
+// Reload reads the configuration again and puts in force what may change while the node runs: identities, rules, quotas, policies, the audit, and the
 // files of certificates. It names what else has changed. With an error nothing has changed of what the error is about.
 func (d *duty) Reload(_ context.Context, w io.Writer) error {
 	if !d.reloading.TryLock() {
@@ -38,6 +38,7 @@ func (d *duty) Reload(_ context.Context, w io.Writer) error {
 	d.reloads.Add(1)
 	// Also after an error: nobody stays inside because a certificate cannot be read.
 	l.node.broker.SetQuotas(quotas(cfg.Limits))
+	l.node.rules.configure(cfg.Policies)
 	l.node.broker.Reauthorize()
 	if l.node.gate != nil {
 		l.node.gate.Reauthorize()
@@ -45,7 +46,7 @@ func (d *duty) Reload(_ context.Context, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	t.tell("identities, rules, quotas and certificates are those of the files now")
+	t.tell("identities, rules, quotas, policies and certificates are those of the files now")
 	late := changed(l.cfg, cfg)
 	if (cfg.Audit == AuditOff) != (l.cfg.Audit == AuditOff) {
 		late = append(late, "audit")

@@ -36,6 +36,8 @@ func Main(args []string, p Process) int {
 	root.AddCommand(serveCommand(p), checkConfigCommand(), configCommand(p), benchCommand(), versionCommand(), aclCommand(p), userCommand())
 	root.AddCommand(operateCommands(p)...)
 	root.AddCommand(watchCommands(p)...)
+	root.AddCommand(queueCommands(p)...)
+	root.AddCommand(scheduleCommand(p))
 	err := root.Execute()
 	if err == nil {
 		return 0

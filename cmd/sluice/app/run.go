@@ -157,6 +157,7 @@ func (l *life) start(ctx context.Context) error {
 	if err := l.node.start(ctx, l.cfg, l.log, &l.health); err != nil {
 		return err
 	}
+	l.duty.there.Store(true)
 	for _, d := range l.node.listening() {
 		l.open(d.protocol, d.door)
 	}

@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	soon = 20 * time.Second
+	soon = 60 * time.Second
 	poll = 5 * time.Millisecond
 )
 

@@ -46,6 +46,8 @@ func Validate(c Config) Problems {
 		count(&v, "store.reserve", c.Store.Reserve.Size, minReserve, maxMemory)
 	}
 	v.limits(c.Limits)
+	v.policies(c.Policies)
+	v.virtualTopics(c.VirtualTopics)
 	count(&v, "queues.memory", c.Queues.Memory, KiB, maxMemory)
 	count(&v, "topics.pending_messages", c.Topics.PendingMessages, 1, maxCount)
 	count(&v, "topics.pending_bytes", c.Topics.PendingBytes, KiB, maxMemory)
@@ -121,7 +123,9 @@ func (v *validator) personality(path string, l Listener) {
 		for _, k := range []struct {
 			key  string
 			said bool
-		}{{"errors", l.Errors != ""}, {"server_header", l.ServerHeader != ""}, {"heart_beat_grace", l.HeartBeatGrace != 0}} {
+		}{
+			{"personality", l.Personality != ""}, {"errors", l.Errors != ""}, {"user_id", l.UserID}, {"server_header", l.ServerHeader != ""}, {"heart_beat_grace", l.HeartBeatGrace != 0},
+		} {
 			if k.said {
 				v.say(path+"."+k.key, "only a stomp listener has it")
 			}

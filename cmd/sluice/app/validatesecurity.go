@@ -97,8 +97,12 @@ func (v *validator) transport(path string, l Listener, storage ByteSize) {
 			v.say(path+".max_message_size", "only stomp and websocket listeners have it")
 		}
 	}
-	if len(l.ProxyProtocol) > 0 && !l.Protocol.stomp() {
+	switch {
+	case len(l.ProxyProtocol) == 0 || l.Protocol.stomp():
+	case l.Protocol == Admin:
 		v.say(path+".proxy_protocol", "only stomp and websocket listeners have it")
+	default:
+		v.say(path+".proxy_protocol", "a %s listener cannot have it: it could not tell its proxies from others who say whose client they are; let clients connect directly", l.Protocol)
 	}
 	if t := l.TLS; t != nil {
 		v.tls(path+".tls", *t)

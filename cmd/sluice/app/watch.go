@@ -18,10 +18,10 @@ import (
 // watchCommands are those about clients and what they do.
 func watchCommands(p Process) []*cobra.Command {
 	return []*cobra.Command{
-		operateCommand(p, "reload", "Read identities, rules, quotas and certificates again", "Reads the configuration again, as SIGHUP does, and puts in force what may change while the node runs: identities, rules, quotas, the\n"+
-			"audit, and the files of certificates. Clients that may go on notice nothing; what somebody may not read any more ends."),
+		operateCommand(p, "reload", "Read identities, rules, quotas, policies and certificates again", "Reads the configuration again, as SIGHUP does, and puts in force what may change while the node runs: identities, rules, quotas, policies,\n"+
+			"the audit, and the files of certificates. Clients that may go on notice nothing; what somebody may not read any more ends."),
 		operateCommand(p, "connections", "List the clients of the node", "Lists the sessions of the node: who, from where, what they did, what they have."),
-		disconnectCommand(p), tapCommand(p),
+		disconnectCommand(p), tapCommand(p), policyCommand(p), subscriptionsCommand(p),
 	}
 }
 

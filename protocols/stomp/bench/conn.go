@@ -55,6 +55,15 @@ func (c *conn) Read(b []byte) (int, error) {
 
 // dial opens connection n of a run.
 func dial(ctx context.Context, t Target, n, maxBody int) (*conn, error) {
+	client := ""
+	if strings.Contains(t.Address, ",") { // nodes of a cluster must not take two of us for one client
+		client = fmt.Sprintf("bench-%d-%d-%x", os.Getpid(), n, time.Now().UnixMicro())
+	}
+	return dialAs(ctx, t, n, maxBody, client)
+}
+
+// dialAs opens connection n of a run with a client-id, unless it is empty.
+func dialAs(ctx context.Context, t Target, n, maxBody int, client string) (*conn, error) {
 	all := strings.Split(t.Address, ",")
 	address := all[n%len(all)]
 	nc, err := t.open(ctx, address)
@@ -68,8 +77,8 @@ func dial(ctx context.Context, t Target, n, maxBody int) (*conn, error) {
 	if t.Login != "" {
 		login += "login:" + t.Login + "\npasscode:" + t.Passcode + "\n"
 	}
-	if len(all) > 1 { // nodes of a cluster must not take two of us for one client
-		login += fmt.Sprintf("client-id:bench-%d-%d-%x\n", os.Getpid(), n, time.Now().UnixNano())
+	if client != "" {
+		login += "client-id:" + client + "\n"
 	}
 	if err := c.ask(login+"\n\x00", "CONNECTED"); err != nil {
 		_ = nc.Close()

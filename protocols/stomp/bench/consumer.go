@@ -32,7 +32,7 @@ type consumer struct {
 }
 
 func (r *run) newConsumer(ctx context.Context, id int) (*consumer, error) {
-	c, err := dial(ctx, r.target, id, r.Size)
+	c, err := r.dialConsumer(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -56,6 +56,44 @@ func (r *run) newConsumer(ctx context.Context, id int) (*consumer, error) {
 	me.newest = make([][]byte, me.subscriptions)
 	c.flush = me.settle
 	return me, nil
+}
+
+// dialConsumer connects a consumer, by the same client-id each time where subscriptions outlive connections.
+func (r *run) dialConsumer(ctx context.Context, id int) (*conn, error) {
+	if !r.Durable {
+		return dial(ctx, r.target, id, r.Size)
+	}
+	return dialAs(ctx, r.target, id, r.Size, fmt.Sprintf("bench-%08x-%d", r.seal.run, id))
+}
+
+// forget removes the durable subscription of a consumer whose connection is closed.
+func (r *run) forget(ctx context.Context, id int) error {
+	c, err := r.dialConsumer(ctx, id)
+	for began := time.Now(); err != nil && time.Since(began) < loginTime; c, err = r.dialConsumer(ctx, id) {
+		if pause(ctx, 20*time.Millisecond) != nil { // the broker has not seen yet that the consumer has gone
+			return err
+		}
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = c.Close() }()
+	_ = c.SetDeadline(time.Now().Add(loginTime))
+	d := r.target.Dialect
+	for i, n := range r.subscriptionsOf(id) {
+		if _, err := c.Write([]byte(d.unsubscribe(r.Scenario, i, d.destination(r.Scenario, r.seal.run, n)))); err != nil {
+			return err
+		}
+		for f := (frame{}); string(f.field(lineReceiptID)) != "gone"; {
+			if err := c.frames.next(&f); err != nil {
+				return err
+			}
+			if string(f.command) == "ERROR" {
+				return fmt.Errorf("%s", f.field(lineMessage))
+			}
+		}
+	}
+	return nil
 }
 
 // subscribed waits for the receipts. Of a backlog, messages may come before them.

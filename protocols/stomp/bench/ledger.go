@@ -11,7 +11,7 @@ type Verdict struct {
 	Doubled   int `json:"doubled"`
 	Damaged   int `json:"damaged"`
 	Reordered int `json:"reordered"`
-	// Misrouted came by a subscription to another destination.
+	// Misrouted came by a subscription to another destination, or whose selector it does not match.
 	Misrouted int `json:"misrouted"`
 	Repeated  int `json:"repeated"`
 	// Problem is what happened first, in words.
@@ -54,6 +54,10 @@ func (l *ledger) enter(m stamp, redelivered bool) bool {
 	}
 	if m.number >= uint64(t.own) {
 		l.verdict.Damaged++
+		return false
+	}
+	if !l.scenario.selects(m.number) {
+		l.verdict.Misrouted++
 		return false
 	}
 	word, bit := m.number/64, uint64(1)<<(m.number%64)

@@ -106,6 +106,8 @@ func TestScenarioRefusesWhatCannotRun(t *testing.T) {
 		"wildcards are for":       func(s *Scenario) { s.Wildcard = true },
 		"each destination needs":  func(s *Scenario) { s.Messages, s.Destinations = 1, 2 },
 		"each producer and":       func(s *Scenario) { s.Messages, s.Producers = 1, 2 },
+		"are for topics":          func(s *Scenario) { s.Durable = true },
+		"all messages are taken":  func(s *Scenario) { s.Selected = 2 },
 		"a backlog is for queues": func(s *Scenario) { s.Topic, s.Backlog = true, true },
 	} {
 		s := good

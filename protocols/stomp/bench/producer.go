@@ -165,6 +165,11 @@ func (p *producer) append(number int, last bool, due int64) {
 	turn := number % len(p.heads)
 	p.run.seal.seal(p.body, uint32(p.id+turn*p.run.Producers), uint64(number/len(p.heads)), due)
 	p.buf = append(p.buf, p.heads[turn]...)
+	if p.run.Selected > 0 {
+		p.buf = append(p.buf, selected+":"...)
+		p.buf = strconv.AppendInt(p.buf, int64(number/len(p.heads)%p.run.Selected), 10)
+		p.buf = append(p.buf, '\n')
+	}
 	if p.run.Window > 0 || last {
 		if p.run.Window > 0 {
 			p.sentAt[number%p.run.Window].Store(p.run.now())

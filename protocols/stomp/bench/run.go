@@ -103,6 +103,13 @@ func (r *run) do(ctx context.Context, producers []*producer, usage *usage) (res 
 	ended.Wait()
 	res = r.result(producers, consumers, usage)
 	res.Publish = rate(r.Messages, published-first)
+	if r.Durable {
+		for id := range r.Consumers {
+			if err := r.forget(ctx, id); err != nil {
+				return res, fmt.Errorf("removing the durable subscription of consumer %d: %w", id, err)
+			}
+		}
+	}
 	res.Deliver = rate(res.Verdict.Received, lastOf(consumers, published)-from)
 	return res, nil
 }

@@ -34,6 +34,10 @@ type Scenario struct {
 	Rate int `json:"rate"`
 	// Backlog sends everything before the first consumer subscribes.
 	Backlog bool `json:"backlog"`
+	// Selected has consumers ask by a selector for one in so many messages of a flow; 0 is no selector, and 1 is one that matches all.
+	Selected int `json:"selected"`
+	// Durable has consumers subscribe durably, each by its own client-id. What that leaves behind is removed after the run.
+	Durable bool `json:"durable"`
 	// Ack is the ack mode: auto, client or client-individual.
 	Ack string `json:"ack"`
 	// Prefetch is how many unacknowledged messages a consumer takes; 0 leaves it
@@ -43,18 +47,32 @@ type Scenario struct {
 
 // Deliveries is the number of messages that consumers have to get.
 func (s Scenario) Deliveries() int {
-	if !s.Topic {
-		return s.Messages
-	}
 	n := 0
+	if !s.Topic {
+		for f := range s.flows() {
+			n += s.due(f)
+		}
+		return n
+	}
 	for c := range s.Consumers {
 		for f := range s.flows() {
 			if s.hears(c, f) {
-				n += s.share(f)
+				n += s.due(f)
 			}
 		}
 	}
 	return n
+}
+
+// due is how many messages of a flow match the consumers' selector.
+func (s Scenario) due(flow int) int {
+	n := max(s.Selected, 1)
+	return (s.share(flow) + n - 1) / n
+}
+
+// selects says whether a number of a flow is one that consumers ask for.
+func (s Scenario) selects(number uint64) bool {
+	return s.Selected == 0 || number%uint64(s.Selected) == 0
 }
 
 // flows is the number of flows: the messages of one producer to one destination, which
@@ -116,8 +134,8 @@ func (s Scenario) Validate() error {
 	if s.Size < MinSize || s.Size > 16<<20 {
 		errs = append(errs, fmt.Errorf("size is %d, and must be between %d and %d", s.Size, MinSize, 16<<20))
 	}
-	if s.Window < 0 || s.Rate < 0 || s.Prefetch < 0 {
-		errs = append(errs, errors.New("window, rate and prefetch cannot be negative"))
+	if s.Window < 0 || s.Rate < 0 || s.Prefetch < 0 || s.Selected < 0 {
+		errs = append(errs, errors.New("window, rate, prefetch and selected cannot be negative"))
 	}
 	if s.Ack != "auto" && s.Ack != "client" && s.Ack != "client-individual" {
 		errs = append(errs, fmt.Errorf("%q is not auto, client or client-individual", s.Ack))
@@ -128,6 +146,10 @@ func (s Scenario) Validate() error {
 	switch {
 	case s.Wildcard && !s.Topic, s.Backlog && s.Topic:
 		return errors.New("wildcards are for topics, and a backlog is for queues")
+	case s.Durable && (!s.Topic || s.Wildcard):
+		return errors.New("durable subscriptions are for topics, without wildcards")
+	case s.Selected > 1 && !s.Topic:
+		return errors.New("from queues all messages are taken")
 	case s.Messages < s.flows():
 		return errors.New("each producer and each destination needs a message")
 	}
@@ -166,6 +188,9 @@ func Scenarios() []Scenario {
 		with(queue, "persistent-1000-queues", func(s *Scenario) { s.Destinations, s.Producers, s.Consumers, s.Ack = 1000, 10, 10, "auto" }),
 		with(queue, "non-persistent", func(s *Scenario) { s.Persistent, s.Messages, s.Ack = false, 500_000, "auto" }),
 		with(topic, "topic", func(*Scenario) {}),
+		with(queue, "selector", func(s *Scenario) { s.Persistent, s.Messages, s.Ack, s.Selected = false, 500_000, "auto", 1 }),
+		with(topic, "topic-selector-1-in-10", func(s *Scenario) { s.Selected = 10 }),
+		with(topic, "durable", func(s *Scenario) { s.Persistent, s.Durable, s.Messages, s.Ack = true, true, 200_000, "client" }),
 		with(topic, "topic-1-to-100", func(s *Scenario) { s.Consumers, s.Messages = 100, 20_000 }),
 		with(topic, "topic-wildcard-1000", func(s *Scenario) { s.Destinations, s.Producers, s.Wildcard = 1000, 1000, true }),
 		with(queue, "latency", func(s *Scenario) { s.Rate, s.Messages = 1000, 10_000 }),

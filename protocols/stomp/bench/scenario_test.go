@@ -46,3 +46,24 @@ func TestMessagesAreDealtOutWhole(t *testing.T) {
 		}
 	})
 }
+
+// Who asks for one in so many is due that many, and a run sees what does not match.
+func TestASelectorsMessagesAreCounted(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := Scenario{Destinations: 1, Producers: rapid.IntRange(1, 9).Draw(t, "producers"), Consumers: 1, Topic: true, Selected: rapid.IntRange(1, 12).Draw(t, "one in")}
+		s.Messages = s.Producers + rapid.IntRange(0, 300).Draw(t, "more")
+		l, strangers := newLedger(s), 0
+		for f := range s.flows() {
+			for n := range s.share(f) {
+				if !l.enter(stamp{flow: uint32(f), number: uint64(n)}, false) {
+					strangers++
+				}
+			}
+		}
+		v := judge(s, []*ledger{l})
+		require.Equal(t, s.Deliveries(), v.Received)
+		require.Zero(t, v.Lost)
+		require.Equal(t, strangers, v.Misrouted)
+		require.Equal(t, s.Messages, v.Received+strangers)
+	})
+}

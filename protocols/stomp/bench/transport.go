@@ -5,11 +5,9 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
-	"net/http"
+	"net/url"
 	"strings"
 	"time"
-
-	"github.com/coder/websocket"
 )
 
 // open connects to an address: "host:port", or "tls://host:port", "ws://host:port/path", "wss://host:port/path".
@@ -25,19 +23,37 @@ func (t Target) open(ctx context.Context, address string) (net.Conn, error) {
 	case "tls":
 		return (&tls.Dialer{NetDialer: d, Config: t.TLS}).DialContext(ctx, "tcp", rest)
 	case "ws", "wss":
-		ctx, cancel := context.WithTimeout(ctx, loginTime)
-		defer cancel()
-		transport := &http.Transport{DialContext: d.DialContext, TLSClientConfig: t.TLS}
-		c, _, err := websocket.Dial(ctx, address, &websocket.DialOptions{
-			Subprotocols: []string{"v11.stomp"}, HTTPClient: &http.Client{Transport: transport},
-		})
-		if err != nil {
-			return nil, err
-		}
-		c.SetReadLimit(-1)
-		return websocket.NetConn(context.Background(), c, websocket.MessageBinary), nil
+		return t.openWebSocket(ctx, d, scheme == "wss", address)
 	}
 	return nil, fmt.Errorf("%q is not host:port, tls://, ws:// or wss://", address)
+}
+
+func (t Target) openWebSocket(ctx context.Context, d *net.Dialer, private bool, address string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, loginTime)
+	defer cancel()
+	u, err := url.Parse(address)
+	if err != nil {
+		return nil, err
+	}
+	port := map[bool]string{false: "80", true: "443"}[private]
+	if u.Port() != "" {
+		port = u.Port()
+	}
+	var nc net.Conn
+	if host := net.JoinHostPort(u.Hostname(), port); private {
+		nc, err = (&tls.Dialer{NetDialer: d, Config: t.TLS}).DialContext(ctx, "tcp", host)
+	} else {
+		nc, err = d.DialContext(ctx, "tcp", host)
+	}
+	if err != nil {
+		return nil, err
+	}
+	ws, err := upgrade(ctx, nc, address)
+	if err != nil {
+		_ = nc.Close()
+		return nil, err
+	}
+	return ws, nil
 }
 
 // beat keeps an idle connection alive until it is closed: it sends a heart-beat each period and reads those of the broker.

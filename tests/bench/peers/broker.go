@@ -152,7 +152,7 @@ func newSluice(s settings) (*broker, error) {
 // newRelay keeps nothing: what it reaches is what the client of these measurements can reach.
 func newRelay(s settings) *broker {
 	return &broker{
-		name: "relay", dir: filepath.Join(s.dir, "relay"), dialect: bench.Dialects()["activemq"],
+		name: "relay", dir: filepath.Join(s.dir, "relay"), dialect: bench.RelayDialect(),
 		prepare: func(_ string, stomp int) (*exec.Cmd, error) {
 			return exec.Command(s.sluice, "bench", "relay", "--address", fmt.Sprintf("127.0.0.1:%d", stomp)), nil
 		},

@@ -31,6 +31,9 @@ var plan = []entry{
 	{"persistent-1000-queues", "1,000 queues over 10 + 10 connections, acknowledgement automatic", 100_000},
 	{"non-persistent", "queue, 1 producer, 1 consumer, non-persistent", 300_000},
 	{"topic", "topic, 1 publisher, 1 subscriber", 300_000},
+	{"selector", "queue, 1 producer, 1 consumer with a selector, non-persistent", 300_000},
+	{"topic-selector-1-in-10", "topic, 1 publisher, 1 subscriber whose selector matches 1 in 10", 300_000},
+	{"durable", "topic, 1 publisher, 1 durable subscriber that is there, persistent", 50_000},
 	{"topic-1-to-100", "topic, 1 publisher, 100 subscribers", 10_000},
 	{"topic-wildcard-1000", "1,000 publishers to 1,000 topics, 1 wildcard subscriber", 200_000},
 	{"latency", "queue, persistent, 1,000 messages/s", 5_000},
@@ -105,7 +108,7 @@ func scenario(e entry) bench.Scenario {
 
 // warm runs a scenario against brokers that have had a quarter of it before.
 func (m *measurement) warm(ctx context.Context, s bench.Scenario) error {
-	all := append(slices.Clone(m.brokers), m.ceiling)
+	all := slices.DeleteFunc(append(slices.Clone(m.brokers), m.ceiling), func(b *broker) bool { return !b.dialect.Can(s) })
 	if err := startAll(ctx, all); err != nil {
 		return err
 	}

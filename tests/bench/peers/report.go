@@ -111,6 +111,10 @@ func (m *measurement) costs(b *strings.Builder) {
 		row := []string{e.words}
 		for _, name := range m.names() {
 			all := m.results[e.name][name]
+			if len(all) == 0 {
+				row = append(row, "-", "-")
+				continue
+			}
 			row = append(row, micros(middle(all, func(r bench.Result) float64 { return perMessage(r, r.Usage.ServerCPU) })), rate(middle(all, flushes)))
 		}
 		table(b, false, append(row, micros(middle(m.results[e.name][m.names()[0]], func(r bench.Result) float64 { return perMessage(r, r.Usage.ClientCPU) })))...)

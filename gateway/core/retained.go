@@ -1,0 +1,107 @@
+package core
+
+import (
+	"time"
+
+	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/dispatch"
+	"github.com/sluice-mq/sluice/gateway/policy"
+)
+
+// What is kept of a topic for those who come later is a queue without consumers, whose oldest messages go when there are more than the policy says.
+
+// retainedTopic is the topic of which something is kept in a place.
+func retainedTopic(place string) (topic string, ok bool) {
+	d, _ := gateway.Placed(place)
+	return d.Name, d.Kind == gateway.KindTopic
+}
+
+// retainedOf is what the policy keeps in a place, nil if that is not its business.
+func (b *Broker) retainedOf(place string) *policy.Retain {
+	if topic, ok := retainedTopic(place); ok {
+		return b.retention(topic)
+	}
+	return nil
+}
+
+// until is when a message expires in its queue: earlier than it says where it is kept of a topic for a while.
+func (b *Broker) until(place string, timestamp, expires int64) int64 {
+	if !b.topics.retains.Load() {
+		return expires
+	}
+	r := b.retainedOf(place)
+	if r == nil || r.Age <= 0 {
+		return expires
+	}
+	if aged := timestamp + max(r.Age, time.Millisecond).Milliseconds(); expires == 0 || aged < expires {
+		return aged
+	}
+	return expires
+}
+
+// bound lets the oldest go of what is kept. The shard's lock is held.
+func (s *shard) bound(q *queue) {
+	r := q.retain
+	if r == nil || r.All || r.Messages == 0 && r.Bytes == 0 {
+		return
+	}
+	messages, bytes := q.Depth()
+	if r.Messages > 0 && messages > r.Messages || r.Bytes > 0 && bytes > r.Bytes {
+		q.CrowdOut(r.Messages, r.Bytes, s.broker.nowMillis(), &s.fx)
+		s.effects(q)
+	}
+}
+
+// retainAnew keeps by a new policy. What is not kept any more goes.
+func (s *shard) retainAnew() {
+	s.mu.Lock()
+	for name, q := range s.queues {
+		if q.retain == nil {
+			continue
+		}
+		if q.retain = s.broker.retainedOf(name); !q.retain.Any() {
+			q.Purge(&s.fx)
+			s.effects(q)
+			continue
+		}
+		s.bound(q)
+	}
+	s.release()
+}
+
+// leaves reports whether a dead message simply goes: what is kept of a topic was never anybody's.
+func (q *queue) leaves(d *dispatch.Death) bool {
+	return q.retain != nil && (d.Cause == dispatch.Crowded || d.Cause == dispatch.Expired)
+}
+
+// publishRetained is publish where the policy keeps something of some topics for those who come later. Who comes while the message is on its way
+// waits for it.
+func (h *hub) publishRetained(m *gateway.Message, from *session, w waiter) {
+	w = waiter{h.land(w.c), w.token}
+	r := h.route(topicKey(m.Destination))
+	r.sent(m)
+	w, ok := h.keep(r, m, from, w)
+	if ok {
+		h.show(r, m, from, w)
+	}
+}
+
+// land is a completion of somebody who sends to topics: what comes until then is on its way to where it is kept.
+func (h *hub) land(c gateway.Completion) gateway.Completion {
+	if !h.retains.Load() {
+		return c
+	}
+	return &landingDone{h, h.landing.begin(), c}
+}
+
+type landingDone struct {
+	hub        *hub
+	generation uint64
+	c          gateway.Completion
+}
+
+// Complete implements gateway.Completion.
+func (l *landingDone) Complete(token uint64, err error) {
+	l.hub.landing.end(l.generation)
+	complete(l.c, token, err)
+}

@@ -1,0 +1,169 @@
+package gatewaytest
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-mq/sluice/gateway"
+)
+
+// LogsContract is what every implementation of gateway.Logs keeps. open opens the logs of a directory, which may hold some already, with the registry
+// whose facts they follow, and is given how to close them.
+func LogsContract(t *testing.T, open func(t *testing.T, dir string) (l gateway.Logs, r gateway.Registry, shut func())) {
+	for name, part := range map[string]func(t *testing.T, l gateway.Logs, r gateway.Registry){
+		"what is appended is read": logIsRead, "a log is there as its fact says": logFollowsItsFact,
+		"many append at once": logHasNoHoles, "a log is read by the time": logByTime,
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, r, shut := open(t, t.TempDir())
+			defer shut()
+			part(t, l, r)
+		})
+	}
+	t.Run("logs outlive their node", func(t *testing.T) {
+		dir := t.TempDir()
+		l, r, shut := open(t, dir)
+		keepLog(t, l, r, "P.T", "one")
+		require.NoError(t, appendTo(l, "P.T", logged("a"), logged("b")))
+		shut()
+		l, _, shut = open(t, dir)
+		defer shut()
+		require.Equal(t, []string{"0 a", "1 b"}, readLog(t, l, "P.T", gateway.LogQuery{}))
+		require.NoError(t, appendTo(l, "P.T", logged("c")))
+		require.Equal(t, []string{"2 c"}, readLog(t, l, "P.T", gateway.LogQuery{From: 2}))
+	})
+}
+
+// keepLog makes the fact that gives a topic a log, and waits until there is one.
+func keepLog(t testing.TB, l gateway.Logs, r gateway.Registry, topic, id string) {
+	_, err := r.Put(t.Context(), gateway.LogKeys+topic, fmt.Appendf(nil, `{"id":%q,"retention_ms":0,"more":[1]}`, id))
+	require.NoError(t, err)
+	Eventually(t, func() bool { _, err := l.Read(t.Context(), topic, gateway.LogQuery{}); return err == nil }, "the fact is known")
+}
+
+func logged(body string) *gateway.Message {
+	return &gateway.Message{
+		ID: "id-" + body, Destination: gateway.Destination{Kind: gateway.KindTopic, Name: "P.T"}, Header: gateway.Header{{Name: "k", Value: "v\n\"\\ü"}, {Name: "k", Value: ""}},
+		Body: []byte(body), Persistent: true, Priority: 4, Timestamp: 1000,
+	}
+}
+
+type told chan error
+
+// Complete implements gateway.Completion.
+func (c told) Complete(_ uint64, err error) { c <- err }
+
+func appendTo(l gateway.Logs, topic string, batch ...*gateway.Message) error {
+	c := make(told, 1)
+	l.Append(topic, batch, c, 0)
+	return <-c
+}
+
+// readLog is offsets and bodies.
+func readLog(t testing.TB, l gateway.Logs, topic string, q gateway.LogQuery) []string {
+	if q.Messages == 0 {
+		q.Messages, q.Bytes = 1000, 1<<20
+	}
+	p, err := l.Read(t.Context(), topic, q)
+	require.NoError(t, err)
+	all := []string{}
+	for i, m := range p.Messages {
+		require.Equal(t, p.At+uint64(i), m.Offset, "dense")
+		all = append(all, fmt.Sprint(m.Offset, " ", string(m.Body)))
+	}
+	return all
+}
+
+func logIsRead(t *testing.T, l gateway.Logs, r gateway.Registry) {
+	keepLog(t, l, r, "P.T", "one")
+	p, err := l.Read(t.Context(), "P.T", gateway.LogQuery{From: 7, Messages: 10, Bytes: 10})
+	require.NoError(t, err)
+	require.Zero(t, p, "a log without a message")
+	one, batch := logged("a"), []*gateway.Message{logged("b"), logged(""), logged(strings.Repeat("d", 100_000))}
+	require.NoError(t, appendTo(l, "P.T", one))
+	require.NoError(t, appendTo(l, "P.T", batch...))
+	require.Equal(t, []uint64{0, 1, 2, 3}, []uint64{one.Offset, batch[0].Offset, batch[1].Offset, batch[2].Offset})
+	p, err = l.Read(t.Context(), "P.T", gateway.LogQuery{Messages: 1, Bytes: 1})
+	require.NoError(t, err)
+	require.Equal(t, []uint64{0, 4, 0}, []uint64{p.First, p.Next, p.At})
+	require.Len(t, p.Messages, 1, "the first one is not held up by its length")
+	got := p.Messages[0]
+	require.Equal(t, []any{one.ID, one.Destination, one.Header, one.Body, one.Timestamp, one.Priority, true},
+		[]any{got.ID, got.Destination, got.Header, got.Body, got.Timestamp, got.Priority, got.Persistent})
+	require.Equal(t, []string{"1 b", "2 "}, readLog(t, l, "P.T", gateway.LogQuery{From: 1, Messages: 5, Bytes: 50_000}), "no more bytes than that")
+	require.Equal(t, []string{"2 "}, readLog(t, l, "P.T", gateway.LogQuery{From: 2, Messages: 1, Bytes: 1 << 20}))
+	require.Empty(t, readLog(t, l, "P.T", gateway.LogQuery{From: 99}))
+	p, err = l.Read(t.Context(), "P.T", gateway.LogQuery{From: 99})
+	require.NoError(t, err)
+	require.Equal(t, uint64(4), p.At, "nobody reads beyond the end")
+	require.Equal(t, gateway.Limit, gateway.KindOf(appendTo(l, "P.T", make([]*gateway.Message, gateway.MaxLogBatch+1)...)))
+}
+
+func logFollowsItsFact(t *testing.T, l gateway.Logs, r gateway.Registry) {
+	_, err := l.Read(t.Context(), "P.T", gateway.LogQuery{})
+	require.Equal(t, gateway.NotFound, gateway.KindOf(err))
+	require.Equal(t, gateway.NotFound, gateway.KindOf(appendTo(l, "P.T", logged("a"))))
+	keepLog(t, l, r, "P.T", "one")
+	keepLog(t, l, r, "P.U", "other")
+	require.NoError(t, appendTo(l, "P.T", logged("a")))
+	require.NoError(t, appendTo(l, "P.U", logged("u")))
+	keepLog(t, l, r, "P.T", "one")
+	require.Equal(t, []string{"0 a"}, readLog(t, l, "P.T", gateway.LogQuery{}), "the same log")
+	keepLog(t, l, r, "P.T", "two")
+	Eventually(t, func() bool { return len(readLog(t, l, "P.T", gateway.LogQuery{})) == 0 }, "another log")
+	require.NoError(t, appendTo(l, "P.T", logged("b")))
+	require.Equal(t, []string{"0 b"}, readLog(t, l, "P.T", gateway.LogQuery{}))
+	_, err = r.Delete(t.Context(), gateway.LogKeys+"P.T")
+	require.NoError(t, err)
+	Eventually(t, func() bool { _, err := l.Read(t.Context(), "P.T", gateway.LogQuery{}); return err != nil }, "no log")
+	require.Equal(t, []string{"0 u"}, readLog(t, l, "P.U", gateway.LogQuery{}))
+}
+
+func logHasNoHoles(t *testing.T, l gateway.Logs, r gateway.Registry) {
+	keepLog(t, l, r, "P.T", "one")
+	const writers, each = 4, 25
+	var all sync.WaitGroup
+	for w := range writers {
+		all.Go(func() {
+			last := -1
+			for i := range each {
+				batch := []*gateway.Message{logged(fmt.Sprint(w, "-", i, "a")), logged(fmt.Sprint(w, "-", i, "b"))}[:1+i%2]
+				if err := appendTo(l, "P.T", batch...); err != nil {
+					t.Error(err)
+					return
+				}
+				for k, m := range batch {
+					if int(m.Offset) <= last || m.Offset != batch[0].Offset+uint64(k) {
+						t.Errorf("offset %d after %d", m.Offset, last)
+					}
+				}
+				last = int(batch[len(batch)-1].Offset)
+			}
+		})
+	}
+	all.Wait()
+	require.Len(t, readLog(t, l, "P.T", gateway.LogQuery{}), writers*(each+each/2))
+}
+
+func logByTime(t *testing.T, l gateway.Logs, r gateway.Registry) {
+	keepLog(t, l, r, "P.T", "one")
+	var before [3]int64
+	for i := range before {
+		before[i] = time.Now().UnixMilli()
+		Eventually(t, func() bool { return time.Now().UnixMilli() > before[i]+1 }, "the clock goes on")
+		require.NoError(t, appendTo(l, "P.T", logged(fmt.Sprint(i))))
+	}
+	for i, at := range before {
+		p, err := l.Read(t.Context(), "P.T", gateway.LogQuery{Since: at + 1})
+		require.NoError(t, err)
+		require.Equal(t, uint64(i), p.At)
+	}
+	p, err := l.Read(t.Context(), "P.T", gateway.LogQuery{Since: time.Now().UnixMilli() + 60_000})
+	require.NoError(t, err)
+	require.Equal(t, uint64(3), p.At, "nothing was stored since")
+}

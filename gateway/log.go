@@ -1,0 +1,49 @@
+package gateway
+
+import "context"
+
+// LogKeys begin the keys of the facts that give topics a log; the topic's name follows, so that it must be fit for a key. The value is a LogFact in
+// JSON, perhaps with more fields. The log is there as long as the fact, and is another one if the fact has another ID.
+const LogKeys = "log/"
+
+// LogFact is what the store reads of such a fact.
+type LogFact struct {
+	// ID of the log: 1 to 64 letters, digits and '-', and never the same for two logs.
+	ID string `json:"id"`
+	// Retention is for how long messages stay, in milliseconds; 0 is for ever.
+	Retention int64 `json:"retention_ms"`
+}
+
+// MaxLogBatch is how many messages may be appended at once.
+const MaxLogBatch = 1000
+
+// Logs keeps what is sent to topics that have a log: in order, numbered from 0 without holes, until it is too old. Implemented by
+// jetstream. Any node may append and read; nobody owns a log.
+type Logs interface {
+	// Append stores messages at the end of a topic's log, side by side, all or none, and does not wait. c.Complete is called once: with nil when they are as durable
+	// as persistent messages are, and then each has its Offset; with an Error of kind NotFound if the topic has no log; else they are not in the
+	// log, unless the kind is Unavailable: then nobody knows. The order of calls is kept. The slice is not kept.
+	Append(topic string, batch []*Message, c Completion, token uint64)
+	// Read returns messages of a log that are durable. Errors: NotFound, if the topic has no log; Unavailable.
+	Read(ctx context.Context, topic string, q LogQuery) (LogPage, error)
+}
+
+// LogQuery says what to read of a log.
+type LogQuery struct {
+	// From is the first offset that is wanted; what comes before the oldest message is passed over. Since, if not 0, takes its place: the first message
+	// that was stored then or later, in Unix milliseconds, and all after it.
+	From  uint64
+	Since int64
+	// Messages is how many at most, and Bytes what they may have together but for the first. 0 messages asks for the rest of the LogPage alone.
+	Messages, Bytes int
+}
+
+// LogPage is a part of a log.
+type LogPage struct {
+	// First is the offset of the oldest message, Next that of the one to come. They are equal if there is none.
+	First, Next uint64
+	// At is the offset of the first message that was asked for, Next if that is still to come.
+	At uint64
+	// Messages from At on, each with its Offset, without a hole.
+	Messages []*Message
+}

@@ -1,0 +1,142 @@
+package jetstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/sluice-mq/sluice/gateway"
+)
+
+// logState is what there is of a log, in sequences.
+type logState struct {
+	// oldest is the first in the stream, first the first that is not too old, last the last that is durable.
+	oldest, first, last uint64
+}
+
+// state asks the stream.
+func (t *topicLog) state(ctx context.Context) (logState, error) {
+	js, err := jetstream.New(t.logs.write)
+	if err != nil {
+		return logState{}, err
+	}
+	stream, err := js.Stream(ctx, t.stream)
+	if errorsIsNotFound(err) {
+		return logState{oldest: 1, first: 1}, nil
+	}
+	if err != nil {
+		return logState{}, fmt.Errorf("looking at %s: %w", t.stream, err)
+	}
+	found := stream.CachedInfo().State
+	t.mu.Lock()
+	keeps, synced := t.retention, t.synced
+	t.mu.Unlock()
+	s := logState{oldest: max(found.FirstSeq, 1), last: found.LastSeq}
+	if t.logs.store.cfg.Cluster == nil {
+		s.last = min(s.last, synced)
+	}
+	s.first = s.oldest
+	if keeps == 0 || s.last < s.oldest {
+		return s, nil
+	}
+	if cut := t.logs.store.cfg.Now().Add(-keeps); found.FirstTime.Before(cut) {
+		if s.first, err = t.since(cut, s.last); err != nil {
+			return logState{}, err
+		}
+	}
+	return s, nil
+}
+
+// since is the sequence of the first record that was stored at a time or later, the one behind last if there is none.
+func (t *topicLog) since(at time.Time, last uint64) (uint64, error) {
+	first := last + 1
+	err := t.logs.read.batch(t.stream, getRequest{Since: &at, Batch: 1, Bytes: readBytes}, func(seq uint64, _ []byte) error {
+		first = min(first, seq)
+		return nil
+	})
+	if err != nil && !errors.Is(err, errEnd) {
+		return 0, err
+	}
+	return first, nil
+}
+
+// Read implements gateway.Logs.
+func (l *logs) Read(ctx context.Context, topic string, q gateway.LogQuery) (gateway.LogPage, error) {
+	t := l.of(topic)
+	if t == nil {
+		return gateway.LogPage{}, gateway.Errorf(gateway.NotFound, "topic %s has no log", topic)
+	}
+	page, err := t.page(ctx, q)
+	if errors.Is(err, errNoLog) {
+		return gateway.LogPage{}, errNoLog
+	}
+	if err != nil {
+		return gateway.LogPage{}, gateway.WrapError(gateway.Unavailable, err, "the log cannot be read now")
+	}
+	return page, nil
+}
+
+func (t *topicLog) page(ctx context.Context, q gateway.LogQuery) (gateway.LogPage, error) {
+	if t.logs.store.cfg.Cluster == nil { // what it holds has to be on disk
+		if there, err := t.open(ctx, false); err != nil || !there {
+			return gateway.LogPage{}, err
+		}
+	}
+	s, err := t.state(ctx)
+	if err != nil {
+		return gateway.LogPage{}, err
+	}
+	from := min(q.From, s.last) + 1
+	if q.Since != 0 && s.last >= s.first {
+		if from, err = t.since(time.UnixMilli(q.Since), s.last); err != nil {
+			return gateway.LogPage{}, err
+		}
+	}
+	page := gateway.LogPage{First: s.first - 1, Next: max(s.last, s.first-1)}
+	from = max(from, s.first)
+	page.At = min(from-1, page.Next)
+	return page, t.fill(&page, q, from, s.last)
+}
+
+// errFull ends a read when there is enough.
+var errFull = errors.New("enough is read")
+
+// fill reads the messages of a page, which begins at a sequence.
+func (t *topicLog) fill(page *gateway.LogPage, q gateway.LogQuery, from, last uint64) error {
+	bytes := 0
+	for next := from; next <= last && len(page.Messages) < q.Messages; {
+		began := next
+		get := getRequest{Seq: next, Batch: int(min(uint64(q.Messages-len(page.Messages)), readBatch, last-next+1)), Bytes: readBytes}
+		err := t.logs.read.batch(t.stream, get, func(seq uint64, b []byte) error {
+			if seq > next && len(page.Messages) == 0 && seq <= last { // they became too old meanwhile
+				next, page.First, page.At = seq, seq-1, seq-1
+			}
+			if seq != next || seq > last {
+				return errFull
+			}
+			r, err := decodeRecord(b, true)
+			if err != nil || r.Message == nil {
+				return &DamageError{Stream: t.stream, What: fmt.Sprintf("record %d cannot be read", seq)}
+			}
+			if bytes += r.Message.Size(); bytes > q.Bytes && len(page.Messages) > 0 || len(page.Messages) >= q.Messages {
+				return errFull
+			}
+			r.Message.Destination.Kind, r.Message.Offset = gateway.KindTopic, seq-1
+			page.Messages = append(page.Messages, r.Message)
+			next = seq + 1
+			return nil
+		})
+		switch {
+		case errors.Is(err, errFull), errors.Is(err, errEnd): // a replica that is behind has the rest later
+			return nil
+		case err != nil:
+			return err
+		case next == began:
+			return nil
+		}
+	}
+	return nil
+}

@@ -1,0 +1,375 @@
+package jetstream
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/jetstream/embed"
+)
+
+const (
+	// A log's stream has a name and a subject of its ID.
+	logStreams  = "L_"
+	logSubjects = "l."
+	// appendWithin is how long a stream may take to answer.
+	appendWithin = 10 * time.Second
+	// logsEvery is how often a node looks whether answers are missing, trimEvery how often it lets go of what is too old.
+	logsEvery = time.Second
+	trimEvery = time.Minute
+	// compareEvery is how often the streams are compared with the facts though nothing has happened: a node that heard late of a fact's end may have made one again.
+	compareEvery = 10 * time.Minute
+)
+
+// logs implements gateway.Logs: a stream for each topic, as the facts of the registry say. It is made with the first message, and deleted when the fact is gone.
+type logs struct {
+	store *Store
+	write *nats.Conn
+	read  reader
+	reply string // answers go to it, with the request's number behind
+	kick  chan struct{}
+
+	background sync.WaitGroup
+	unfollow   context.CancelFunc // no more is heard of facts
+
+	mu     sync.Mutex
+	all    map[string]*topicLog // by topic
+	asked  map[uint64]*flight
+	number uint64
+	gone   []*topicLog // of which no fact speaks any more, until they are left
+	closed bool
+}
+
+// appending is a batch on its way to its log.
+type appending struct {
+	log     *topicLog
+	batch   []*gateway.Message
+	records [][]byte
+	size    int
+	c       gateway.Completion
+	token   uint64
+	last    uint64 // the sequence of the last one, once it is stored
+}
+
+// flight are batches that the stream takes together, and answers once.
+type flight struct {
+	batches []*appending
+	records int
+	since   time.Time
+}
+
+// Logs is the store's. They may be used as long as that is open.
+func (s *Store) Logs() gateway.Logs { return s.logs }
+
+// openLogs begins to follow the facts that give topics a log.
+func (s *Store) openLogs() error {
+	l := &logs{store: s, kick: make(chan struct{}, 1), all: make(map[string]*topicLog), asked: make(map[uint64]*flight)}
+	write, err := s.cfg.Server.Connect(embed.Store, "logs")
+	if err != nil {
+		return err
+	}
+	s.readConns = append(s.readConns, write)
+	read, err := s.cfg.Server.Connect(embed.Store, "log reader")
+	if err != nil {
+		return err
+	}
+	s.readConns = append(s.readConns, read)
+	l.write, l.read = write, reader{read}
+	l.reply = "_r.l." + strings.TrimPrefix(write.NewInbox(), nats.InboxPrefix) + "."
+	sub, err := write.Subscribe(l.reply+"*", l.answered)
+	if err != nil {
+		return fmt.Errorf("listening to the logs: %w", err)
+	}
+	if err := sub.SetPendingLimits(-1, -1); err != nil {
+		return fmt.Errorf("listening to the logs: %w", err)
+	}
+	s.logs = l
+	following, unfollow := context.WithCancel(context.Background())
+	l.unfollow = unfollow
+	if err := s.registry.Watch(following, l.learn); err != nil {
+		return err
+	}
+	l.look()
+	return nil
+}
+
+// learn takes in a fact. Nothing here may wait.
+func (l *logs) learn(key string, value []byte, _ uint64) {
+	topic, ok := strings.CutPrefix(key, gateway.LogKeys)
+	if !ok {
+		return
+	}
+	var f gateway.LogFact
+	there := value != nil
+	if there && (json.Unmarshal(value, &f) != nil || !validLogID(f.ID)) {
+		l.store.cfg.Logger.Error("the fact of a log cannot be read, the topic has none", "topic", topic)
+		there = false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	old := l.all[topic]
+	switch {
+	case !there:
+		delete(l.all, topic)
+	case old != nil && old.stream == logStreams+f.ID:
+		if old.retain(time.Duration(f.Retention) * time.Millisecond) {
+			break
+		}
+		return
+	default:
+		l.all[topic] = newTopicLog(l, topic, f)
+	}
+	if old != nil {
+		if l.all[topic] != old {
+			old.drop()
+			l.gone = append(l.gone, old)
+		}
+		l.look()
+	}
+}
+
+func validLogID(id string) bool {
+	if id == "" || len(id) > 64 {
+		return false
+	}
+	for i := range len(id) {
+		c := id[i]
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-') {
+			return false
+		}
+	}
+	return true
+}
+
+// of is a topic's log, nil if it has none.
+func (l *logs) of(topic string) *topicLog {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.all[topic]
+}
+
+// look has the streams compared with the facts.
+func (l *logs) look() {
+	select {
+	case l.kick <- struct{}{}:
+	default:
+	}
+}
+
+// run looks after the logs until ctx ends.
+func (l *logs) run(ctx context.Context) {
+	tick := time.NewTicker(logsEvery)
+	defer tick.Stop()
+	var trimmed, compared time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-l.kick:
+			if err := l.compare(ctx); err != nil && ctx.Err() == nil {
+				l.store.cfg.Logger.Info("comparing the topics' logs with the facts failed, it is tried again", "error", err)
+				l.look()
+				if pause(ctx, time.Second) != nil {
+					return
+				}
+			}
+		case now := <-tick.C:
+			l.overdue(now)
+			if now.Sub(compared) >= compareEvery {
+				compared = now
+				l.look()
+			}
+			if l.store.cfg.Cluster == nil && now.Sub(trimmed) >= trimEvery {
+				trimmed = now
+				l.trim(ctx)
+			}
+		}
+	}
+}
+
+// compare deletes the streams of which no fact speaks, and gives the others their retention. Streams are listed first: of one that is there then, the fact was written before.
+func (l *logs) compare(ctx context.Context) error {
+	js, err := jetstream.New(l.write)
+	if err != nil {
+		return err
+	}
+	found := js.StreamNames(ctx)
+	var streams []string
+	for name := range found.Name() {
+		if strings.HasPrefix(name, logStreams) {
+			streams = append(streams, name)
+		}
+	}
+	if err := found.Err(); err != nil {
+		return fmt.Errorf("listing the logs: %w", err)
+	}
+	if err := l.store.registry.catchUp(ctx); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	wanted := make(map[string]*topicLog, len(l.all))
+	for _, t := range l.all {
+		wanted[t.stream] = t
+	}
+	gone := l.gone
+	l.gone = nil
+	l.mu.Unlock()
+	for _, t := range gone {
+		t.leave()
+	}
+	for _, name := range streams {
+		if t := wanted[name]; t != nil {
+			t.found()
+			if err := t.update(ctx, js); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := js.DeleteStream(ctx, name); err != nil && !errorsIsNotFound(err) {
+			return fmt.Errorf("deleting %s: %w", name, err)
+		}
+		l.store.cfg.Logger.Info("a topic's log is deleted with its topic", "stream", name)
+	}
+	return nil
+}
+
+// overdue gives up on answers that do not come.
+func (l *logs) overdue(now time.Time) {
+	var late []*flight
+	l.mu.Lock()
+	for number, f := range l.asked {
+		if now.Sub(f.since) > appendWithin {
+			late = append(late, f)
+			delete(l.asked, number)
+		}
+	}
+	l.mu.Unlock()
+	for _, f := range late {
+		f.landed(0, gateway.Errorf(gateway.Unavailable, "the log does not answer"))
+	}
+}
+
+// answered takes an answer of a stream.
+func (l *logs) answered(m *nats.Msg) {
+	number, err := strconv.ParseUint(strings.TrimPrefix(m.Subject, l.reply), 10, 64)
+	if err != nil {
+		return
+	}
+	l.mu.Lock()
+	f := l.asked[number]
+	delete(l.asked, number)
+	l.mu.Unlock()
+	if f == nil { // it was given up
+		return
+	}
+	seq, err := parseAck(m.Data)
+	f.landed(seq, err)
+}
+
+// landed takes what became of a flight, whose last record has that sequence.
+func (f *flight) landed(seq uint64, err error) {
+	last := seq - uint64(f.records)
+	for _, a := range f.batches {
+		last += uint64(len(a.batch))
+		a.log.landed(a, last, err)
+	}
+}
+
+// ask names a flight that is to be answered.
+func (l *logs) ask(f *flight) (reply string) {
+	f.since = time.Now()
+	l.mu.Lock()
+	l.number++
+	number := l.number
+	l.asked[number] = f
+	l.mu.Unlock()
+	return l.reply + strconv.FormatUint(number, 10)
+}
+
+// spawn runs f, unless the logs are closed. close waits for it.
+func (l *logs) spawn(f func()) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return false
+	}
+	l.background.Go(f)
+	return true
+}
+
+// closeWithin is how long answers may take when the store is closed.
+const closeWithin = 2 * time.Second
+
+// close takes no more, and waits for the answers to what is under way. What the stream has stored is committed, and told, with the rest of the store.
+func (l *logs) close() {
+	if l == nil {
+		return
+	}
+	l.unfollow()
+	l.mu.Lock()
+	l.closed = true
+	all := slices.Collect(maps.Values(l.all))
+	l.mu.Unlock()
+	for _, t := range all {
+		t.wake()
+	}
+	l.background.Wait()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for late := time.Now().Add(closeWithin); l.busy() && time.Now().Before(late); {
+		<-tick.C
+	}
+	l.overdue(time.Now().Add(2 * appendWithin))
+}
+
+// busy reports whether answers are missing.
+func (l *logs) busy() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.asked) > 0
+}
+
+// Append implements gateway.Logs.
+func (l *logs) Append(topic string, batch []*gateway.Message, c gateway.Completion, token uint64) {
+	err := l.append(topic, batch, c, token)
+	if (err != nil || len(batch) == 0) && c != nil {
+		c.Complete(token, err)
+	}
+}
+
+func (l *logs) append(topic string, batch []*gateway.Message, c gateway.Completion, token uint64) error {
+	if len(batch) > gateway.MaxLogBatch {
+		return gateway.Errorf(gateway.Limit, "at most %d messages may be appended at once", gateway.MaxLogBatch)
+	}
+	t := l.of(topic)
+	switch {
+	case t == nil:
+		return gateway.Errorf(gateway.NotFound, "topic %s has no log", topic)
+	case len(batch) == 0:
+		return nil
+	case !l.store.space.now().Sends:
+		return gateway.Errorf(gateway.NoSpace, "the store has no space left")
+	}
+	if err := l.store.Err(); err != nil {
+		return gateway.WrapError(gateway.Unavailable, err, "the store has failed")
+	}
+	a := &appending{log: t, batch: append([]*gateway.Message(nil), batch...), records: make([][]byte, len(batch)), c: c, token: token}
+	for i, m := range batch {
+		a.records[i] = appendRecord(nil, &gateway.Record{Type: gateway.RecordMessage, Message: m})
+		if len(a.records[i]) > MaxRecord {
+			return gateway.Errorf(gateway.Limit, "the message is too large for the store")
+		}
+		a.size += len(a.records[i])
+	}
+	return t.push(a)
+}

@@ -1,0 +1,123 @@
+package jetstream
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/sluice-mq/sluice/gateway"
+)
+
+// A fact in the stream is
+//
+//	version (1) | what (1) | key | value (the rest)
+//
+// with factAll the value is a sequence, as an unsigned varint: all facts that there are were written again since then.
+
+const factVersion = 1
+
+const (
+	factThere = 1
+	factGone  = 2
+	factAll   = 3
+)
+
+// factRecord is what a record of the stream says.
+type factRecord struct {
+	op    byte
+	key   string
+	value []byte
+	since uint64
+}
+
+func appendFact(dst []byte, op byte, key string, value []byte) []byte {
+	return append(appendString(append(dst, factVersion, op), key), value...)
+}
+
+// decodeFact reads a record. The value is the record's tail.
+func decodeFact(b []byte) (factRecord, error) {
+	if len(b) < 2 || b[0] != factVersion || b[1] < factThere || b[1] > factAll {
+		return factRecord{}, errBadRecord
+	}
+	d := decoder{b: b[2:]}
+	f := factRecord{op: b[1], key: string(d.bytes(d.uvarint()))}
+	if f.value = d.b; f.op == factAll {
+		f.since = d.uvarint()
+	} else if gateway.ValidFact(f.key, f.value) != nil {
+		d.fail()
+	}
+	if d.failed {
+		return factRecord{}, errBadRecord
+	}
+	return f, nil
+}
+
+// catchUp reads all that there is, as the stream's leader knows.
+func (r *registry) catchUp(ctx context.Context) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for {
+		// Many at a time, from whoever has them; it may be behind, and does not know all.
+		err := r.store.reader.batch(factsStream, getRequest{Seq: r.next, Batch: readBatch, Bytes: readBytes}, r.take)
+		if err == nil {
+			continue
+		}
+		if !errors.Is(err, errEnd) {
+			return err
+		}
+		more, err := r.one(ctx)
+		if err != nil || !more {
+			return err
+		}
+	}
+}
+
+// one asks the leader for the next record. The lock is held.
+func (r *registry) one(ctx context.Context) (more bool, err error) {
+	body, err := json.Marshal(getRequest{Seq: r.next, NextFor: factsPrefix + ">"})
+	if err != nil {
+		return false, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	seq, record, err := r.get(ctx, body)
+	if err != nil || seq == 0 {
+		return false, err
+	}
+	return true, r.take(seq, record)
+}
+
+// get asks the stream's leader for a record. seq is 0 if there is none.
+func (r *registry) get(ctx context.Context, body []byte) (seq uint64, record []byte, err error) {
+	m, err := r.store.publish.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+factsStream, body)
+	if err != nil {
+		return 0, nil, fmt.Errorf("reading %s: %w", factsStream, err)
+	}
+	var answer struct {
+		Message *struct {
+			Seq  uint64 `json:"seq"`
+			Data []byte `json:"data"`
+		} `json:"message"`
+		Error *struct {
+			Code        int    `json:"code"`
+			Description string `json:"description"`
+		} `json:"error"`
+	}
+	if err := json.Unmarshal(m.Data, &answer); err != nil {
+		return 0, nil, err
+	}
+	switch {
+	case answer.Error != nil && answer.Error.Code == 404:
+		return 0, nil, nil
+	case answer.Error != nil:
+		return 0, nil, fmt.Errorf("reading %s: %s", factsStream, answer.Error.Description)
+	case answer.Message == nil:
+		return 0, nil, fmt.Errorf("reading %s: answer %.200q", factsStream, m.Data)
+	}
+	return answer.Message.Seq, answer.Message.Data, nil
+}
+
+// appendSince is the value of factAll.
+func appendSince(seq uint64) []byte { return binary.AppendUvarint(nil, seq) }

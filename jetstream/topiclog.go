@@ -1,0 +1,363 @@
+package jetstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/jetstream/commit"
+)
+
+// topicLog is the log of one topic. What is appended waits until its writer publishes it, is in flight until the stream answers, and on a single node
+// acked until it is on disk.
+type topicLog struct {
+	logs      *logs
+	topic     string
+	stream    string
+	subject   string
+	opening   sync.Mutex // held by who makes or opens the stream
+	retention time.Duration
+
+	mu      sync.Mutex
+	flown   sync.Cond // flight shrank, or all is over
+	waiting []*appending
+	writing bool // there is a writer
+	there   bool // the stream is, as far as is known
+	ready   bool // and it is open here
+	changed bool // its retention is to be told to the stream
+	dropped bool // the topic is gone
+	flight  int  // bytes
+	log     *commit.Log
+	acked   []*appending
+	sealed  []*appending
+	synced  uint64 // all up to this sequence is on disk, of a single node
+}
+
+// flightMost is how many bytes may be in flight to a log.
+const flightMost = 32 << 20
+
+func newTopicLog(l *logs, topic string, f gateway.LogFact) *topicLog {
+	t := &topicLog{logs: l, topic: topic, stream: logStreams + f.ID, subject: logSubjects + f.ID, retention: time.Duration(f.Retention) * time.Millisecond}
+	t.flown.L = &t.mu
+	return t
+}
+
+// retain changes the retention, and reports whether it is another one.
+func (t *topicLog) retain(d time.Duration) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.retention == d {
+		return false
+	}
+	t.retention, t.changed = d, true
+	return true
+}
+
+// found says that the stream is there.
+func (t *topicLog) found() {
+	t.mu.Lock()
+	t.there = true
+	t.mu.Unlock()
+}
+
+func (t *topicLog) wake() {
+	t.mu.Lock()
+	t.flown.Broadcast()
+	t.mu.Unlock()
+}
+
+// config is how the stream is made. On a single node the store itself lets go of what is too old, by whole blocks: the server would rewrite them.
+func (t *topicLog) config() jetstream.StreamConfig {
+	c := jetstream.StreamConfig{
+		Name: t.stream, Description: "messages of topic " + t.topic + "; written by Sluice alone", Subjects: []string{t.subject},
+		Storage: jetstream.FileStorage, Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardOld, Replicas: 1,
+		AllowDirect: true, AllowAtomicPublish: true, Duplicates: 100 * time.Millisecond,
+		MaxMsgs: -1, MaxBytes: -1, MaxMsgSize: -1, MaxMsgsPerSubject: -1, MaxConsumers: -1,
+	}
+	if cluster := t.logs.store.cfg.Cluster; cluster != nil {
+		t.mu.Lock()
+		c.Replicas, c.MaxAge = cluster.Replicas, t.retention
+		t.mu.Unlock()
+	}
+	return c
+}
+
+// update gives a cluster's stream another retention.
+func (t *topicLog) update(ctx context.Context, js jetstream.JetStream) error {
+	t.mu.Lock()
+	changed := t.changed
+	t.changed = false
+	t.mu.Unlock()
+	if !changed || t.logs.store.cfg.Cluster == nil {
+		return nil
+	}
+	if _, err := js.UpdateStream(ctx, t.config()); err != nil {
+		t.mu.Lock()
+		t.changed = true
+		t.mu.Unlock()
+		return fmt.Errorf("changing %s: %w", t.stream, err)
+	}
+	return nil
+}
+
+func errorsIsNotFound(err error) bool { return errors.Is(err, jetstream.ErrStreamNotFound) }
+
+// open opens the stream, and makes it if it is to be. It reports whether it is there.
+func (t *topicLog) open(ctx context.Context, make bool) (bool, error) {
+	t.opening.Lock()
+	defer t.opening.Unlock()
+	t.mu.Lock()
+	ready, there, dropped := t.ready, t.there, t.dropped
+	t.mu.Unlock()
+	switch {
+	case dropped:
+		return false, errNoLog
+	case ready:
+		return true, nil
+	}
+	js, err := jetstream.New(t.logs.write)
+	if err != nil {
+		return false, err
+	}
+	var stream jetstream.Stream
+	if make && !there {
+		stream, err = js.CreateStream(ctx, t.config())
+	} else {
+		stream, err = js.Stream(ctx, t.stream)
+	}
+	if make && (errorsIsNotFound(err) || errors.Is(err, jetstream.ErrStreamNameAlreadyInUse)) {
+		stream, err = js.CreateOrUpdateStream(ctx, t.config()) // another node was quicker, or it had another retention
+	}
+	switch {
+	case errorsIsNotFound(err) && !make:
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("opening %s: %w", t.stream, err)
+	}
+	return true, t.opened(ctx, stream)
+}
+
+// opened begins to commit a stream. What it holds is on disk from here on.
+func (t *topicLog) opened(ctx context.Context, stream jetstream.Stream) error {
+	s := t.logs.store
+	var log *commit.Log
+	last := uint64(0)
+	if s.cfg.Cluster == nil {
+		dir := s.dirOf(t.stream)
+		var err error
+		if log, err = s.committer.Add(dir, t); err != nil {
+			return fmt.Errorf("watching %s: %w", dir, err)
+		}
+		info, err := stream.Info(ctx)
+		if err != nil {
+			return errors.Join(fmt.Errorf("opening %s: %w", t.stream, err), log.Close())
+		}
+		last = info.State.LastSeq
+	}
+	t.mu.Lock()
+	t.log, t.synced = log, max(t.synced, last)
+	t.there, t.ready = true, true
+	t.mu.Unlock()
+	return nil
+}
+
+// drop says that the topic is gone: the stream is not made again.
+func (t *topicLog) drop() {
+	t.mu.Lock()
+	t.dropped = true
+	t.mu.Unlock()
+}
+
+// leave ends the commits of a log whose topic is gone. What is not on disk goes with it.
+func (t *topicLog) leave() {
+	t.opening.Lock()
+	defer t.opening.Unlock()
+	t.mu.Lock()
+	log := t.log
+	t.log, t.ready = nil, false
+	t.mu.Unlock()
+	if log != nil {
+		_ = log.Close() // it fails if the committer has ended, and with it all logs
+	}
+	t.mu.Lock()
+	lost := append(t.sealed, t.acked...)
+	t.sealed, t.acked = nil, nil
+	t.mu.Unlock()
+	for _, a := range lost {
+		a.complete(errNoLog)
+	}
+}
+
+var errNoLog = gateway.Errorf(gateway.NotFound, "the topic has no log any more")
+
+// push has a batch written behind all that were pushed before.
+func (t *topicLog) push(a *appending) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.writing {
+		if !t.logs.spawn(t.run) {
+			return errClosed
+		}
+		t.writing = true
+	}
+	t.waiting = append(t.waiting, a)
+	return nil
+}
+
+// run publishes until nothing waits.
+func (t *topicLog) run() {
+	for {
+		t.mu.Lock()
+		for t.flight > flightMost && !t.logs.over() {
+			t.flown.Wait()
+		}
+		batch := t.waiting
+		t.waiting = nil
+		if len(batch) == 0 {
+			t.writing = false
+			t.mu.Unlock()
+			return
+		}
+		for _, a := range batch {
+			t.flight += a.size
+		}
+		t.mu.Unlock()
+		ctx, cancel := context.WithTimeout(context.Background(), appendWithin)
+		_, err := t.open(ctx, true)
+		cancel()
+		for len(batch) > 0 {
+			f := together(batch)
+			batch = batch[len(f.batches):]
+			if err == nil {
+				t.publish(f)
+			} else {
+				f.landed(0, err)
+			}
+		}
+	}
+}
+
+// together are the first of what waits that the stream takes as one: a single message, or batches up to what an atomic batch may hold. What is asked for
+// at once costs one, which matters: an atomic batch takes 2 ms on a single node, however small it is.
+func together(waiting []*appending) *flight {
+	f := &flight{}
+	for _, a := range waiting {
+		if len(f.batches) > 0 && (len(a.batch) == 1 || f.records == 1 || f.records+len(a.batch) > gateway.MaxLogBatch) {
+			break
+		}
+		f.batches, f.records = append(f.batches, a), f.records+len(a.batch)
+	}
+	return f
+}
+
+// over reports whether the logs are closed.
+func (l *logs) over() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.closed
+}
+
+// publish sends a flight to the stream: one message as it is, several as an atomic batch. If the connection is gone no answer comes, and that is seen when it
+// is overdue.
+func (t *topicLog) publish(f *flight) {
+	reply := t.logs.ask(f)
+	var err error
+	if f.records == 1 {
+		err = t.logs.write.PublishRequest(t.subject, reply, f.batches[0].records[0])
+	} else {
+		err = t.publishAtomic(f, reply)
+	}
+	if err != nil {
+		t.logs.store.cfg.Logger.Error("publishing to a log failed", "stream", t.stream, "error", err)
+	}
+}
+
+func (t *topicLog) publishAtomic(f *flight, reply string) error {
+	id := strings.TrimPrefix(reply, "_r.l.") // of this process and number
+	n := 0
+	for _, a := range f.batches {
+		for _, record := range a.records {
+			n++
+			m := &nats.Msg{Subject: t.subject, Data: record, Header: nats.Header{"Nats-Batch-Id": {id}, "Nats-Batch-Sequence": {strconv.Itoa(n)}}}
+			if n == f.records {
+				m.Header["Nats-Batch-Commit"] = []string{"1"}
+				m.Reply = reply
+			}
+			if err := t.logs.write.PublishMsg(m); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// landed takes what became of a batch.
+func (t *topicLog) landed(a *appending, seq uint64, err error) {
+	t.mu.Lock()
+	t.flight -= a.size
+	t.flown.Signal()
+	if err != nil {
+		t.ready = t.ready && t.log != nil // in a cluster: look again whether it is there
+		t.there = t.ready
+		t.mu.Unlock()
+		if gateway.KindOf(err) != gateway.Unavailable && !errors.Is(err, errNoLog) {
+			err = gateway.WrapError(gateway.Unavailable, err, "the log does not take the message")
+		}
+		a.complete(err)
+		return
+	}
+	a.last = seq
+	for i, m := range a.batch {
+		m.Offset = seq - uint64(len(a.batch)) + uint64(i)
+	}
+	log := t.log
+	if log != nil {
+		t.acked = append(t.acked, a)
+	}
+	t.mu.Unlock()
+	if log == nil {
+		a.complete(nil)
+		return
+	}
+	log.Dirty()
+}
+
+func (a *appending) complete(err error) {
+	if a.c != nil {
+		a.c.Complete(a.token, err)
+	}
+}
+
+// Seal implements commit.Source.
+func (t *topicLog) Seal() {
+	t.mu.Lock()
+	t.sealed, t.acked = append(t.sealed, t.acked...), nil
+	t.mu.Unlock()
+}
+
+// Committed implements commit.Source.
+func (t *topicLog) Committed(err error) {
+	t.mu.Lock()
+	sealed := t.sealed
+	t.sealed = nil
+	if err == nil {
+		for _, a := range sealed {
+			t.synced = max(t.synced, a.last)
+		}
+	}
+	t.mu.Unlock()
+	if err != nil {
+		err = gateway.WrapError(gateway.Unavailable, err, "the store has failed")
+	}
+	for _, a := range sealed {
+		a.complete(err)
+	}
+}

@@ -1,0 +1,224 @@
+package pubsub_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/protocols/pubsub"
+	"github.com/sluice-mq/sluice/protocols/pubsub/resource"
+	"github.com/sluice-mq/sluice/protocols/pubsub/wire"
+)
+
+// stocked is a world with a project P, a topic t with so many messages, and a subscription s that was made before them.
+func stocked(t testing.TB, messages int, change func(*pubsub.Config)) *world {
+	w := newWorld(t, change)
+	w.must("POST", "/projects/P", serviceToken, map[string]string{"description": ""})
+	w.must("PUT", "/projects/P/topics/t", serviceToken, nil)
+	w.must("PUT", "/projects/P/subscriptions/s", serviceToken, map[string]any{"topic": "projects/P/topics/t"})
+	for i := range messages {
+		w.publish("t", fmt.Sprint(i))
+	}
+	return w
+}
+
+func (w *world) publish(topic string, data ...string) []string {
+	w.t.Helper()
+	var request wire.PublishRequest
+	for _, d := range data {
+		request.Messages = append(request.Messages, wire.MessageRequest{Data: d})
+	}
+	var got wire.Published
+	w.must("POST", "/projects/P/topics/"+topic+":publish", serviceToken, map[string]any{"messages": messagesOf(request)}, &got)
+	return got.IDs
+}
+
+func messagesOf(r wire.PublishRequest) (all []map[string]any) {
+	for _, m := range r.Messages {
+		all = append(all, map[string]any{"data": m.Data, "attributes": m.Attributes})
+	}
+	return all
+}
+
+// pull returns the offsets that came.
+func (w *world) pull(most int) []string {
+	w.t.Helper()
+	var got wire.Pulled
+	w.must("POST", "/projects/P/subscriptions/s:pull", serviceToken, map[string]any{"maxMessages": fmt.Sprint(most)}, &got)
+	ids := []string{}
+	for _, m := range got.Received {
+		require.Equal(w.t, "projects/P/subscriptions/s:"+m.Message.ID, m.AckID)
+		ids = append(ids, m.Message.ID)
+	}
+	return ids
+}
+
+const ackPath = "/projects/P/subscriptions/s:acknowledge"
+
+func ids(offsets ...int) map[string]any {
+	all := []string{}
+	for _, o := range offsets {
+		all = append(all, fmt.Sprint("projects/P/subscriptions/s:", o))
+	}
+	return map[string]any{"ackIds": all}
+}
+
+func (w *world) offsets() wire.Offsets {
+	w.t.Helper()
+	var o wire.Offsets
+	w.must("GET", "/projects/P/subscriptions/s:offsets", serviceToken, nil, &o)
+	return o
+}
+
+func TestAcknowledgementsAreCumulative(t *testing.T) {
+	w := stocked(t, 6, nil)
+	require.Equal(t, []string{"0", "1", "2"}, w.pull(3))
+	require.Equal(t, []string{"0", "1", "2"}, w.pull(3), "what is not acknowledged comes again, at once")
+	w.must("POST", ackPath, serviceToken, ids(0, 1))
+	require.Equal(t, uint64(2), w.offsets().Current)
+	w.must("POST", ackPath, serviceToken, ids(1), new(struct{}))
+	w.must("POST", ackPath, serviceToken, ids(0))
+	require.Equal(t, uint64(2), w.offsets().Current, "a request that is made twice does no harm")
+	w.refused(500, "no ack pending", "POST", ackPath, serviceToken, ids(2))
+	require.Equal(t, []string{"2", "3"}, w.pull(2))
+	w.must("POST", ackPath, serviceToken, ids(1), new(struct{})) // of before: the pull stays as it is
+	w.refused(500, "wrong ack", "POST", ackPath, serviceToken, ids(4))
+	w.must("POST", ackPath, serviceToken, ids(3))
+	require.Equal(t, wire.Offsets{Max: 6, Min: 0, Current: 4}, w.offsets())
+	for _, bad := range []any{ids(), `{"ackIds":["x"]}`, `{"ackIds":["projects/P/subscriptions/s:-1"]}`, `{"ackIds":["projects/P/subscriptions/s:+5"]}`,
+		`{"ackIds":["projects/P/subscriptions/s:99999999999999999999"]}`, `{"ackIds":["projects/Q/subscriptions/s:5"]}`} {
+		w.refused(400, "Invalid ack id", "POST", ackPath, serviceToken, bad)
+	}
+}
+
+func TestALateAcknowledgement(t *testing.T) {
+	w := stocked(t, 3, nil)
+	w.must("POST", "/projects/P/subscriptions/s:modifyAckDeadline", serviceToken, `{"ackDeadlineSeconds":"5"}`)
+	w.pull(2)
+	w.clock.pass(6 * time.Second)
+	w.refused(http.StatusRequestTimeout, "ack timeout", "POST", ackPath, serviceToken, ids(1))
+	require.Zero(t, w.offsets().Current)
+	require.Equal(t, []string{"0", "1"}, w.pull(2), "another pull begins anew")
+	w.clock.pass(5900 * time.Millisecond)
+	w.must("POST", ackPath, serviceToken, ids(1)) // whole seconds count
+}
+
+func TestAnOffsetIsMoved(t *testing.T) {
+	w := stocked(t, 4, nil)
+	w.pull(4)
+	w.must("POST", ackPath, serviceToken, ids(3))
+	require.Empty(t, w.pull(1))
+	move := func(to any) answer {
+		return w.ask("POST", "/projects/P/subscriptions/s:modifyOffset", serviceToken, map[string]any{"offset": to})
+	}
+	require.Equal(t, answer{200, "application/json; charset=utf-8", ""}, move(1))
+	require.Equal(t, []string{"1", "2"}, w.pull(2), "replayed")
+	require.Equal(t, 200, move("0").code)
+	w.refused(500, "no ack pending", "POST", ackPath, serviceToken, ids(2))
+	for _, bad := range []any{-1, 5, 999} {
+		require.Equal(t, 400, move(bad).code)
+	}
+	for _, bad := range []any{"x", 1.5, nil, []int{1}} {
+		require.Contains(t, move(bad).body, "Invalid Offset Arguments")
+	}
+	require.Zero(t, w.offsets().Current)
+}
+
+func TestWhatIsTooOldIsPassedOver(t *testing.T) {
+	w := stocked(t, 2, func(cfg *pubsub.Config) { cfg.Retention = time.Hour })
+	w.clock.pass(2 * time.Hour)
+	w.publish("t", "2")
+	require.Equal(t, wire.Offsets{Max: 3, Min: 2, Current: 2}, w.offsets())
+	require.Equal(t, []string{"2"}, w.pull(5))
+	w.must("POST", ackPath, serviceToken, ids(2))
+	w.clock.pass(2 * time.Hour)
+	require.Equal(t, wire.Offsets{Max: 3, Min: 3, Current: 3}, w.offsets())
+}
+
+func TestATopicThatIsMadeAgain(t *testing.T) {
+	w := stocked(t, 3, nil)
+	w.pull(2)
+	w.must("POST", ackPath, serviceToken, ids(1))
+	w.must("DELETE", "/projects/P/topics/t", serviceToken, nil)
+	w.refused(409, "Subscription's topic doesn't exist", "POST", "/projects/P/subscriptions/s:pull", serviceToken, "{}")
+	w.refused(409, "Subscription's topic doesn't exist", "GET", "/projects/P/subscriptions/s:offsets", serviceToken, nil)
+	w.refused(404, "Topic doesn't exist", "POST", "/projects/P/topics/t:publish", serviceToken, `{"messages":[{"data":""}]}`)
+	w.must("PUT", "/projects/P/topics/t", serviceToken, nil)
+	require.Equal(t, []string{"0"}, w.publish("t", "new"))
+	require.Equal(t, []string{"0"}, w.pull(5))
+}
+
+// Another node, or this one after a restart, knows of no pull: it takes an acknowledgement of anything that is there.
+func TestAnAcknowledgementComesToAnotherNode(t *testing.T) {
+	w := stocked(t, 3, nil)
+	w.pull(2)
+	other := *w
+	directory, err := resource.Open(t.Context(), resource.Config{Facts: w.disk.Registry(), Shared: true, Now: w.clock.Now})
+	require.NoError(t, err)
+	other.open(pubsub.Config{
+		Address: "127.0.0.1:0", Broker: w.broker, Directory: directory, Logs: w.logs, ServiceToken: serviceToken, Now: w.clock.Now, Shared: true,
+	})
+	w.clock.pass(time.Hour)
+	other.refused(500, "wrong ack", "POST", ackPath, serviceToken, ids(3))
+	other.must("POST", ackPath, serviceToken, ids(1))
+	require.Equal(t, uint64(2), w.offsets().Current, "and this one knows")
+	require.Equal(t, []string{"2"}, w.pull(5))
+	w.must("POST", ackPath, serviceToken, ids(2))
+	require.Empty(t, other.pull(5))
+
+	w.clock.pass(time.Minute)
+	after := *w
+	after.open(pubsub.Config{Address: "127.0.0.1:0", Broker: w.broker, Directory: w.directory, Logs: w.logs, ServiceToken: serviceToken, Now: w.clock.Now})
+	w.publish("t", "3")
+	after.must("POST", ackPath, serviceToken, ids(3))
+}
+
+func TestTheStoreIsAway(t *testing.T) {
+	w := stocked(t, 3, nil)
+	w.pull(2)
+	away := gateway.Errorf(gateway.Unavailable, "no majority")
+	w.registry.Break(away)
+	for _, r := range [][3]string{
+		{"POST", "/projects/Q", `{"description":""}`}, {"PUT", "/projects/P/topics/u", ""}, {"POST", ackPath, `{"ackIds":["projects/P/subscriptions/s:1"]}`},
+		{"POST", "/users/u", `{"email":""}`}, {"DELETE", "/projects/P/topics/t", ""},
+	} {
+		w.refused(503, "Backend Error", r[0], r[1], serviceToken, r[2])
+	}
+	w.registry.Break(nil)
+	w.logs.Break(away)
+	for _, path := range []string{"topics/t:publish", "subscriptions/s:pull"} {
+		w.refused(503, "Backend Error", "POST", "/projects/P/"+path, serviceToken, `{"messages":[{"data":""}]}`)
+	}
+	w.refused(503, "Backend Error", "GET", "/projects/P/subscriptions/s:offsets", serviceToken, nil)
+	w.logs.Break(nil)
+	w.must("POST", ackPath, serviceToken, ids(1))
+}
+
+func TestDataComesBackAsItWas(t *testing.T) {
+	w := stocked(t, 0, nil)
+	all := []string{"", "aGVsbG8=", "***not b64", "aGVsbG9=", "aGVs\nbG8=", "plain text", "AAECAw==", strings.Repeat("QUJD", 100_000), "ü", "a", "===="}
+	w.publish("t", all...)
+	var got wire.Pulled
+	w.must("POST", "/projects/P/subscriptions/s:pull", serviceToken, `{"maxMessages":100}`, &got)
+	require.Len(t, got.Received, len(all))
+	for i, m := range got.Received {
+		require.Equal(t, all[i], m.Message.Data)
+		require.Empty(t, m.Message.Attributes)
+	}
+	attributes := `{"q":"say \"x\" \\n","ü":"☃\u0000","a":"","z":"<&>"}`
+	w.must("POST", "/projects/P/topics/t:publish", serviceToken, `{"messages":[{"attributes":`+attributes+`}]}`)
+	w.must("POST", ackPath, serviceToken, ids(len(all)-1))
+	a := w.ask("POST", "/projects/P/subscriptions/s:pull", serviceToken, `{}`)
+	var again wire.Pulled
+	w.must("POST", "/projects/P/subscriptions/s:pull", serviceToken, `{}`, &again)
+	require.Equal(t, map[string]string{"q": `say "x" \n`, "ü": "☃\x00", "a": "", "z": "<&>"}, again.Received[0].Message.Attributes)
+	require.Regexp(t, `(?s)"a".*"q".*"z".*"ü"`, a.body, "in the order of their names")
+	for _, bad := range []string{`{"messages":[{"attributes":{"":"x"}}]}`, `{"messages":[{"attributes":{"pubsub-data":"text"}}]}`, `{"messages":[{"attributes":{"a":1}}]}`, `{"messages":[{"data":5}]}`} {
+		w.refused(400, "Invalid Message Arguments", "POST", "/projects/P/topics/t:publish", serviceToken, bad)
+	}
+}

@@ -1,0 +1,85 @@
+package pubsub
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/protocols/pubsub/wire"
+)
+
+// publish sends messages to a topic: all of them or none, up to as many as a log takes at once; of more, each such part.
+func (s *Server) publish(r *request) (any, error) {
+	t, err := s.theTopic(r)
+	if err != nil {
+		return nil, err
+	}
+	if r.caller.barred(publisher, t.ACL) {
+		return nil, wire.Forbidden("")
+	}
+	asked, err := wire.Decode[wire.PublishRequest](r.body)
+	if err != nil {
+		return nil, wire.InvalidArguments("Message")
+	}
+	r.body = nil
+	messages := make([]*gateway.Message, len(asked.Messages))
+	for i := range asked.Messages { // all of them, before any is sent
+		if messages[i], err = toMessage(t.Name.String(), &asked.Messages[i], s.cfg.MaxMessage); err != nil {
+			return nil, err
+		}
+	}
+	ids := make([]string, 0, len(messages))
+	for len(messages) > 0 {
+		part := messages[:min(len(messages), gateway.MaxLogBatch)]
+		messages = messages[len(part):]
+		if err := s.send(r, part); err != nil {
+			return nil, err
+		}
+		for _, m := range part {
+			ids = append(ids, strconv.FormatUint(m.Offset, 10))
+		}
+	}
+	return wire.Published{IDs: ids}, nil
+}
+
+// done tells a request that waits.
+type done chan error
+
+// Complete implements gateway.Completion.
+func (d done) Complete(_ uint64, err error) { d <- err }
+
+// send has the broker take messages, and waits until they are in the log.
+func (s *Server) send(r *request, part []*gateway.Message) error {
+	ctx, cancel := context.WithTimeout(r.Context(), s.cfg.Patience)
+	defer cancel()
+	session, leave, err := s.sessions.of(ctx, r)
+	if err != nil {
+		return refused(err)
+	}
+	defer leave()
+	c := make(done, 1)
+	if len(part) == 1 {
+		session.Send(part[0], c, 0)
+	} else {
+		session.Commit(&gateway.Transaction{Sends: part}, c, 0)
+	}
+	select {
+	case err = <-c:
+	case <-ctx.Done():
+		err = gateway.WrapError(gateway.Unavailable, ctx.Err(), "the log takes too long")
+	}
+	return refused(err)
+}
+
+// refused is what a publisher hears of an error of the broker.
+func refused(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case gateway.KindOf(err) == gateway.NotFound:
+		return wire.NotFound("Topic")
+	case gateway.KindOf(err) == gateway.Unauthenticated: // the token was good a moment ago
+		return wire.Unavailable(err)
+	}
+	return err
+}

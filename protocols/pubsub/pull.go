@@ -1,0 +1,68 @@
+package pubsub
+
+import (
+	"context"
+
+	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/protocols/pubsub/resource"
+	"github.com/sluice-mq/sluice/protocols/pubsub/wire"
+)
+
+const (
+	// pullMessages and pullBytes are what an answer holds at most, whatever the client asks for.
+	pullMessages = 10_000
+	pullBytes    = 8 << 20
+)
+
+// unread is what a client hears of an error of a log.
+func unread(err error) error {
+	if gateway.KindOf(err) == gateway.NotFound {
+		return noTopic()
+	}
+	return wire.Unavailable(err)
+}
+
+// noTopic is the answer about a subscription whose topic is gone.
+func noTopic() *wire.Problem { return wire.Conflict("Subscription's topic doesn't exist") }
+
+// topicOf is the topic of a subscription.
+func (s *Server) topicOf(ctx context.Context, sub *resource.Subscription) (*resource.Topic, error) {
+	if t := s.cfg.Directory.Topic(ctx, resource.Name{Project: sub.Project, Name: sub.Topic}); t != nil {
+		return t, nil
+	}
+	return nil, noTopic()
+}
+
+// pull answers with what there is, at once: clients that poll take a pull that waits for one that hangs.
+func (s *Server) pull(r *request) (any, error) {
+	sub, err := s.mySubscription(r)
+	if err != nil {
+		return nil, err
+	}
+	if sub.Push.Enabled() && !r.caller.is(pushWorker) && !r.caller.privileged() {
+		return nil, wire.Forbidden("")
+	}
+	asked, err := wire.Decode[wire.PullRequest](r.body)
+	if err != nil {
+		return nil, wire.InvalidArguments("Pull Parameters")
+	}
+	t, err := s.topicOf(r.Context(), sub)
+	if err != nil {
+		return nil, err
+	}
+	c := s.cfg.Directory.CursorOf(sub, t)
+	ctx, cancel := context.WithTimeout(r.Context(), s.cfg.Patience)
+	defer cancel()
+	page, err := s.cfg.Logs.Read(ctx, t.Name.String(), gateway.LogQuery{From: c.Offset, Messages: min(asked.Max(), pullMessages), Bytes: pullBytes})
+	if err != nil {
+		return nil, unread(err)
+	}
+	answer := wire.Pulled{Received: make([]wire.Received, len(page.Messages))}
+	for i, m := range page.Messages {
+		answer.Received[i] = wire.Received{AckID: wire.AckID(sub.Project, sub.Name.Name, m.Offset), Message: fromMessage(m)}
+	}
+	if n := uint64(len(page.Messages)); n > 0 {
+		s.pulls.put(sub.ID, pulled{end: page.At + n, at: s.cfg.Now(), generation: c.Generation})
+	}
+	return answer, nil
+}

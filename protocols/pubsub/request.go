@@ -1,0 +1,284 @@
+package pubsub
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"runtime/debug"
+	"strconv"
+	"strings"
+
+	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/protocols/pubsub/resource"
+	"github.com/sluice-mq/sluice/protocols/pubsub/wire"
+)
+
+// request is what a handler gets.
+type request struct {
+	*http.Request
+	vars   wire.Vars
+	caller caller
+	// project is nil for routes without one.
+	project *resource.Project
+	body    []byte
+}
+
+// styled is an answer in another style than usual.
+type styled struct {
+	answer any
+	style  wire.Style
+}
+
+// topic and subscription are what the path names.
+func (r *request) topic() resource.Name {
+	return resource.Name{Project: r.project.Name, Name: r.vars.Get("topic")}
+}
+func (r *request) subscription() resource.Name {
+	return resource.Name{Project: r.project.Name, Name: r.vars.Get("subscription")}
+}
+
+// serve answers one request.
+func (s *Server) serve(w http.ResponseWriter, h *http.Request) {
+	defer func() {
+		if p := recover(); p != nil {
+			if p == http.ErrAbortHandler {
+				panic(p)
+			}
+			s.cfg.Logger.Error("a request failed for a fault of ours", "method", h.Method, "path", shown(h.URL.Path), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			say(w, http.StatusInternalServerError, wire.Internal("Internal error", nil).Encode())
+		}
+	}()
+	if s.preflight(w, h) {
+		return
+	}
+	route, vars, ok := s.router.Find(h.Method, h.URL.Path)
+	if !ok {
+		http.Error(w, "404 page not found", http.StatusNotFound)
+		return
+	}
+	r := &request{Request: h, vars: vars}
+	answer, err := s.answer(w, r, route)
+	if err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	style := wire.Usual
+	if a, ok := answer.(styled); ok {
+		answer, style = a.answer, a.style
+	}
+	if answer == nil {
+		say(w, http.StatusOK, nil)
+		return
+	}
+	say(w, http.StatusOK, wire.Encode(answer, style))
+}
+
+// answer has a request judged, in the service's order, and carried out.
+func (s *Server) answer(w http.ResponseWriter, r *request, route *route) (any, error) {
+	if p := r.vars.Invalid(); p != nil {
+		return nil, p
+	}
+	if !route.open {
+		if err := s.admit(r, route); err != nil {
+			return nil, err
+		}
+		if c, ok := r.Context().Value(connKey{}).(*carried); ok {
+			c.LoggedIn()
+		}
+	}
+	if r.Method != http.MethodGet {
+		most := int64(smallRequest)
+		if route.large {
+			most = s.cfg.MaxRequest
+		}
+		release, err := s.read(w, r, most)
+		if err != nil {
+			return nil, err
+		}
+		defer release()
+	}
+	return route.serve(s, r)
+}
+
+// admit finds out who asks and whether he may.
+func (s *Server) admit(r *request, route *route) error {
+	token := s.token(r.Request)
+	if token == "" {
+		return wire.Unauthorized()
+	}
+	if name := r.vars.Get("project"); name != "" && (r.Method != http.MethodPost || len(r.vars) > 1) {
+		if r.project = s.cfg.Directory.Project(r.Context(), name); r.project == nil {
+			return wire.NotFoundText("project doesn't exist")
+		}
+	}
+	if !s.recognise(r, token) {
+		return wire.Unauthorized()
+	}
+	switch {
+	case route.roles == nil:
+	case len(r.caller.roles) == 0:
+		return wire.Unauthorized()
+	case !r.caller.may(route.roles):
+		return wire.Forbidden("")
+	}
+	return nil
+}
+
+// token is what a request shows.
+func (s *Server) token(h *http.Request) (token string) {
+	if s.cfg.Keys != InURL {
+		token = h.Header.Get("X-Api-Key")
+	}
+	if token == "" && s.cfg.Keys != InHeader {
+		token = h.URL.Query().Get("key")
+	}
+	return token
+}
+
+// recognise finds out whose token it is; false if it is nobody's.
+func (s *Server) recognise(r *request, token string) bool {
+	sum := sha256.Sum256([]byte(token))
+	r.caller.token = token
+	if s.cfg.ServiceToken != "" && subtle.ConstantTimeCompare(sum[:], s.service[:]) == 1 {
+		r.caller.roles = []string{serviceAdmin, almighty}
+		return true
+	}
+	u := s.cfg.Directory.UserByToken(r.Context(), token)
+	if u == nil {
+		return false
+	}
+	r.caller.user, r.caller.roles = u, u.ServiceRoles
+	if r.project != nil {
+		r.caller.roles = append(u.ServiceRoles[:len(u.ServiceRoles):len(u.ServiceRoles)], u.Roles(r.project)...)
+	}
+	return true
+}
+
+// short requests need not wait for memory.
+const short = 64 << 10
+
+// read reads the body. Requests that are long wait until there is memory for them.
+func (s *Server) read(w http.ResponseWriter, r *request, most int64) (release func(), err error) {
+	length := r.ContentLength
+	if length > most {
+		return nil, wire.TooLarge()
+	}
+	if length < 0 {
+		length = most
+	}
+	release = func() {}
+	if length > short {
+		ctx, cancel := context.WithTimeout(r.Context(), s.cfg.Patience)
+		defer cancel()
+		if err := s.memory.Acquire(ctx, length); err != nil {
+			return nil, wire.Unavailable(fmt.Errorf("waiting for memory: %w", err))
+		}
+		release = func() { s.memory.Release(length) }
+	}
+	limited := http.MaxBytesReader(w, r.Body, most)
+	var b []byte
+	if r.ContentLength > 0 {
+		b = make([]byte, r.ContentLength)
+		_, err = io.ReadFull(limited, b)
+	} else {
+		b, err = io.ReadAll(limited)
+	}
+	if err == nil && !wire.Bomb(b) {
+		r.body = b
+		return release, nil
+	}
+	release()
+	if err == nil {
+		return nil, wire.TooLarge()
+	}
+	var long *http.MaxBytesError
+	switch {
+	case errors.As(err, &long):
+		return nil, wire.TooLarge()
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, wire.TooSlow()
+	}
+	return nil, wire.InvalidBody()
+}
+
+// refuse says why a request was not carried out.
+func (s *Server) refuse(w http.ResponseWriter, r *request, err error) {
+	var p *wire.Problem
+	if !errors.As(err, &p) {
+		p = problem(err)
+	}
+	if p.Code >= http.StatusInternalServerError && p.Cause != nil {
+		s.cfg.Logger.Warn("a request could not be carried out", "method", r.Method, "path", shown(r.URL.Path), "remote", r.RemoteAddr, "code", p.Code, "error", p.Cause)
+	}
+	say(w, p.Code, p.Encode())
+}
+
+// shown is a path as it may be logged: without a token.
+func shown(path string) string {
+	before, _, secret := strings.Cut(path, ":byToken/")
+	if secret {
+		return before + ":byToken/..."
+	}
+	return path
+}
+
+// problem is what a client hears of an error of the broker or the directory that its handler had no words for.
+func problem(err error) *wire.Problem {
+	switch gateway.KindOf(err) {
+	case gateway.Invalid:
+		return wire.Invalid(gateway.TextOf(err))
+	case gateway.Unauthenticated:
+		return wire.Unauthorized()
+	case gateway.Denied:
+		return wire.Forbidden("")
+	case gateway.NotFound:
+		return wire.NotFoundText(gateway.TextOf(err))
+	case gateway.Conflict:
+		return wire.Conflict(gateway.TextOf(err))
+	case gateway.Limit, gateway.NoSpace, gateway.Unavailable, gateway.Moved:
+		return wire.Unavailable(err)
+	case gateway.Internal:
+	}
+	return wire.Internal("Backend Error", err)
+}
+
+// say writes an answer.
+func say(w http.ResponseWriter, code int, body []byte) {
+	h := w.Header()
+	h.Set("Content-Type", "application/json; charset=utf-8")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(code)
+	_, _ = w.Write(body) // who is gone does not hear it
+}
+
+// preflight answers browsers that ask what they may do, and lets pages of all origins read answers: nobody is known by a cookie here.
+func (s *Server) preflight(w http.ResponseWriter, h *http.Request) bool {
+	if h.Header.Get("Origin") == "" {
+		return false
+	}
+	w.Header().Set("Access-Control-Allow-Origin", "*")
+	if h.Method != http.MethodOptions || h.Header.Get("Access-Control-Request-Method") == "" {
+		return false
+	}
+	w.Header().Set("Access-Control-Allow-Methods", strings.Join([]string{"OPTIONS", "POST", "GET", "PUT", "DELETE", "HEAD"}, ", "))
+	w.Header().Set("Access-Control-Allow-Headers", "X-Requested-With, Content-Type, x-api-key")
+	w.WriteHeader(http.StatusOK)
+	return true
+}
+
+// login is what a request tells the broker of its client.
+func (r *request) login() gateway.Login {
+	l := gateway.Login{Credentials: gateway.Credentials{Token: r.caller.token}, Protocol: "pubsub/1", Remote: r.RemoteAddr, Library: r.UserAgent()}
+	if at, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
+		l.Listener = at.String()
+	}
+	return l
+}

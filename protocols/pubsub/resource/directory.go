@@ -1,0 +1,259 @@
+package resource
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sluice-mq/sluice/gateway"
+)
+
+// Facts is what a Directory needs of gateway.Registry.
+type Facts interface {
+	Change(ctx context.Context, key string, value []byte, since uint64) (revision uint64, err error)
+	Watch(ctx context.Context, fn func(key string, value []byte, revision uint64)) error
+}
+
+// Config of a Directory.
+type Config struct {
+	Facts Facts
+	// ServiceToken may do everything; empty: there is none.
+	ServiceToken string
+	// Vault keeps tokens so that they can be shown again; nil: they cannot.
+	Vault *Vault
+	// Shared: other nodes change facts, too.
+	Shared bool
+	// Now is the clock; nil: time.Now.
+	Now func() time.Time
+	// Logger gets facts that cannot be read; nil is silence.
+	Logger *slog.Logger
+}
+
+// Where facts are.
+const (
+	projectKeys      = "pubsub/project/"
+	userKeys         = "pubsub/user/"
+	subscriptionKeys = "pubsub/sub/"
+	cursorKeys       = "pubsub/cursor/"
+)
+
+// Directory knows all of them. Safe for concurrent use.
+type Directory struct {
+	cfg Config
+
+	mu      sync.RWMutex
+	applied uint64
+	news    chan struct{} // closed when applied grows
+	users   map[string]*User
+	people  map[string]*User // by ID: of several the one that was written last
+	tokens  map[string]*User // by sum
+
+	registrations map[string]*Registration // by ID
+	projects      map[string]*Project
+	topics        map[Name]*Topic
+	subscriptions map[Name]*Subscription
+	cursors       map[Name]*Cursor
+
+	looking sync.Mutex
+	looked  time.Time // when the last look began
+}
+
+// Open reads all facts, and follows them until ctx ends.
+func Open(ctx context.Context, cfg Config) (*Directory, error) {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	d := &Directory{
+		cfg: cfg, news: make(chan struct{}), users: make(map[string]*User), people: make(map[string]*User), tokens: make(map[string]*User),
+		registrations: make(map[string]*Registration), projects: make(map[string]*Project), topics: make(map[Name]*Topic), subscriptions: make(map[Name]*Subscription), cursors: make(map[Name]*Cursor),
+	}
+	if err := cfg.Facts.Watch(ctx, d.learn); err != nil {
+		return nil, fmt.Errorf("reading projects and users: %w", err)
+	}
+	return d, nil
+}
+
+// learn takes in a fact.
+func (d *Directory) learn(key string, value []byte, revision uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.take(key, value, revision); err != nil {
+		d.cfg.Logger.Error("a fact cannot be read and is left out", "key", key, "error", err)
+	}
+	d.applied = max(d.applied, revision)
+	close(d.news)
+	d.news = make(chan struct{})
+}
+
+func (d *Directory) take(key string, value []byte, revision uint64) error {
+	if name, ok := strings.CutPrefix(key, userKeys); ok {
+		return d.takeUser(name, value, revision)
+	}
+	if id, ok := strings.CutPrefix(key, registrationKeys); ok {
+		return takeIn(d.registrations, id, value, func(r *Registration) { r.revision = revision })
+	}
+	if name, ok := strings.CutPrefix(key, projectKeys); ok {
+		return takeIn(d.projects, name, value, func(p *Project) { p.Name, p.revision = name, revision })
+	}
+	for _, named := range []string{gateway.LogKeys, subscriptionKeys, cursorKeys} {
+		rest, ok := strings.CutPrefix(key, named)
+		if !ok {
+			continue
+		}
+		var n Name
+		if n.Project, n.Name, ok = strings.Cut(rest, "."); !ok {
+			return nil // a log that is none of ours
+		}
+		switch named {
+		case gateway.LogKeys:
+			return takeIn(d.topics, n, value, func(t *Topic) { t.Name, t.revision = n, revision })
+		case subscriptionKeys:
+			return takeIn(d.subscriptions, n, value, func(s *Subscription) { s.Name, s.revision = n, revision })
+		}
+		return takeIn(d.cursors, n, value, func(c *Cursor) { c.revision = revision })
+	}
+	return nil
+}
+
+// takeIn keeps what a fact says, or forgets it.
+func takeIn[K comparable, T any](all map[K]*T, key K, value []byte, complete func(*T)) error {
+	if value == nil {
+		delete(all, key)
+		return nil
+	}
+	t := new(T)
+	if err := json.Unmarshal(value, t); err != nil {
+		return err
+	}
+	complete(t)
+	all[key] = t
+	return nil
+}
+
+// takeUser keeps what a fact says of a user. One who was given another name may be there twice for a moment: the later fact counts.
+func (d *Directory) takeUser(name string, value []byte, revision uint64) error {
+	old := d.users[name]
+	if err := takeIn(d.users, name, value, func(u *User) { u.Name, u.revision = name, revision }); err != nil {
+		return err
+	}
+	if old != nil && d.people[old.ID] == old {
+		delete(d.people, old.ID)
+		delete(d.tokens, old.Token.Sum)
+	}
+	if u := d.users[name]; u != nil {
+		if twin := d.people[u.ID]; twin != nil {
+			delete(d.tokens, twin.Token.Sum)
+		}
+		d.people[u.ID], d.tokens[u.Token.Sum] = u, u
+	}
+	return nil
+}
+
+// changesMost is how often a change is tried again because somebody else came in between.
+const changesMost = 100
+
+// change has a fact written. decide says by what is known now which one, and what it is to be: nil is nothing any more. It is asked again if somebody
+// came in between. When change returns, the directory knows of it.
+func (d *Directory) change(ctx context.Context, decide func() (key string, value any, since uint64, err error)) error {
+	for range changesMost {
+		d.mu.RLock()
+		key, value, since, err := decide()
+		d.mu.RUnlock()
+		if err != nil {
+			return err
+		}
+		var fact []byte
+		if value != nil {
+			if fact, err = json.Marshal(value); err != nil {
+				return err
+			}
+		}
+		revision, err := d.cfg.Facts.Change(ctx, key, fact, since)
+		if err == nil {
+			return d.await(ctx, revision)
+		}
+		if gateway.KindOf(err) != gateway.Conflict {
+			return err
+		}
+		if err := d.Look(ctx); err != nil {
+			return err
+		}
+	}
+	return gateway.Errorf(gateway.Unavailable, "too many change the same thing at once")
+}
+
+// await returns when a revision is known.
+func (d *Directory) await(ctx context.Context, revision uint64) error {
+	for {
+		d.mu.RLock()
+		known, news := d.applied >= revision, d.news
+		d.mu.RUnlock()
+		if known {
+			return nil
+		}
+		select {
+		case <-news:
+		case <-ctx.Done():
+			return gateway.WrapError(gateway.Unavailable, ctx.Err(), "it was written, but is not known here yet")
+		}
+	}
+}
+
+// Look returns when everything is known that was written, anywhere, before it was called.
+func (d *Directory) Look(ctx context.Context) error { return d.look(ctx, 0) }
+
+// lookEvery is how often somebody may look for what is not there: strangers may have him do so.
+const lookEvery = 50 * time.Millisecond
+
+// look is Look for all who want it at once, at least so long after the one before.
+func (d *Directory) look(ctx context.Context, apart time.Duration) error {
+	asked := time.Now()
+	d.looking.Lock()
+	defer d.looking.Unlock()
+	if d.looked.After(asked) { // another one's look was for us as well
+		return nil
+	}
+	if rest := apart - time.Since(d.looked); rest > 0 {
+		select {
+		case <-time.After(rest):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	d.looked = time.Now()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	return d.cfg.Facts.Watch(ctx, func(string, []byte, uint64) {}) // nothing is missing when it returns
+}
+
+// seek looks for something, and once more if another node may have made it.
+func seek[T any](ctx context.Context, d *Directory, find func() *T) *T {
+	d.mu.RLock()
+	t := find()
+	d.mu.RUnlock()
+	if t != nil || !d.cfg.Shared || d.look(ctx, lookEvery) != nil {
+		return t
+	}
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return find()
+}
+
+// errGone and errThere are the errors of those who change what is not there, or make what is.
+var (
+	errGone  = gateway.Errorf(gateway.NotFound, "it does not exist")
+	errThere = gateway.Errorf(gateway.Conflict, "it exists already")
+)
+
+// origin is that of something new.
+func (d *Directory) origin(by string) Origin {
+	now := d.cfg.Now().UnixMicro()
+	return Origin{ID: NewID(), Created: now, Modified: now, CreatedBy: by}
+}

@@ -1,0 +1,69 @@
+package pubsub
+
+import (
+	"slices"
+
+	"github.com/sluice-mq/sluice/protocols/pubsub/resource"
+)
+
+// The roles, as the service has them in production.
+const (
+	serviceAdmin  = "service_admin"
+	projectAdmin  = "project_admin"
+	publisher     = "publisher"
+	consumer      = "consumer"
+	pushWorker    = "push_worker"
+	metricsViewer = "metrics_viewer"
+	adminViewer   = "admin_viewer"
+	argoAuthn     = "argo_api_authn"
+	registerAdmin = "register_admin"
+	// almighty may use every route.
+	almighty = "_admin_"
+)
+
+// validRole reports whether there is such a role.
+func validRole(s string) bool {
+	switch s {
+	case serviceAdmin, projectAdmin, publisher, consumer, pushWorker, metricsViewer, adminViewer, argoAuthn, registerAdmin, almighty:
+		return true
+	}
+	return false
+}
+
+// caller is who makes a request.
+type caller struct {
+	// user is nil for the service token.
+	user *resource.User
+	// roles are those for the route: those in its project, and those everywhere.
+	roles []string
+	token string
+}
+
+// id is the caller's user ID, empty for the service token.
+func (c *caller) id() string {
+	if c.user == nil {
+		return ""
+	}
+	return c.user.ID
+}
+
+// is reports whether the caller has a role.
+func (c *caller) is(role string) bool { return slices.Contains(c.roles, role) }
+
+// privileged callers see tokens and everybody's projects.
+func (c *caller) privileged() bool { return c.is(serviceAdmin) || c.is(almighty) }
+
+// may reports whether one of the roles is among those of a route.
+func (c *caller) may(allowed []string) bool {
+	return slices.ContainsFunc(c.roles, func(r string) bool { return r == almighty || slices.Contains(allowed, r) })
+}
+
+// limited reports whether the caller sees only what names him in its ACL: as a publisher, or a consumer, and no administrator.
+func (c *caller) limited(role string) bool {
+	return c.is(role) && !c.is(projectAdmin) && !c.privileged()
+}
+
+// barred reports whether an ACL keeps the caller out: it counts for whoever has the role, administrators included.
+func (c *caller) barred(role string, acl []string) bool {
+	return c.is(role) && !resource.May(acl, c.user)
+}

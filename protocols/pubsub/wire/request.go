@@ -1,0 +1,187 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"strings"
+)
+
+// Decode reads the body of a request. Unknown fields are passed over, and the case of keys does not matter.
+func Decode[T any](body []byte) (request T, err error) {
+	err = json.Unmarshal(body, &request)
+	return request, err
+}
+
+// Bomb reports whether a body would take much more memory than its length once it is decoded: it has too many elements, each of which
+// takes a comma but the first of its list or object.
+func Bomb(body []byte) bool { return bytes.Count(body, []byte{','}) > 100_000+len(body)/64 }
+
+// Loose is a string that may come as a number or as true or false as well.
+type Loose string
+
+var errLoose = errors.New("neither a string nor a number nor a boolean")
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (l *Loose) UnmarshalJSON(b []byte) error {
+	switch c := b[0]; {
+	case c == '"':
+		var s string
+		err := json.Unmarshal(b, &s)
+		*l = Loose(s)
+		return err
+	case c == 'n':
+		return nil
+	case c == 't', c == 'f', c == '-', c >= '0' && c <= '9':
+		*l = Loose(b)
+		return nil
+	}
+	return errLoose
+}
+
+// Int is a whole number that may come as a string.
+type Int struct {
+	Value int64
+	// Set: it was there.
+	Set bool
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (n *Int) UnmarshalJSON(b []byte) error {
+	var l Loose
+	if err := l.UnmarshalJSON(b); err != nil || l == "" {
+		return err
+	}
+	v, err := strconv.ParseInt(string(l), 10, 64)
+	*n = Int{v, true}
+	return err
+}
+
+// The bodies of requests. Pointers are nil where the client said nothing.
+type (
+	// ProjectRequest makes or changes a project.
+	ProjectRequest struct {
+		Name        *string `json:"name"`
+		Description *string `json:"description"`
+	}
+	// UserRequest makes or changes a user.
+	UserRequest struct {
+		Name         string              `json:"name"`
+		FirstName    string              `json:"first_name"`
+		LastName     string              `json:"last_name"`
+		Organization string              `json:"organization"`
+		Description  string              `json:"description"`
+		Email        string              `json:"email"`
+		Projects     []MembershipRequest `json:"projects"`
+		ServiceRoles []string            `json:"service_roles"`
+	}
+	// MembershipRequest is a user's part in a project.
+	MembershipRequest struct {
+		Project string   `json:"project"`
+		Roles   []string `json:"roles"`
+	}
+	// DeclineRequest says why somebody is to be no user.
+	DeclineRequest struct {
+		Comment string `json:"comment"`
+	}
+	// RolesRequest adds somebody to a project.
+	RolesRequest struct {
+		Roles []string `json:"roles"`
+	}
+	// TopicRequest makes a topic.
+	TopicRequest struct {
+		Schema string `json:"schema"`
+	}
+	// ACLRequest says who may use a topic or a subscription. Users is nil if it does not.
+	ACLRequest struct {
+		Users []string `json:"authorized_users"`
+	}
+	// PublishRequest holds messages.
+	PublishRequest struct {
+		Messages []MessageRequest `json:"messages"`
+	}
+	// MessageRequest is one of them. Data is meant to be base64, and need not be.
+	MessageRequest struct {
+		Attributes map[string]string `json:"attributes"`
+		Data       string            `json:"data"`
+	}
+	// SubscriptionRequest makes a subscription.
+	SubscriptionRequest struct {
+		Topic    string       `json:"topic"`
+		Deadline Int          `json:"ackDeadlineSeconds"`
+		Push     *PushRequest `json:"pushConfig"`
+	}
+	// PushRequest says where to push.
+	PushRequest struct {
+		Type               string               `json:"type"`
+		Endpoint           string               `json:"pushEndpoint"`
+		MaxMessages        Int                  `json:"maxMessages"`
+		Authorization      AuthorizationRequest `json:"authorizationHeader"`
+		Retry              RetryRequest         `json:"retryPolicy"`
+		MattermostURL      string               `json:"mattermostUrl"`
+		MattermostUsername string               `json:"mattermostUsername"`
+		MattermostChannel  string               `json:"mattermostChannel"`
+		Base64Decode       bool                 `json:"base64Decode"`
+	}
+	// AuthorizationRequest says how pushes show that they are ours.
+	AuthorizationRequest struct {
+		Type string `json:"type"`
+	}
+	// RetryRequest says when a push is tried again.
+	RetryRequest struct {
+		Type   string `json:"type"`
+		Period Int    `json:"period"`
+	}
+	// PushConfigRequest changes where to push.
+	PushConfigRequest struct {
+		Push PushRequest `json:"pushConfig"`
+	}
+	// PullRequest asks for messages.
+	PullRequest struct {
+		MaxMessages       Loose `json:"maxMessages"`
+		ReturnImmediately Loose `json:"returnImmediately"`
+	}
+	// AckRequest acknowledges.
+	AckRequest struct {
+		AckIDs []string `json:"ackIds"`
+	}
+	// DeadlineRequest changes a subscription's deadline.
+	DeadlineRequest struct {
+		Deadline Int `json:"ackDeadlineSeconds"`
+	}
+	// OffsetRequest moves a subscription.
+	OffsetRequest struct {
+		Offset Int `json:"offset"`
+	}
+)
+
+// Max is how many messages the client wants: 1 if that is no number, or below.
+func (p *PullRequest) Max() int {
+	n, err := strconv.Atoi(string(p.MaxMessages))
+	if err != nil || n < 1 {
+		return 1
+	}
+	return n
+}
+
+// AckID writes the name of a delivery.
+func AckID(project, subscription string, offset uint64) string {
+	return "projects/" + project + "/subscriptions/" + subscription + ":" + strconv.FormatUint(offset, 10)
+}
+
+// Acked returns the highest offset of a list of ack ids; not ok if the list is empty or one is not of that subscription.
+func Acked(ids []string, project, subscription string) (highest uint64, ok bool) {
+	for _, id := range ids {
+		rest, found := strings.CutPrefix(id, "projects/"+project+"/subscriptions/"+subscription+":")
+		if !found || rest == "" || rest[0] == '+' {
+			return 0, false
+		}
+		offset, err := strconv.ParseUint(rest, 10, 63)
+		if err != nil {
+			return 0, false
+		}
+		highest = max(highest, offset)
+	}
+	return highest, len(ids) > 0
+}
