@@ -219,6 +219,7 @@ func TestOwnersOfOlderBuildsHandOutAgain(t *testing.T) {
 	c := r.worlds[1].subscribe(r.worlds[1].session(), queue("q"), 6, false)
 	r.worlds[0].send(r.worlds[0].session(), queue("q"), true, "a", "b", "c")
 	got := c.next(3)
+	gatewaytest.Eventually(t, func() bool { return r.Handed(shard("q"), "q") }, "the note that all three were handed out")
 	r.Move(shard("q"), "n3")
 	again := c.next(3)
 	require.Equal(t, []string{"a", "b", "c"}, bodies(again))

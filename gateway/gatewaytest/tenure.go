@@ -146,3 +146,23 @@ func (c *Cluster) Marked(shard int) bool {
 	}
 	return false
 }
+
+// Handed reports whether a shard's journal says that all messages of a queue in it were handed out.
+func (c *Cluster) Handed(shard int, queue string) bool {
+	d := c.disk
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var last, handed uint64
+	for i := range d.records[shard] {
+		r := &d.records[shard][i]
+		if r.Message != nil && r.Message.Place() == queue {
+			last = d.first[shard] + uint64(i)
+		}
+		for _, h := range r.Handed {
+			if h.Queue == queue {
+				handed = max(handed, h.Seq)
+			}
+		}
+	}
+	return last <= handed
+}
