@@ -94,7 +94,8 @@ func (o *order) take(l *Ledger, name, who string, number int, flagged bool) {
 	if late := number <= o.last[who] && !foreign; late && lane != "" {
 		l.late()
 	} else if late {
-		l.Fault("%s: %s came for the first time after %s/%d on connection %d (redelivered %v)", o.queue, name, who, o.last[who], o.connections, flagged)
+		l.Fault("%s: %s, sent at %s, came at %s for the first time, after %s/%d, on connection %d of %s (redelivered %v)", o.queue, name, sent.Format(timeOfDay),
+			time.Now().Format(timeOfDay), who, o.last[who], o.connections, o.began.Format(timeOfDay), flagged)
 	}
 	o.last[who] = max(o.last[who], number)
 }
