@@ -290,6 +290,9 @@ func (f finished) Appended(seq uint64, err error) {
 	}
 }
 
+// Hold implements gateway.Holder for the messages to topics.
+func (t *commitment) Hold(uint64) { hold(t.c, t.token) }
+
 // Complete implements gateway.Completion for the parts of the transaction.
 func (t *commitment) Complete(_ uint64, err error) {
 	t.mu.Lock()
