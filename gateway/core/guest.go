@@ -290,8 +290,8 @@ func (g *guest) deliver(sub *guestSubscription, buf []gateway.Delivery) {
 		g.mu.Lock()
 		room := guestBytes - sub.ahead
 		g.mu.Unlock()
-		if room <= 0 || !g.broker.inTouch() {
-			return // a frame, or the sweep, lists it again
+		if room <= 0 || !g.broker.inTouch() || sub.shard.replaced.Load() {
+			return // a frame, or the sweep, lists it again, unless it ends
 		}
 		n := sub.Next(buf, room)
 		if n == 0 {
