@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"math/rand/v2"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -93,49 +94,123 @@ func TestTheOwnerChangesWhileSomethingGoesBackUntouched(t *testing.T) {
 	}
 }
 
-// A door takes, gives back what it has no request for, and hands the rest to one client, while messages come: none of them is late, whoever
-// owns the queue, and none is marked while the owner stays.
+// picky takes as doors do: it gives back, untouched, what it has no request for, and acknowledges the rest. last is the highest number that it had.
+type picky struct {
+	*consumer
+	rnd  *rand.Rand
+	last int
+	had  map[int]bool
+}
+
+// take takes some, and reports whether there were any. What is behind a later one must be marked, and nothing may be marked unless marks are allowed.
+func (p *picky) take(marks bool) bool {
+	buf := make([]gateway.Delivery, 1+p.rnd.IntN(8))
+	n := p.Next(buf, 1<<20)
+	kept := n
+	if p.rnd.IntN(3) == 0 {
+		kept = p.rnd.IntN(n + 1)
+	}
+	if kept < n {
+		p.Extend(-20)
+		require.NoError(p, p.Release(tags(buf[kept:n]), untouched))
+		p.Extend(20)
+	}
+	for _, d := range buf[:kept] {
+		number, err := strconv.Atoi(string(d.Message.Body))
+		require.NoError(p, err)
+		require.True(p, marks || d.Redeliveries == 0, "%d is marked", number)
+		require.True(p, number > p.last || d.Redeliveries > 0, "%d came behind %d, and is not marked", number, p.last)
+		p.last, p.had[number] = max(p.last, number), true
+	}
+	if kept > 0 {
+		p.Ack(tags(buf[:kept]), nil, 0)
+	}
+	return n > 0
+}
+
+// stream sends numbered messages, from 1 on.
+type stream struct {
+	session gateway.Session
+	sent    int
+	outcome outcome
+}
+
+// send sends some, if there are not that many already.
+func (s *stream) send(n, all int) {
+	for range min(n, all-s.sent) {
+		s.sent++
+		s.session.Send(message(queue("q"), strconv.Itoa(s.sent), true), &s.outcome, uint64(s.sent))
+	}
+}
+
+// A door gives back what it has no request for, while messages come: none of them is late, whoever owns the queue, and none is marked.
 func TestNothingIsLateForWhatGoesBackUntouched(t *testing.T) {
 	const all = 2000
 	for _, owner := range []string{"n1", "n2"} {
 		r := newRealm(t)
 		r.Move(shard("q"), owner)
-		rnd := rand.New(rand.NewPCG(1, uint64(len(owner))))
-		c := r.worlds[1].subscribe(r.worlds[1].session(), queue("q"), 20, false)
-		sent := make(chan struct{})
-		go func() {
-			defer close(sent)
-			s := r.worlds[2].session()
-			for i := range all {
-				var o outcome
-				s.Send(message(queue("q"), numbers(i, i+1)[0], true), &o, 0)
-				if i%7 == 0 {
-					o.wait(t, 1)
-				}
-			}
-		}()
-		at, buf := 0, make([]gateway.Delivery, 8)
-		gatewaytest.Eventually(t, func() bool {
-			n := c.Next(buf[:1+rnd.IntN(len(buf))], 1<<20)
-			kept := n
-			if rnd.IntN(3) == 0 {
-				kept = rnd.IntN(n + 1)
-			}
-			if kept < n {
-				c.Extend(-20)
-				require.NoError(t, c.Release(tags(buf[kept:n]), untouched))
-				c.Extend(20)
-			}
-			if kept > 0 {
-				require.Equal(t, numbers(at, at+kept), bodies(buf[:kept]), "owned by %s", owner)
-				for _, d := range buf[:kept] {
-					require.Zero(t, d.Redeliveries)
-				}
-				c.Ack(tags(buf[:kept]), nil, 0)
-				at += kept
-			}
-			return at == all
-		}, "all messages")
-		<-sent
+		p := &picky{r.worlds[1].subscribe(r.worlds[1].session(), queue("q"), 20, false), rand.New(rand.NewPCG(1, 2)), 0, map[int]bool{}}
+		s := &stream{session: r.worlds[2].session()}
+		for len(p.had) < all {
+			s.send(p.rnd.IntN(20), all)
+			gatewaytest.Eventually(t, func() bool { return p.take(false) || len(p.had) == s.sent }, "more than %d messages", len(p.had))
+		}
 	}
+}
+
+// The same while the owner changes: what is late then is marked.
+func TestWhatIsLateIsMarkedWhenTheOwnerChanges(t *testing.T) {
+	const all = 3000
+	r := newRealm(t)
+	r.Move(shard("q"), "n1")
+	p := &picky{r.worlds[1].subscribe(r.worlds[1].session(), queue("q"), 20, false), rand.New(rand.NewPCG(3, 4)), 0, map[int]bool{}}
+	s := &stream{session: r.worlds[2].session()}
+	for moved := 0; len(p.had) < all; {
+		s.send(p.rnd.IntN(20), all)
+		gatewaytest.Eventually(t, func() bool { return p.take(true) || len(p.had) == s.sent }, "more than %d messages", len(p.had))
+		if len(p.had)/100 > moved {
+			moved = len(p.had) / 100
+			r.Move(shard("q"), name(p.rnd.IntN(3)))
+		}
+	}
+}
+
+// Another node asks when nothing is on its way to it any more: what it has not been sent yet is back in the queue then.
+func TestTheOwnerSaysWhenNothingIsOnItsWay(t *testing.T) {
+	r := newRealm(t)
+	n4 := r.strange("n4")
+	r.Move(shard("q"), "n1")
+	gatewaytest.Eventually(t, func() bool { return n4.epoch(shard("q")) > 0 }, "an owner")
+	say := func(f gateway.Frame) {
+		f.Shard, f.Epoch, f.Subscription = shard("q"), n4.epoch(shard("q")), 7
+		n4.Send("n1", &f)
+	}
+	n4.heard()
+	say(gateway.Frame{Kind: gateway.FrameSubscribe, Queue: "q", Count: 10})
+	large := string(make([]byte, 700<<10)) // two of them fill the way to a node
+	r.worlds[0].send(r.worlds[0].session(), queue("q"), true, large, large, large)
+	r.has("n1", "q", 0, 3)
+	var heard []*gateway.Frame
+	hears := func(n int) {
+		t.Helper()
+		gatewaytest.Eventually(t, func() bool {
+			heard = append(heard, n4.heard()...)
+			return len(heard) == n
+		}, "%d frames", n)
+	}
+	hears(2)
+	say(gateway.Frame{Kind: gateway.FrameExtend, Count: -100})
+	say(gateway.Frame{Kind: gateway.FrameAck, Number: 5})
+	hears(3)
+	require.Equal(t, gateway.FrameDone, heard[2].Kind)
+	r.has("n1", "q", 1, 2)
+	say(gateway.Frame{Kind: gateway.FrameExtend, Count: 100})
+	r.has("n1", "q", 0, 3)
+	say(gateway.Frame{Kind: gateway.FrameTaken, Count: 1400 << 10})
+	hears(4)
+	for _, i := range []int{0, 1, 3} {
+		require.Equal(t, gateway.FrameDeliver, heard[i].Kind)
+		require.Zero(t, heard[i].Redeliveries)
+	}
+	require.Greater(t, heard[3].Seq, heard[1].Seq)
 }
