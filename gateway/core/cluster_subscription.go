@@ -144,10 +144,13 @@ func (sub *clusterSubscription) arrived(f *gateway.Frame) {
 func (sub *clusterSubscription) Next(dst []gateway.Delivery, maxBytes int) (n int) {
 	sub.mu.Lock()
 	defer sub.mu.Unlock()
+	if !sub.session.broker.inTouch() {
+		return 0 // the sweep wakes it
+	}
 	switch {
 	case sub.local != nil:
-		if !sub.session.broker.inTouch() {
-			return 0 // the sweep wakes it
+		if sub.local.shard.replaced.Load() {
+			return 0 // it goes to the next owner soon
 		}
 		n = sub.local.Next(dst, maxBytes)
 	case sub.node != "":

@@ -295,8 +295,8 @@ func (g *guest) deliver(sub *guestSubscription, buf []gateway.Delivery) {
 		g.mu.Lock()
 		room := guestBytes - sub.ahead
 		g.mu.Unlock()
-		if room <= 0 || !g.broker.inTouch() || g.pass(sub, buf, room) == 0 {
-			return // a frame, or the sweep, lists it again
+		if room <= 0 || !g.broker.inTouch() || sub.shard.replaced.Load() || g.pass(sub, buf, room) == 0 {
+			return // a frame, or the sweep, lists it again, unless it ends
 		}
 	}
 }

@@ -72,7 +72,7 @@ func (sub *queueSubscription) resume(credit int, had []dispatch.Had) (seqs, tags
 			seqs, tags = sub.shard.adopt(q, sub.id, had, fx)
 			q.Extend(sub.id, credit+len(tags), sub.session.broker.nowMillis(), fx)
 		}
-		if len(sub.shard.awaited) > 0 {
+		if !sub.shard.begun() {
 			sub.shard.late = append(sub.shard.late, sub)
 			prefetch = 0
 		}
