@@ -102,8 +102,9 @@ type picky struct {
 	had  map[int]bool
 }
 
-// take takes some, and reports whether there were any. What is behind a later one must be marked, and nothing may be marked unless marks are allowed.
-func (p *picky) take(marks bool) bool {
+// take takes some, and reports whether there were any. What it has not had and is behind a later one must be marked, and if the owner
+// stays nothing comes twice or marked.
+func (p *picky) take(moves bool) bool {
 	buf := make([]gateway.Delivery, 1+p.rnd.IntN(8))
 	n := p.Next(buf, 1<<20)
 	kept := n
@@ -118,8 +119,8 @@ func (p *picky) take(marks bool) bool {
 	for _, d := range buf[:kept] {
 		number, err := strconv.Atoi(string(d.Message.Body))
 		require.NoError(p, err)
-		require.True(p, marks || d.Redeliveries == 0, "%d is marked", number)
-		require.True(p, number > p.last || d.Redeliveries > 0, "%d came behind %d, and is not marked", number, p.last)
+		require.True(p, moves || d.Redeliveries == 0, "%d is marked", number)
+		require.True(p, number > p.last || d.Redeliveries > 0 || moves && p.had[number], "%d came behind %d, and is not marked", number, p.last)
 		p.last, p.had[number] = max(p.last, number), true
 	}
 	if kept > 0 {
