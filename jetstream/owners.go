@@ -84,12 +84,20 @@ func (l *links) learn(e *linkEnd, s *sheet, echo int64, claims []claim) {
 	}
 }
 
-// replaced reports whether another node has begun to own a shard after this one did, or where this one does not.
-func (l *links) replaced(shard int) bool {
+// replaced reports whether another node has begun to own the shard after that.
+func (l *links) replaced(t tenure) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	i := l.lease.index(shard)
-	return i >= 0 && l.lease.known[i].node != l.node && l.lease.known[i].epoch > epochOf(l.owns, shard)
+	i := l.lease.index(t.shard)
+	return i >= 0 && l.lease.known[i].node != l.node && l.lease.known[i].epoch > t.epoch
+}
+
+// elsewhere reports whether another node has begun to own a shard after this one did, or where this one does not.
+func (l *links) elsewhere(shard int) bool {
+	l.mu.Lock()
+	mine := epochOf(l.owns, shard)
+	l.mu.Unlock()
+	return l.replaced(tenure{shard, mine})
 }
 
 // epochOf is since when a node owns a shard, 0 if it does not.

@@ -152,7 +152,7 @@ func (n *tenancy) last(ctx context.Context, tick *time.Ticker, j *journal) {
 		case <-j.lost:
 			return
 		case <-tick.C:
-			if !n.store.cfg.Server.Leads(n.stream) || n.store.links.replaced(n.shard) {
+			if !n.store.cfg.Server.Leads(n.stream) || n.store.links.replaced(tenure{n.shard, j.epoch}) {
 				return
 			}
 		}
