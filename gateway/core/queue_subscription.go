@@ -156,14 +156,6 @@ func (sub *queueSubscription) Nack(tags []uint64, c gateway.Completion, token ui
 	}
 }
 
-// Release implements gateway.Subscription.
-func (sub *queueSubscription) Release(tags []uint64, r gateway.Return) (err error) {
-	sub.shard.on(sub.queue, func(q *queue, fx *dispatch.Effects) {
-		err = q.Release(sub.id, tags, r, sub.session.broker.nowMillis(), fx)
-	})
-	return err
-}
-
 // Extend implements gateway.Subscription.
 func (sub *queueSubscription) Extend(n int) {
 	sub.shard.on(sub.queue, func(q *queue, fx *dispatch.Effects) {
@@ -191,10 +183,9 @@ func (sub *queueSubscription) closeWith(untaken []uint64) {
 	sub.shard.on(sub.queue, func(q *queue, fx *dispatch.Effects) {
 		delete(q.subscriptions, sub.id)
 		sub.ring.mu.Lock()
-		for sub.ring.n > 0 {
-			untaken = append(untaken, sub.ring.pop().Tag)
-		}
+		waiting, _ := sub.ring.empty()
 		sub.ring.mu.Unlock()
+		untaken = append(untaken, waiting...)
 		q.Unsubscribe(sub.id, untaken, sub.session.broker.nowMillis(), fx)
 	})
 	sub.unchoose()

@@ -253,6 +253,13 @@ func (n *Node) tellLink(other string, number int) {
 	}
 }
 
+// Deafen has a node hear nothing until hear is called, once: what others say to it meanwhile is on its way.
+func (n *Node) Deafen() (hear func()) {
+	heard := make(chan struct{})
+	n.inbox.add(func() { <-heard })
+	return func() { close(heard) }
+}
+
 // Alone has a node out of touch with the majority.
 func (n *Node) Alone(alone bool) { n.alone.Store(alone) }
 
