@@ -57,6 +57,8 @@ type Directory struct {
 	topics        map[Name]*Topic
 	subscriptions map[Name]*Subscription
 	cursors       map[Name]*Cursor
+	pushes        map[Name]*PushState
+	restated      chan struct{} // closed when a subscription or a topic changes
 
 	looking sync.Mutex
 	looked  time.Time // when the last look began
@@ -72,7 +74,7 @@ func Open(ctx context.Context, cfg Config) (*Directory, error) {
 	}
 	d := &Directory{
 		cfg: cfg, news: make(chan struct{}), users: make(map[string]*User), people: make(map[string]*User), tokens: make(map[string]*User),
-		registrations: make(map[string]*Registration), projects: make(map[string]*Project), topics: make(map[Name]*Topic), subscriptions: make(map[Name]*Subscription), cursors: make(map[Name]*Cursor),
+		registrations: make(map[string]*Registration), projects: make(map[string]*Project), topics: make(map[Name]*Topic), subscriptions: make(map[Name]*Subscription), cursors: make(map[Name]*Cursor), pushes: make(map[Name]*PushState), restated: make(chan struct{}),
 	}
 	if err := cfg.Facts.Watch(ctx, d.learn); err != nil {
 		return nil, fmt.Errorf("reading projects and users: %w", err)
@@ -102,7 +104,7 @@ func (d *Directory) take(key string, value []byte, revision uint64) error {
 	if name, ok := strings.CutPrefix(key, projectKeys); ok {
 		return takeIn(d.projects, name, value, func(p *Project) { p.Name, p.revision = name, revision })
 	}
-	for _, named := range []string{gateway.LogKeys, subscriptionKeys, cursorKeys} {
+	for _, named := range []string{gateway.LogKeys, subscriptionKeys, cursorKeys, pushKeys} {
 		rest, ok := strings.CutPrefix(key, named)
 		if !ok {
 			continue
@@ -113,9 +115,13 @@ func (d *Directory) take(key string, value []byte, revision uint64) error {
 		}
 		switch named {
 		case gateway.LogKeys:
+			d.restate()
 			return takeIn(d.topics, n, value, func(t *Topic) { t.Name, t.revision = n, revision })
 		case subscriptionKeys:
+			d.restate()
 			return takeIn(d.subscriptions, n, value, func(s *Subscription) { s.Name, s.revision = n, revision })
+		case pushKeys:
+			return takeIn(d.pushes, n, value, func(p *PushState) { p.revision = revision })
 		}
 		return takeIn(d.cursors, n, value, func(c *Cursor) { c.revision = revision })
 	}

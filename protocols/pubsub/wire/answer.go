@@ -190,6 +190,24 @@ type (
 		Data       string            `json:"data"`
 		Published  string            `json:"publishTime"`
 	}
+	// Pushed is what an endpoint gets of a message, with the subscription's name; PushedMany are several.
+	Pushed struct {
+		Message      Message `json:"message"`
+		Subscription string  `json:"subscription"`
+	}
+	PushedMany struct {
+		Messages []Pushed `json:"messages"`
+	}
+	// Note is a message as Mattermost takes it.
+	Note struct {
+		Text     string `json:"text"`
+		Username string `json:"username,omitempty"`
+		Channel  string `json:"channel,omitempty"`
+	}
+	// Done says what was done.
+	Done struct {
+		Message string `json:"message"`
+	}
 	// Offsets are where a subscription stands.
 	Offsets struct {
 		Max     uint64 `json:"max"`
@@ -202,8 +220,14 @@ type (
 	}
 	// Status is how the service is.
 	Status struct {
-		Status string `json:"status"`
-		Push   string `json:"push_functionality,omitempty"`
+		Status  string       `json:"status"`
+		Push    string       `json:"push_functionality,omitempty"`
+		Pushers []PushServer `json:"push_servers,omitempty"`
+	}
+	// PushServer is a node that pushes.
+	PushServer struct {
+		Endpoint string `json:"endpoint"`
+		Status   string `json:"status"`
 	}
 	// Version is what runs.
 	Version struct {
