@@ -124,6 +124,33 @@ type (
 		Topics []TopicAnswer `json:"topics"`
 		Page
 	}
+	// SchemaAnswer is a schema. Attributes is left out if it has none for those of messages.
+	SchemaAnswer struct {
+		UUID       string            `json:"uuid"`
+		Name       string            `json:"name"`
+		Type       string            `json:"type"`
+		Schema     json.RawMessage   `json:"schema"`
+		Attributes *AttributesSchema `json:"attributes,omitempty"`
+	}
+	// AttributesSchema is the part of it for attributes.
+	AttributesSchema struct {
+		Type   string          `json:"type"`
+		Schema json.RawMessage `json:"schema"`
+	}
+	// Schemas are some of them.
+	Schemas struct {
+		Schemas []SchemaAnswer `json:"schemas"`
+	}
+	// Revision is a schema as it was since a time.
+	Revision struct {
+		Number int    `json:"revision"`
+		Since  string `json:"created_on"`
+		SchemaAnswer
+	}
+	// Revisions are those of one schema.
+	Revisions struct {
+		Revisions []Revision `json:"revisions"`
+	}
 	// ACL are names of users.
 	ACL struct {
 		Users []string `json:"authorized_users"`
