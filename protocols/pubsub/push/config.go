@@ -39,9 +39,10 @@ type Config struct {
 	Timeout time.Duration
 	// Memory is what all pushes under way may take together; more wait. Default 64 MiB.
 	Memory int64
-	// Look is how long a message may be in the log until an idle subscription hears of it, if Arrivals does not tell. Default 3 s.
+	// Look is how long a message may be in the log until an idle subscription hears of it, if there are no Arrivals. Default 3 s.
 	Look time.Duration
-	// Arrivals, if not nil, has wake called when something may have come to a topic, until stop is called. wake does not block.
+	// Arrivals, if not nil, has wake called whenever something may have come to a topic, until stop is called: idle subscriptions then look by themselves once a
+	// minute. wake does not block. See Listen.
 	Arrivals func(topic string, wake func()) (stop func())
 	// Logger gets what goes wrong; nil is silence.
 	Logger *slog.Logger
@@ -52,6 +53,7 @@ const (
 	defaultTimeout     = 30 * time.Second
 	defaultMemory      = 64 << 20
 	defaultLook        = 3 * time.Second
+	rareLook           = time.Minute
 	// patience is what the store has for reading, and for moving a cursor.
 	patience = 30 * time.Second
 	// pushBytes is what the messages of one push have together, but for the first.
@@ -69,6 +71,9 @@ func (cfg Config) complete() (Config, error) {
 	or(&cfg.Timeout, defaultTimeout)
 	or(&cfg.Memory, defaultMemory)
 	or(&cfg.Look, defaultLook)
+	if cfg.Arrivals != nil {
+		cfg.Look = rareLook
+	}
 	if cfg.Nodes == nil {
 		alone := []string{cfg.Node}
 		cfg.Nodes = func() []string { return alone }
