@@ -275,6 +275,8 @@ func FuzzCheck(f *testing.F) {
 		if binary {
 			kind = schema.Avro
 		}
+		watchdog := time.AfterFunc(time.Minute, func() { panic(fmt.Sprintf("it takes too long to check %q by %q", data, text)) })
+		defer watchdog.Stop()
 		s, err := schema.Compile(schema.Text{Kind: kind, Text: []byte(text)}, schema.Text{})
 		if err != nil {
 			return
