@@ -162,7 +162,8 @@ type Subscription interface {
 	// (c may be nil) comes when the messages have changed queues for good. The slice is not kept.
 	Nack(tags []uint64, c Completion, token uint64)
 	// Release gives deliveries that Next returned back to the queue while the subscription
-	// lives: they take their old places and go to whoever has the turn, perhaps to this one again.
+	// lives: they take their old places and go to whoever has the turn, perhaps to this one again. What they are given back for as not handed out
+	// (r is zero) comes to this one before all that Next had not returned yet.
 	// With unknown or already settled tags the Error is of kind NotFound,
 	// and then none is given back. A topic keeps nothing: there they are forgotten. The slice is not kept.
 	Release(tags []uint64, r Return) error

@@ -85,3 +85,21 @@ func (r *ring) take(dst []gateway.Delivery, maxBytes int) (n, bytes int) {
 	r.hungry = r.n == 0
 	return n, bytes
 }
+
+// tags are those of its deliveries. The lock is held.
+func (r *ring) tags() []uint64 {
+	tags := make([]uint64, r.n)
+	for i := range r.n {
+		tags[i] = r.items[(r.head+i)&(len(r.items)-1)].Tag
+	}
+	return tags
+}
+
+// empty drops all deliveries and returns their tags, and how big they were. The lock is held.
+func (r *ring) empty() (tags []uint64, bytes int) {
+	tags, bytes = r.tags(), r.bytes
+	for r.n > 0 {
+		r.pop()
+	}
+	return tags, bytes
+}

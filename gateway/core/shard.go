@@ -58,6 +58,8 @@ type shard struct {
 	arriving atomic.Int64
 	// epoch is that of the tenure, in a cluster.
 	epoch uint64
+	// replaced: another node owns it, and this one has not been told by the store yet that it does not.
+	replaced atomic.Bool
 	// ended: another node may own it; gone is closed then.
 	ended bool
 	gone  chan struct{}
@@ -65,8 +67,10 @@ type shard struct {
 	tallies map[string]statistics.Counts
 	// scheduling: somebody sends what waits for its time.
 	scheduling bool
-	// awaited are the nodes that may still say what their clients have, or have settled, from owners before this one: until they have, nothing
+	// shared: an owner before this one may still hand something out. awaited are the nodes that may still say what their clients have, or have settled, from
+	// owners before this one. Until all that is over nothing
 	// is handed out, because it would be handed out again, and nothing expires. late are the subscriptions that wait for that, since when.
+	shared  bool
 	awaited map[string]struct{}
 	late    []*queueSubscription
 	since   int64

@@ -116,7 +116,7 @@ func (s *shard) visit(now int64, low uint64) (uint64, *queue, int64) {
 			continue
 		}
 		s.behaveBound(q)
-		if len(s.awaited) == 0 {
+		if s.begun() {
 			q.Tick(now, &s.fx)
 			s.effects(q)
 		}
