@@ -498,3 +498,22 @@ func TestCursorOfAnotherSubscription(t *testing.T) {
 	require.ErrorContains(t, err, "does not exist")
 	require.Equal(t, 1, w.current("s"))
 }
+
+// An endpoint that says that it is at work on a push, and no more, has it; one that then says that it failed has not.
+func TestPushThatIsBeingWorkedOn(t *testing.T) {
+	e := newEndpoint(t)
+	w := pushing(t, push.Config{TLS: trusting(e), AllowedNetworks: loopback(), Timeout: time.Second})
+	e.answer = func(n int, w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusProcessing)
+		switch n {
+		case 1:
+			w.WriteHeader(http.StatusBadGateway)
+		case 2:
+			<-r.Context().Done()
+		}
+	}
+	w.subscribe(e, fast(nil))
+	w.publish("t", "a", "b")
+	within(t, func() bool { return w.current("s") == 2 }, "both are taken")
+	require.Equal(t, []string{"0", "0", "1"}, e.received())
+}
