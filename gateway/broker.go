@@ -88,6 +88,14 @@ type Completion interface {
 	Complete(token uint64, err error)
 }
 
+// Holder is implemented by the completions of doors that can stop reading a client.
+type Holder interface {
+	// Hold says that what was sent with the token is kept back for a while, because somebody who hears it is behind: the door should take nothing more
+	// from its client until that is completed, because each further message would take from the room that is left to whoever is behind. What is only
+	// on its way to the disk is not kept back. The rules are Complete's. It may also come after Complete, and then says nothing.
+	Hold(token uint64)
+}
+
 // SubscribeOptions describe a subscription.
 type SubscribeOptions struct {
 	// Destination may be a pattern.

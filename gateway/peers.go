@@ -123,7 +123,7 @@ const (
 	FrameRoom FrameKind = 33
 	// FrameOperate has up to Count messages that wait in Queue behind the place Tag, up to the place Seq if that is not 0, and that Consumer selects, taken out: they
 	// go to the queue or topic in Message, or as Transaction says. FrameOperated answers with what became of them in Counts: how many were, and how many could not be; in Seq
-	// and Tag as FrameBrowsed.
+	// and Tag as FrameBrowsed. Where it only counts, Seq is how many wait for whoever comes first.
 	FrameOperate  FrameKind = 34
 	FrameOperated FrameKind = 35
 )

@@ -105,6 +105,8 @@ type Broker struct {
 	loaded      atomic.Int64 // bytes of waiting messages that are in memory too
 	// arriving counts messages on their way through the journals.
 	arriving atomic.Int64
+	// judging: owners are being asked what waits for consumers that may be slow.
+	judging  atomic.Bool
 	counts   counters
 	ledger   ledger
 	advisor  advisor

@@ -140,6 +140,16 @@ func (sub *clusterSubscription) arrived(f *gateway.Frame) {
 	}
 }
 
+// pending is what waits for its door on this node.
+func (sub *clusterSubscription) pending() (n, bytes int) {
+	sub.mu.Lock()
+	defer sub.mu.Unlock()
+	if sub.local != nil {
+		return sub.local.pending()
+	}
+	return sub.ring.pending()
+}
+
 // Next implements gateway.Subscription. A node that has lost touch with the others hands out nothing.
 func (sub *clusterSubscription) Next(dst []gateway.Delivery, maxBytes int) (n int) {
 	sub.mu.Lock()

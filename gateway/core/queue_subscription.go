@@ -112,6 +112,9 @@ func (sub *queueSubscription) Next(dst []gateway.Delivery, maxBytes int) int {
 	return n
 }
 
+// pending is what waits for its door.
+func (sub *queueSubscription) pending() (n, bytes int) { return sub.ring.pending() }
+
 // Written implements gateway.Subscription.
 func (sub *queueSubscription) Written(n int) {
 	if !sub.options.AutoAck {

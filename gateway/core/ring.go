@@ -32,6 +32,13 @@ func (r *ring) push(d gateway.Delivery) (wake bool) {
 	return wake
 }
 
+// pending is how much is in it.
+func (r *ring) pending() (n, bytes int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.n, r.bytes
+}
+
 // hand adds a delivery, gives the lock back and wakes the door if need be. The lock is held.
 func (r *ring) hand(d gateway.Delivery) {
 	wake := r.push(d)

@@ -145,6 +145,19 @@ type waiter struct {
 	token uint64
 }
 
+// hold tells a door that somebody keeps its client's message back, and returns the waiter of nobody.
+func (w waiter) hold() waiter {
+	hold(w.c, w.token)
+	return waiter{}
+}
+
+// hold passes on that what c is told of is kept back.
+func hold(c gateway.Completion, token uint64) {
+	if h, ok := c.(gateway.Holder); ok {
+		h.Hold(token)
+	}
+}
+
 // aftermath is what remains to be done once the lock is released.
 type aftermath struct {
 	wake   []*queueSubscription

@@ -48,6 +48,7 @@ func (b *Broker) sweep(ctx context.Context) {
 		b.tellRefusalsLeftOut(b.refusals.restBefore(b.cfg.Now().Unix())...)
 		sweeps++
 		b.ledger.sweep(sweeps%askSweeps == 0)
+		b.watchConsumers(b.nowMillis())
 		b.attend()
 		for _, s := range b.owned() {
 			if err := s.repeat(); err != nil {

@@ -94,8 +94,8 @@ func TestTheOwnerChangesWhileSomethingGoesBackUntouched(t *testing.T) {
 	}
 }
 
-// picky takes as doors do: it gives back, untouched, what it has no request for, and acknowledges the rest. last is the highest number that it had.
-type picky struct {
+// choosy takes as doors do: it gives back, untouched, what it has no request for, and acknowledges the rest. last is the highest number that it had.
+type choosy struct {
 	*consumer
 	rnd  *rand.Rand
 	last int
@@ -104,7 +104,7 @@ type picky struct {
 
 // take takes some, and reports whether there were any. What it has not had and is behind a later one must be marked, and if the owner
 // stays nothing comes twice or marked.
-func (p *picky) take(moves bool) bool {
+func (p *choosy) take(moves bool) bool {
 	buf := make([]gateway.Delivery, 1+p.rnd.IntN(8))
 	n := p.Next(buf, 1<<20)
 	kept := n
@@ -150,7 +150,7 @@ func TestNothingIsLateForWhatGoesBackUntouched(t *testing.T) {
 	for _, owner := range []string{"n1", "n2"} {
 		r := newRealm(t)
 		r.Move(shard("q"), owner)
-		p := &picky{r.worlds[1].subscribe(r.worlds[1].session(), queue("q"), 20, false), rand.New(rand.NewPCG(1, 2)), 0, map[int]bool{}}
+		p := &choosy{r.worlds[1].subscribe(r.worlds[1].session(), queue("q"), 20, false), rand.New(rand.NewPCG(1, 2)), 0, map[int]bool{}}
 		s := &stream{session: r.worlds[2].session()}
 		for len(p.had) < all {
 			s.send(p.rnd.IntN(20), all)
@@ -164,7 +164,7 @@ func TestWhatIsLateIsMarkedWhenTheOwnerChanges(t *testing.T) {
 	const all = 3000
 	r := newRealm(t)
 	r.Move(shard("q"), "n1")
-	p := &picky{r.worlds[1].subscribe(r.worlds[1].session(), queue("q"), 20, false), rand.New(rand.NewPCG(3, 4)), 0, map[int]bool{}}
+	p := &choosy{r.worlds[1].subscribe(r.worlds[1].session(), queue("q"), 20, false), rand.New(rand.NewPCG(3, 4)), 0, map[int]bool{}}
 	s := &stream{session: r.worlds[2].session()}
 	for moved := 0; len(p.had) < all; {
 		s.send(p.rnd.IntN(20), all)
