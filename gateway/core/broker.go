@@ -34,6 +34,8 @@ type Config struct {
 	Cluster       gateway.Cluster
 	Authenticator gateway.Authenticator
 	Authorizer    gateway.Authorizer
+	// Schemas knows what messages to topics have to be like; nil: they may be like anything.
+	Schemas gateway.Schemas
 	// Auditor writes down who did what; nil: nobody does.
 	Auditor gateway.Auditor
 	// Quotas bound what clients use. SetQuotas changes them.

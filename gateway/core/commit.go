@@ -29,8 +29,11 @@ func (s *session) Commit(tx *gateway.Transaction, c gateway.Completion, token ui
 // admit checks the messages of a transaction, and returns the queues that have to be there.
 func (t *commitment) admit(sends []*gateway.Message) (unmade map[string]error, err error) {
 	s := t.session
-	for _, m := range sends {
+	for i, m := range sends {
 		g, err := s.admit(m)
+		if err == nil {
+			err = s.broker.conforms(i, m)
+		}
 		if err != nil {
 			return nil, err
 		}

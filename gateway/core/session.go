@@ -62,6 +62,9 @@ func (s *session) Principal() gateway.Principal { return s.who() }
 // Send implements gateway.Session.
 func (s *session) Send(m *gateway.Message, c gateway.Completion, token uint64) {
 	g, err := s.admit(m)
+	if err == nil {
+		err = s.broker.conforms(0, m)
+	}
 	if err != nil {
 		complete(c, token, err)
 		return

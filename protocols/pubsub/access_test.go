@@ -28,6 +28,7 @@ func production() map[string]string {
 	const sa, pa, p, c, pw = "service_admin", "project_admin", "publisher", "consumer", "push_worker"
 	topics, subs := "/projects/{project}/topics", "/projects/{project}/subscriptions"
 	t, s, m := topics+"/{topic}", subs+"/{subscription}", "/projects/{project}/members"
+	const x = "/projects/{project}/schemas/{schema}"
 	table := map[string]string{
 		"GET /projects": sa, "POST /projects/{project}": sa,
 		"GET /users/{user}": sa, "POST /users/{user}": sa, "PUT /users/{user}": sa, "DELETE /users/{user}": sa, "POST /users/{user}:refreshToken": sa,
@@ -44,6 +45,7 @@ func production() map[string]string {
 		"GET /users", "GET /projects/{project}", "PUT /projects/{project}", "DELETE /projects/{project}",
 		"GET " + m, "GET " + m + "/{user}", "POST " + m + "/{user}", "PUT " + m + "/{user}", "POST " + m + "/{user}:add", "POST " + m + "/{user}:remove",
 		"PUT " + t, "DELETE " + t, "GET " + t + "/subscriptions", "GET " + t + ":acl", "POST " + t + ":modifyAcl",
+		"POST " + t + ":attachSchema", "POST " + t + ":detachSchema", "GET " + x[:len(x)-9], "GET " + x, "GET " + x + ":revisions", "POST " + x, "PUT " + x, "DELETE " + x, "POST " + x + ":validate",
 		"PUT " + s, "DELETE " + s, "GET " + s + ":acl", "POST " + s + ":modifyAcl", "POST " + s + ":modifyPushConfig", "POST " + s + ":verifyPushEndpoint",
 	} {
 		table[both] = sa + " " + pa

@@ -91,5 +91,8 @@ func unacknowledged(err error) error {
 	if errors.As(err, &p) {
 		return p
 	}
+	if gateway.KindOf(err) == gateway.NotFound {
+		return wire.NotFound("Subscription")
+	}
 	return wire.Unavailable(err)
 }

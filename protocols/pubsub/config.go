@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/protocols/internal/listen"
+	"github.com/sluice-mq/sluice/protocols/pubsub/push"
 	"github.com/sluice-mq/sluice/protocols/pubsub/resource"
 	"github.com/sluice-mq/sluice/protocols/pubsub/wire"
 )
@@ -48,6 +49,8 @@ type Config struct {
 	Broker    gateway.Broker
 	Directory *resource.Directory
 	Logs      Reader
+	// Push pushes to endpoints, see NewPusher; nil: nobody does, and there are no push subscriptions. Whoever made it runs it.
+	Push *push.Pusher
 	// ServiceToken may do everything, and is nobody's; empty: there is none.
 	ServiceToken string
 	Keys         KeyPlace

@@ -39,10 +39,11 @@ func (c *clock) pass(d time.Duration) {
 	c.mu.Unlock()
 }
 
-// broker is a gateway.Broker whose sessions append to logs, and do nothing else.
+// broker is a gateway.Broker whose sessions ask for schemas and append to logs, and do nothing else.
 type broker struct {
-	logs  *gatewaytest.Logs
-	clock *clock
+	logs    *gatewaytest.Logs
+	schemas gateway.Schemas
+	clock   *clock
 
 	mu     sync.Mutex
 	err    error
@@ -78,8 +79,12 @@ func (s *session) Send(m *gateway.Message, c gateway.Completion, token uint64) {
 }
 
 func (s *session) Commit(tx *gateway.Transaction, c gateway.Completion, token uint64) {
-	for _, m := range tx.Sends {
+	for i, m := range tx.Sends {
 		m.Timestamp = s.broker.clock.Now().UnixMilli()
+		if err := s.broker.schemas.Check(m.Destination.Name, i, m); err != nil {
+			c.Complete(token, err)
+			return
+		}
 	}
 	s.broker.mu.Lock()
 	stuck := s.broker.stuck
@@ -119,7 +124,7 @@ func newWorld(t testing.TB, change func(*pubsub.Config)) *world {
 	require.NoError(t, err)
 	w.logs, err = gatewaytest.NewLogs(t.Context(), w.registry, func() int64 { return w.clock.Now().UnixMilli() })
 	require.NoError(t, err)
-	w.broker = &broker{logs: w.logs, clock: w.clock}
+	w.broker = &broker{logs: w.logs, schemas: w.directory, clock: w.clock}
 	cfg := pubsub.Config{
 		Address: "127.0.0.1:0", Broker: w.broker, Directory: w.directory, Logs: w.logs, ServiceToken: serviceToken, Now: w.clock.Now,
 	}

@@ -27,6 +27,16 @@ func (s *Server) publish(r *request) (any, error) {
 		if messages[i], err = toMessage(t.Name.String(), &asked.Messages[i], s.cfg.MaxMessage); err != nil {
 			return nil, err
 		}
+		if err := s.ruled(r, t, i, &asked.Messages[i]); err != nil {
+			return nil, err
+		}
+	}
+	if len(messages) > gateway.MaxLogBatch { // the broker asks before it takes a part, and none is to be taken
+		for i, m := range messages {
+			if err := s.cfg.Directory.Check(t.Name.String(), i, m); err != nil {
+				return nil, err
+			}
+		}
 	}
 	ids := make([]string, 0, len(messages))
 	for len(messages) > 0 {

@@ -39,6 +39,9 @@ func (s *Server) pull(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if sub.Push.Enabled() && s.cfg.Push == nil && r.caller.is(pushWorker) {
+		return nil, pushDisabled()
+	}
 	if sub.Push.Enabled() && !r.caller.is(pushWorker) && !r.caller.privileged() {
 		return nil, wire.Forbidden("")
 	}

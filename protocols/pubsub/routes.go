@@ -17,11 +17,12 @@ const (
 	aProject      = "/projects/{project}"
 	aTopic        = aProject + "/topics/{topic}"
 	aSubscription = aProject + "/subscriptions/{subscription}"
+	aSchema       = aProject + "/schemas/{schema}"
 )
 
 // routes are all of them. Of two that fit a path the first counts.
 func routes() []route {
-	return slices.Concat(peopleRoutes(), registrationRoutes(), topicRoutes(), subscriptionRoutes())
+	return slices.Concat(peopleRoutes(), registrationRoutes(), topicRoutes(), subscriptionRoutes(), schemaRoutes())
 }
 
 func peopleRoutes() []route {
@@ -81,6 +82,8 @@ func topicRoutes() []route {
 		{method: "GET", path: t + "/subscriptions", roles: admins, serve: (*Server).listByTopic},
 		{method: "GET", path: t + ":acl", roles: admins, serve: (*Server).showTopicACL},
 		{method: "POST", path: t + ":modifyAcl", roles: admins, serve: (*Server).changeTopicACL},
+		{method: "POST", path: t + ":attachSchema", roles: admins, serve: (*Server).attachSchema},
+		{method: "POST", path: t + ":detachSchema", roles: admins, serve: (*Server).detachSchema},
 	}
 }
 
@@ -103,5 +106,19 @@ func subscriptionRoutes() []route {
 		{method: "POST", path: n + ":modifyAcl", roles: admins, serve: (*Server).changeSubscriptionACL},
 		{method: "POST", path: n + ":modifyPushConfig", roles: admins, serve: (*Server).changePush},
 		{method: "POST", path: n + ":verifyPushEndpoint", roles: admins, serve: (*Server).verifyPush},
+	}
+}
+
+func schemaRoutes() []route {
+	admins := []string{serviceAdmin, projectAdmin}
+	const x = aSchema
+	return []route{
+		{method: "GET", path: aProject + "/schemas", roles: admins, serve: (*Server).listSchemas},
+		{method: "GET", path: x, roles: admins, serve: (*Server).showSchema},
+		{method: "GET", path: x + ":revisions", roles: admins, serve: (*Server).listRevisions},
+		{method: "POST", path: x, roles: admins, serve: (*Server).createSchema},
+		{method: "PUT", path: x, roles: admins, serve: (*Server).changeSchema},
+		{method: "DELETE", path: x, roles: admins, serve: (*Server).deleteSchema},
+		{method: "POST", path: x + ":validate", roles: admins, large: true, serve: (*Server).validate},
 	}
 }

@@ -16,7 +16,17 @@ func (s *Server) status(r *request) (any, error) {
 			return nil, wire.Unauthorized()
 		}
 	}
-	return styled{wire.Status{Status: "ok", Push: "disabled"}, wire.Narrow}, nil
+	if s.cfg.Push == nil {
+		return styled{wire.Status{Status: "ok", Push: "disabled"}, wire.Narrow}, nil
+	}
+	a := wire.Status{Status: "ok"}
+	for _, node := range s.cfg.Push.Nodes() {
+		a.Pushers = append(a.Pushers, wire.PushServer{Endpoint: node, Status: "SERVING"})
+	}
+	if len(a.Pushers) == 0 { // this node has lost the others
+		a.Status = "warning"
+	}
+	return styled{a, wire.Narrow}, nil
 }
 
 // version says what runs, and its release to those who look after it.

@@ -69,7 +69,9 @@ func (s *Server) showSubscription(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return subscriptionAnswer(sub), nil
+	a := subscriptionAnswer(sub)
+	a.PushStatus = s.pushStatus(sub)
+	return a, nil
 }
 
 func (s *Server) createSubscription(r *request) (any, error) {
@@ -91,14 +93,15 @@ func (s *Server) createSubscription(r *request) (any, error) {
 	if t == nil {
 		return nil, wire.NotFound("Topic")
 	}
-	if asked.Push != nil && (asked.Push.Type != "" || asked.Push.Endpoint != "") {
-		return nil, pushDisabled()
+	wanted, err := s.wantedPush(asked.Push, nil)
+	if err != nil {
+		return nil, err
 	}
 	end, err := s.cfg.Logs.Read(r.Context(), t.Name.String(), gateway.LogQuery{})
 	if err != nil {
 		return nil, unread(err)
 	}
-	made := resource.Subscription{Name: r.subscription(), Topic: topic, Log: t.ID, Start: end.Next, Deadline: asked.Deadline.Value}
+	made := resource.Subscription{Name: r.subscription(), Topic: topic, Log: t.ID, Start: end.Next, Deadline: asked.Deadline.Value, Push: wanted}
 	or(&made.Deadline, defaultDeadline)
 	sub, err := s.cfg.Directory.CreateSubscription(r.Context(), made, r.caller.id())
 	if gateway.KindOf(err) == gateway.NotFound {
@@ -111,7 +114,17 @@ func (s *Server) createSubscription(r *request) (any, error) {
 }
 
 func (s *Server) deleteSubscription(r *request) (any, error) {
-	return nil, in(s.cfg.Directory.DeleteSubscription(r.Context(), r.subscription()), "Subscription")
+	sub, err := s.theSubscription(r)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.cfg.Directory.DeleteSubscription(r.Context(), r.subscription()); err != nil {
+		return nil, in(err, "Subscription")
+	}
+	if sub.Push.Enabled() && sub.Push.Verified {
+		return styled{wire.Done{Message: "Subscription /projects/" + sub.Project + "/subscriptions/" + sub.Name.Name + " deactivated"}, wire.Compact}, nil
+	}
+	return nil, nil
 }
 
 func (s *Server) showSubscriptionACL(r *request) (any, error) {
@@ -143,28 +156,4 @@ func (s *Server) changeDeadline(r *request) (any, error) {
 		return nil, wire.InvalidArguments("ackDeadlineSeconds(needs value between 0 and 600)")
 	}
 	return nil, s.changeSubscription(r, func(sub *resource.Subscription) { sub.Deadline = asked.Deadline.Value })
-}
-
-// pushDisabled is the answer of a node that does not push.
-func pushDisabled() *wire.Problem { return wire.Conflict("Push functionality is currently disabled") }
-
-func (s *Server) changePush(r *request) (any, error) {
-	if _, err := s.theSubscription(r); err != nil {
-		return nil, err
-	}
-	asked, err := wire.Decode[wire.PushConfigRequest](r.body)
-	switch {
-	case err != nil:
-		return nil, wire.InvalidArguments("Subscription")
-	case asked.Push.Type != "" || asked.Push.Endpoint != "" || asked.Push.MattermostURL != "":
-		return nil, pushDisabled()
-	}
-	return nil, s.changeSubscription(r, func(sub *resource.Subscription) { sub.Push = resource.Push{} })
-}
-
-func (s *Server) verifyPush(r *request) (any, error) {
-	if _, err := s.theSubscription(r); err != nil {
-		return nil, err
-	}
-	return nil, pushDisabled()
 }

@@ -1,6 +1,7 @@
 package pubsub
 
 import (
+	"context"
 	"net/url"
 	"slices"
 	"strings"
@@ -15,10 +16,12 @@ func unreadable(query string) bool {
 	return err != nil
 }
 
-func topicAnswer(t *resource.Topic) wire.TopicAnswer {
+func (s *Server) topicAnswer(ctx context.Context, t *resource.Topic) wire.TopicAnswer {
 	a := wire.TopicAnswer{Name: "/projects/" + t.Project + "/topics/" + t.Name.Name, Created: wire.Second(t.CreatedAt())}
 	if t.Schema != "" {
-		a.Schema = "projects/" + t.Project + "/schemas/" + t.Schema
+		if x := s.cfg.Directory.SchemaByID(ctx, t.Schema); x != nil {
+			a.Schema = schemaName(x)
+		}
 	}
 	return a
 }
@@ -34,7 +37,7 @@ func (s *Server) listTopics(r *request) (any, error) {
 	}
 	topics := make([]wire.TopicAnswer, len(page))
 	for i, t := range page {
-		topics[i] = topicAnswer(t)
+		topics[i] = s.topicAnswer(r.Context(), t)
 	}
 	return wire.Topics{Topics: topics, Page: where}, nil
 }
@@ -52,27 +55,25 @@ func (s *Server) showTopic(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return topicAnswer(t), nil
+	return s.topicAnswer(r.Context(), t), nil
 }
 
 func (s *Server) createTopic(r *request) (any, error) {
+	made := resource.Topic{Name: r.topic(), Retention: s.cfg.Retention.Milliseconds()}
 	if len(r.body) > 0 {
 		asked, err := wire.Decode[wire.TopicRequest](r.body)
 		if err != nil {
 			return nil, wire.InvalidBody()
 		}
-		if asked.Schema != "" {
-			if project, _, ok := wire.Schema(asked.Schema); !ok || project != r.project.Name {
-				return nil, wire.Invalid("wrong schema name declaration")
-			}
-			return nil, wire.NotFound("Schema")
+		if made.Schema, err = s.namedSchema(r, asked.Schema); err != nil {
+			return nil, err
 		}
 	}
-	t, err := s.cfg.Directory.CreateTopic(r.Context(), resource.Topic{Name: r.topic(), Retention: s.cfg.Retention.Milliseconds()}, r.caller.id())
+	t, err := s.cfg.Directory.CreateTopic(r.Context(), made, r.caller.id())
 	if err != nil {
 		return nil, in(err, "Topic")
 	}
-	return topicAnswer(t), nil
+	return s.topicAnswer(r.Context(), t), nil
 }
 
 func (s *Server) deleteTopic(r *request) (any, error) {

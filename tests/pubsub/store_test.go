@@ -54,7 +54,7 @@ type node struct {
 	stop   func()
 }
 
-func start(t testing.TB, dir string, sync bool) *node {
+func start(t testing.TB, dir string, sync bool, change ...func(*pubsub.Config)) *node {
 	quiet := slog.New(slog.DiscardHandler)
 	server, err := embed.Start(context.Background(), embed.Config{Name: "n1", Dir: dir, MaxPayload: jetstream.MaxRecord, Logger: quiet})
 	require.NoError(t, err)
@@ -63,9 +63,13 @@ func start(t testing.TB, dir string, sync bool) *node {
 	following, unfollow := context.WithCancel(context.Background())
 	directory, err := resource.Open(following, resource.Config{Facts: store.Registry()})
 	require.NoError(t, err)
-	door, err := pubsub.New(pubsub.Config{
+	cfg := pubsub.Config{
 		Address: "127.0.0.1:0", Broker: &sender{logs: store.Logs()}, Directory: directory, Logs: store.Logs(), ServiceToken: token,
-	})
+	}
+	for _, f := range change {
+		f(&cfg)
+	}
+	door, err := pubsub.New(cfg)
 	require.NoError(t, err)
 	served := make(chan error, 1)
 	go func() { served <- door.Serve(context.Background()) }()

@@ -7,9 +7,11 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/schema"
 )
 
 // Facts is what a Directory needs of gateway.Registry.
@@ -57,6 +59,12 @@ type Directory struct {
 	topics        map[Name]*Topic
 	subscriptions map[Name]*Subscription
 	cursors       map[Name]*Cursor
+	pushes        map[Name]*PushState
+	restated      chan struct{} // closed when a subscription or a topic changes
+	schemas       map[Name]*Schema
+	schemaIDs     map[string]*Schema                         // of several the one that was written last
+	revisions     map[string]map[int]*Schema                 // by their schemas' IDs
+	ruled         atomic.Pointer[map[string]*schema.Version] // by topic
 
 	looking sync.Mutex
 	looked  time.Time // when the last look began
@@ -72,7 +80,8 @@ func Open(ctx context.Context, cfg Config) (*Directory, error) {
 	}
 	d := &Directory{
 		cfg: cfg, news: make(chan struct{}), users: make(map[string]*User), people: make(map[string]*User), tokens: make(map[string]*User),
-		registrations: make(map[string]*Registration), projects: make(map[string]*Project), topics: make(map[Name]*Topic), subscriptions: make(map[Name]*Subscription), cursors: make(map[Name]*Cursor),
+		registrations: make(map[string]*Registration), projects: make(map[string]*Project), topics: make(map[Name]*Topic), subscriptions: make(map[Name]*Subscription), cursors: make(map[Name]*Cursor), pushes: make(map[Name]*PushState), restated: make(chan struct{}),
+		schemas: make(map[Name]*Schema), schemaIDs: make(map[string]*Schema), revisions: make(map[string]map[int]*Schema),
 	}
 	if err := cfg.Facts.Watch(ctx, d.learn); err != nil {
 		return nil, fmt.Errorf("reading projects and users: %w", err)
@@ -102,7 +111,10 @@ func (d *Directory) take(key string, value []byte, revision uint64) error {
 	if name, ok := strings.CutPrefix(key, projectKeys); ok {
 		return takeIn(d.projects, name, value, func(p *Project) { p.Name, p.revision = name, revision })
 	}
-	for _, named := range []string{gateway.LogKeys, subscriptionKeys, cursorKeys} {
+	if rest, ok := strings.CutPrefix(key, revisionKeys); ok {
+		return d.takeRevision(rest, value, revision)
+	}
+	for _, named := range []string{gateway.LogKeys, subscriptionKeys, cursorKeys, pushKeys, schemaKeys} {
 		rest, ok := strings.CutPrefix(key, named)
 		if !ok {
 			continue
@@ -113,9 +125,14 @@ func (d *Directory) take(key string, value []byte, revision uint64) error {
 		}
 		switch named {
 		case gateway.LogKeys:
-			return takeIn(d.topics, n, value, func(t *Topic) { t.Name, t.revision = n, revision })
+			return d.takeTopic(n, value, revision)
 		case subscriptionKeys:
+			d.restate()
 			return takeIn(d.subscriptions, n, value, func(s *Subscription) { s.Name, s.revision = n, revision })
+		case schemaKeys:
+			return d.takeSchema(n, value, revision)
+		case pushKeys:
+			return takeIn(d.pushes, n, value, func(p *PushState) { p.revision = revision })
 		}
 		return takeIn(d.cursors, n, value, func(c *Cursor) { c.revision = revision })
 	}

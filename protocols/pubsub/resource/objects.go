@@ -80,7 +80,7 @@ type Topic struct {
 	Name `json:"-"`
 	// Retention is for how long messages stay, in milliseconds.
 	Retention int64 `json:"retention_ms"`
-	// Schema is the name of one of the project, or empty.
+	// Schema is the ID of one, which may be gone; or empty.
 	Schema string `json:"schema,omitempty"`
 	// ACL are the IDs of users.
 	ACL []string `json:"acl,omitempty"`

@@ -57,7 +57,7 @@ func (d *Directory) ChangeProject(ctx context.Context, name, description string)
 	return &changed, err
 }
 
-// DeleteProject ends a project with its topics and subscriptions. What was begun and not finished is finished by who does it again.
+// DeleteProject ends a project with its topics, subscriptions and schemas. What was begun and not finished is finished by who does it again.
 func (d *Directory) DeleteProject(ctx context.Context, name string) error {
 	for _, s := range d.SubscriptionsOf(name) {
 		if err := d.DeleteSubscription(ctx, s.Name); err != nil && gateway.KindOf(err) != gateway.NotFound {
@@ -66,6 +66,11 @@ func (d *Directory) DeleteProject(ctx context.Context, name string) error {
 	}
 	for _, t := range d.TopicsOf(name) {
 		if err := d.DeleteTopic(ctx, t.Name); err != nil && gateway.KindOf(err) != gateway.NotFound {
+			return err
+		}
+	}
+	for _, s := range d.SchemasOf(name) {
+		if err := d.DeleteSchema(ctx, s.Name); err != nil && gateway.KindOf(err) != gateway.NotFound {
 			return err
 		}
 	}

@@ -102,13 +102,23 @@ func (d *Directory) CreateSubscription(ctx context.Context, s Subscription, by s
 
 // ChangeSubscription has a subscription changed. The Error is of kind NotFound if there is none.
 func (d *Directory) ChangeSubscription(ctx context.Context, n Name, to func(s *Subscription)) error {
+	return d.ReviseSubscription(ctx, n, func(s *Subscription) error {
+		to(s)
+		return nil
+	})
+}
+
+// ReviseSubscription is ChangeSubscription for who may find that it is not to be changed: to is called once or more, and its error is returned.
+func (d *Directory) ReviseSubscription(ctx context.Context, n Name, to func(s *Subscription) error) error {
 	return d.change(ctx, func() (string, any, uint64, error) {
 		s := d.subscriptions[n]
 		if s == nil {
 			return "", nil, 0, errGone
 		}
 		changed := *s
-		to(&changed)
+		if err := to(&changed); err != nil {
+			return "", nil, 0, err
+		}
 		return subscriptionKeys + n.String(), &changed, s.revision, nil
 	})
 }
@@ -132,10 +142,10 @@ func (d *Directory) DeleteSubscription(ctx context.Context, n Name) error {
 		}
 		return cursorKeys + n.String(), nil, c.revision, nil
 	})
-	if gateway.KindOf(err) == gateway.NotFound {
-		return nil
+	if err != nil && gateway.KindOf(err) != gateway.NotFound {
+		return err
 	}
-	return err
+	return d.forgetPush(ctx, n)
 }
 
 // CursorOf is how far a subscription is in the log of its topic.
@@ -162,9 +172,12 @@ func (d *Directory) cursorOf(s *Subscription, t *Topic) Cursor {
 }
 
 // MoveCursor moves a subscription's cursor: to says where to, by where it is. It may be called more than once; if it reports that there is nothing to do, or an error, nothing
-// is written.
+// is written. The Error is of kind NotFound if the subscription is gone: one that was made again is another one.
 func (d *Directory) MoveCursor(ctx context.Context, s *Subscription, t *Topic, to func(c *Cursor) (move bool, err error)) error {
 	err := d.change(ctx, func() (string, any, uint64, error) {
+		if now := d.subscriptions[s.Name]; now == nil || now.ID != s.ID {
+			return "", nil, 0, errGone
+		}
 		c := d.cursorOf(s, t)
 		move, err := to(&c)
 		switch {

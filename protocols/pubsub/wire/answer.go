@@ -124,6 +124,33 @@ type (
 		Topics []TopicAnswer `json:"topics"`
 		Page
 	}
+	// SchemaAnswer is a schema. Attributes is left out if it has none for those of messages.
+	SchemaAnswer struct {
+		UUID       string            `json:"uuid"`
+		Name       string            `json:"name"`
+		Type       string            `json:"type"`
+		Schema     json.RawMessage   `json:"schema"`
+		Attributes *AttributesSchema `json:"attributes,omitempty"`
+	}
+	// AttributesSchema is the part of it for attributes.
+	AttributesSchema struct {
+		Type   string          `json:"type"`
+		Schema json.RawMessage `json:"schema"`
+	}
+	// Schemas are some of them.
+	Schemas struct {
+		Schemas []SchemaAnswer `json:"schemas"`
+	}
+	// Revision is a schema as it was since a time.
+	Revision struct {
+		Number int    `json:"revision"`
+		Since  string `json:"created_on"`
+		SchemaAnswer
+	}
+	// Revisions are those of one schema.
+	Revisions struct {
+		Revisions []Revision `json:"revisions"`
+	}
 	// ACL are names of users.
 	ACL struct {
 		Users []string `json:"authorized_users"`
@@ -190,6 +217,24 @@ type (
 		Data       string            `json:"data"`
 		Published  string            `json:"publishTime"`
 	}
+	// Pushed is what an endpoint gets of a message, with the subscription's name; PushedMany are several.
+	Pushed struct {
+		Message      Message `json:"message"`
+		Subscription string  `json:"subscription"`
+	}
+	PushedMany struct {
+		Messages []Pushed `json:"messages"`
+	}
+	// Note is a message as Mattermost takes it.
+	Note struct {
+		Text     string `json:"text"`
+		Username string `json:"username,omitempty"`
+		Channel  string `json:"channel,omitempty"`
+	}
+	// Done says what was done.
+	Done struct {
+		Message string `json:"message"`
+	}
 	// Offsets are where a subscription stands.
 	Offsets struct {
 		Max     uint64 `json:"max"`
@@ -202,8 +247,14 @@ type (
 	}
 	// Status is how the service is.
 	Status struct {
-		Status string `json:"status"`
-		Push   string `json:"push_functionality,omitempty"`
+		Status  string       `json:"status"`
+		Push    string       `json:"push_functionality,omitempty"`
+		Pushers []PushServer `json:"push_servers,omitempty"`
+	}
+	// PushServer is a node that pushes.
+	PushServer struct {
+		Endpoint string `json:"endpoint"`
+		Status   string `json:"status"`
 	}
 	// Version is what runs.
 	Version struct {

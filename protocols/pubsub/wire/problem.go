@@ -55,6 +55,11 @@ func Unauthorized() *Problem {
 	return &Problem{Code: http.StatusUnauthorized, Message: "Unauthorized", Status: "UNAUTHORIZED"}
 }
 
+// Unverified says why an endpoint is not one to push to.
+func Unverified(why string) *Problem {
+	return &Problem{Code: http.StatusUnauthorized, Message: "Endpoint verification failed." + why, Status: "UNAUTHORIZED"}
+}
+
 // Forbidden says that who asks may not; detail may be empty.
 func Forbidden(detail string) *Problem {
 	text := "Access to this resource is forbidden"

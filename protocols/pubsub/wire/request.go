@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"strconv"
 	"strings"
 )
@@ -13,6 +14,20 @@ func Decode[T any](body []byte) (request T, err error) {
 	err = json.Unmarshal(body, &request)
 	return request, err
 }
+
+// DecodeExactly is Decode with the numbers of any field kept as they are written.
+func DecodeExactly[T any](body []byte) (request T, err error) {
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.UseNumber()
+	if err = d.Decode(&request); err == nil {
+		if _, more := d.Token(); more != io.EOF {
+			err = errMore
+		}
+	}
+	return request, err
+}
+
+var errMore = errors.New("there is more than one value")
 
 // Bomb reports whether a body would take much more memory than its length once it is decoded: it has too many elements, each of which
 // takes a comma but the first of its list or object.
@@ -92,6 +107,22 @@ type (
 	// TopicRequest makes a topic.
 	TopicRequest struct {
 		Schema string `json:"schema"`
+	}
+	// SchemaRequest makes or changes a schema. Attributes is one for the attributes of messages.
+	SchemaRequest struct {
+		Name       string             `json:"name"`
+		Type       string             `json:"type"`
+		Schema     map[string]any     `json:"schema"`
+		Attributes *AttributesRequest `json:"attributes"`
+	}
+	// AttributesRequest is the part of it for attributes; one without a schema asks for nothing.
+	AttributesRequest struct {
+		Type   string         `json:"type"`
+		Schema map[string]any `json:"schema"`
+	}
+	// PayloadRequest is a message in Avro. Data is nil if it does not have it.
+	PayloadRequest struct {
+		Data *string `json:"data"`
 	}
 	// ACLRequest says who may use a topic or a subscription. Users is nil if it does not.
 	ACLRequest struct {

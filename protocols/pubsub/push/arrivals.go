@@ -1,0 +1,135 @@
+package push
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/sluice-mq/sluice/gateway"
+)
+
+const (
+	// againAfter is how long nobody listens after a subscription ended, or could not be made.
+	againAfter = 3 * time.Second
+	openTime   = 30 * time.Second
+	// heardBytes is how much of the messages that nobody looks at is taken at once.
+	heardBytes = 1 << 20
+)
+
+// Listen returns a Config's Arrivals that hears of messages as a subscriber of their topics, on one session, which open opens: it needs to be somebody who may read all topics.
+// Whenever it may have missed something it wakes as well.
+func Listen(open func(context.Context) (gateway.Session, error)) func(topic string, wake func()) (stop func()) {
+	l := &listener{open: open}
+	return l.follow
+}
+
+// listener holds the session while anybody listens.
+type listener struct {
+	open func(context.Context) (gateway.Session, error)
+
+	mu      sync.Mutex
+	session gateway.Session
+	users   int
+}
+
+// take returns the session, and opens it for the first.
+func (l *listener) take(ctx context.Context) (gateway.Session, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.session == nil {
+		ctx, cancel := context.WithTimeout(ctx, openTime)
+		defer cancel()
+		s, err := l.open(ctx)
+		if err != nil {
+			return nil, err
+		}
+		l.session = s
+	}
+	l.users++
+	return l.session, nil
+}
+
+// leave closes a session that nobody uses any more, or that is of no use.
+func (l *listener) leave(s gateway.Session, useless bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.session != s {
+		return
+	}
+	if l.users--; l.users == 0 || useless {
+		l.session, l.users = nil, 0
+		s.Close()
+	}
+}
+
+func (l *listener) follow(topic string, wake func()) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() { // waited for by stop
+		defer close(ended)
+		for ctx.Err() == nil {
+			_ = l.listen(ctx, topic, wake) // why it ended does not matter: it is begun again
+			wake()
+			select {
+			case <-ctx.Done():
+			case <-time.After(againAfter):
+			}
+		}
+	}()
+	return func() {
+		cancel()
+		<-ended
+	}
+}
+
+// listen wakes for each message of a topic, until ctx or the subscription ends.
+func (l *listener) listen(ctx context.Context, topic string, wake func()) error {
+	s, err := l.take(ctx)
+	if err != nil {
+		return err
+	}
+	some, over := make(chan struct{}, 1), make(chan struct{})
+	signal := func() {
+		select {
+		case some <- struct{}{}:
+		default:
+		}
+	}
+	sub, err := s.Subscribe(gateway.SubscribeOptions{
+		Destination: gateway.Destination{Kind: gateway.KindTopic, Name: topic}, Prefetch: 1, Pending: 1, AutoAck: true, Wake: signal,
+		Ended: func(*gateway.Error) { close(over) },
+	})
+	if err != nil {
+		l.leave(s, gateway.KindOf(err) == gateway.Unavailable)
+		return err
+	}
+	defer l.leave(s, false)
+	defer sub.Close()
+	if a, ok := sub.(gateway.Announced); ok {
+		a.Announced(known(wake), 0)
+	}
+	wake()
+	var heard [16]gateway.Delivery
+	for {
+		for n := sub.Next(heard[:], heardBytes); n > 0; n = sub.Next(heard[:], heardBytes) {
+			sub.Written(n)
+			wake()
+		}
+		select {
+		case <-some:
+		case <-over:
+			return errOver
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+var errOver = errors.New("the subscription is over")
+
+// known wakes when all nodes know of a subscription.
+type known func()
+
+// Complete implements gateway.Completion.
+func (k known) Complete(uint64, error) { k() }
