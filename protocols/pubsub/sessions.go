@@ -29,8 +29,10 @@ type sessions struct {
 // held is a session in use, or not.
 type held struct {
 	session gateway.Session
-	used    time.Time
-	users   int
+	// judgement is that of the directory when it was opened: its rights are of then.
+	judgement uint64
+	used      time.Time
+	users     int
 	// ready is closed when session and err are there.
 	ready chan struct{}
 	err   error
@@ -51,9 +53,16 @@ func (s *sessions) of(ctx context.Context, r *request) (gateway.Session, func(),
 	}
 	idle := s.sweep()
 	h := s.open[key]
+	now := s.server.cfg.Directory.Judgement()
+	if h != nil && h.judgement != now { // the client heard of what has changed, perhaps, and must not be told otherwise
+		if h.over = true; h.users == 0 {
+			idle = append(idle, h.session)
+		}
+		h = nil
+	}
 	opens := h == nil
 	if opens {
-		h = &held{ready: make(chan struct{})}
+		h = &held{ready: make(chan struct{}), judgement: now}
 		s.open[key] = h
 	}
 	h.users++

@@ -36,7 +36,7 @@ func (g guardCollector) Collect(ch chan<- prometheus.Metric) {
 		n.guard.collect(ch)
 	}
 	for _, d := range n.listening() {
-		s, ok := d.door.(*stomp.Server)
+		s, ok := d.door.(interface{ Stats() stomp.Stats })
 		if !ok {
 			continue
 		}

@@ -51,6 +51,7 @@ func TestNothingSaidIsTheDefault(t *testing.T) {
 func TestDevKeepsItsDataHere(t *testing.T) {
 	want := Default()
 	want.DataDir = "./data"
+	want.Listeners = append(want.Listeners, defaultListener(PubSubProtocol, Address{"127.0.0.1", 8085}))
 	require.Equal(t, want, load(t, Sources{Dev: true, Flags: flags(t, "--dev")}))
 	require.Equal(t, "/x", load(t, Sources{Dev: true, Environ: []string{"SLUICE_DATA_DIR=/x"}}).DataDir)
 	require.Equal(t, "/y", load(t, Sources{Dev: true, Environ: []string{"SLUICE_DATA_DIR=/x"}, Flags: flags(t, "--data-dir", "/y")}).DataDir)

@@ -16,6 +16,7 @@ import (
 	"github.com/sluice-mq/sluice/jetstream/commit"
 	"github.com/sluice-mq/sluice/jetstream/embed"
 	"github.com/sluice-mq/sluice/protocols/nats"
+	"github.com/sluice-mq/sluice/protocols/pubsub/resource"
 )
 
 // node is what makes a node besides its admin door: the rooms, each made of the
@@ -32,10 +33,13 @@ type node struct {
 	broker *core.Broker
 	rules  *rulebook
 
-	guard   *guard
-	voucher *nats.Voucher // of native clients that log in
-	gate    *nats.Gate    // nil where they do not
-	figures brokerCollector
+	directory *resource.Directory // of HTTP Pub/Sub; nil where nobody listens for it
+	service   string              // its service token
+	rejudged  chan struct{}       // what somebody there may do has changed
+	guard     *guard
+	voucher   *nats.Voucher // of native clients that log in
+	gate      *nats.Gate    // nil where they do not
+	figures   brokerCollector
 	// aside: there is a store that the node had before it was in a cluster.
 	aside bool
 }
@@ -84,11 +88,15 @@ func (n *node) start(ctx context.Context, cfg Config, log *slog.Logger, h *healt
 			return fmt.Errorf("bringing the messages that the node had alone into the cluster: %w", err)
 		}
 	}
+	if err := n.openDirectory(ctx, cfg, log); err != nil {
+		return err
+	}
 	for _, l := range cfg.Listeners {
 		if err := n.openDoor(l, cfg, log); err != nil {
 			return fmt.Errorf("%s listener %s: %w", l.Protocol, l.Address, err)
 		}
 	}
+	n.rejudge()
 	return ctx.Err()
 }
 
