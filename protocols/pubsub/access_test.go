@@ -38,6 +38,8 @@ func production() map[string]string {
 		"GET " + s + ":offsets": sa + " " + pa + " " + c, "POST " + s + ":modifyOffset": sa + " " + pa + " " + c, "GET " + s + ":timeToOffset": sa + " " + pa + " " + c,
 		"POST /registrations": sa + " register_admin", "GET /registrations": sa, "GET /registrations/{uuid}": sa,
 		"POST /registrations/{uuid}:accept": sa, "POST /registrations/{uuid}:decline": sa, "DELETE /registrations/{uuid}": "_admin_",
+		"GET /metrics": sa + " metrics_viewer " + pa, "GET /metrics/va_metrics": sa + " metrics_viewer " + pa, "GET /users/usageReport": "",
+		"GET /projects/{project}:metrics": sa + " " + pa, "GET " + t + ":metrics": sa + " " + pa + " " + p, "GET " + s + ":metrics": sa + " " + pa + " " + c,
 		"GET /status": "", "GET /version": "", "GET /users/profile": "",
 	}
 	for _, both := range []string{

@@ -35,6 +35,7 @@ func (s *Server) publish(r *request) (any, error) {
 		if err := s.send(r, part); err != nil {
 			return nil, err
 		}
+		s.counts.published.Add(uint64(len(part)))
 		for _, m := range part {
 			ids = append(ids, strconv.FormatUint(m.Offset, 10))
 		}

@@ -65,9 +65,10 @@ func (s *Server) serve(w http.ResponseWriter, h *http.Request) {
 	r := &request{Request: h, vars: vars}
 	answer, err := s.answer(w, r, route)
 	if err != nil {
-		s.refuse(w, r, err)
+		route.count(s.refuse(w, r, err))
 		return
 	}
+	route.count(http.StatusOK)
 	style := wire.Usual
 	if a, ok := answer.(styled); ok {
 		answer, style = a.answer, a.style
@@ -207,8 +208,8 @@ func (s *Server) read(w http.ResponseWriter, r *request, most int64) (release fu
 	return nil, wire.InvalidBody()
 }
 
-// refuse says why a request was not carried out.
-func (s *Server) refuse(w http.ResponseWriter, r *request, err error) {
+// refuse says why a request was not carried out, and returns the code.
+func (s *Server) refuse(w http.ResponseWriter, r *request, err error) int {
 	var p *wire.Problem
 	if !errors.As(err, &p) {
 		p = problem(err)
@@ -217,6 +218,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *request, err error) {
 		s.cfg.Logger.Warn("a request could not be carried out", "method", r.Method, "path", shown(r.URL.Path), "remote", r.RemoteAddr, "code", p.Code, "error", p.Cause)
 	}
 	say(w, p.Code, p.Encode())
+	return p.Code
 }
 
 // shown is a path as it may be logged: without a token.

@@ -1,6 +1,9 @@
 package pubsub
 
-import "slices"
+import (
+	"slices"
+	"sync/atomic"
+)
 
 // route is one call of the API.
 type route struct {
@@ -11,6 +14,8 @@ type route struct {
 	// large: the body may be as long as a request with messages.
 	large bool
 	serve func(s *Server, r *request) (any, error)
+	// answers are counted by the hundreds of their codes.
+	answers [6]atomic.Uint64
 }
 
 const (
@@ -20,22 +25,27 @@ const (
 )
 
 // routes are all of them. Of two that fit a path the first counts.
-func routes() []route {
+func routes() []*route {
 	return slices.Concat(peopleRoutes(), registrationRoutes(), topicRoutes(), subscriptionRoutes())
 }
 
-func peopleRoutes() []route {
+func peopleRoutes() []*route {
 	admins, only := []string{serviceAdmin, projectAdmin}, []string{serviceAdmin}
+	viewers := []string{serviceAdmin, metricsViewer, projectAdmin}
 	const p = aProject
-	return []route{
+	return []*route{
 		{method: "GET", path: "/status", open: true, serve: (*Server).status},
 		{method: "GET", path: "/version", open: true, serve: (*Server).version},
+
+		{method: "GET", path: "/metrics", roles: viewers, serve: (*Server).nodeMetrics},
+		{method: "GET", path: "/metrics/va_metrics", roles: viewers, serve: (*Server).vaMetrics},
 
 		{method: "GET", path: "/projects", roles: only, serve: (*Server).listProjects},
 		{method: "GET", path: p, roles: admins, serve: (*Server).showProject},
 		{method: "POST", path: p, roles: only, serve: (*Server).createProject},
 		{method: "PUT", path: p, roles: admins, serve: (*Server).changeProject},
 		{method: "DELETE", path: p, roles: admins, serve: (*Server).deleteProject},
+		{method: "GET", path: p + ":metrics", roles: admins, serve: (*Server).projectMetrics},
 
 		{method: "GET", path: p + "/members", roles: admins, serve: (*Server).listMembers},
 		{method: "GET", path: p + "/members/{user}", roles: admins, serve: (*Server).showMember},
@@ -46,6 +56,7 @@ func peopleRoutes() []route {
 
 		{method: "GET", path: "/users", roles: admins, serve: (*Server).listUsers},
 		{method: "GET", path: "/users/profile", serve: (*Server).profile},
+		{method: "GET", path: "/users/usageReport", serve: (*Server).usageReport},
 		{method: "GET", path: "/users/{user}", roles: only, serve: (*Server).showUser},
 		{method: "GET", path: "/users:byUUID/{uuid}", roles: []string{serviceAdmin, argoAuthn}, serve: (*Server).showUserByID},
 		{method: "GET", path: "/users:byToken/{token}", roles: []string{serviceAdmin, pushWorker}, serve: (*Server).showUserByToken},
@@ -56,10 +67,10 @@ func peopleRoutes() []route {
 	}
 }
 
-func registrationRoutes() []route {
+func registrationRoutes() []*route {
 	only := []string{serviceAdmin}
 	const one = "/registrations/{uuid}"
-	return []route{
+	return []*route{
 		{method: "POST", path: "/registrations", roles: []string{serviceAdmin, registerAdmin}, serve: (*Server).register},
 		{method: "GET", path: "/registrations", roles: only, serve: (*Server).listRegistrations},
 		{method: "GET", path: one, roles: only, serve: (*Server).showRegistration},
@@ -69,10 +80,10 @@ func registrationRoutes() []route {
 	}
 }
 
-func topicRoutes() []route {
+func topicRoutes() []*route {
 	admins, writers := []string{serviceAdmin, projectAdmin}, []string{serviceAdmin, projectAdmin, publisher}
 	const p, t = aProject, aTopic
-	return []route{
+	return []*route{
 		{method: "GET", path: p + "/topics", roles: writers, serve: (*Server).listTopics},
 		{method: "GET", path: t, roles: writers, serve: (*Server).showTopic},
 		{method: "PUT", path: t, roles: admins, serve: (*Server).createTopic},
@@ -81,14 +92,15 @@ func topicRoutes() []route {
 		{method: "GET", path: t + "/subscriptions", roles: admins, serve: (*Server).listByTopic},
 		{method: "GET", path: t + ":acl", roles: admins, serve: (*Server).showTopicACL},
 		{method: "POST", path: t + ":modifyAcl", roles: admins, serve: (*Server).changeTopicACL},
+		{method: "GET", path: t + ":metrics", roles: writers, serve: (*Server).topicMetrics},
 	}
 }
 
-func subscriptionRoutes() []route {
+func subscriptionRoutes() []*route {
 	admins, readers := []string{serviceAdmin, projectAdmin}, []string{serviceAdmin, projectAdmin, consumer}
 	workers := []string{serviceAdmin, projectAdmin, consumer, pushWorker}
 	const p, n = aProject, aSubscription
-	return []route{
+	return []*route{
 		{method: "GET", path: p + "/subscriptions", roles: readers, serve: (*Server).listSubscriptions},
 		{method: "GET", path: n, roles: workers, serve: (*Server).showSubscription},
 		{method: "PUT", path: n, roles: admins, serve: (*Server).createSubscription},
@@ -101,6 +113,7 @@ func subscriptionRoutes() []route {
 		{method: "GET", path: n + ":timeToOffset", roles: readers, serve: (*Server).timeToOffset},
 		{method: "GET", path: n + ":acl", roles: admins, serve: (*Server).showSubscriptionACL},
 		{method: "POST", path: n + ":modifyAcl", roles: admins, serve: (*Server).changeSubscriptionACL},
+		{method: "GET", path: n + ":metrics", roles: readers, serve: (*Server).subscriptionMetrics},
 		{method: "POST", path: n + ":modifyPushConfig", roles: admins, serve: (*Server).changePush},
 		{method: "POST", path: n + ":verifyPushEndpoint", roles: admins, serve: (*Server).verifyPush},
 	}

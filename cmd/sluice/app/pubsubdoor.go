@@ -154,7 +154,7 @@ func (n *node) openPubSub(l Listener, cfg Config, log *slog.Logger) error {
 		Address: l.Address.String(), TrustedProxies: l.proxies(),
 		Reception: pubsub.Reception{MaxConnections: l.connections(cfg.Limits), MaxUnknown: cfg.Limits.LoggingIn, Login: time.Duration(cfg.Limits.LoginTimeout)},
 		Broker:    n.broker, Directory: n.directory, Logs: n.store.Logs(), ServiceToken: n.service, Keys: cfg.PubSub.AuthOption.door(),
-		Retention: time.Duration(cfg.PubSub.Retention), MaxMessage: int(cfg.PubSub.MaxMessageBytes), Shared: cfg.Cluster != nil, Version: release(),
+		Retention: time.Duration(cfg.PubSub.Retention), MaxMessage: int(cfg.PubSub.MaxMessageBytes), Shared: cfg.Cluster != nil, Version: release(), Usage: usage(),
 		Logger: log,
 	}
 	if trust := n.guard.trust(l); trust != nil {

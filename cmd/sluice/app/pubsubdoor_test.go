@@ -53,6 +53,12 @@ func TestTheFirstAdministrator(t *testing.T) {
 	require.Contains(t, said, `"golang"`)
 	_, figures := p.get("/metrics")
 	require.Contains(t, figures, fmt.Sprintf(`sluice_connections_accepted_total{listener=%q} 4`, p.addr["pubsub"]))
+	require.Contains(t, figures, `sluice_pubsub_requests_total{call="POST /v1/users/{user}",codes="2xx"} 1`)
+	require.Contains(t, figures, `sluice_pubsub_requests_total{call="GET /v1/projects",codes="4xx"} 1`)
+	require.Contains(t, figures, `sluice_pubsub_objects{kind="project"} 1`)
+	code, said = p.call("GET", "/metrics", token, "")
+	require.Equal(t, http.StatusOK, code)
+	require.Regexp(t, `"value": [0-9]*[.1-9]`, said, "memory, at least")
 	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
 	require.Zero(t, p.exit())
 
