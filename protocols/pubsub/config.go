@@ -45,6 +45,9 @@ type Config struct {
 	TrustedProxies []netip.Prefix
 	Reception      Reception
 
+	// Guests may use the API without being users of it.
+	Guests Guard
+
 	Broker    gateway.Broker
 	Directory *resource.Directory
 	Logs      Reader

@@ -109,8 +109,7 @@ func (s *Server) answer(w http.ResponseWriter, r *request, route *route) (any, e
 
 // admit finds out who asks and whether he may.
 func (s *Server) admit(r *request, route *route) error {
-	token := s.token(r.Request)
-	if token == "" {
+	if r.caller.shown = s.credentials(r.Request); nothing(&r.caller.shown) {
 		return wire.Unauthorized()
 	}
 	if name := r.vars.Get("project"); name != "" && (r.Method != http.MethodPost || len(r.vars) > 1) {
@@ -118,8 +117,8 @@ func (s *Server) admit(r *request, route *route) error {
 			return wire.NotFoundText("project doesn't exist")
 		}
 	}
-	if !s.recognise(r, token) {
-		return wire.Unauthorized()
+	if err := s.recognise(r); err != nil {
+		return err
 	}
 	switch {
 	case route.roles == nil:
@@ -142,23 +141,28 @@ func (s *Server) token(h *http.Request) (token string) {
 	return token
 }
 
-// recognise finds out whose token it is; false if it is nobody's.
-func (s *Server) recognise(r *request, token string) bool {
+// recognise finds out who shows what was shown; the error is for the client.
+func (s *Server) recognise(r *request) error {
+	token := r.caller.shown.Token
 	sum := sha256.Sum256([]byte(token))
-	r.caller.token = token
 	if s.cfg.ServiceToken != "" && subtle.ConstantTimeCompare(sum[:], s.service[:]) == 1 {
 		r.caller.roles = []string{serviceAdmin, almighty}
-		return true
+		return nil
 	}
 	u := s.cfg.Directory.UserByToken(r.Context(), token)
 	if u == nil {
-		return false
+		if err := s.welcome(r); gateway.KindOf(err) == gateway.Unavailable && err != nil {
+			return wire.Unavailable(err)
+		} else if err != nil {
+			return wire.Unauthorized()
+		}
+		return nil
 	}
 	r.caller.user, r.caller.roles = u, u.ServiceRoles
 	if r.project != nil {
 		r.caller.roles = append(u.ServiceRoles[:len(u.ServiceRoles):len(u.ServiceRoles)], u.Roles(r.project)...)
 	}
-	return true
+	return nil
 }
 
 // short requests need not wait for memory.
@@ -271,14 +275,14 @@ func (s *Server) preflight(w http.ResponseWriter, h *http.Request) bool {
 		return false
 	}
 	w.Header().Set("Access-Control-Allow-Methods", strings.Join([]string{"OPTIONS", "POST", "GET", "PUT", "DELETE", "HEAD"}, ", "))
-	w.Header().Set("Access-Control-Allow-Headers", "X-Requested-With, Content-Type, x-api-key")
+	w.Header().Set("Access-Control-Allow-Headers", "X-Requested-With, Content-Type, x-api-key, Authorization")
 	w.WriteHeader(http.StatusOK)
 	return true
 }
 
 // login is what a request tells the broker of its client.
 func (r *request) login() gateway.Login {
-	l := gateway.Login{Credentials: gateway.Credentials{Token: r.caller.token}, Protocol: "pubsub/1", Remote: r.RemoteAddr, Library: r.UserAgent()}
+	l := gateway.Login{Credentials: r.caller.shown, Protocol: "pubsub/1", Remote: r.RemoteAddr, Library: r.UserAgent()}
 	if at, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
 		l.Listener = at.String()
 	}

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
-	"github.com/sluice-mq/sluice/protocols/pubsub/resource"
 )
 
 const (
@@ -45,7 +44,7 @@ func (s *sessions) init(server *Server) { s.server, s.open = server, make(map[st
 
 // of returns the session of a request's token, and what to call when the request does not need it any more.
 func (s *sessions) of(ctx context.Context, r *request) (gateway.Session, func(), error) {
-	key := resource.SumOf(r.caller.token)
+	key := keyOf(&r.caller.shown)
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()

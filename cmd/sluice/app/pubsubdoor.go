@@ -160,6 +160,9 @@ func (n *node) openPubSub(l Listener, cfg Config, log *slog.Logger) error {
 	if trust := n.guard.trust(l); trust != nil {
 		settings.TLS, settings.Judge = trust.TLS(), trust.Judge
 	}
+	if cfg.Auth != nil && !cfg.Auth.open() {
+		settings.Guests = pubsub.Guard{Authenticator: &n.guard.identity, Authorizer: &n.guard.identity}
+	}
 	d, err := pubsub.New(settings)
 	if err != nil {
 		return err
