@@ -11,6 +11,9 @@ func (s *session) Commit(tx *gateway.Transaction, c gateway.Completion, token ui
 	t := &commitment{session: s, acks: tx.Acks, c: c, token: token}
 	unmade, err := t.admit(tx.Sends)
 	if err == nil {
+		err = s.storable(tx.Sends)
+	}
+	if err == nil {
 		err = t.within()
 	}
 	if err == nil {
@@ -21,7 +24,9 @@ func (s *session) Commit(tx *gateway.Transaction, c gateway.Completion, token ui
 		return
 	}
 	t.c = s.witnessAll(tx.Sends, c)
-	s.commit(t)
+	if !s.logAlone(t, len(tx.Sends)) {
+		s.commit(t)
+	}
 }
 
 // admit checks the messages of a transaction, and returns the queues that have to be there.

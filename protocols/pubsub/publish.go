@@ -2,6 +2,7 @@ package pubsub
 
 import (
 	"context"
+	"math"
 	"strconv"
 
 	"github.com/sluice-mq/sluice/gateway"
@@ -43,6 +44,9 @@ func (s *Server) publish(r *request) (any, error) {
 	return wire.Published{IDs: ids}, nil
 }
 
+// unlogged is the offset of a message that is in no log.
+const unlogged = math.MaxUint64
+
 // done tells a request that waits.
 type done chan error
 
@@ -67,7 +71,10 @@ func (s *Server) send(r *request, part []*gateway.Message) error {
 	select {
 	case err = <-c:
 	case <-ctx.Done():
-		err = gateway.WrapError(gateway.Unavailable, ctx.Err(), "the log takes too long")
+		return wire.Unavailable(ctx.Err()) // nobody may look at what is still on its way
+	}
+	if err == nil && part[0].Offset == unlogged { // the topic was deleted meanwhile
+		return wire.NotFound("Topic")
 	}
 	return refused(err)
 }

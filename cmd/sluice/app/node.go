@@ -225,7 +225,7 @@ func (n *node) openBroker(ctx context.Context, cfg Config, log *slog.Logger) (er
 		return err
 	}
 	n.broker, err = core.New(ctx, core.Config{
-		Node: cfg.Node, Store: n.store, Cluster: others, Registry: n.store.Registry(), Authenticator: who, Authorizer: may, Auditor: n.guard.auditor(), Quotas: quotas(cfg.Limits), Kept: unmade(cfg.Auth), Logger: log,
+		Node: cfg.Node, Store: n.store, Cluster: others, Registry: n.store.Registry(), Logs: n.store.Logs(), Authenticator: who, Authorizer: may, Auditor: n.guard.auditor(), Quotas: quotas(cfg.Limits), Kept: unmade(cfg.Auth), Logger: log,
 		MaxMessage:  int(cfg.Limits.MaxMessageSize) + headerRoom,
 		QueueMemory: int64(cfg.Queues.Memory), TopicMessages: cfg.Topics.PendingMessages, TopicBytes: int(cfg.Topics.PendingBytes),
 		SlowConsumer: slow, TopicDelivery: delivery[cfg.TopicDelivery], Policies: n.rules.table(), VirtualTopics: virtualTopics(cfg.VirtualTopics),
