@@ -62,7 +62,7 @@ func (t *commitment) admit(sends []*gateway.Message) (unmade map[string]error, e
 			t.add(x.waits...)
 			t.live = append(t.live, x.live...)
 			t.askAll(x)
-		case topic && m.Persistent: // what is kept of it is stored with the others, or not at all
+		case topic && (m.Persistent || s.broker.topics.logs(m.Destination)): // what is kept of it is stored with the others, or not at all
 			t.live = append(t.live, m)
 			t.add(s.broker.topics.route(topicKey(m.Destination)).copies(m, s)...)
 		case topic:
