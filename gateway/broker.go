@@ -88,6 +88,14 @@ type Completion interface {
 	Complete(token uint64, err error)
 }
 
+// Holder is implemented by the completions of doors that can stop reading a client.
+type Holder interface {
+	// Hold says that what was sent with the token is kept back for a while, because somebody who hears it is behind: the door should take nothing more
+	// from its client until that is completed, because each further message would take from the room that is left to whoever is behind. What is only
+	// on its way to the disk is not kept back. The rules are Complete's. It may also come after Complete, and then says nothing.
+	Hold(token uint64)
+}
+
 // SubscribeOptions describe a subscription.
 type SubscribeOptions struct {
 	// Destination may be a pattern.
@@ -162,7 +170,8 @@ type Subscription interface {
 	// (c may be nil) comes when the messages have changed queues for good. The slice is not kept.
 	Nack(tags []uint64, c Completion, token uint64)
 	// Release gives deliveries that Next returned back to the queue while the subscription
-	// lives: they take their old places and go to whoever has the turn, perhaps to this one again.
+	// lives: they take their old places and go to whoever has the turn, perhaps to this one again. What they are given back for as not handed out
+	// (r is zero) comes to this one before all that Next had not returned yet.
 	// With unknown or already settled tags the Error is of kind NotFound,
 	// and then none is given back. A topic keeps nothing: there they are forgotten. The slice is not kept.
 	Release(tags []uint64, r Return) error

@@ -55,7 +55,8 @@ const (
 	FrameDeliver FrameKind = 5
 	// FrameTaken says that Count bytes of deliveries left the node of Subscription for their client.
 	FrameTaken FrameKind = 6
-	// FrameAck and FrameNack settle Tags of Subscription; with a Number, FrameDone answers.
+	// FrameAck and FrameNack settle Tags of Subscription; with a Number, FrameDone answers. FrameAck without Tags settles nothing: FrameDone comes behind
+	// all deliveries that were on their way to the node, and what waited to be is back in the queue.
 	FrameAck  FrameKind = 7
 	FrameNack FrameKind = 8
 	// FrameExtend changes how many deliveries may be outstanding by Count.
@@ -70,6 +71,7 @@ const (
 	// FrameRelease says that Transaction, a part's name, was carried out for good.
 	FrameRelease FrameKind = 13
 	// FrameGiveBack gives Tags of Subscription back to their queue, not to be handed out for Delay; they count as handed out if Count is 1.
+	// If it is 0, and without Delay, what waits at the owner to be sent goes back with them.
 	FrameGiveBack FrameKind = 14
 	// FrameInterest says that the node has subscribers on Queue, here a topic or a pattern, of the client Group
 	// or, if that is empty, of nobody in particular. Subscription names the interest; names grow from frame to frame.
@@ -121,7 +123,7 @@ const (
 	FrameRoom FrameKind = 33
 	// FrameOperate has up to Count messages that wait in Queue behind the place Tag, up to the place Seq if that is not 0, and that Consumer selects, taken out: they
 	// go to the queue or topic in Message, or as Transaction says. FrameOperated answers with what became of them in Counts: how many were, and how many could not be; in Seq
-	// and Tag as FrameBrowsed.
+	// and Tag as FrameBrowsed. Where it only counts, Seq is how many wait for whoever comes first.
 	FrameOperate  FrameKind = 34
 	FrameOperated FrameKind = 35
 )

@@ -70,7 +70,7 @@ func (c *copiesThere) look(s *Store) {
 	case now-c.outOfTouch >= contactSettles:
 		all := true
 		for i, t := range s.tenancies {
-			c.has[i] = c.has[i] || s.cfg.Server.Current(t.stream) && !(s.cfg.Server.Leads(t.stream) && s.links.replaced(i))
+			c.has[i] = c.has[i] || s.cfg.Server.Current(t.stream) && !(s.cfg.Server.Leads(t.stream) && s.links.elsewhere(i))
 			all = all && c.has[i]
 		}
 		s.caughtUp.Store(all)

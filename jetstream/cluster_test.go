@@ -48,11 +48,11 @@ type known struct {
 }
 
 // Begin implements gateway.Tenant.
-func (m *member) Begin(i int, _ uint64, j gateway.Journal, ready func()) {
+func (m *member) Begin(i int, _ uint64, j gateway.Journal, ready func(sole func())) {
 	m.mu.Lock()
 	m.owned[i] = j
 	m.mu.Unlock()
-	ready()
+	ready(func() {})
 }
 
 // End implements gateway.Tenant.

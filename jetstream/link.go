@@ -32,6 +32,7 @@ type sheet struct {
 	owns     []tenure
 	leaving  bool   // the speaker gives its shards to others
 	speaks   uint64 // the newest language that the speaker knows
+	words    []word // since language 4
 	frames   []byte
 }
 
@@ -111,7 +112,9 @@ const (
 	mostOwned    = MaxShards
 	// language counts what nodes can say to one another. A node says nothing that is newer than what the one that it speaks
 	// to announces, and understands all before its own.
-	language = 3
+	language = 4
+	// wordLanguage is the first that says who owns what.
+	wordLanguage = 4
 	// leavingFlag is a bit of a sheet's flags. Unknown ones mean nothing.
 	leavingFlag = 1
 )
@@ -128,7 +131,7 @@ func languageOf(kind gateway.FrameKind) uint64 {
 }
 
 // appendSheet appends a sheet's encoding to dst: version (1), the length of the head (2), the head, and the frames as the rest. The
-// head has the sessions, number, times, the shards that are owned, flags and the speaker's language; who reads it skips what follows in it.
+// head has the sessions, number, times, the shards that are owned, flags, the speaker's language, and what it knows of owners; who reads it skips what follows in it.
 func appendSheet(dst []byte, s *sheet) []byte {
 	dst = append(dst, sheetVersion, 0, 0)
 	start := len(dst)
@@ -145,6 +148,9 @@ func appendSheet(dst []byte, s *sheet) []byte {
 	}
 	dst = binary.AppendUvarint(dst, flags)
 	dst = binary.AppendUvarint(dst, s.speaks)
+	if s.speaks >= wordLanguage {
+		dst = appendWords(dst, s.words)
+	}
 	binary.BigEndian.PutUint16(dst[start-2:], uint16(len(dst)-start))
 	return append(dst, s.frames...)
 }
@@ -168,6 +174,9 @@ func readSheet(b []byte) (*sheet, error) {
 		s.owns = append(s.owns, o)
 	}
 	s.leaving, s.speaks = d.uvarint()&leavingFlag != 0, d.uvarint()
+	if s.speaks >= wordLanguage {
+		s.words = d.words()
+	}
 	if d.failed || s.from == 0 {
 		return nil, errBadRecord
 	}

@@ -223,13 +223,14 @@ func TestFieldsOfNewerBuildsAreSkipped(t *testing.T) {
 }
 
 func TestHeadsOfNewerBuildsAreReadAsFarAsTheyAreKnown(t *testing.T) {
-	b := appendSheet(nil, &sheet{from: 1, to: 2, owns: []tenure{{3, 4}}, speaks: 5})
+	words := []word{{claim{tenure{3, 4}, "n2"}, true}}
+	b := appendSheet(nil, &sheet{from: 1, to: 2, owns: []tenure{{3, 4}}, speaks: 5, words: words})
 	b = append(b, 9, 9, 9)
 	b[2] += 3
 	b = append(b, "frames"...)
 	s, err := readSheet(b)
 	require.NoError(t, err)
-	require.Equal(t, &sheet{from: 1, to: 2, owns: []tenure{{3, 4}}, speaks: 5, frames: []byte("frames")}, s)
+	require.Equal(t, &sheet{from: 1, to: 2, owns: []tenure{{3, 4}}, speaks: 5, words: words, frames: []byte("frames")}, s)
 }
 
 // FuzzSheet: bytes of another node, or of nobody, never panic nor make this one allocate more than they can hold.

@@ -47,10 +47,13 @@ type links struct {
 	// telling is held from an event to the end of telling of it, so that what is told keeps its order. It is taken before mu.
 	telling sync.Mutex
 
-	mu   sync.Mutex
-	peer gateway.Peer // nil until serve
-	owns []tenure
-	all  map[string]*linkEnd
+	mu    sync.Mutex
+	peer  gateway.Peer // nil until serve
+	owns  []tenure
+	all   map[string]*linkEnd
+	lease *lease
+	// soles are to be called when what this node owns since then is its alone.
+	soles map[tenure]func()
 	// leaving: this node wants no shards, because it was asked to leave or because its disk is full. changed is when a link came or went, or what somebody owns.
 	leaving, asked, crammed bool
 
@@ -65,14 +68,16 @@ type linkEnd struct {
 	*link
 	out     []byte        // frames
 	some    chan struct{} // out is not empty
-	echoed  int64         // our latest time that it has heard
 	owns    []tenure      // as it said last
 	leaving bool
 	speaks  uint64
 }
 
 func newLinks(nc *nats.Conn, node string, nodes int, logger *slog.Logger) *links {
-	return &links{nc: nc, node: node, nodes: nodes, logger: logger, start: time.Now(), all: make(map[string]*linkEnd), done: make(chan struct{})}
+	return &links{
+		nc: nc, node: node, nodes: nodes, logger: logger, start: time.Now(), all: make(map[string]*linkEnd), lease: newLease(node, nodes), soles: make(map[tenure]func()),
+		done: make(chan struct{}),
+	}
 }
 
 // open begins to greet the other nodes. Links come up when there is somebody to tell.
@@ -95,24 +100,6 @@ func (l *links) serve(p gateway.Peer) {
 	l.mu.Lock()
 	l.peer = p
 	l.mu.Unlock()
-}
-
-// own changes what this node says that it owns.
-func (l *links) own(shard int, epoch uint64) {
-	l.mu.Lock()
-	l.owns = slices.DeleteFunc(slices.Clone(l.owns), func(t tenure) bool { return t.shard == shard })
-	if epoch > 0 {
-		l.owns = append(l.owns, tenure{shard, epoch})
-	}
-	l.changed = time.Now()
-	peer := l.peer
-	for _, e := range l.all {
-		l.greetLocked(e)
-	}
-	l.mu.Unlock()
-	if peer != nil && epoch > 0 {
-		peer.Owner(shard, l.node, epoch)
-	}
 }
 
 func (l *links) now() int64 { return int64(time.Since(l.start)) }
@@ -151,6 +138,7 @@ func (l *links) look() {
 	for _, node := range down {
 		l.tellDown(peer, node)
 	}
+	l.tellSole()
 }
 
 func (l *links) tellDown(peer gateway.Peer, node string) {
@@ -171,7 +159,7 @@ func (l *links) greetLocked(e *linkEnd) {
 
 func (l *links) sayLocked(e *linkEnd, frames []byte) {
 	s := e.say(l.now(), frames)
-	s.owns, s.leaving, s.speaks = l.owns, l.leaving, language
+	s.owns, s.leaving, s.speaks, s.words = l.owns, l.leaving, language, l.lease.words(l.now())
 	_ = l.nc.Publish(linkSubject+e.node+"."+l.node, appendSheet(nil, &s))
 }
 
@@ -208,19 +196,18 @@ func (l *links) heard(m *nats.Msg) {
 		l.changed = time.Now()
 	}
 	e.owns, e.leaving, e.speaks = s.owns, s.leaving, s.speaks
-	if c.echo > 0 {
-		e.echoed = c.echo
-		l.touchLocked()
-	}
 	if c.answer {
 		l.sayLocked(e, nil)
 	}
-	peer := l.peer
+	claims, peer := s.claims(node), l.peer
+	later := l.lease.unknown(claims)
 	l.mu.Unlock()
-	l.tell(peer, node, s, c, frames)
+	l.tell(peer, node, s, c, later, frames)
+	l.learn(e, s, c.echo, claims)
+	l.tellSole()
 }
 
-func (l *links) tell(peer gateway.Peer, node string, s *sheet, c change, frames []*gateway.Frame) {
+func (l *links) tell(peer gateway.Peer, node string, s *sheet, c change, later []claim, frames []*gateway.Frame) {
 	if c.down {
 		l.tellDown(peer, node)
 	}
@@ -230,6 +217,9 @@ func (l *links) tell(peer gateway.Peer, node string, s *sheet, c change, frames 
 	}
 	for _, o := range s.owns {
 		peer.Owner(o.shard, node, o.epoch)
+	}
+	for _, o := range later {
+		peer.Owner(o.shard, o.node, o.epoch)
 	}
 	if c.take {
 		for _, f := range frames {
@@ -270,43 +260,8 @@ func newSession() uint64 {
 	return binary.BigEndian.Uint64(b[:]) | 1
 }
 
-// touchLocked works out until when this node counts as in touch with a majority.
-func (l *links) touchLocked() {
-	others := make([]int64, 0, len(l.all))
-	for _, e := range l.all {
-		others = append(others, e.echoed)
-	}
-	slices.Sort(others)
-	if need := l.nodes / 2; need > 0 && len(others) >= need && others[len(others)-need] > 0 { // with this node a majority
-		l.until.Store(others[len(others)-need] + int64(contactFor))
-	}
-}
-
 // Current implements gateway.Peers.
 func (l *links) Current() bool { return l.now() < l.until.Load() }
-
-// replaced reports whether another node has begun to own a shard after this one did, or where this one does not.
-func (l *links) replaced(shard int) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	mine := epochOf(l.owns, shard)
-	for _, e := range l.all {
-		if epochOf(e.owns, shard) > mine {
-			return true
-		}
-	}
-	return false
-}
-
-// epochOf is since when a node owns a shard, 0 if it does not.
-func epochOf(owns []tenure, shard int) uint64 {
-	for _, o := range owns {
-		if o.shard == shard {
-			return o.epoch
-		}
-	}
-	return 0
-}
 
 // Send implements gateway.Peers.
 func (l *links) Send(node string, f *gateway.Frame) {

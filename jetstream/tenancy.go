@@ -113,10 +113,10 @@ func (n *tenancy) run(ctx context.Context) {
 		complained = false
 		n.own(j)
 		n.outcomes.Go(func() { n.compare(ctx, j) })
-		n.tenant.Begin(n.shard, j.epoch, j, func() { n.announce(j) })
+		n.tenant.Begin(n.shard, j.epoch, j, func(sole func()) { n.announce(j, sole) })
 		n.last(ctx, tick, j)
 		n.own(nil)
-		n.store.links.own(n.shard, 0)
+		n.store.links.disown(n.shard)
 		n.tenant.End(n.shard)
 		n.outcomes.Go(func() { n.finish(ctx, j) })
 	}
@@ -133,12 +133,13 @@ func (n *tenancy) own(j *journal) {
 }
 
 // announce lets the other nodes know of a tenure, unless it is over.
-func (n *tenancy) announce(j *journal) {
+func (n *tenancy) announce(j *journal, sole func()) {
 	n.mu.Lock()
-	defer n.mu.Unlock()
 	if n.journal == j {
-		n.store.links.own(n.shard, j.epoch)
+		n.store.links.own(tenure{n.shard, j.epoch}, sole)
 	}
+	n.mu.Unlock()
+	n.store.links.tellSole() // it may be so already
 }
 
 // last returns when a tenure is over.
@@ -151,7 +152,7 @@ func (n *tenancy) last(ctx context.Context, tick *time.Ticker, j *journal) {
 		case <-j.lost:
 			return
 		case <-tick.C:
-			if !n.store.cfg.Server.Leads(n.stream) {
+			if !n.store.cfg.Server.Leads(n.stream) || n.store.links.replaced(tenure{n.shard, j.epoch}) {
 				return
 			}
 		}

@@ -3,21 +3,35 @@ package core
 // awaitMillis is for how long a new owner waits for other nodes before it hands anything out.
 const awaitMillis = 500
 
-// await has the shard hand out nothing until the nodes, this one among them, have offered what owners before this one have not
+// await has the shard hand out nothing until no owner before this one does any more, and the nodes, this one among them, have offered what those have not
 // answered and said what their clients have. It is called before anybody else knows the shard.
 func (s *shard) await(nodes []string) {
-	s.awaited, s.since = make(map[string]struct{}), s.broker.nowMillis()
+	s.shared, s.awaited, s.since = true, make(map[string]struct{}), s.broker.nowMillis()
 	for _, n := range nodes {
 		s.awaited[n] = struct{}{}
 	}
 }
 
+// begun reports whether it hands out. The lock is held.
+func (s *shard) begun() bool { return !s.shared && len(s.awaited) == 0 }
+
 // offered notes that a node has, or that it is gone.
 func (s *shard) offered(node string) {
 	s.mu.Lock()
-	_, awaited := s.awaited[node]
+	begun := s.begun()
 	delete(s.awaited, node)
-	if awaited && len(s.awaited) == 0 {
+	if !begun && s.begun() {
+		s.begin()
+	}
+	s.release()
+}
+
+// sole notes that no owner before this one hands anything out any more.
+func (s *shard) sole() {
+	s.mu.Lock()
+	begun := s.begun()
+	s.shared = false
+	if !begun && s.begun() {
 		s.begin()
 	}
 	s.release()
@@ -25,7 +39,6 @@ func (s *shard) offered(node string) {
 
 // begin lets the subscriptions have deliveries. The lock is held.
 func (s *shard) begin() {
-	s.awaited = nil
 	late := s.late
 	s.late = nil
 	for _, sub := range late {
@@ -44,9 +57,12 @@ func (s *shard) begin() {
 	}
 }
 
-// waited begins without the nodes that have not spoken in time. The lock is held.
+// waited waits no more for the nodes that have not spoken in time. The lock is held.
 func (s *shard) waited(now int64) {
 	if len(s.awaited) > 0 && max(now-s.since, s.since-now) > awaitMillis { // the clock may be set back
-		s.begin()
+		clear(s.awaited)
+		if s.begun() {
+			s.begin()
+		}
 	}
 }

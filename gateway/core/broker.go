@@ -107,6 +107,8 @@ type Broker struct {
 	loaded      atomic.Int64 // bytes of waiting messages that are in memory too
 	// arriving counts messages on their way through the journals.
 	arriving atomic.Int64
+	// judging: owners are being asked what waits for consumers that may be slow.
+	judging  atomic.Bool
 	counts   counters
 	ledger   ledger
 	advisor  advisor
@@ -249,8 +251,8 @@ func (b *Broker) Close(ctx context.Context) error {
 		s.refuseBlocked(errStopping)
 	}
 	err := b.settled(ctx)
-	if errors.Is(err, errNoMajority) {
-		b.cfg.Logger.Warn("no majority of the cluster is there to store what was only in memory")
+	if errors.Is(err, errNoMajority) || errors.Is(err, errNoOwner) {
+		b.cfg.Logger.Warn("nobody is there to store what was under way without a receipt", "error", err)
 		return nil
 	}
 	for _, s := range b.owned() {
@@ -258,13 +260,16 @@ func (b *Broker) Close(ctx context.Context) error {
 		b.arriving.Add(1)
 		s.journal.Append(&gateway.Record{Type: gateway.RecordMark, Handed: []gateway.Handed{{}}, Relaxed: true}, farewell{b})
 	}
-	if last := b.settled(ctx); !errors.Is(last, errNoMajority) { // the others may be stopping, too
+	if last := b.settled(ctx); !errors.Is(last, errNoMajority) && !errors.Is(last, errNoOwner) { // the others may be stopping, too
 		err = errors.Join(err, last)
 	}
 	return err
 }
 
-var errNoMajority = errors.New("no majority of the cluster is there")
+var (
+	errNoMajority = errors.New("no majority of the cluster is there")
+	errNoOwner    = errors.New("a shard has had no owner for too long")
+)
 
 // farewell is the record that an orderly stop ends with.
 type farewell struct{ *Broker }
@@ -275,32 +280,6 @@ func (f farewell) Appended(uint64, error) { f.arriving.Add(-1) }
 // Settle waits until nothing is on its way to the journals, or ctx ends, or no majority of the cluster is there. What comes meanwhile
 // counts as well, so it is for when nobody sends any more.
 func (b *Broker) Settle(ctx context.Context) error { return b.settled(ctx) }
-
-// settled waits until nothing is on its way to the journals.
-func (b *Broker) settled(ctx context.Context) error {
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for b.busy() {
-		if b.cfg.Cluster != nil && !b.cfg.Cluster.Current() {
-			return errNoMajority
-		}
-		for _, s := range b.owned() {
-			_ = s.repeat() // why it was refused was said before
-			s.endRest()
-		}
-		if b.cfg.Cluster != nil && b.life.Err() != nil { // nobody else does it any more
-			for _, t := range b.seats {
-				t.resume()
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("storing what was under way: %w", ctx.Err())
-		case <-tick.C:
-		}
-	}
-	return nil
-}
 
 func (b *Broker) busy() bool {
 	for _, s := range b.owned() {

@@ -87,3 +87,22 @@ func neighbourOf(name string) string {
 		}
 	}
 }
+
+// A node that stops does not wait for ever for the owner of a shard that has none, and may be given it again itself.
+func TestAStopDoesNotWaitForAnOwnerThatNobodyIs(t *testing.T) {
+	for _, owner := range []string{"", "n2"} {
+		r := newRealm(t)
+		w := r.worlds[1]
+		r.Move(shard("q"), "n3")
+		w.send(w.session(), queue("q"), true, "first")
+		r.Move(shard("q"), "")
+		r.Settle()
+		var o outcome
+		w.session().Send(message(queue("q"), "second", true), &o, 0)
+		closed := make(chan error, 1)
+		go func() { closed <- w.broker.Close(t.Context()) }()
+		gatewaytest.Eventually(t, w.broker.Over, "that nothing is begun any more")
+		r.Move(shard("q"), owner)
+		require.NoError(t, <-closed)
+	}
+}

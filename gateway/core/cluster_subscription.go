@@ -23,6 +23,7 @@ type clusterSubscription struct {
 	mu         sync.Mutex
 	closed     bool
 	retired    bool               // its client takes nothing more
+	halted     bool               // what comes from the owner there was sent before it knew what came back
 	local      *queueSubscription // attached here
 	node       string             // attached there
 	epoch      uint64
@@ -110,7 +111,7 @@ func (sub *clusterSubscription) detach() {
 	if sub.node != "" {
 		sub.send(&gateway.Frame{Kind: gateway.FrameUnsubscribe, Tags: sub.untaken()})
 		sub.seat.unplug(sub.wire)
-		sub.node, sub.wire, sub.unreported = "", 0, 0
+		sub.node, sub.wire, sub.unreported, sub.halted = "", 0, 0, false
 	}
 }
 
@@ -130,7 +131,7 @@ func (sub *clusterSubscription) arrived(f *gateway.Frame) {
 	sub.ring.mu.Lock()
 	wake := sub.ring.push(gateway.Delivery{Message: f.Message, Tag: f.Tag, Redeliveries: f.Redeliveries, Seq: f.Seq})
 	sub.ring.mu.Unlock()
-	if sub.retired { // it was under way
+	if sub.retired || sub.halted { // it was under way
 		sub.giveBackUntaken()
 	}
 	sub.mu.Unlock()
@@ -139,14 +140,27 @@ func (sub *clusterSubscription) arrived(f *gateway.Frame) {
 	}
 }
 
+// pending is what waits for its door on this node.
+func (sub *clusterSubscription) pending() (n, bytes int) {
+	sub.mu.Lock()
+	defer sub.mu.Unlock()
+	if sub.local != nil {
+		return sub.local.pending()
+	}
+	return sub.ring.pending()
+}
+
 // Next implements gateway.Subscription. A node that has lost touch with the others hands out nothing.
 func (sub *clusterSubscription) Next(dst []gateway.Delivery, maxBytes int) (n int) {
 	sub.mu.Lock()
 	defer sub.mu.Unlock()
+	if !sub.session.broker.inTouch() {
+		return 0 // the sweep wakes it
+	}
 	switch {
 	case sub.local != nil:
-		if !sub.session.broker.inTouch() {
-			return 0 // the sweep wakes it
+		if sub.local.shard.replaced.Load() {
+			return 0 // it goes to the next owner soon
 		}
 		n = sub.local.Next(dst, maxBytes)
 	case sub.node != "":
@@ -154,9 +168,11 @@ func (sub *clusterSubscription) Next(dst []gateway.Delivery, maxBytes int) (n in
 		sub.ring.mu.Lock()
 		n, bytes = sub.ring.take(dst, maxBytes)
 		sub.ring.mu.Unlock()
-		if sub.unreported += bytes; sub.unreported >= reportBytes || n == 0 && sub.unreported > 0 {
-			sub.send(&gateway.Frame{Kind: gateway.FrameTaken, Count: int64(sub.unreported)})
-			sub.unreported = 0
+		sub.unreported += bytes
+		if n == 0 {
+			sub.report(1)
+		} else {
+			sub.report(reportBytes)
 		}
 		sub.session.broker.counts.queueOut.Add(uint64(n))
 	}
@@ -298,25 +314,6 @@ func (sub *clusterSubscription) Nack(tags []uint64, c gateway.Completion, token 
 	if !sub.park(tags, c, token) {
 		sub.refuse(tags, c, token)
 	}
-}
-
-// Release implements gateway.Subscription. What no owner has adopted yet comes back from it then, or waits there already.
-func (sub *clusterSubscription) Release(tags []uint64, r gateway.Return) error {
-	sub.mu.Lock()
-	present, _, _, err := sub.give(tags, true)
-	local := sub.local
-	if err == nil && local == nil && len(present) > 0 {
-		f := &gateway.Frame{Kind: gateway.FrameGiveBack, Tags: present, Delay: r.Delay.Milliseconds()}
-		if r.Redelivered {
-			f.Count = 1
-		}
-		sub.send(f)
-	}
-	sub.mu.Unlock()
-	if err == nil && local != nil && len(present) > 0 {
-		_ = local.Release(present, r) // the same, if the owner changed in this moment
-	}
-	return err
 }
 
 // settleNow carries out a committed transaction's acknowledgements.

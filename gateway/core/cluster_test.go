@@ -109,6 +109,56 @@ func TestSendsWaitForAnOwner(t *testing.T) {
 	require.Equal(t, numbers(0, 20), bodies(c.next(20)))
 }
 
+// An owner that has heard of a later one hands nothing out any more, neither here nor there, even if the store has not ended its tenure yet.
+func TestAReplacedOwnerHandsNothingOut(t *testing.T) {
+	r := newRealm(t)
+	r.Move(shard("q"), "n2")
+	here := r.worlds[1].subscribe(r.worlds[1].session(), queue("q"), 1, false)
+	there := r.worlds[0].subscribe(r.worlds[0].session(), queue("q"), 1, false)
+	s := r.worlds[1].session()
+	r.worlds[1].send(s, queue("q"), true, "a", "b")
+	require.Len(t, append(here.next(1), there.next(1)...), 2)
+	r.worlds[1].broker.Owner(shard("q"), "n3", 1000)
+	here.Extend(3)
+	there.Extend(3)
+	r.worlds[1].send(s, queue("q"), true, numbers(0, 6)...)
+	r.Settle()
+	var buf [1]gateway.Delivery
+	require.Zero(t, here.Next(buf[:], 1<<20))
+	require.Zero(t, there.Next(buf[:], 1<<20))
+}
+
+// A new owner hands nothing out before the store says that the one before cannot any more, however long that takes and whoever has offered; it takes messages.
+func TestANewOwnerWaitsUntilItIsAlone(t *testing.T) {
+	r := newRealm(t)
+	r.Share()
+	r.Move(shard("q"), "n2")
+	c := r.worlds[0].subscribe(r.worlds[0].session(), queue("q"), 5, false)
+	r.worlds[0].send(r.worlds[0].session(), queue("q"), true, "a")
+	deadline := time.Now().Add(time.Second) // longer than it waits for other nodes
+	gatewaytest.Eventually(t, func() bool {
+		var buf [1]gateway.Delivery
+		require.Zero(t, c.Next(buf[:], 1<<20))
+		return time.Now().After(deadline)
+	}, "that time to pass")
+	r.Sole()
+	require.Equal(t, []string{"a"}, bodies(c.next(1)))
+}
+
+// What a node out of touch has been sent for its clients it does not show either: it may be settled by now.
+func TestANodeAloneShowsNothing(t *testing.T) {
+	r := newRealm(t)
+	r.Move(shard("q"), "n2")
+	c := r.worlds[0].subscribe(r.worlds[0].session(), queue("q"), 5, false)
+	r.stores[0].Alone(true)
+	r.worlds[1].send(r.worlds[1].session(), queue("q"), true, "a")
+	r.Settle()
+	var buf [1]gateway.Delivery
+	require.Zero(t, c.Next(buf[:], 1<<20))
+	r.stores[0].Alone(false)
+	require.Equal(t, []string{"a"}, bodies(c.next(1)))
+}
+
 // An owner that is out of touch with the others hands nothing out, neither here nor there.
 func TestAnOwnerAloneHandsNothingOut(t *testing.T) {
 	r := newRealm(t)

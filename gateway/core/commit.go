@@ -1,6 +1,8 @@
 package core
 
 import (
+	"strconv"
+
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/schedule"
 )
@@ -60,13 +62,13 @@ func (t *commitment) admit(sends []*gateway.Message) (unmade map[string]error, e
 		case s.broker.spreads(m):
 			x := s.spread(m)
 			t.add(x.waits...)
-			t.live = append(t.live, x.live...)
+			t.live(x.live...)
 			t.askAll(x)
 		case topic && (m.Persistent || s.broker.topics.logs(m.Destination)): // what is kept of it is stored with the others, or not at all
-			t.live = append(t.live, m)
+			t.live(m)
 			t.add(s.broker.topics.route(topicKey(m.Destination)).copies(m, s)...)
 		case topic:
-			t.fleet = append(t.fleet, m)
+			t.rest = append(t.rest, remainder{Message: m})
 		default:
 			t.add(m)
 			t.ask(m.Destination, m)
@@ -83,8 +85,15 @@ func (t *commitment) add(messages ...*gateway.Message) {
 			t.heavy += m.Size()
 			continue
 		}
-		t.fleet = append(t.fleet, m)
+		t.rest = append(t.rest, remainder{Message: m})
 		t.light += int64(m.Size())
+	}
+}
+
+// live adds messages to topics for whoever subscribes to them now.
+func (t *commitment) live(messages ...*gateway.Message) {
+	for _, m := range messages {
+		t.rest = append(t.rest, remainder{m, true})
 	}
 }
 
@@ -101,15 +110,46 @@ func (s *session) commit(t *commitment) {
 	s.mu.Lock()
 	if s.closed || s.why != nil {
 		s.mu.Unlock()
+		s.underway.take(t.copies)
 		complete(t.c, t.token, errSessionClosed)
 		return
 	}
-	if s.committing > 0 || s.flushing {
+	waits := s.committing > 0 || s.flushing
+	t.ahead = waits && t.mayPrepare()
+	if t.id == "" && (t.ahead || len(t.stored) > 1) { // now, because a crash has them carried out in the order of their numbers
+		t.id = s.ids + transactionMark + strconv.FormatUint(s.sent.Add(1), 10)
+	}
+	if waits {
 		s.held = append(s.held, t.start)
 		s.mu.Unlock()
+		if t.ahead {
+			t.goAhead()
+		}
 		return
 	}
 	s.committing++
 	s.mu.Unlock()
 	t.begin()
+}
+
+// mayPrepare reports whether the record of a transaction may be written while others in front of it are not carried out: so many share a sync. It says nothing
+// of the order yet, if all of them are this node's. In a cluster the record's next owner would carry it out as soon as it reads it. Who asks for room
+// may be told that there is none, and a log may refuse.
+func (t *commitment) mayPrepare() bool {
+	b := t.session.broker
+	if b.cfg.Cluster != nil || len(t.stored) == 0 || len(t.asks) > 0 || t.batches() != nil {
+		return false
+	}
+	t.coordinator = b.seatOf(t.stored[0].Place()).here.Load()
+	return t.coordinator != nil
+}
+
+// goAhead writes the record of a transaction that is not carried out before its turn.
+func (t *commitment) goAhead() {
+	if t.fits() {
+		t.prepare()
+		return
+	}
+	t.session.broker.arriving.Add(1)
+	t.know(errNoSpace)
 }

@@ -21,6 +21,8 @@ type world struct {
 	store  *gatewaytest.Memory
 	broker *core.Broker
 	config core.Config
+	// wrap, if not nil, stands between the broker and the store.
+	wrap func(gateway.Store) gateway.Store
 }
 
 func newWorld(t *testing.T, change ...func(*core.Config)) *world {
@@ -41,6 +43,9 @@ func (w *world) start() {
 	w.store = gatewaytest.NewMemory(w.disk)
 	cfg := w.config
 	cfg.Node, cfg.Store = "n1", w.store
+	if w.wrap != nil {
+		cfg.Store = w.wrap(w.store)
+	}
 	if cfg.Authenticator == nil {
 		cfg.Authenticator, cfg.Authorizer = gatewaytest.Everyone{}, gatewaytest.Everyone{}
 	}

@@ -13,6 +13,8 @@ const counting = "count"
 type Kept struct {
 	// Messages wait, now or for later, or are with consumers that have not acknowledged them.
 	Messages int
+	// Waiting of them are for whoever comes first. A node of an older version does not say.
+	Waiting int
 	// Consumers are subscriptions of all nodes.
 	Consumers int
 }
@@ -34,7 +36,7 @@ func (b *Broker) Kept(ctx context.Context, queue gateway.Destination) (Kept, err
 	if err != nil {
 		return Kept{}, err
 	}
-	return Kept{Messages: int(answer.Count), Consumers: int(answer.Redeliveries)}, nil
+	return Kept{Messages: int(answer.Count), Waiting: int(answer.Seq), Consumers: int(answer.Redeliveries)}, nil
 }
 
 // count is what Kept asks for. What is about to die counts as well, and what comes again later.
@@ -46,7 +48,7 @@ func (s *shard) count(queue string) *gateway.Frame {
 		return &gateway.Frame{}
 	}
 	st := q.Stats()
-	return &gateway.Frame{Count: int64(st.Waiting + st.InFlight + st.Dying + st.Later), Redeliveries: uint32(st.Subscriptions)}
+	return &gateway.Frame{Count: int64(st.Waiting + st.InFlight + st.Dying + st.Later), Seq: uint64(st.Waiting), Redeliveries: uint32(st.Subscriptions)}
 }
 
 // ByKind counts messages that are not in ordinary queues: Durable and Temporary are among those that wait, Scheduled among the delayed ones, Retained among none.

@@ -33,6 +33,9 @@ type enrolled struct {
 
 	ended          sync.Once // Ended was called, or there is nobody to tell
 	taken, settled atomic.Uint64
+	// extended is what its door lets be outstanding beyond the prefetch, and slow what was seen of it last.
+	extended atomic.Int64
+	slow     slowness
 	// tracks: there is something in out or queue.
 	tracks atomic.Bool
 

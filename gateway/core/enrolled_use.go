@@ -181,7 +181,10 @@ func (e *enrolled) Release(tags []uint64, r gateway.Return) error {
 }
 
 // Extend implements gateway.Subscription.
-func (e *enrolled) Extend(n int) { e.source.Extend(n) }
+func (e *enrolled) Extend(n int) {
+	e.extended.Add(int64(n))
+	e.source.Extend(n)
+}
 
 // Close implements gateway.Subscription.
 func (e *enrolled) Close() { e.source.Close() }

@@ -110,6 +110,12 @@ func (h *hub) keep(r *route, m *gateway.Message, from *session, w waiter) (rest 
 		return waiter{}, false
 	}
 	all := &parts{left: 1 + len(copies), c: w.c, token: w.token}
+	if from != nil {
+		all.from, all.copies = from, amount{len(copies), len(copies) * m.Size()}
+		if from.underway.add(all.copies) {
+			all.Hold(0)
+		}
+	}
 	for _, c := range copies {
 		b.counts.queueIn.Add(1)
 		place := c.Place()

@@ -190,3 +190,38 @@ func TestFeedsSurviveOwners(t *testing.T) {
 		require.Zero(t, twice, what)
 	}
 }
+
+// A stream to a topic that is kept in several shards goes on while those change their owners: nothing is lost, and each subscription has it in order.
+func TestAStreamToAKeptTopicSurvivesMoves(t *testing.T) {
+	r, _ := newLastingRealm(t)
+	w := r.worlds[0]
+	s := w.as("c")
+	var names []string
+	shards := make(map[int]bool)
+	for i := range 6 {
+		name := fmt.Sprint("s", i)
+		w.lasting(s, durably("t", name)).Close()
+		names = append(names, name)
+		shards[shard(gateway.Destination{Kind: gateway.KindSubscription, Name: "c:" + name}.Place())] = true
+	}
+	require.Len(t, shards, 2)
+	live := w.subscribe(w.session(), topic("t"), 1000, true)
+	var d door
+	for i, b := range numbers(0, 300) {
+		s.Send(message(topic("t"), b, true), &d, uint64(i))
+		if i%50 == 25 {
+			r.Move(i/50%2, name(i/50%3))
+		}
+	}
+	for _, err := range d.wait(t, 300) {
+		require.NoError(t, err)
+	}
+	require.Equal(t, numbers(0, 300), bodies(live.next(300)))
+	for _, n := range names {
+		o := durably("t", n)
+		o.Prefetch = 1000
+		c := w.lasting(s, o)
+		got := bodies(c.next(300))
+		require.Equal(t, numbers(0, 300), got, n)
+	}
+}

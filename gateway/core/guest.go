@@ -39,6 +39,8 @@ type guestSubscription struct {
 	wire   uint64
 	listed bool
 	ahead  int // bytes that were sent and not passed on to the client yet
+	// sending is held from when deliveries are taken until they are on the link.
+	sending sync.Mutex
 }
 
 // guestBytes is how far a guest's subscription is sent ahead.
@@ -230,11 +232,14 @@ func (g *guest) use(f *gateway.Frame) {
 	case gateway.FrameTaken:
 		g.list(sub)
 	case gateway.FrameAck:
-		if f.Number == 0 {
+		switch {
+		case f.Number == 0:
 			sub.Ack(f.Tags, nil, 0)
-			return
+		case len(f.Tags) == 0:
+			sub.standstill(func() { done(nil) })
+		default:
+			sub.settleNow(f.Tags, false, doneFunc(done), 0)
 		}
-		sub.settleNow(f.Tags, false, doneFunc(done), 0)
 	case gateway.FrameNack:
 		sub.Nack(f.Tags, doneFunc(done), 0)
 	case gateway.FrameExtend:
@@ -290,24 +295,28 @@ func (g *guest) deliver(sub *guestSubscription, buf []gateway.Delivery) {
 		g.mu.Lock()
 		room := guestBytes - sub.ahead
 		g.mu.Unlock()
-		if room <= 0 || !g.broker.inTouch() {
-			return // a frame, or the sweep, lists it again
+		if room <= 0 || !g.broker.inTouch() || sub.shard.replaced.Load() || g.pass(sub, buf, room) == 0 {
+			return // a frame, or the sweep, lists it again, unless it ends
 		}
-		n := sub.Next(buf, room)
-		if n == 0 {
-			return
-		}
-		for _, d := range buf[:n] {
-			g.mu.Lock()
-			sub.ahead += d.Message.Size()
-			g.mu.Unlock()
-			g.broker.cfg.Cluster.Send(g.node, &gateway.Frame{
-				Kind: gateway.FrameDeliver, Shard: sub.shard.index, Epoch: sub.shard.epoch, Subscription: sub.wire,
-				Tag: d.Tag, Seq: d.Seq, Redeliveries: d.Redeliveries, Message: d.Message,
-			})
-		}
-		clear(buf[:n])
 	}
+}
+
+// pass sends what a subscription has for its node, as far as there is room.
+func (g *guest) pass(sub *guestSubscription, buf []gateway.Delivery, room int) (n int) {
+	sub.sending.Lock()
+	defer sub.sending.Unlock()
+	n = sub.Next(buf, room)
+	for _, d := range buf[:n] {
+		g.mu.Lock()
+		sub.ahead += d.Message.Size()
+		g.mu.Unlock()
+		g.broker.cfg.Cluster.Send(g.node, &gateway.Frame{
+			Kind: gateway.FrameDeliver, Shard: sub.shard.index, Epoch: sub.shard.epoch, Subscription: sub.wire,
+			Tag: d.Tag, Seq: d.Seq, Redeliveries: d.Redeliveries, Message: d.Message,
+		})
+	}
+	clear(buf[:n])
+	return n
 }
 
 // again has all subscriptions looked at: something that held them up may be over.

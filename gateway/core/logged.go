@@ -93,11 +93,12 @@ func (l *logged) Complete(_ uint64, err error) {
 // logAlone sends messages that are all for one topic with a log, and need nothing else to be stored, as one, and reports true; it waits for nobody who sends at the same time.
 func (s *session) logAlone(t *commitment, sends int) bool {
 	h := &s.broker.topics
-	if len(t.acks)+len(t.stored)+len(t.fleet) > 0 || len(t.live) != sends || sends == 0 || !h.logs(t.live[0].Destination) {
+	if len(t.acks)+len(t.stored) > 0 || len(t.rest) != sends || sends == 0 || !h.logs(t.rest[0].Destination) {
 		return false
 	}
-	for _, m := range t.live[1:] {
-		if m.Destination != t.live[0].Destination {
+	batch := make([]*gateway.Message, sends)
+	for i, r := range t.rest {
+		if batch[i] = r.Message; !r.live || r.Destination != t.rest[0].Destination {
 			return false
 		}
 	}
@@ -109,7 +110,7 @@ func (s *session) logAlone(t *commitment, sends int) bool {
 	}
 	send := func() {
 		s.broker.counts.topicIn.Add(uint64(sends))
-		h.log(t.live, s, waiter{t.c, t.token})
+		h.log(batch, s, waiter{t.c, t.token})
 	}
 	if s.committing > 0 || s.flushing {
 		s.held = append(s.held, send)
@@ -121,19 +122,31 @@ func (s *session) logAlone(t *commitment, sends int) bool {
 	return true
 }
 
+// batches are what a transaction has for topics with logs, by topic; nil if there is nothing.
+func (t *commitment) batches() (all map[string][]*gateway.Message) {
+	h := &t.session.broker.topics
+	if !h.logbook.some.Load() {
+		return nil
+	}
+	for _, r := range t.rest {
+		if r.live && h.logs(r.Destination) {
+			if all == nil {
+				all = make(map[string][]*gateway.Message)
+			}
+			all[r.Destination.Name] = append(all[r.Destination.Name], r.Message)
+		}
+	}
+	return all
+}
+
 // logging has what a transaction has for topics with logs stored there, and then begin called again, or fails it. false: nothing is left to store.
 func (t *commitment) logging() bool {
 	h := &t.session.broker.topics
-	if t.logged || !h.logbook.some.Load() {
+	if t.logged {
 		return false
 	}
 	t.logged = true
-	batches := make(map[string][]*gateway.Message)
-	for _, m := range t.live {
-		if h.logs(m.Destination) {
-			batches[m.Destination.Name] = append(batches[m.Destination.Name], m)
-		}
-	}
+	batches := t.batches()
 	if len(batches) == 0 {
 		return false
 	}

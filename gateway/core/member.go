@@ -8,7 +8,7 @@ import (
 )
 
 // Begin implements gateway.Tenant.
-func (b *Broker) Begin(i int, epoch uint64, j gateway.Journal, ready func()) {
+func (b *Broker) Begin(i int, epoch uint64, j gateway.Journal, ready func(sole func())) {
 	t := b.seats[i]
 	tenure, cancel := context.WithCancel(b.life)
 	t.mu.Lock()
@@ -32,7 +32,7 @@ func (b *Broker) Begin(i int, epoch uint64, j gateway.Journal, ready func()) {
 		if !t.open(s, tenure) {
 			return
 		}
-		ready()
+		ready(s.sole)
 		s.schedule()
 		b.repeatAway(s, found)
 	})
@@ -155,7 +155,7 @@ func (b *Broker) repeatAway(s *shard, found *replay) {
 	}
 }
 
-// inTouch reports whether this node may hand anything out. If not, who asks is woken when it may: it may be out of touch for
+// inTouch reports whether this node may hand anything out, as far as its contact with others goes. If not, who asks is woken when it may: it may be out of touch for
 // so short a time that no sweep sees it.
 func (b *Broker) inTouch() bool {
 	if b.cfg.Cluster.Current() {

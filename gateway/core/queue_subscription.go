@@ -72,7 +72,7 @@ func (sub *queueSubscription) resume(credit int, had []dispatch.Had) (seqs, tags
 			seqs, tags = sub.shard.adopt(q, sub.id, had, fx)
 			q.Extend(sub.id, credit+len(tags), sub.session.broker.nowMillis(), fx)
 		}
-		if len(sub.shard.awaited) > 0 {
+		if !sub.shard.begun() {
 			sub.shard.late = append(sub.shard.late, sub)
 			prefetch = 0
 		}
@@ -111,6 +111,9 @@ func (sub *queueSubscription) Next(dst []gateway.Delivery, maxBytes int) int {
 	}
 	return n
 }
+
+// pending is what waits for its door.
+func (sub *queueSubscription) pending() (n, bytes int) { return sub.ring.pending() }
 
 // Written implements gateway.Subscription.
 func (sub *queueSubscription) Written(n int) {
@@ -153,14 +156,6 @@ func (sub *queueSubscription) Nack(tags []uint64, c gateway.Completion, token ui
 	}
 }
 
-// Release implements gateway.Subscription.
-func (sub *queueSubscription) Release(tags []uint64, r gateway.Return) (err error) {
-	sub.shard.on(sub.queue, func(q *queue, fx *dispatch.Effects) {
-		err = q.Release(sub.id, tags, r, sub.session.broker.nowMillis(), fx)
-	})
-	return err
-}
-
 // Extend implements gateway.Subscription.
 func (sub *queueSubscription) Extend(n int) {
 	sub.shard.on(sub.queue, func(q *queue, fx *dispatch.Effects) {
@@ -188,10 +183,9 @@ func (sub *queueSubscription) closeWith(untaken []uint64) {
 	sub.shard.on(sub.queue, func(q *queue, fx *dispatch.Effects) {
 		delete(q.subscriptions, sub.id)
 		sub.ring.mu.Lock()
-		for sub.ring.n > 0 {
-			untaken = append(untaken, sub.ring.pop().Tag)
-		}
+		waiting, _ := sub.ring.empty()
 		sub.ring.mu.Unlock()
+		untaken = append(untaken, waiting...)
 		q.Unsubscribe(sub.id, untaken, sub.session.broker.nowMillis(), fx)
 	})
 	sub.unchoose()

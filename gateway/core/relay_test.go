@@ -23,10 +23,10 @@ type stranger struct {
 	epochs map[int]uint64 // of owners, by shard
 }
 
-func (*stranger) Begin(int, uint64, gateway.Journal, func()) {}
-func (*stranger) End(int)                                    {}
-func (*stranger) Up(string)                                  {}
-func (*stranger) Down(string)                                {}
+func (*stranger) Begin(int, uint64, gateway.Journal, func(func())) {}
+func (*stranger) End(int)                                          {}
+func (*stranger) Up(string)                                        {}
+func (*stranger) Down(string)                                      {}
 
 // Owner implements gateway.Peer.
 func (s *stranger) Owner(shard int, _ string, epoch uint64) {

@@ -100,6 +100,9 @@ type landingDone struct {
 	c          gateway.Completion
 }
 
+// Hold implements gateway.Holder.
+func (l *landingDone) Hold(token uint64) { hold(l.c, token) }
+
 // Complete implements gateway.Completion.
 func (l *landingDone) Complete(token uint64, err error) {
 	l.hub.landing.end(l.generation)

@@ -19,13 +19,7 @@ func (sub *queueSubscription) Retire(tags []uint64) {
 	sub.shard.on(sub.queue, func(q *queue, fx *dispatch.Effects) {
 		now := sub.session.broker.nowMillis()
 		q.Extend(sub.id, noCredit, now, fx)
-		var untaken []uint64
-		sub.ring.mu.Lock()
-		for sub.ring.n > 0 {
-			untaken = append(untaken, sub.ring.pop().Tag)
-		}
-		sub.ring.mu.Unlock()
-		_ = q.Release(sub.id, untaken, gateway.Return{}, now, fx) // they were in the ring, so they are in flight here
+		_ = sub.takeBack(q, nil, fx) // what is in the ring is in flight here
 		for i := range tags {
 			_ = q.Release(sub.id, tags[i:i+1], gateway.Return{Redelivered: true}, now, fx) // but for those that are not here any more
 		}
@@ -50,23 +44,6 @@ func (sub *clusterSubscription) Retire(tags []uint64) {
 	if len(present) > 0 {
 		sub.send(&gateway.Frame{Kind: gateway.FrameGiveBack, Tags: present, Count: 1})
 	}
-}
-
-// giveBackUntaken gives the owner there back what came for a client that is gone. The lock is held.
-func (sub *clusterSubscription) giveBackUntaken() {
-	if untaken := sub.untaken(); len(untaken) > 0 && sub.node != "" {
-		sub.send(&gateway.Frame{Kind: gateway.FrameGiveBack, Tags: untaken})
-	}
-}
-
-// untaken empties the ring.
-func (sub *clusterSubscription) untaken() (tags []uint64) {
-	sub.ring.mu.Lock()
-	defer sub.ring.mu.Unlock()
-	for sub.ring.n > 0 {
-		tags = append(tags, sub.ring.pop().Tag)
-	}
-	return tags
 }
 
 // Retire implements gateway.Retirable.

@@ -32,6 +32,13 @@ func (r *ring) push(d gateway.Delivery) (wake bool) {
 	return wake
 }
 
+// pending is how much is in it.
+func (r *ring) pending() (n, bytes int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.n, r.bytes
+}
+
 // hand adds a delivery, gives the lock back and wakes the door if need be. The lock is held.
 func (r *ring) hand(d gateway.Delivery) {
 	wake := r.push(d)
@@ -84,4 +91,22 @@ func (r *ring) take(dst []gateway.Delivery, maxBytes int) (n, bytes int) {
 	}
 	r.hungry = r.n == 0
 	return n, bytes
+}
+
+// tags are those of its deliveries. The lock is held.
+func (r *ring) tags() []uint64 {
+	tags := make([]uint64, r.n)
+	for i := range r.n {
+		tags[i] = r.items[(r.head+i)&(len(r.items)-1)].Tag
+	}
+	return tags
+}
+
+// empty drops all deliveries and returns their tags, and how big they were. The lock is held.
+func (r *ring) empty() (tags []uint64, bytes int) {
+	tags, bytes = r.tags(), r.bytes
+	for r.n > 0 {
+		r.pop()
+	}
+	return tags, bytes
 }

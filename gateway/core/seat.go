@@ -175,6 +175,9 @@ func (t *seat) owned(node string, epoch uint64, linked bool) {
 		t.mu.Unlock()
 		return
 	}
+	if s := t.here.Load(); s != nil && epoch > s.epoch { // the store has not noticed yet
+		s.replaced.Store(true)
+	}
 	t.owner, t.epoch, t.linked, t.offered = node, epoch, linked && node != t.broker.cfg.Node, 0
 	t.offer()
 	subs := t.depart()
@@ -243,6 +246,7 @@ func (t *seat) open(s *shard, tenure context.Context) bool {
 		return false
 	}
 	t.opening = nil
+	s.replaced.Store(t.epoch > s.epoch)
 	t.here.Store(s)
 	subs := t.depart()
 	t.mu.Unlock()
@@ -367,6 +371,13 @@ func (t *seat) letGo(name string) {
 	if t.linked {
 		t.broker.cfg.Cluster.Send(t.owner, &gateway.Frame{Kind: gateway.FrameRelease, Shard: t.index, Epoch: t.epoch, Transaction: name})
 	}
+}
+
+// reaches reports whether the owner is linked, or an owner here is not done yet.
+func (t *seat) reaches() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.linked || t.leaving != nil
 }
 
 // busy reports whether the seat has calls without an answer.

@@ -27,6 +27,8 @@ type session struct {
 	// accounts are those that its use of the broker is counted in. They never change.
 	accounts []*account
 	restraints
+	// underway are copies of what it sent to topics.
+	underway underway
 	// subscribed counts its subscriptions, and untold: it is still to be told that it is there.
 	subscribed atomic.Uint64
 	untold     atomic.Bool

@@ -58,6 +58,8 @@ type shard struct {
 	arriving atomic.Int64
 	// epoch is that of the tenure, in a cluster.
 	epoch uint64
+	// replaced: another node owns it, and this one has not been told by the store yet that it does not.
+	replaced atomic.Bool
 	// ended: another node may own it; gone is closed then.
 	ended bool
 	gone  chan struct{}
@@ -65,8 +67,10 @@ type shard struct {
 	tallies map[string]statistics.Counts
 	// scheduling: somebody sends what waits for its time.
 	scheduling bool
-	// awaited are the nodes that may still say what their clients have, or have settled, from owners before this one: until they have, nothing
+	// shared: an owner before this one may still hand something out. awaited are the nodes that may still say what their clients have, or have settled, from
+	// owners before this one. Until all that is over nothing
 	// is handed out, because it would be handed out again, and nothing expires. late are the subscriptions that wait for that, since when.
+	shared  bool
 	awaited map[string]struct{}
 	late    []*queueSubscription
 	since   int64
@@ -139,6 +143,19 @@ type queue struct {
 type waiter struct {
 	c     gateway.Completion
 	token uint64
+}
+
+// hold tells a door that somebody keeps its client's message back, and returns the waiter of nobody.
+func (w waiter) hold() waiter {
+	hold(w.c, w.token)
+	return waiter{}
+}
+
+// hold passes on that what c is told of is kept back.
+func hold(c gateway.Completion, token uint64) {
+	if h, ok := c.(gateway.Holder); ok {
+		h.Hold(token)
+	}
 }
 
 // aftermath is what remains to be done once the lock is released.

@@ -35,6 +35,13 @@ func (l *ledger) enrol(e *enrolled) (prefetch int, changes []change, err error) 
 	return e.prefetch, l.share(accounts), nil
 }
 
+// allowed is how many deliveries of a subscription may be outstanding.
+func (l *ledger) allowed(e *enrolled) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return e.prefetch + int(e.extended.Load())
+}
+
 // opened lets a subscription's share change from now on.
 func (l *ledger) opened(e *enrolled) {
 	if len(e.session.accounts) == 0 {

@@ -116,7 +116,7 @@ func (s *session) sendSpread(m *gateway.Message, unmade map[string]error, c gate
 	}
 	x := s.spread(m)
 	t.add(x.waits...)
-	t.live = x.live
+	t.live(x.live...)
 	t.askAll(x)
 	if err := t.within(); err != nil {
 		complete(c, token, err)
@@ -127,6 +127,10 @@ func (s *session) sendSpread(m *gateway.Message, unmade map[string]error, c gate
 		return
 	}
 	t.c = s.witness(m, c)
+	t.copies = amount{len(x.waits), t.heavy + int(t.light)}
+	if s.underway.add(t.copies) {
+		t.Hold(0)
+	}
 	s.commit(t)
 }
 

@@ -48,6 +48,7 @@ func (b *Broker) sweep(ctx context.Context) {
 		b.tellRefusalsLeftOut(b.refusals.restBefore(b.cfg.Now().Unix())...)
 		sweeps++
 		b.ledger.sweep(sweeps%askSweeps == 0)
+		b.watchConsumers(b.nowMillis())
 		b.attend()
 		for _, s := range b.owned() {
 			if err := s.repeat(); err != nil {
@@ -116,7 +117,7 @@ func (s *shard) visit(now int64, low uint64) (uint64, *queue, int64) {
 			continue
 		}
 		s.behaveBound(q)
-		if len(s.awaited) == 0 {
+		if s.begun() {
 			q.Tick(now, &s.fx)
 			s.effects(q)
 		}

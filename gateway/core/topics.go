@@ -107,13 +107,13 @@ func (h *hub) show(r *route, m *gateway.Message, from *session, w waiter) {
 		}
 		given++
 		if sub.offer(m, w, r.judgement) {
-			w = waiter{} // one of those behind is enough: the next message asks again
+			w = w.hold() // one of those behind is enough: the next message asks again
 		}
 	}
 	r.shown(given)
 	for i := range r.away {
 		if r.away[i].relay(m, w) {
-			w = waiter{}
+			w = w.hold()
 		}
 	}
 	complete(w.c, w.token, nil)

@@ -26,11 +26,11 @@ type commitment struct {
 	session *session
 	id      string
 	stored  []*gateway.Message // persistent, to queues
-	fleet   []*gateway.Message // the others
-	live    []*gateway.Message // for whoever subscribes to topics now; what is kept of them is among the others
+	rest    []remainder        // the others, and what is shown, in their order
 	slow    bool               // it is told when those are not far behind any more
 	light   int64              // bytes of those of them that go to queues
 	heavy   int                // and of the persistent ones
+	copies  amount             // of a message to several destinations, on their way
 	asks    map[string]amount  // what it wants to have room for, by place
 	acks    []gateway.TransactionAck
 	c       gateway.Completion
@@ -40,10 +40,15 @@ type commitment struct {
 	coordinator *shard // chosen by the first message, unless it is given
 	record      gateway.Record
 	prepared    uint64 // sequence of the record
+	// ahead: the record is written before the transactions in front of it are carried out. Guarded by the session's lock, as soon as that knows it.
+	ahead bool
 
-	mu      sync.Mutex
-	pending int
-	err     error
+	mu sync.Mutex
+	// turn: what is in front of one that goes ahead is where it belongs. written: what became of its record is known, which is unwritten if it is not there.
+	turn, written bool
+	unwritten     error
+	pending       int
+	err           error
 	// journaled counts the messages of the record that are not in their journals yet;
 	// places are where the others are.
 	journaled int
@@ -52,12 +57,29 @@ type commitment struct {
 	unordered int
 }
 
-// start is begin for a commit that was held back.
+// remainder is what follows the point of no return: a message that is not persistent, or one to a topic that is for whoever subscribes to it now, because what is kept
+// of it is among the others.
+type remainder struct {
+	*gateway.Message
+	live bool
+}
+
+// start is the turn of a commit that was held back.
 func (t *commitment) start() {
 	t.session.mu.Lock()
 	t.session.committing++
 	t.session.mu.Unlock()
-	t.begin()
+	if !t.ahead {
+		t.begin()
+		return
+	}
+	t.mu.Lock()
+	t.turn = true
+	written := t.written
+	t.mu.Unlock()
+	if written {
+		t.decide()
+	}
 }
 
 // fits reports whether there is room for the messages to queues: for persistent ones in
@@ -80,7 +102,7 @@ func (t *commitment) begin() {
 		t.coordinator = b.seatOf(t.stored[0].Place()).here.Load()
 	}
 	if !t.fits() {
-		t.fail(gateway.Errorf(gateway.NoSpace, "the store has no space left"))
+		t.fail(errNoSpace)
 		return
 	}
 	if t.logging() {
@@ -102,15 +124,17 @@ func (t *commitment) begin() {
 		a.append()
 		return
 	}
-	if t.id == "" {
-		t.id = t.session.ids + transactionMark + strconv.FormatUint(t.session.sent.Add(1), 10)
-	}
 	if t.coordinator == nil {
 		seat.call(t.frame(), t.happened)
 		return
 	}
+	t.prepare()
+}
+
+// prepare writes the record of all messages.
+func (t *commitment) prepare() {
 	t.record = gateway.Record{Type: gateway.RecordPrepare, Transaction: t.id, Messages: t.stored}
-	b.arriving.Add(1)
+	t.session.broker.arriving.Add(1)
 	t.coordinator.journal.Append(&t.record, t)
 }
 
@@ -131,30 +155,49 @@ func (t *commitment) happened(err error) {
 
 // Appended implements gateway.Appended for the record of the transaction.
 func (t *commitment) Appended(seq uint64, err error) {
+	if err == nil {
+		s := t.coordinator
+		s.mu.Lock()
+		s.saw(seq)
+		s.kept[seq] = struct{}{}
+		s.mu.Unlock()
+		t.prepared = seq
+	}
+	t.know(err)
+}
+
+// know takes in what became of the record. What goes ahead waits for its turn.
+func (t *commitment) know(err error) {
+	t.mu.Lock()
+	t.written, t.unwritten = true, err
+	turn := t.turn || !t.ahead
+	t.mu.Unlock()
+	if turn {
+		t.decide()
+	}
+}
+
+// decide goes on when it is known what became of the record.
+func (t *commitment) decide() {
 	defer t.session.broker.arriving.Add(-1)
-	if hasMoved(err) {
+	switch {
+	case hasMoved(t.unwritten):
 		t.session.broker.seats[t.coordinator.index].takeBack(t.frame(), t.happened)
-		return
+	case t.unwritten != nil:
+		t.fail(t.unwritten)
+	default:
+		t.carryOut(t.stored)
 	}
-	if err != nil {
-		t.fail(err)
-		return
-	}
-	s := t.coordinator
-	s.mu.Lock()
-	s.saw(seq)
-	s.kept[seq] = struct{}{}
-	s.mu.Unlock()
-	t.prepared = seq
-	t.carryOut(t.stored)
 }
 
 // carryOut does everything that follows the point of no return.
 func (t *commitment) carryOut(stored []*gateway.Message) {
 	b := t.session.broker
 	t.pending = 1 + len(stored) + len(t.acks)
-	if t.slow {
-		t.pending += len(t.live)
+	for _, m := range t.rest {
+		if m.live && t.slow {
+			t.pending++
+		}
 	}
 	t.journaled = len(stored)
 	t.unordered = 1
@@ -165,18 +208,12 @@ func (t *commitment) carryOut(stored []*gateway.Message) {
 		b.counts.queueIn.Add(1)
 		b.appendPart(t.id, i, m, t.partStored)
 	}
-	for _, m := range t.fleet {
-		t.session.routeBy(m, nil, free, nil, 0)
-	}
-	for _, m := range t.live {
-		b.counts.topicIn.Add(1)
-		w := waiter{}
-		if t.slow {
-			w = waiter{t, 0}
+	for _, m := range t.rest {
+		if m.live {
+			t.show(m.Message)
+		} else {
+			t.session.routeBy(m.Message, nil, free, nil, 0)
 		}
-		r := b.topics.route(m.Destination.Name)
-		r.sent(m)
-		b.topics.show(r, m, t.session, w)
 	}
 	for _, a := range t.acks {
 		if sub, ok := a.Subscription.(settler); ok {
@@ -187,6 +224,19 @@ func (t *commitment) carryOut(stored []*gateway.Message) {
 	}
 	t.order()
 	t.Complete(0, nil)
+}
+
+// show hands a message to a topic to whoever subscribes to it now.
+func (t *commitment) show(m *gateway.Message) {
+	b := t.session.broker
+	b.counts.topicIn.Add(1)
+	w := waiter{}
+	if t.slow {
+		w = waiter{t, 0}
+	}
+	r := b.topics.route(m.Destination.Name)
+	r.sent(m)
+	b.topics.show(r, m, t.session, w)
 }
 
 // order lets the session go on when nothing can overtake the transaction any more.
@@ -294,6 +344,9 @@ func (f finished) Appended(seq uint64, err error) {
 	}
 }
 
+// Hold implements gateway.Holder for the messages to topics.
+func (t *commitment) Hold(uint64) { hold(t.c, t.token) }
+
 // Complete implements gateway.Completion for the parts of the transaction.
 func (t *commitment) Complete(_ uint64, err error) {
 	t.mu.Lock()
@@ -305,6 +358,7 @@ func (t *commitment) Complete(_ uint64, err error) {
 	err = t.err
 	t.mu.Unlock()
 	if last {
+		t.session.underway.take(t.copies)
 		complete(t.c, t.token, err)
 	}
 }
@@ -312,6 +366,7 @@ func (t *commitment) Complete(_ uint64, err error) {
 // fail ends a transaction before its point of no return.
 func (t *commitment) fail(err error) {
 	t.session.committed()
+	t.session.underway.take(t.copies)
 	complete(t.c, t.token, err)
 }
 

@@ -47,5 +47,5 @@ func (sub *queueSubscription) unchoose() {
 // waitsToJoin reports whether a subscription joins its queue only when all others had the time to say what they have: of those that may have a queue to themselves
 // the one comes first that has something of it. The lock is held.
 func (sub *queueSubscription) waitsToJoin(q *queue, had []dispatch.Had) bool {
-	return len(sub.shard.awaited) > 0 && len(had) == 0 && (sub.options.Exclusive || q.policy.Exclusive)
+	return !sub.shard.begun() && len(had) == 0 && (sub.options.Exclusive || q.policy.Exclusive)
 }

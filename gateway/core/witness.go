@@ -182,6 +182,9 @@ type witnessed struct {
 	committed bool
 }
 
+// Hold implements gateway.Holder.
+func (w *witnessed) Hold(token uint64) { hold(w.to, token) }
+
 // Complete implements gateway.Completion.
 func (w *witnessed) Complete(token uint64, err error) {
 	w.tell(err)

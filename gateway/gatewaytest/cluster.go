@@ -16,6 +16,7 @@ type Cluster struct {
 	owner []*tenure
 	epoch uint64
 	ended sync.WaitGroup
+	share map[int]func() // what tells owners that a shard is theirs alone, while they are not told, else nil
 
 	inboxes pending
 }
@@ -149,9 +150,40 @@ func (c *Cluster) Move(shard int, to string) {
 	}
 	if t != nil {
 		t.node.inbox.add(func() {
-			t.node.member.Begin(shard, t.epoch, t, func() { c.announce(t) })
+			t.node.member.Begin(shard, t.epoch, t, func(sole func()) {
+				c.announce(t)
+				c.soleOrLater(t.shard, sole)
+			})
 		})
 	}
+}
+
+// Share has the owners of from now on not told that they alone hand out, until Sole.
+func (c *Cluster) Share() {
+	c.mu.Lock()
+	c.share = make(map[int]func())
+	c.mu.Unlock()
+}
+
+// Sole tells them.
+func (c *Cluster) Sole() {
+	c.mu.Lock()
+	share := c.share
+	c.share = nil
+	c.mu.Unlock()
+	for _, sole := range share {
+		sole()
+	}
+}
+
+func (c *Cluster) soleOrLater(shard int, sole func()) {
+	c.mu.Lock()
+	if c.share != nil {
+		c.share[shard] = sole
+		sole = func() {}
+	}
+	c.mu.Unlock()
+	sole()
 }
 
 // announce tells all nodes that hear it of an owner.
@@ -219,6 +251,13 @@ func (n *Node) tellLink(other string, number int) {
 	if number > 0 {
 		n.member.Up(other)
 	}
+}
+
+// Deafen has a node hear nothing until hear is called, once: what others say to it meanwhile is on its way.
+func (n *Node) Deafen() (hear func()) {
+	heard := make(chan struct{})
+	n.inbox.add(func() { <-heard })
+	return func() { close(heard) }
 }
 
 // Alone has a node out of touch with the majority.

@@ -13,7 +13,7 @@ import (
 )
 
 // Wait is how long anything in a test may take before it counts as never.
-const Wait = 20 * time.Second
+const Wait = time.Minute
 
 // Eventually polls until ok returns true.
 func Eventually(t testing.TB, ok func() bool, what string, args ...any) {

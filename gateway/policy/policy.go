@@ -71,7 +71,7 @@ func (r *Retain) Any() bool { return r.All || r.Messages > 0 || r.Bytes > 0 || r
 
 // Advisories say of what it is told on ActiveMQ.Advisory topics, beside what is told of all destinations.
 type Advisories struct {
-	// Slow consumers of topics, and messages Discarded because of them.
+	// Slow consumers, and messages Discarded because of those of topics.
 	Slow, Discarded bool
 	// Delivered messages have come to the destination, Consumed ones were acknowledged. Of non-persistent ones that come while there are NoConsumers each goes there itself.
 	Delivered, Consumed, NoConsumers bool

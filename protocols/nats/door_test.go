@@ -73,6 +73,8 @@ type options struct {
 	node   string
 	server *server.Server
 	alone  bool // clients have no streams of their own
+	// member has the broker in a cluster of brokers; the door knows nothing of that.
+	member *gatewaytest.Node
 }
 
 // accounts are laid out as those of the embedded server.
@@ -130,6 +132,9 @@ func newHouse(t testing.TB, o options) *house {
 	t.Cleanup(h.store.Close)
 	cfg := o.core
 	cfg.Node, cfg.Store, cfg.Authenticator, cfg.Logger = "n1", h.store, gatewaytest.Everyone{}, slog.New(slog.NewTextHandler(h.log, nil))
+	if o.member != nil {
+		cfg.Store, cfg.Cluster = o.member, o.member
+	}
 	if cfg.Authorizer = o.deny; o.deny == nil {
 		cfg.Authorizer = gatewaytest.Everyone{}
 	}

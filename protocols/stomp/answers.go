@@ -9,6 +9,7 @@ type answer struct {
 	err     error  // refusal, for an ERROR frame
 	size    int    // bytes it counts against the limit
 	done    bool   // the outcome is known
+	held    bool   // the broker keeps it back, and nothing is read meanwhile
 	more    *more  // what few answers need
 }
 
@@ -117,8 +118,8 @@ func (c *conn) Complete(token uint64, err error) {
 		return
 	}
 	a.done, a.err = true, err
-	if c.paced && token == c.pacer {
-		c.paced = false
+	if a.held {
+		c.held--
 	}
 	c.answers.skip()
 	ripe, roomy := c.answers.ripe() || c.finishing, c.waiting && c.hasRoom()
@@ -134,17 +135,16 @@ func (c *conn) Complete(token uint64, err error) {
 // hasRoom reports whether another frame may be read. c.mu is held.
 func (c *conn) hasRoom() bool {
 	l := &c.server.cfg.Limits
-	return !c.paced && c.answers.n < l.OutstandingFrames && c.answers.bytes < l.OutstandingBytes
+	return c.held == 0 && c.answers.n < l.OutstandingFrames && c.answers.bytes < l.OutstandingBytes
 }
 
-// pace stops reading until a message to a topic has its outcome. The broker keeps
-// one back only while a subscriber is behind, and then each further message
-// would take from the room that is left to it.
-func (c *conn) pace(token uint64) {
+// Hold implements gateway.Holder: nothing is read until the message has its outcome.
+func (c *conn) Hold(token uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if a := c.answers.at(token); a != nil && !a.done {
-		c.paced, c.pacer = true, token
+	if a := c.answers.at(token); a != nil && !a.done && !a.held {
+		a.held = true
+		c.held++
 	}
 }
 
@@ -182,4 +182,5 @@ func (c *conn) wakeWriter() {
 	}
 }
 
+var _ gateway.Holder = (*conn)(nil)
 var _ gateway.Completion = (*conn)(nil)

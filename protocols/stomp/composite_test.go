@@ -39,10 +39,10 @@ func TestCompositeIsUnsubscribedByItsDestinations(t *testing.T) {
 	c.settle("UNSUBSCRIBE\ndestination:/queue/a,/topic/b\nreceipt:settled\n\n^")
 }
 
-// A publisher to a composite waits like one to a topic if a topic is among it.
+// A publisher to a composite waits like one to a topic if the broker keeps it back.
 func TestCompositeWithATopicIsPaced(t *testing.T) {
 	b := newFakeBroker()
-	b.hold = true
+	b.hold, b.behind = true, true
 	c := login(t, start(t, b), "1.1")
 	c.send("SEND\ndestination:/queue/a,/topic/b\n\nx^SEND\ndestination:/queue/c\n\nx^DISCONNECT\nreceipt:bye\n\n^")
 	eventually(t, "the first comes", func() bool { return b.holding() == 1 })

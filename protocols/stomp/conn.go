@@ -64,10 +64,9 @@ type conn struct {
 	closing   []*subscription // to be closed by the writer
 	beat      time.Duration   // longest silence towards the client; 0 is for ever
 	waiting   bool            // the reader waits for room
-	paced     bool            // there is none until the answer with the token pacer is known
-	pacer     uint64
-	finishing bool // no frame will be read any more
-	ended     bool // the broker ended the connection
+	held      int             // of the answers are kept back, and meanwhile there is none
+	finishing bool            // no frame will be read any more
+	ended     bool            // the broker ended the connection
 
 	parting string // what the last ERROR said that ended the connection; the writer's until written is closed
 }

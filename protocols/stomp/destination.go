@@ -40,11 +40,6 @@ func (t *target) any(such func(gateway.Destination) bool) bool {
 	return such(t.Destination) || slices.ContainsFunc(t.also, such)
 }
 
-// topic reports whether one of the destinations is a topic.
-func (t *target) topic() bool {
-	return t.Kind.IsTopic() || len(t.also) > 0 && t.any(func(d gateway.Destination) bool { return d.Kind.IsTopic() })
-}
-
 // pattern returns the first destination that is one.
 func (t *target) pattern() string {
 	for _, d := range t.also {

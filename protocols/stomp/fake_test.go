@@ -11,7 +11,7 @@ import (
 )
 
 // fakeBroker keeps everything in memory and does at once what the port promises.
-// With hold set, outcomes wait until release.
+// With hold set, outcomes wait until release, and with behind as well somebody who hears them is behind.
 type fakeBroker struct {
 	mu     sync.Mutex
 	users  map[string]string // nil: everybody
@@ -21,6 +21,7 @@ type fakeBroker struct {
 	open   int
 	seq    int
 	hold   bool
+	behind bool
 	held   []func(error)
 	fail   error // outcome of every Send and Commit
 	dead   []*gateway.Message
@@ -135,7 +136,11 @@ func (s *fakeSession) Send(m *gateway.Message, c gateway.Completion, token uint6
 	err := b.store(m, s)
 	done := b.complete(c, token, err)
 	wakes := b.wakes()
+	behind := b.hold && b.behind
 	b.mu.Unlock()
+	if h, ok := c.(gateway.Holder); ok && behind {
+		h.Hold(token)
+	}
 	done()
 	wakes()
 }

@@ -46,9 +46,6 @@ func (c *conn) send(f *wire.Frame) error {
 	}
 	token := c.owe(answer{receipt: receipt, size: size})
 	c.session.Send(m, c, token)
-	if t.topic() {
-		c.pace(token)
-	}
 	return nil
 }
 

@@ -335,9 +335,9 @@ func TestPublisherStandsWhileTheStoreDoes(t *testing.T) {
 // comes meanwhile, even from few publishers, would use up what may wait for it.
 func TestPublisherStandsWhileASubscriberIsBehind(t *testing.T) {
 	b := newFakeBroker()
-	b.hold = true
+	b.hold, b.behind = true, true
 	c := login(t, start(t, b), "1.1")
-	c.send(strings.Repeat("SEND\ndestination:/topic/a\n\nx^", 3) + "SEND\ndestination:/queue/a\n\nx^DISCONNECT\nreceipt:bye\n\n^")
+	c.send(strings.Repeat("SEND\ndestination:/topic/a\n\nx^", 4) + "DISCONNECT\nreceipt:bye\n\n^")
 	for i := range 4 {
 		eventually(t, "the next message comes", func() bool { return b.holding() == 1 })
 		require.Equal(t, i+1, b.stored(), "one message at a time")
@@ -345,6 +345,33 @@ func TestPublisherStandsWhileASubscriberIsBehind(t *testing.T) {
 	}
 	c.expectReceipt("bye")
 	c.expectClosed()
+}
+
+// A message to a topic that somebody keeps waits for the disk. What is behind it is read meanwhile, so that many share a sync; their number is bounded
+// as for queues, and each has its receipt, or its error, in its turn.
+func TestPublisherGoesOnWhileTheDiskWorks(t *testing.T) {
+	b := newFakeBroker()
+	b.hold = true
+	c := login(t, start(t, b, func(cfg *Config) { cfg.Limits.OutstandingFrames = 8 }), "1.1")
+	for i := range 20 {
+		c.send(fmt.Sprintf("SEND\ndestination:/topic/a,/queue/b\nreceipt:%d\n\nx^", i))
+	}
+	for _, at := range []int{0, 8, 16} {
+		n := min(8, 20-at)
+		eventually(t, "as many as may be under way come", func() bool { return b.holding() == n })
+		if at == 8 {
+			b.release(gateway.Errorf(gateway.NoSpace, "full"), true)
+		} else {
+			b.release(nil, true)
+		}
+		for i := range n {
+			if at == 8 {
+				require.Equal(t, strconv.Itoa(at+i), c.expectError("full").get("receipt-id"))
+			} else {
+				c.expectReceipt(strconv.Itoa(at + i))
+			}
+		}
+	}
 }
 
 // brokenBroker breaks where it is told to.
