@@ -97,6 +97,9 @@ func (t *topicLog) page(ctx context.Context, q gateway.LogQuery) (gateway.LogPag
 		}
 	}
 	page := gateway.LogPage{First: s.first - 1, Next: max(s.last, s.first-1), Bytes: s.bytes}
+	if page.First == page.Next {
+		page.Bytes = 0 // what is too old is not there, though it goes later
+	}
 	from = max(from, s.first)
 	page.At = min(from-1, page.Next)
 	return page, t.fill(&page, q, from, s.last)
