@@ -21,8 +21,10 @@ import (
 type ChainConfig struct {
 	// Passwords are asked one after another; the first one that has a login decides.
 	Passwords []Passwords
-	// Tokens are asked for opaque tokens, JWTs for what looks like a JWT.
-	Tokens, JWTs Tokens
+	// Tokens are asked for opaque tokens, one after another; the first one that has a token decides.
+	Tokens []Tokens
+	// JWTs are asked for what looks like a JWT.
+	JWTs Tokens
 	// Certificates are asked for certificates that the listener trusts.
 	Certificates Certificates
 	// Anonymous lets in clients that show nothing at all.
@@ -159,16 +161,24 @@ func (c *ChainConfig) braked(shown gateway.Credentials) string {
 }
 
 func (c *ChainConfig) token(ctx context.Context, token string) (gateway.Principal, error) {
-	ask := c.Tokens
 	if c.JWTs != nil && looksLikeJWT(token) {
-		ask = c.JWTs
-	}
-	if ask != nil {
-		if p, found, err := ask.VerifyToken(ctx, token); err != nil || found {
+		if p, found, err := c.JWTs.VerifyToken(ctx, token); err != nil || found {
 			return p, err
 		}
+	} else if p, found, err := c.opaque(ctx, token); err != nil || found {
+		return p, err
 	}
 	return gateway.Principal{}, gateway.WrapError(gateway.Unauthenticated, ErrUnknownToken, "")
+}
+
+// opaque asks whose token it is.
+func (c *ChainConfig) opaque(ctx context.Context, token string) (p gateway.Principal, found bool, err error) {
+	for _, ask := range c.Tokens {
+		if p, found, err = ask.VerifyToken(ctx, token); err != nil || found {
+			break
+		}
+	}
+	return p, found, err
 }
 
 // password judges a passcode, which may be a token: clients of STOMP have no other place for one.
@@ -176,14 +186,12 @@ func (c *ChainConfig) password(ctx context.Context, login, passcode string) (gat
 	if c.JWTs != nil && looksLikeJWT(passcode) {
 		return c.token(ctx, passcode)
 	}
-	if c.Tokens != nil {
-		p, found, err := c.Tokens.VerifyToken(ctx, passcode)
-		switch {
-		case found && err == nil && (login == "" || login == p.Name):
-			return p, nil
-		case err != nil:
-			return gateway.Principal{}, err
-		}
+	p, found, err := c.opaque(ctx, passcode)
+	switch {
+	case found && err == nil && (login == "" || login == p.Name):
+		return p, nil
+	case err != nil:
+		return gateway.Principal{}, err
 	}
 	if login == "" {
 		return gateway.Principal{}, gateway.WrapError(gateway.Unauthenticated, ErrUnknownToken, "")
@@ -277,7 +285,10 @@ func (a *Chain) Renew(p gateway.Principal) (gateway.Principal, error) {
 	if !p.Expires.IsZero() && !a.now().Before(p.Expires) {
 		return gateway.Principal{}, gateway.WrapError(gateway.Unauthenticated, ErrExpired, refusedText(p.Name))
 	}
-	known := []any{ask.Tokens, ask.JWTs, ask.Certificates}
+	known := []any{ask.JWTs, ask.Certificates}
+	for _, k := range ask.Tokens {
+		known = append(known, k)
+	}
 	others := len(known)
 	for _, k := range ask.Passwords {
 		known = append(known, k)

@@ -74,7 +74,7 @@ func chain(t *testing.T, change func(*auth.ChainConfig)) *auth.Chain {
 	u := users.New(users.Config{}, d)
 	c := auth.ChainConfig{
 		Passwords:    []auth.Passwords{u, ldap{"lena": nil, "lars": errors.New("broken"), "lucy": gateway.WrapError(gateway.Unauthenticated, errors.New("wrong, says LDAP"), "User name [lucy] or password is invalid."), "leo": gateway.Errorf(gateway.Unavailable, "the directory cannot be asked now")}},
-		Tokens:       u,
+		Tokens:       []auth.Tokens{u},
 		JWTs:         issuer{epoch.Add(time.Hour)},
 		Certificates: u,
 		Now:          func() time.Time { return epoch },
@@ -280,7 +280,7 @@ func TestAStrangerCostsWhatAWrongPasswordCosts(t *testing.T) {
 	d, err := users.NewDirectory([]users.User{{Name: "alice", Password: stored}, {Name: "host1", DNs: []string{"CN=host1"}}}, nil)
 	require.NoError(t, err)
 	u := users.New(users.Config{}, d)
-	a := auth.NewChain(auth.ChainConfig{Passwords: []auth.Passwords{u, ldap{}}, Tokens: u, Certificates: u})
+	a := auth.NewChain(auth.ChainConfig{Passwords: []auth.Passwords{u, ldap{}}, Tokens: []auth.Tokens{u}, Certificates: u})
 	for i, login := range []string{"alice", "stranger", "host1"} {
 		_, err := a.Authenticate(t.Context(), gateway.Login{Credentials: gateway.Credentials{Login: login, Passcode: "guess"}, Remote: "192.0.2.1:5"})
 		require.Equal(t, "User name ["+login+"] or password is invalid.", gateway.TextOf(err))

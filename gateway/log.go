@@ -44,6 +44,8 @@ type LogPage struct {
 	First, Next uint64
 	// At is the offset of the first message that was asked for, Next if that is still to come.
 	At uint64
+	// Bytes is what all its messages take, with what is kept beside them; of those that are too old some may count for a while. 0 if there is none.
+	Bytes uint64
 	// Messages from At on, each with its Offset, without a hole.
 	Messages []*Message
 }

@@ -40,6 +40,7 @@ type Registry interface {
 	// Conflict, and nothing was done. That may come though the fact is as it was: who reads its revision again and repeats is right.
 	Change(ctx context.Context, key string, value []byte, since uint64) (revision uint64, err error)
 	// Watch calls fn with every fact that there is, then, before it returns, nothing more is missing; later changes follow, in the
-	// order of their revisions and one after another, until ctx ends. value is nil for a deleted fact.
+	// order of their revisions and one after another, until ctx ends. value is nil for a deleted fact. Of several who watch, whoever began
+	// first hears of a fact before the others do.
 	Watch(ctx context.Context, fn func(key string, value []byte, revision uint64)) error
 }

@@ -15,6 +15,7 @@ import (
 type logState struct {
 	// oldest is the first in the stream, first the first that is not too old, last the last that is durable.
 	oldest, first, last uint64
+	bytes               uint64
 }
 
 // state asks the stream.
@@ -34,7 +35,7 @@ func (t *topicLog) state(ctx context.Context) (logState, error) {
 	t.mu.Lock()
 	keeps, synced := t.retention, t.synced
 	t.mu.Unlock()
-	s := logState{oldest: max(found.FirstSeq, 1), last: found.LastSeq}
+	s := logState{oldest: max(found.FirstSeq, 1), last: found.LastSeq, bytes: found.Bytes}
 	if t.logs.store.cfg.Cluster == nil {
 		s.last = min(s.last, synced)
 	}
@@ -95,7 +96,10 @@ func (t *topicLog) page(ctx context.Context, q gateway.LogQuery) (gateway.LogPag
 			return gateway.LogPage{}, err
 		}
 	}
-	page := gateway.LogPage{First: s.first - 1, Next: max(s.last, s.first-1)}
+	page := gateway.LogPage{First: s.first - 1, Next: max(s.last, s.first-1), Bytes: s.bytes}
+	if page.First == page.Next {
+		page.Bytes = 0 // what is too old is not there, though it goes later
+	}
 	from = max(from, s.first)
 	page.At = min(from-1, page.Next)
 	return page, t.fill(&page, q, from, s.last)

@@ -58,6 +58,8 @@ type Config struct {
 	TopicDelivery TopicDelivery
 	// Registry keeps durable subscriptions and what virtual topics feed; nil: there are none.
 	Registry gateway.Registry
+	// Logs keeps what is sent to the topics of which the registry says that they have a log; nil: none has.
+	Logs gateway.Logs
 	// Policies say how destinations behave; nil: as ActiveMQ's. SetPolicies changes them.
 	Policies *policy.Table
 	// VirtualTopics are in order: the first that a queue belongs to counts. nil is DefaultVirtualTopics.

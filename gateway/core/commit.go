@@ -13,6 +13,9 @@ func (s *session) Commit(tx *gateway.Transaction, c gateway.Completion, token ui
 	t := &commitment{session: s, acks: tx.Acks, c: c, token: token}
 	unmade, err := t.admit(tx.Sends)
 	if err == nil {
+		err = s.storable(tx.Sends)
+	}
+	if err == nil {
 		err = t.within()
 	}
 	if err == nil {
@@ -23,7 +26,9 @@ func (s *session) Commit(tx *gateway.Transaction, c gateway.Completion, token ui
 		return
 	}
 	t.c = s.witnessAll(tx.Sends, c)
-	s.commit(t)
+	if !s.logAlone(t, len(tx.Sends)) {
+		s.commit(t)
+	}
 }
 
 // admit checks the messages of a transaction, and returns the queues that have to be there.
@@ -62,7 +67,7 @@ func (t *commitment) admit(sends []*gateway.Message) (unmade map[string]error, e
 			t.add(x.waits...)
 			t.live(x.live...)
 			t.askAll(x)
-		case topic && m.Persistent: // what is kept of it is stored with the others, or not at all
+		case topic && (m.Persistent || s.broker.topics.logs(m.Destination)): // what is kept of it is stored with the others, or not at all
 			t.live(m)
 			t.add(s.broker.topics.route(topicKey(m.Destination)).copies(m, s)...)
 		case topic:
@@ -132,10 +137,10 @@ func (s *session) commit(t *commitment) {
 
 // mayPrepare reports whether the record of a transaction may be written while others in front of it are not carried out: so many share a sync. It says nothing
 // of the order yet, if all of them are this node's. In a cluster the record's next owner would carry it out as soon as it reads it. Who asks for room
-// may be told that there is none.
+// may be told that there is none, and a log may refuse.
 func (t *commitment) mayPrepare() bool {
 	b := t.session.broker
-	if b.cfg.Cluster != nil || len(t.stored) == 0 || len(t.asks) > 0 {
+	if b.cfg.Cluster != nil || len(t.stored) == 0 || len(t.asks) > 0 || t.batches() != nil {
 		return false
 	}
 	t.coordinator = b.seatOf(t.stored[0].Place()).here.Load()

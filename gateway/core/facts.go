@@ -52,6 +52,9 @@ func (k *facts) learn(key string, value []byte, revision uint64) {
 	if strings.HasPrefix(key, feedKeys) {
 		k.broker.topics.learn(key, value, revision)
 	}
+	if strings.HasPrefix(key, gateway.LogKeys) {
+		k.broker.topics.logbook.learn(key, value != nil)
+	}
 	k.mu.Lock()
 	k.applied = max(k.applied, revision)
 	known := k.learned(k.broker.nowMillis())

@@ -59,11 +59,13 @@ func (x *spread) to(d gateway.Destination, m *gateway.Message, origin string) {
 	}
 	x.seen[d] = struct{}{}
 	c := m
-	if origin != "" {
+	if origin == "" {
+		x.from.broker.live(m, d) // nobody else has it yet, and its sender may want to know where it stands in a log
+	} else {
 		c = m.Copy()
 		c.Also, c.Destination, c.Header = nil, d, withOrigin(c.Header, origin)
+		c = x.from.broker.lived(c, d)
 	}
-	c = x.from.broker.lived(c, d)
 	p := x.from.broker.forwarded(d)
 	if p == nil || !p.ForwardOnly {
 		x.here(c)
@@ -108,6 +110,10 @@ func fromHere(h gateway.Header, origin string, d gateway.Destination) gateway.He
 func (s *session) sendSpread(m *gateway.Message, unmade map[string]error, c gateway.Completion, token uint64) {
 	c = s.broker.topics.land(c)
 	t := &commitment{session: s, c: c, token: token, slow: true}
+	if err := s.storable([]*gateway.Message{m}); err != nil {
+		complete(c, token, err)
+		return
+	}
 	x := s.spread(m)
 	t.add(x.waits...)
 	t.live(x.live...)

@@ -29,6 +29,7 @@ type hub struct {
 	// retains: the policy keeps something of some topics for those who come later. landing is what is on its way there.
 	retains atomic.Bool
 	landing landing
+	logbook logbook
 	// flushes are under way, by number.
 	flushes   map[uint64]*flushing
 	lastFlush uint64
@@ -61,6 +62,15 @@ func (h *hub) init(b *Broker) {
 // publish hands a message to every current subscriber, here and on other nodes, and to the queues that the topic feeds. The sender is told
 // when it is there, and none of the subscribers is far behind any more, at the latest when their grace is over. from may be nil.
 func (h *hub) publish(m *gateway.Message, from *session, w waiter) {
+	if h.logs(m.Destination) {
+		h.log([]*gateway.Message{m}, from, w)
+		return
+	}
+	h.spreadOut(m, from, w)
+}
+
+// spreadOut is publish for a message that is in its topic's log, if there is one.
+func (h *hub) spreadOut(m *gateway.Message, from *session, w waiter) {
 	if h.retains.Load() {
 		h.publishRetained(m, from, w)
 		return

@@ -36,6 +36,7 @@ type commitment struct {
 	c       gateway.Completion
 	token   uint64
 
+	logged      bool   // what it has for topics with logs is there, or on its way
 	coordinator *shard // chosen by the first message, unless it is given
 	record      gateway.Record
 	prepared    uint64 // sequence of the record
@@ -102,6 +103,9 @@ func (t *commitment) begin() {
 	}
 	if !t.fits() {
 		t.fail(errNoSpace)
+		return
+	}
+	if t.logging() {
 		return
 	}
 	if len(t.stored) == 0 {

@@ -119,6 +119,9 @@ func (l *Logs) Read(_ context.Context, topic string, q gateway.LogQuery) (gatewa
 		}
 	}
 	p.At = p.First + at
+	for _, m := range k.messages {
+		p.Bytes += uint64(m.Size())
+	}
 	bytes := 0
 	for _, m := range k.messages[at:] {
 		if len(p.Messages) >= q.Messages || len(p.Messages) > 0 && bytes+m.Size() > q.Bytes {

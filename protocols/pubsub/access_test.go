@@ -39,6 +39,8 @@ func production() map[string]string {
 		"GET " + s + ":offsets": sa + " " + pa + " " + c, "POST " + s + ":modifyOffset": sa + " " + pa + " " + c, "GET " + s + ":timeToOffset": sa + " " + pa + " " + c,
 		"POST /registrations": sa + " register_admin", "GET /registrations": sa, "GET /registrations/{uuid}": sa,
 		"POST /registrations/{uuid}:accept": sa, "POST /registrations/{uuid}:decline": sa, "DELETE /registrations/{uuid}": "_admin_",
+		"GET /metrics": sa + " metrics_viewer " + pa, "GET /metrics/va_metrics": sa + " metrics_viewer " + pa, "GET /users/usageReport": "",
+		"GET /projects/{project}:metrics": sa + " " + pa, "GET " + t + ":metrics": sa + " " + pa + " " + p, "GET " + s + ":metrics": sa + " " + pa + " " + c,
 		"GET /status": "", "GET /version": "", "GET /users/profile": "",
 	}
 	for _, both := range []string{
@@ -196,6 +198,28 @@ func TestSessionsAreKept(t *testing.T) {
 	w.broker.err = nil
 	w.broker.mu.Unlock()
 	w.must("POST", "/projects/P/topics/t:publish", other, one)
+}
+
+// A session's rights are those of when it was opened: once somebody's may have changed there is another one.
+func TestSessionsHaveTheRightsOfNow(t *testing.T) {
+	w := stocked(t, 1, nil)
+	pub := w.member("pub", "publisher")
+	one := `{"messages":[{"data":""}]}`
+	opened := func() [2]int {
+		w.broker.mu.Lock()
+		defer w.broker.mu.Unlock()
+		return [2]int{w.broker.opened, len(w.broker.open)}
+	}
+	w.must("POST", "/projects/P/topics/t:modifyAcl", serviceToken, `{"authorized_users":["pub"]}`)
+	w.must("POST", "/projects/P/topics/t:publish", pub, one)
+	before := opened()
+	w.must("PUT", "/projects/P/topics/other", serviceToken, nil)
+	w.must("PUT", "/projects/P/subscriptions/other", serviceToken, `{"topic":"projects/P/topics/other"}`)
+	w.must("POST", "/projects/P/topics/t:publish", pub, one)
+	require.Equal(t, before, opened(), "nobody may more or less than before")
+	w.must("POST", "/projects/P/topics/other:modifyAcl", serviceToken, `{"authorized_users":["pub"]}`)
+	w.must("POST", "/projects/P/topics/other:publish", pub, one)
+	require.Equal(t, [2]int{before[0] + 1, before[1]}, opened(), "another one in the place of the one before")
 }
 
 func TestBatches(t *testing.T) {

@@ -38,7 +38,7 @@ func (s *Server) acknowledge(r *request) (any, error) {
 	} else {
 		known = true
 	}
-	moved := false
+	moved, messages := false, uint64(0)
 	err = s.cfg.Directory.MoveCursor(ctx, sub, t, func(c *resource.Cursor) (bool, error) {
 		if moved = last+1 > c.Offset; !moved { // asked for twice
 			return false, nil
@@ -46,7 +46,8 @@ func (s *Server) acknowledge(r *request) (any, error) {
 		if p := s.late(&pull, known, last, sub, c); p != nil {
 			return false, p
 		}
-		c.Offset = last + 1
+		messages = last + 1 - c.Offset
+		c.Acknowledge(last+1, messages, pull.share(messages), s.cfg.Now())
 		return true, nil
 	})
 	if err != nil {
@@ -54,6 +55,7 @@ func (s *Server) acknowledge(r *request) (any, error) {
 	}
 	if moved {
 		s.pulls.settle(sub.ID, pull.serial)
+		s.counts.acknowledged.Add(messages)
 	}
 	return wire.Nothing{}, nil
 }

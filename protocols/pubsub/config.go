@@ -46,6 +46,9 @@ type Config struct {
 	TrustedProxies []netip.Prefix
 	Reception      Reception
 
+	// Guests may use the API without being users of it.
+	Guests Guard
+
 	Broker    gateway.Broker
 	Directory *resource.Directory
 	Logs      Reader
@@ -69,6 +72,8 @@ type Config struct {
 	Shared bool
 	// Version is what /version says; Release is shown to some alone.
 	Version wire.Version
+	// Usage is what part of a processor, and of the memory, the process takes, each in hundredths; nil: nobody knows.
+	Usage func() (cpu, memory float64)
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
 	// Logger gets what goes wrong here; nil is silence.

@@ -2,6 +2,7 @@ package pubsub
 
 import (
 	"context"
+	"math"
 	"strconv"
 
 	"github.com/sluice-mq/sluice/gateway"
@@ -45,12 +46,16 @@ func (s *Server) publish(r *request) (any, error) {
 		if err := s.send(r, part); err != nil {
 			return nil, err
 		}
+		s.counts.published.Add(uint64(len(part)))
 		for _, m := range part {
 			ids = append(ids, strconv.FormatUint(m.Offset, 10))
 		}
 	}
 	return wire.Published{IDs: ids}, nil
 }
+
+// unlogged is the offset of a message that is in no log.
+const unlogged = math.MaxUint64
 
 // done tells a request that waits.
 type done chan error
@@ -76,7 +81,10 @@ func (s *Server) send(r *request, part []*gateway.Message) error {
 	select {
 	case err = <-c:
 	case <-ctx.Done():
-		err = gateway.WrapError(gateway.Unavailable, ctx.Err(), "the log takes too long")
+		return wire.Unavailable(ctx.Err()) // nobody may look at what is still on its way
+	}
+	if err == nil && part[0].Offset == unlogged { // the topic was deleted meanwhile
+		return wire.NotFound("Topic")
 	}
 	return refused(err)
 }

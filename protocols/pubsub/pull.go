@@ -61,11 +61,15 @@ func (s *Server) pull(r *request) (any, error) {
 		return nil, unread(err)
 	}
 	answer := wire.Pulled{Received: make([]wire.Received, len(page.Messages))}
+	bytes := 0
 	for i, m := range page.Messages {
-		answer.Received[i] = wire.Received{AckID: wire.AckID(sub.Project, sub.Name.Name, m.Offset), Message: fromMessage(m)}
+		one := fromMessage(m)
+		bytes += len(one.Data)
+		answer.Received[i] = wire.Received{AckID: wire.AckID(sub.Project, sub.Name.Name, m.Offset), Message: one}
 	}
 	if n := uint64(len(page.Messages)); n > 0 {
-		s.pulls.put(sub.ID, pulled{end: page.At + n, at: s.cfg.Now(), generation: c.Generation})
+		s.counts.pulled.Add(n)
+		s.pulls.put(sub.ID, pulled{end: page.At + n, messages: n, bytes: uint64(bytes), at: s.cfg.Now(), generation: c.Generation})
 	}
 	return answer, nil
 }

@@ -9,11 +9,21 @@ import (
 type pulled struct {
 	// end is behind the last message that it brought, at when, generation the cursor's then.
 	end        uint64
+	messages   uint64 // that it brought, and the bytes of their data
+	bytes      uint64
 	at         time.Time
 	generation uint64
 	// serial names the pull; pending is false once one of its messages was acknowledged.
 	serial  uint64
 	pending bool
+}
+
+// share is how many bytes so many of its messages have: all of them, or their part.
+func (p *pulled) share(messages uint64) uint64 {
+	if messages >= p.messages {
+		return p.bytes
+	}
+	return p.bytes * messages / p.messages
 }
 
 // pulls remembers the last pull of each subscription.

@@ -65,9 +65,10 @@ func (s *Server) serve(w http.ResponseWriter, h *http.Request) {
 	r := &request{Request: h, vars: vars}
 	answer, err := s.answer(w, r, route)
 	if err != nil {
-		s.refuse(w, r, err)
+		route.count(s.refuse(w, r, err))
 		return
 	}
+	route.count(http.StatusOK)
 	style := wire.Usual
 	if a, ok := answer.(styled); ok {
 		answer, style = a.answer, a.style
@@ -108,8 +109,7 @@ func (s *Server) answer(w http.ResponseWriter, r *request, route *route) (any, e
 
 // admit finds out who asks and whether he may.
 func (s *Server) admit(r *request, route *route) error {
-	token := s.token(r.Request)
-	if token == "" {
+	if r.caller.shown = s.credentials(r.Request); nothing(&r.caller.shown) {
 		return wire.Unauthorized()
 	}
 	if name := r.vars.Get("project"); name != "" && (r.Method != http.MethodPost || len(r.vars) > 1) {
@@ -117,8 +117,8 @@ func (s *Server) admit(r *request, route *route) error {
 			return wire.NotFoundText("project doesn't exist")
 		}
 	}
-	if !s.recognise(r, token) {
-		return wire.Unauthorized()
+	if err := s.recognise(r); err != nil {
+		return err
 	}
 	switch {
 	case route.roles == nil:
@@ -141,23 +141,28 @@ func (s *Server) token(h *http.Request) (token string) {
 	return token
 }
 
-// recognise finds out whose token it is; false if it is nobody's.
-func (s *Server) recognise(r *request, token string) bool {
+// recognise finds out who shows what was shown; the error is for the client.
+func (s *Server) recognise(r *request) error {
+	token := r.caller.shown.Token
 	sum := sha256.Sum256([]byte(token))
-	r.caller.token = token
 	if s.cfg.ServiceToken != "" && subtle.ConstantTimeCompare(sum[:], s.service[:]) == 1 {
 		r.caller.roles = []string{serviceAdmin, almighty}
-		return true
+		return nil
 	}
 	u := s.cfg.Directory.UserByToken(r.Context(), token)
 	if u == nil {
-		return false
+		if err := s.welcome(r); gateway.KindOf(err) == gateway.Unavailable && err != nil {
+			return wire.Unavailable(err)
+		} else if err != nil {
+			return wire.Unauthorized()
+		}
+		return nil
 	}
 	r.caller.user, r.caller.roles = u, u.ServiceRoles
 	if r.project != nil {
 		r.caller.roles = append(u.ServiceRoles[:len(u.ServiceRoles):len(u.ServiceRoles)], u.Roles(r.project)...)
 	}
-	return true
+	return nil
 }
 
 // short requests need not wait for memory.
@@ -207,8 +212,8 @@ func (s *Server) read(w http.ResponseWriter, r *request, most int64) (release fu
 	return nil, wire.InvalidBody()
 }
 
-// refuse says why a request was not carried out.
-func (s *Server) refuse(w http.ResponseWriter, r *request, err error) {
+// refuse says why a request was not carried out, and returns the code.
+func (s *Server) refuse(w http.ResponseWriter, r *request, err error) int {
 	var p *wire.Problem
 	if !errors.As(err, &p) {
 		p = problem(err)
@@ -217,6 +222,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *request, err error) {
 		s.cfg.Logger.Warn("a request could not be carried out", "method", r.Method, "path", shown(r.URL.Path), "remote", r.RemoteAddr, "code", p.Code, "error", p.Cause)
 	}
 	say(w, p.Code, p.Encode())
+	return p.Code
 }
 
 // shown is a path as it may be logged: without a token.
@@ -269,14 +275,14 @@ func (s *Server) preflight(w http.ResponseWriter, h *http.Request) bool {
 		return false
 	}
 	w.Header().Set("Access-Control-Allow-Methods", strings.Join([]string{"OPTIONS", "POST", "GET", "PUT", "DELETE", "HEAD"}, ", "))
-	w.Header().Set("Access-Control-Allow-Headers", "X-Requested-With, Content-Type, x-api-key")
+	w.Header().Set("Access-Control-Allow-Headers", "X-Requested-With, Content-Type, x-api-key, Authorization")
 	w.WriteHeader(http.StatusOK)
 	return true
 }
 
 // login is what a request tells the broker of its client.
 func (r *request) login() gateway.Login {
-	l := gateway.Login{Credentials: gateway.Credentials{Token: r.caller.token}, Protocol: "pubsub/1", Remote: r.RemoteAddr, Library: r.UserAgent()}
+	l := gateway.Login{Credentials: r.caller.shown, Protocol: "pubsub/1", Remote: r.RemoteAddr, Library: r.UserAgent()}
 	if at, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
 		l.Listener = at.String()
 	}

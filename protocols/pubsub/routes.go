@@ -1,6 +1,9 @@
 package pubsub
 
-import "slices"
+import (
+	"slices"
+	"sync/atomic"
+)
 
 // route is one call of the API.
 type route struct {
@@ -11,6 +14,8 @@ type route struct {
 	// large: the body may be as long as a request with messages.
 	large bool
 	serve func(s *Server, r *request) (any, error)
+	// answers are counted by the hundreds of their codes.
+	answers [6]atomic.Uint64
 }
 
 const (
@@ -21,22 +26,27 @@ const (
 )
 
 // routes are all of them. Of two that fit a path the first counts.
-func routes() []route {
+func routes() []*route {
 	return slices.Concat(peopleRoutes(), registrationRoutes(), topicRoutes(), subscriptionRoutes(), schemaRoutes())
 }
 
-func peopleRoutes() []route {
+func peopleRoutes() []*route {
 	admins, only := []string{serviceAdmin, projectAdmin}, []string{serviceAdmin}
+	viewers := []string{serviceAdmin, metricsViewer, projectAdmin}
 	const p = aProject
-	return []route{
+	return []*route{
 		{method: "GET", path: "/status", open: true, serve: (*Server).status},
 		{method: "GET", path: "/version", open: true, serve: (*Server).version},
+
+		{method: "GET", path: "/metrics", roles: viewers, serve: (*Server).nodeMetrics},
+		{method: "GET", path: "/metrics/va_metrics", roles: viewers, serve: (*Server).vaMetrics},
 
 		{method: "GET", path: "/projects", roles: only, serve: (*Server).listProjects},
 		{method: "GET", path: p, roles: admins, serve: (*Server).showProject},
 		{method: "POST", path: p, roles: only, serve: (*Server).createProject},
 		{method: "PUT", path: p, roles: admins, serve: (*Server).changeProject},
 		{method: "DELETE", path: p, roles: admins, serve: (*Server).deleteProject},
+		{method: "GET", path: p + ":metrics", roles: admins, serve: (*Server).projectMetrics},
 
 		{method: "GET", path: p + "/members", roles: admins, serve: (*Server).listMembers},
 		{method: "GET", path: p + "/members/{user}", roles: admins, serve: (*Server).showMember},
@@ -47,6 +57,7 @@ func peopleRoutes() []route {
 
 		{method: "GET", path: "/users", roles: admins, serve: (*Server).listUsers},
 		{method: "GET", path: "/users/profile", serve: (*Server).profile},
+		{method: "GET", path: "/users/usageReport", serve: (*Server).usageReport},
 		{method: "GET", path: "/users/{user}", roles: only, serve: (*Server).showUser},
 		{method: "GET", path: "/users:byUUID/{uuid}", roles: []string{serviceAdmin, argoAuthn}, serve: (*Server).showUserByID},
 		{method: "GET", path: "/users:byToken/{token}", roles: []string{serviceAdmin, pushWorker}, serve: (*Server).showUserByToken},
@@ -57,10 +68,10 @@ func peopleRoutes() []route {
 	}
 }
 
-func registrationRoutes() []route {
+func registrationRoutes() []*route {
 	only := []string{serviceAdmin}
 	const one = "/registrations/{uuid}"
-	return []route{
+	return []*route{
 		{method: "POST", path: "/registrations", roles: []string{serviceAdmin, registerAdmin}, serve: (*Server).register},
 		{method: "GET", path: "/registrations", roles: only, serve: (*Server).listRegistrations},
 		{method: "GET", path: one, roles: only, serve: (*Server).showRegistration},
@@ -70,10 +81,10 @@ func registrationRoutes() []route {
 	}
 }
 
-func topicRoutes() []route {
+func topicRoutes() []*route {
 	admins, writers := []string{serviceAdmin, projectAdmin}, []string{serviceAdmin, projectAdmin, publisher}
 	const p, t = aProject, aTopic
-	return []route{
+	return []*route{
 		{method: "GET", path: p + "/topics", roles: writers, serve: (*Server).listTopics},
 		{method: "GET", path: t, roles: writers, serve: (*Server).showTopic},
 		{method: "PUT", path: t, roles: admins, serve: (*Server).createTopic},
@@ -84,14 +95,15 @@ func topicRoutes() []route {
 		{method: "POST", path: t + ":modifyAcl", roles: admins, serve: (*Server).changeTopicACL},
 		{method: "POST", path: t + ":attachSchema", roles: admins, serve: (*Server).attachSchema},
 		{method: "POST", path: t + ":detachSchema", roles: admins, serve: (*Server).detachSchema},
+		{method: "GET", path: t + ":metrics", roles: writers, serve: (*Server).topicMetrics},
 	}
 }
 
-func subscriptionRoutes() []route {
+func subscriptionRoutes() []*route {
 	admins, readers := []string{serviceAdmin, projectAdmin}, []string{serviceAdmin, projectAdmin, consumer}
 	workers := []string{serviceAdmin, projectAdmin, consumer, pushWorker}
 	const p, n = aProject, aSubscription
-	return []route{
+	return []*route{
 		{method: "GET", path: p + "/subscriptions", roles: readers, serve: (*Server).listSubscriptions},
 		{method: "GET", path: n, roles: workers, serve: (*Server).showSubscription},
 		{method: "PUT", path: n, roles: admins, serve: (*Server).createSubscription},
@@ -104,15 +116,16 @@ func subscriptionRoutes() []route {
 		{method: "GET", path: n + ":timeToOffset", roles: readers, serve: (*Server).timeToOffset},
 		{method: "GET", path: n + ":acl", roles: admins, serve: (*Server).showSubscriptionACL},
 		{method: "POST", path: n + ":modifyAcl", roles: admins, serve: (*Server).changeSubscriptionACL},
+		{method: "GET", path: n + ":metrics", roles: readers, serve: (*Server).subscriptionMetrics},
 		{method: "POST", path: n + ":modifyPushConfig", roles: admins, serve: (*Server).changePush},
 		{method: "POST", path: n + ":verifyPushEndpoint", roles: admins, serve: (*Server).verifyPush},
 	}
 }
 
-func schemaRoutes() []route {
+func schemaRoutes() []*route {
 	admins := []string{serviceAdmin, projectAdmin}
 	const x = aSchema
-	return []route{
+	return []*route{
 		{method: "GET", path: aProject + "/schemas", roles: admins, serve: (*Server).listSchemas},
 		{method: "GET", path: x, roles: admins, serve: (*Server).showSchema},
 		{method: "GET", path: x + ":revisions", roles: admins, serve: (*Server).listRevisions},

@@ -29,10 +29,13 @@ type Server struct {
 	listener *listen.Listener
 	carrier  *carrier
 	http     *http.Server
+	routes   []*route
 	router   wire.Router[*route]
+	counts   counts
 	memory   *semaphore.Weighted
 	sessions sessions
 	pulls    pulls
+	mornings mornings
 	service  [sha256.Size]byte // of the service token
 	started  time.Time
 }
@@ -55,8 +58,9 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.sessions.init(s)
 	s.pulls.all = make(map[string]pulled)
-	for _, r := range routes() {
-		s.router.Add(r.method, base+r.path, &r)
+	s.routes = routes()
+	for _, r := range s.routes {
+		s.router.Add(r.method, base+r.path, r)
 	}
 	s.http = &http.Server{
 		Handler:           http.HandlerFunc(s.serve),

@@ -4,12 +4,17 @@ import (
 	"github.com/sluice-mq/sluice/protocols/pubsub/wire"
 )
 
+// known reports whether somebody asks who is somebody, where nobody has to be.
+func (s *Server) known(r *request) bool {
+	r.caller.shown = s.credentials(r.Request)
+	return !nothing(&r.caller.shown) && s.recognise(r) == nil
+}
+
 // status says how the service is.
 func (s *Server) status(r *request) (any, error) {
 	if r.URL.Query().Get("details") == "true" {
 		// In this one call the service has the two codes the other way round.
-		token := s.token(r.Request)
-		if token == "" || !s.recognise(r, token) {
+		if !s.known(r) {
 			return nil, wire.Forbidden("")
 		}
 		if !r.caller.may([]string{serviceAdmin, adminViewer}) {
@@ -32,8 +37,7 @@ func (s *Server) status(r *request) (any, error) {
 // version says what runs, and its release to those who look after it.
 func (s *Server) version(r *request) (any, error) {
 	v := s.cfg.Version
-	token := s.token(r.Request)
-	if token == "" || !s.recognise(r, token) || r.caller.user == nil || !r.caller.may([]string{serviceAdmin, adminViewer}) {
+	if !s.known(r) || r.caller.user == nil && !r.caller.guest || !r.caller.may([]string{serviceAdmin, adminViewer}) {
 		v.Release = ""
 	}
 	return styled{v, wire.Narrow}, nil

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
-	"github.com/sluice-mq/sluice/protocols/pubsub/resource"
 )
 
 const (
@@ -29,8 +28,10 @@ type sessions struct {
 // held is a session in use, or not.
 type held struct {
 	session gateway.Session
-	used    time.Time
-	users   int
+	// judgement is that of the directory when it was opened: its rights are of then.
+	judgement uint64
+	used      time.Time
+	users     int
 	// ready is closed when session and err are there.
 	ready chan struct{}
 	err   error
@@ -43,7 +44,7 @@ func (s *sessions) init(server *Server) { s.server, s.open = server, make(map[st
 
 // of returns the session of a request's token, and what to call when the request does not need it any more.
 func (s *sessions) of(ctx context.Context, r *request) (gateway.Session, func(), error) {
-	key := resource.SumOf(r.caller.token)
+	key := keyOf(&r.caller.shown)
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
@@ -51,9 +52,16 @@ func (s *sessions) of(ctx context.Context, r *request) (gateway.Session, func(),
 	}
 	idle := s.sweep()
 	h := s.open[key]
+	now := s.server.cfg.Directory.Judgement()
+	if h != nil && h.judgement != now { // the client heard of what has changed, perhaps, and must not be told otherwise
+		if h.over = true; h.users == 0 {
+			idle = append(idle, h.session)
+		}
+		h = nil
+	}
 	opens := h == nil
 	if opens {
-		h = &held{ready: make(chan struct{})}
+		h = &held{ready: make(chan struct{}), judgement: now}
 		s.open[key] = h
 	}
 	h.users++

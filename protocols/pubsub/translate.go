@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/schedule"
 	"github.com/sluice-mq/sluice/protocols/pubsub/wire"
 )
 
@@ -22,12 +23,16 @@ const (
 func toMessage(topic string, from *wire.MessageRequest, most int) (*gateway.Message, error) {
 	m := &gateway.Message{
 		Destination: gateway.Destination{Kind: gateway.KindTopic, Name: topic}, Persistent: true, Priority: gateway.DefaultPriority,
+		Offset: unlogged,
 	}
 	for _, name := range slices.Sorted(maps.Keys(from.Attributes)) {
 		if name == "" || name == dataField {
 			return nil, wire.InvalidArguments("Message")
 		}
 		m.Header = append(m.Header, gateway.Field{Name: name, Value: from.Attributes[name]})
+	}
+	if schedule.Is(m.Header) { // whoever publishes wants to know now where the message stands
+		return nil, wire.InvalidArguments("Message")
 	}
 	body, ok := decoded(from.Data)
 	if !ok {

@@ -121,7 +121,7 @@ func (s *Server) profile(r *request) (any, error) {
 		return nil, wire.Unauthorized()
 	}
 	a := s.userAnswer(r.caller.user, s.view(true, true, nil))
-	a.Token = r.caller.token
+	a.Token = r.caller.shown.Token
 	return a, nil
 }
 

@@ -62,7 +62,7 @@ func copied(t *testing.T, dir string) string {
 func attempt(t *testing.T, dir string) (addr, words string) {
 	t.Helper()
 	cmd := exec.Command(node.Binary(t), "serve", "--dev", "--data-dir", dir, "--log-format", "json",
-		"--listen", "stomp=127.0.0.1:0", "--listen", "nats=127.0.0.1:0", "--listen", "admin=127.0.0.1:0")
+		"--listen", "stomp=127.0.0.1:0", "--listen", "nats=127.0.0.1:0", "--listen", "admin=127.0.0.1:0", "--listen", "pubsub=127.0.0.1:0")
 	stderr, err := cmd.StderrPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())

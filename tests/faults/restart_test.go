@@ -52,7 +52,7 @@ func interrupted(t *testing.T, n *node.Node, rnd *rand.Rand) {
 	t.Helper()
 	for range rnd.IntN(3) {
 		cmd := exec.Command(node.Binary(t), "serve", "--dev", "--data-dir", dataDir(t, n),
-			"--listen", "stomp=127.0.0.1:0", "--listen", "nats=127.0.0.1:0", "--listen", "admin=127.0.0.1:0")
+			"--listen", "stomp=127.0.0.1:0", "--listen", "nats=127.0.0.1:0", "--listen", "admin=127.0.0.1:0", "--listen", "pubsub=127.0.0.1:0")
 		require.NoError(t, cmd.Start())
 		kill := time.AfterFunc(time.Duration(rnd.IntN(120))*time.Millisecond, func() { _ = cmd.Process.Kill() })
 		_ = cmd.Wait() // it was killed

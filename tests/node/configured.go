@@ -62,5 +62,5 @@ func (n *Node) arguments() []string {
 	if n.file != "" {
 		return append(always, "--config", n.file)
 	}
-	return append(always, "--dev", "--listen", "stomp=127.0.0.1:0", "--listen", "nats=127.0.0.1:0", "--listen", "admin=127.0.0.1:0")
+	return append(always, "--dev")
 }

@@ -113,6 +113,9 @@ func (n *Node) environ() []string {
 			env = append(env, pair)
 		}
 	}
+	if n.file == "" {
+		env = append(env, "SLUICE_LISTENERS=stomp=127.0.0.1:0,nats=127.0.0.1:0,admin=127.0.0.1:0")
+	}
 	for _, s := range n.settings {
 		key, value, _ := strings.Cut(s, "=")
 		env = append(env, "SLUICE_"+strings.ToUpper(strings.ReplaceAll(key, ".", "_"))+"="+value)

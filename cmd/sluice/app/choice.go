@@ -49,7 +49,9 @@ const (
 	// NatsWebSocket is NATS over WebSocket.
 	NatsWebSocket Protocol = "nats-websocket"
 	MQTT          Protocol = "mqtt"
-	Admin         Protocol = "admin"
+	// PubSubProtocol is HTTP Pub/Sub.
+	PubSubProtocol Protocol = "pubsub"
+	Admin          Protocol = "admin"
 )
 
 // stomp reports whether clients speak STOMP.
@@ -60,7 +62,26 @@ func (p Protocol) native() bool { return p == Nats || p == NatsWebSocket || p ==
 
 // UnmarshalText reads one of the words.
 func (p *Protocol) UnmarshalText(text []byte) (err error) {
-	*p, err = choose(text, Stomp, WebSocket, Nats, NatsWebSocket, MQTT, Admin)
+	*p, err = choose(text, Stomp, WebSocket, Nats, NatsWebSocket, MQTT, PubSubProtocol, Admin)
+	return err
+}
+
+// AuthOption is where clients of HTTP Pub/Sub show their tokens.
+type AuthOption string
+
+// The places, as the ARGO Messaging Service calls them.
+const (
+	// InHeader: the header x-api-key alone.
+	InHeader AuthOption = "header"
+	// InBoth: the header, or else key in the URL.
+	InBoth AuthOption = "both"
+	// InURL: key in the URL alone.
+	InURL AuthOption = "url"
+)
+
+// UnmarshalText reads one of the words.
+func (a *AuthOption) UnmarshalText(text []byte) (err error) {
+	*a, err = choose(text, InHeader, InBoth, InURL)
 	return err
 }
 

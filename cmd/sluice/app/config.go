@@ -26,6 +26,7 @@ type Config struct {
 	// VirtualTopics say which queues collect what is sent to topics; the first that a queue belongs to counts.
 	VirtualTopics []VirtualTopic `yaml:"virtual_topics"`
 	Nats          Streams        `yaml:"nats"`
+	PubSub        PubSub         `yaml:"pubsub"`
 	// TopicDelivery is for clusters.
 	TopicDelivery TopicDelivery `yaml:"topic_delivery"`
 	Log           Log           `yaml:"log"`
@@ -128,6 +129,19 @@ type Streams struct {
 	Consumers int `yaml:"consumers"`
 }
 
+// PubSub is about the listeners for HTTP Pub/Sub.
+type PubSub struct {
+	// ServiceToken may do everything, and is nobody's. Without one the node makes one, and keeps it in its data directory.
+	ServiceToken Secret `yaml:"service_token"`
+	// TokenKey seals users' tokens, so that they can be shown again; without it each is shown once.
+	TokenKey   Secret     `yaml:"token_key"`
+	AuthOption AuthOption `yaml:"auth_option"`
+	// Retention is for how long the messages of new topics stay.
+	Retention Duration `yaml:"retention"`
+	// MaxMessageBytes is how long the data of a message may be.
+	MaxMessageBytes ByteSize `yaml:"max_message_bytes"`
+}
+
 // Log is about the log on standard error.
 type Log struct {
 	Level  LogLevel  `yaml:"level"`
@@ -162,12 +176,16 @@ func Default() Config {
 		Queues:          Queues{Memory: 64 * MiB},
 		Topics:          Topics{SlowConsumer: DropOldest, PendingMessages: 100_000, PendingBytes: 32 * MiB},
 		Nats:            Streams{Storage: 4 * GiB, Memory: 64 * MiB, Streams: 1_000, Consumers: 1_000},
+		PubSub:          PubSub{AuthOption: InHeader, Retention: seconds(7 * 24 * 3600), MaxMessageBytes: 10 * MiB},
 		TopicDelivery:   OncePerClient,
 		VirtualTopics:   defaultVirtualTopics(),
 		Log:             Log{Level: Info, Format: AutoFormat},
 		ShutdownTimeout: seconds(10),
 	}
 }
+
+// devPubSub is where a node listens for HTTP Pub/Sub that is run with --dev: where programs look for a server to try things with.
+func devPubSub() Listener { return defaultListener(PubSubProtocol, Address{"127.0.0.1", 8085}) }
 
 func seconds(n int64) Duration { return Duration(n * 1e9) }
 

@@ -3,14 +3,17 @@ package app
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/core"
 	"github.com/sluice-mq/sluice/jetstream"
+	"github.com/sluice-mq/sluice/protocols/pubsub/resource"
 )
 
 // Backup writes a backup of all queues to w, and nothing else.
@@ -60,6 +63,23 @@ func eachFact(ctx context.Context, r gateway.Registry, fn func(key string, value
 	return nil
 }
 
+// restored is what becomes of a backup's fact; nil: nothing. The messages of a topic's log are in no backup: the topic gets another log, which its subscriptions read from
+// the front, unless it has one.
+func restored(key string, value []byte, there bool) ([]byte, error) {
+	if !strings.HasPrefix(key, gateway.LogKeys) {
+		return value, nil
+	}
+	if there {
+		return nil, nil
+	}
+	var fact map[string]json.RawMessage
+	if err := json.Unmarshal(value, &fact); err != nil {
+		return nil, fmt.Errorf("the fact %s: %w", key, err)
+	}
+	fact["id"], _ = json.Marshal(resource.NewID()) // which a text never fails to be
+	return json.Marshal(fact)
+}
+
 // errSome ends an export at the first message.
 var errSome = errors.New("there is a message")
 
@@ -81,10 +101,18 @@ func (d *duty) Restore(ctx context.Context, r io.Reader, merge bool, w io.Writer
 			return err
 		}
 	}
+	there := make(map[string]bool)
+	if err := eachFact(ctx, d.life.node.store.Registry(), func(key string, _ []byte) error { there[key] = true; return nil }); err != nil {
+		return err
+	}
 	in := newIntake(d.life.node.broker, "restore "+rand.Text())
 	_, err = jetstream.ReadBackup(r, jetstream.Backup{
 		Fact: func(key string, value []byte) error {
-			_, err := d.life.node.store.Registry().Put(ctx, key, value)
+			value, err := restored(key, value, there[key])
+			if err != nil || value == nil {
+				return err
+			}
+			_, err = d.life.node.store.Registry().Put(ctx, key, value)
 			return err
 		},
 		Message: func(m *gateway.Message, redeliveries uint32) error { return in.take(ctx, m, max(redeliveries, 1)) },

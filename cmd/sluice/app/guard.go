@@ -17,7 +17,8 @@ import (
 type guard struct {
 	identity     identity
 	known        *users.Users // those of the configuration; nil as long as nobody is
-	chain        *auth.Chain  // of those who are asked who somebody is; nil as long as nobody is
+	callers      callers
+	chain        *auth.Chain // of those who are asked who somebody is; nil as long as nobody is
 	certificates certificates
 	audit        *audit.Auditor // nil: nothing is written down
 	environ      []string
@@ -28,6 +29,7 @@ type guard struct {
 // openGuard reads all that the configuration names. Close it, also after an error.
 func openGuard(cfg Config, o outside, log *slog.Logger) (*guard, error) {
 	g := &guard{certificates: certificates{}, environ: o.environ, beside: o.beside, log: log}
+	g.identity.callers = &g.callers
 	now, err := g.identities(cfg)
 	if err != nil {
 		return g, err

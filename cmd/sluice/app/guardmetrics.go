@@ -21,7 +21,7 @@ type guardCollector struct{ node *node }
 
 // Describe implements prometheus.Collector.
 func (g guardCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{logins, braked, limitReached, auditMissing, connectionsOpen, accepted, turnedAway, certificateExpiry, crlExpiry} {
+	for _, d := range append(describePubSub(), logins, braked, limitReached, auditMissing, connectionsOpen, accepted, turnedAway, certificateExpiry, crlExpiry) {
 		ch <- d
 	}
 }
@@ -34,9 +34,10 @@ func (g guardCollector) Collect(ch chan<- prometheus.Metric) {
 			ch <- prometheus.MustNewConstMetric(limitReached, prometheus.CounterValue, float64(l.Count), l.Scope, l.Limit)
 		}
 		n.guard.collect(ch)
+		n.collectPubSub(ch)
 	}
 	for _, d := range n.listening() {
-		s, ok := d.door.(*stomp.Server)
+		s, ok := d.door.(interface{ Stats() stomp.Stats })
 		if !ok {
 			continue
 		}

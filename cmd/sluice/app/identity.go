@@ -6,11 +6,16 @@ import (
 
 	"github.com/sluice-mq/sluice/auth"
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/protocols/pubsub/resource"
 )
 
 // identity is who may come in and what they may do, by the configuration of the moment. What it stands for is replaced as
 // a whole. Safe for concurrent use.
-type identity struct{ now atomic.Pointer[guards] }
+type identity struct {
+	now atomic.Pointer[guards]
+	// callers have their rights from the topics that they use.
+	callers *callers
+}
 
 // ownSession is the protocol of the node's own sessions, such as that of a self-test, and how their principal was proven. Doors name their own
 // protocols, whatever clients say.
@@ -49,6 +54,9 @@ func (i *identity) Renew(p gateway.Principal) (gateway.Principal, error) {
 func (i *identity) Rights(p gateway.Principal) gateway.Rights {
 	if p.Method == ownSession {
 		return auth.AllowAll{}
+	}
+	if p.Method == resource.Method {
+		return i.callers.Rights(p)
 	}
 	return i.now.Load().Rights(p)
 }

@@ -87,6 +87,7 @@ func (l *loading) defaults() {
 	d := Default()
 	if l.sources.Dev {
 		d.DataDir = "./data"
+		d.Listeners = append(d.Listeners, devPubSub())
 	}
 	for _, leaf := range leaves(reflect.TypeFor[Config](), "") {
 		if v, ok := lookup(reflect.ValueOf(d), leaf.path); ok && (v.Kind() != reflect.Slice || v.Len() > 0) {
@@ -282,6 +283,7 @@ func Warnings(c Config) []string {
 	for _, l := range c.Listeners {
 		all = append(all, l.warnings(c.Auth)...)
 	}
+	all = append(all, c.PubSub.warnings()...)
 	if a := c.Auth; a != nil && len(a.ACL) == 0 && !a.Anonymous {
 		all = append(all, "auth.acl has no rules: nobody may do anything")
 	}

@@ -51,6 +51,7 @@ func TestNothingSaidIsTheDefault(t *testing.T) {
 func TestDevKeepsItsDataHere(t *testing.T) {
 	want := Default()
 	want.DataDir = "./data"
+	want.Listeners = append(want.Listeners, defaultListener(PubSubProtocol, Address{"127.0.0.1", 8085}))
 	require.Equal(t, want, load(t, Sources{Dev: true, Flags: flags(t, "--dev")}))
 	require.Equal(t, "/x", load(t, Sources{Dev: true, Environ: []string{"SLUICE_DATA_DIR=/x"}}).DataDir)
 	require.Equal(t, "/y", load(t, Sources{Dev: true, Environ: []string{"SLUICE_DATA_DIR=/x"}, Flags: flags(t, "--data-dir", "/y")}).DataDir)
@@ -155,7 +156,7 @@ func TestEveryKeyCanBeSaidByTheEnvironment(t *testing.T) {
 		"cluster.name": "c", "cluster.address": "127.0.0.1:7", "cluster.routes": "127.0.0.1:8", "cluster.replicas": "5",
 		"service.tls.client_auth": "required", "service.tls.ocsp": "required", "service.tls.min_version": "1.3", "audit": "commands", "auth.acl_mode": "union",
 		"cluster.secret_file": "/s", "cluster.advertise": "h:1", "cluster.certificate": "/c", "cluster.key": "/k", "cluster.authority": "/a",
-		"topics.slow_consumer": "disconnect", "drain_grace": "3s", "topic_delivery": "cluster", "log.level": "error", "log.format": "text",
+		"topics.slow_consumer": "disconnect", "drain_grace": "3s", "topic_delivery": "cluster", "pubsub.auth_option": "both", "log.level": "error", "log.format": "text",
 	}
 	seen := map[string]string{}
 	for _, l := range leaves(reflect.TypeFor[Config](), "") {

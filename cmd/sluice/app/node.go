@@ -16,6 +16,7 @@ import (
 	"github.com/sluice-mq/sluice/jetstream/commit"
 	"github.com/sluice-mq/sluice/jetstream/embed"
 	"github.com/sluice-mq/sluice/protocols/nats"
+	"github.com/sluice-mq/sluice/protocols/pubsub/resource"
 )
 
 // node is what makes a node besides its admin door: the rooms, each made of the
@@ -32,10 +33,13 @@ type node struct {
 	broker *core.Broker
 	rules  *rulebook
 
-	guard   *guard
-	voucher *nats.Voucher // of native clients that log in
-	gate    *nats.Gate    // nil where they do not
-	figures brokerCollector
+	directory *resource.Directory // of HTTP Pub/Sub; nil where nobody listens for it
+	service   string              // its service token
+	rejudged  chan struct{}       // what somebody there may do has changed
+	guard     *guard
+	voucher   *nats.Voucher // of native clients that log in
+	gate      *nats.Gate    // nil where they do not
+	figures   brokerCollector
 	// aside: there is a store that the node had before it was in a cluster.
 	aside bool
 }
@@ -84,11 +88,15 @@ func (n *node) start(ctx context.Context, cfg Config, log *slog.Logger, h *healt
 			return fmt.Errorf("bringing the messages that the node had alone into the cluster: %w", err)
 		}
 	}
+	if err := n.openDirectory(ctx, cfg, log); err != nil {
+		return err
+	}
 	for _, l := range cfg.Listeners {
 		if err := n.openDoor(l, cfg, log); err != nil {
 			return fmt.Errorf("%s listener %s: %w", l.Protocol, l.Address, err)
 		}
 	}
+	n.rejudge()
 	return ctx.Err()
 }
 
@@ -217,7 +225,7 @@ func (n *node) openBroker(ctx context.Context, cfg Config, log *slog.Logger) (er
 		return err
 	}
 	n.broker, err = core.New(ctx, core.Config{
-		Node: cfg.Node, Store: n.store, Cluster: others, Registry: n.store.Registry(), Authenticator: who, Authorizer: may, Auditor: n.guard.auditor(), Quotas: quotas(cfg.Limits), Kept: unmade(cfg.Auth), Logger: log,
+		Node: cfg.Node, Store: n.store, Cluster: others, Registry: n.store.Registry(), Logs: n.store.Logs(), Authenticator: who, Authorizer: may, Auditor: n.guard.auditor(), Quotas: quotas(cfg.Limits), Kept: unmade(cfg.Auth), Logger: log,
 		MaxMessage:  int(cfg.Limits.MaxMessageSize) + headerRoom,
 		QueueMemory: int64(cfg.Queues.Memory), TopicMessages: cfg.Topics.PendingMessages, TopicBytes: int(cfg.Topics.PendingBytes),
 		SlowConsumer: slow, TopicDelivery: delivery[cfg.TopicDelivery], Policies: n.rules.table(), VirtualTopics: virtualTopics(cfg.VirtualTopics),

@@ -29,7 +29,7 @@ func (g *guard) people(a *Auth) (who gateway.Authenticator, close func(), warnin
 	if known == nil {
 		known = users.New(users.Config{}, directory)
 	}
-	chain := auth.ChainConfig{Passwords: []auth.Passwords{known}, Tokens: known, Certificates: known, Anonymous: a.Anonymous}
+	chain := auth.ChainConfig{Passwords: []auth.Passwords{known}, Tokens: []auth.Tokens{known, &g.callers}, Certificates: known, Anonymous: a.Anonymous}
 	close = func() {}
 	if a.LDAP != nil {
 		d, err := a.LDAP.directory(r, g.log)

@@ -47,7 +47,7 @@ func TestEveryMistakeHasItsPlaceAndWords(t *testing.T) {
 		"alias":             {"node: &x a\ndata_dir: *x\n", `c.yaml:2:11: data_dir: aliases and tags are not possible here`},
 		"second document":   {"node: a\n---\nnode: b\n", `c.yaml:3:1: a second document in the file`},
 		"no listeners":      {"listeners: []\n", `c.yaml:1:12: listeners: at least one is needed`},
-		"listener unknown":  {"listeners:\n  - protocol: stmp\n    address: \"localhost:1\"\n", `c.yaml:2:15: listeners[0].protocol: "stmp" is not stomp, websocket, nats, nats-websocket, mqtt or admin, did you mean "stomp"?`},
+		"listener unknown":  {"listeners:\n  - protocol: stmp\n    address: \"localhost:1\"\n", `c.yaml:2:15: listeners[0].protocol: "stmp" is not stomp, websocket, nats, nats-websocket, mqtt, pubsub or admin, did you mean "stomp"?`},
 		"listener without":  {"listeners:\n  - protocol: stomp\n", `c.yaml:2:5: listeners[0]: has no address`},
 		"listener of what":  {"listeners:\n  - address: 127.0.0.1:1\n", `c.yaml:2:5: listeners[0]: has no protocol`},
 		"same address":      {"listeners:\n- {protocol: stomp, address: \"localhost:1\"}\n- {protocol: nats, address: \"localhost:1\"}\n", `c.yaml:3:29: listeners[1].address: localhost:1 is already that of listeners[0]`},
@@ -78,6 +78,9 @@ func TestEveryMistakeHasItsPlaceAndWords(t *testing.T) {
 		"too many shards":     {"store: {shards: 65}\n", `c.yaml:1:17: store.shards: 65 is not between 0 and 64`},
 		"too small a reserve": {"store: {reserve: 1MiB}\n", `c.yaml:1:18: store.reserve: 1MiB is not between 16MiB and 1TiB`},
 		"no time":             {"limits: {login_timeout: 0s}\n", `c.yaml:1:25: limits.login_timeout: 0s is not between 100ms and 1h`},
+		"easily guessed":      {"pubsub: {service_token: geheim}\n", `c.yaml:1:25: pubsub.service_token: is shorter than 16 characters: it opens everything, and could be guessed`},
+		"more than fits":      {"pubsub: {max_message_bytes: 20MiB}\n", `c.yaml:1:29: pubsub.max_message_bytes: is more than limits.max_message_size`},
+		"nowhere to look":     {"pubsub: {auth_option: cookie}\n", `c.yaml:1:23: pubsub.auth_option: "cookie" is not header, both or url`},
 		"replicas": {
 			"cluster: {name: c, address: \"127.0.0.1:1\", routes: [\"127.0.0.1:2\"], replicas: 2}\n",
 			`c.yaml:1:79: cluster.replicas: 2 is not 1, 3 or 5`,
@@ -153,7 +156,7 @@ func TestMistakesOutsideTheFileNameTheirSource(t *testing.T) {
 		`SLUICE_LISTENERS: "stomp:1" is not protocol=address, such as stomp=127.0.0.1:61613`,
 		`--log-level: "loud" is not debug, info, warn or error`,
 		`--listen: "stomp" is not protocol=address, such as stomp=127.0.0.1:61613`,
-		`--listen: "stmp" is not stomp, websocket, nats, nats-websocket, mqtt or admin, did you mean "stomp"?`,
+		`--listen: "stmp" is not stomp, websocket, nats, nats-websocket, mqtt, pubsub or admin, did you mean "stomp"?`,
 		`SLUICE_NODE: node: "a.b" is not a name of 1 to 64 letters, digits, '-' or '_'`,
 	}, "\n"))
 	_, _, err = Load(Sources{Flags: flags(t, "--listen=nats=localhost:1", "--listen=nats=localhost:2", "--data-dir=")})

@@ -125,7 +125,7 @@ func (p *program) get(path string) (int, string) {
 
 // free are the flags that put all doors on free ports.
 func free(args ...string) []string {
-	return append(args, "--listen", "stomp=127.0.0.1:0", "--listen", "nats=127.0.0.1:0", "--listen", "admin=127.0.0.1:0")
+	return append(args, "--listen", "stomp=127.0.0.1:0", "--listen", "nats=127.0.0.1:0", "--listen", "admin=127.0.0.1:0", "--listen", "pubsub=127.0.0.1:0")
 }
 
 func TestServeUntilASignal(t *testing.T) {
@@ -208,12 +208,12 @@ func TestAnAddressInUseEndsTheStartInWords(t *testing.T) {
 	require.NoError(t, err)
 	defer taken.Close()
 	t.Chdir(t.TempDir())
-	p := launch(t, "serve", "--dev", "--listen", "admin="+taken.Addr().String(), "--listen", "stomp=127.0.0.1:0", "--listen", "nats=127.0.0.1:0")
+	p := launch(t, "serve", "--dev", "--listen", "admin="+taken.Addr().String(), "--listen", "stomp=127.0.0.1:0", "--listen", "nats=127.0.0.1:0", "--listen", "pubsub=127.0.0.1:0")
 	require.Equal(t, 1, p.exit())
 	require.Contains(t, p.rest.String(), "sluice: serve: admin listener: listen on "+taken.Addr().String()+": ")
 	require.Contains(t, p.rest.String(), "address already in use")
 
-	p = launch(t, "serve", "--dev", "--listen", "admin=127.0.0.1:0", "--listen", "stomp=127.0.0.1:0", "--listen", "nats="+taken.Addr().String())
+	p = launch(t, "serve", "--dev", "--listen", "admin=127.0.0.1:0", "--listen", "stomp=127.0.0.1:0", "--listen", "nats="+taken.Addr().String(), "--listen", "pubsub=127.0.0.1:0")
 	require.Equal(t, 1, p.exit())
 	require.Contains(t, p.rest.String(), "nats listener "+taken.Addr().String()+": nats: cannot listen on "+taken.Addr().String())
 	require.Contains(t, p.rest.String(), "address already in use")

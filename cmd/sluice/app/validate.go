@@ -55,6 +55,7 @@ func Validate(c Config) Problems {
 	count(&v, "nats.memory", c.Nats.Memory, 0, maxMemory)
 	count(&v, "nats.streams", c.Nats.Streams, 1, maxCount)
 	count(&v, "nats.consumers", c.Nats.Consumers, 1, maxCount)
+	v.pubsub(c)
 	if c.DrainGrace.Fixed {
 		count(&v, "drain_grace", c.DrainGrace.Duration, 0, maxTimeout)
 	}

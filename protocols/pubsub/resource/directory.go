@@ -29,6 +29,8 @@ type Config struct {
 	Vault *Vault
 	// Shared: other nodes change facts, too.
 	Shared bool
+	// Judged, if not nil, is called after somebody's rights may have changed. It must not wait, nor call the directory.
+	Judged func()
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
 	// Logger gets facts that cannot be read; nil is silence.
@@ -49,6 +51,7 @@ type Directory struct {
 
 	mu      sync.RWMutex
 	applied uint64
+	judged  uint64        // the revision of the last fact by which rights may have changed
 	news    chan struct{} // closed when applied grows
 	users   map[string]*User
 	people  map[string]*User // by ID: of several the one that was written last
@@ -93,12 +96,47 @@ func Open(ctx context.Context, cfg Config) (*Directory, error) {
 func (d *Directory) learn(key string, value []byte, revision uint64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	before := d.listed(key)
 	if err := d.take(key, value, revision); err != nil {
 		d.cfg.Logger.Error("a fact cannot be read and is left out", "key", key, "error", err)
+	}
+	if strings.HasPrefix(key, userKeys) || strings.HasPrefix(key, projectKeys) || before || d.listed(key) {
+		d.judged = revision
+		if d.cfg.Judged != nil {
+			d.cfg.Judged()
+		}
 	}
 	d.applied = max(d.applied, revision)
 	close(d.news)
 	d.news = make(chan struct{})
+}
+
+// listed reports whether a fact is one with an ACL that names somebody. The lock is held.
+func (d *Directory) listed(key string) bool {
+	var acl []string
+	if rest, ok := strings.CutPrefix(key, gateway.LogKeys); ok {
+		if t := d.topics[named(rest)]; t != nil {
+			acl = t.ACL
+		}
+	} else if rest, ok := strings.CutPrefix(key, subscriptionKeys); ok {
+		if s := d.subscriptions[named(rest)]; s != nil {
+			acl = s.ACL
+		}
+	}
+	return len(acl) > 0
+}
+
+// named is the name at the end of a key.
+func named(s string) (n Name) {
+	n.Project, n.Name, _ = strings.Cut(s, ".")
+	return n
+}
+
+// Judgement grows whenever somebody's rights may have changed.
+func (d *Directory) Judgement() uint64 {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.judged
 }
 
 func (d *Directory) take(key string, value []byte, revision uint64) error {
@@ -114,16 +152,16 @@ func (d *Directory) take(key string, value []byte, revision uint64) error {
 	if rest, ok := strings.CutPrefix(key, revisionKeys); ok {
 		return d.takeRevision(rest, value, revision)
 	}
-	for _, named := range []string{gateway.LogKeys, subscriptionKeys, cursorKeys, pushKeys, schemaKeys} {
-		rest, ok := strings.CutPrefix(key, named)
+	for _, kind := range []string{gateway.LogKeys, subscriptionKeys, cursorKeys, pushKeys, schemaKeys} {
+		rest, ok := strings.CutPrefix(key, kind)
 		if !ok {
 			continue
 		}
-		var n Name
-		if n.Project, n.Name, ok = strings.Cut(rest, "."); !ok {
+		if !strings.Contains(rest, ".") {
 			return nil // a log that is none of ours
 		}
-		switch named {
+		n := named(rest)
+		switch kind {
 		case gateway.LogKeys:
 			return d.takeTopic(n, value, revision)
 		case subscriptionKeys:

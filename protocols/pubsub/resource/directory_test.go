@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -334,6 +335,33 @@ func TestObjectsAreStoredUnderTheirNames(t *testing.T) {
 	require.Equal(t, gateway.LogFact{ID: log.ID, Retention: 1000}, fact, "what the store reads of it")
 	require.NotContains(t, all["log/P.t"], `"Name"`)
 	require.WithinDuration(t, time.Now(), d.Project(t.Context(), "P").CreatedAt(), time.Minute)
+}
+
+// Whoever logs in at another door with a password has it looked at here as well, and nobody is asked about it.
+func TestWhatIsNoTokenIsNotLookedFor(t *testing.T) {
+	registry := &asked{Registry: gatewaytest.NewDisk(1).Registry()}
+	d, err := resource.Open(t.Context(), resource.Config{Facts: registry, Shared: true})
+	require.NoError(t, err)
+	before := registry.watched.Load()
+	for _, password := range []string{"geheim", strings.Repeat("x", 64), strings.Repeat("0", 63), ""} {
+		_, found, err := d.VerifyToken(t.Context(), password)
+		require.NoError(t, err)
+		require.False(t, found)
+	}
+	require.Equal(t, before, registry.watched.Load())
+	require.Nil(t, d.UserByToken(t.Context(), strings.Repeat("0", 64)))
+	require.Equal(t, before+1, registry.watched.Load())
+}
+
+// asked counts how often a registry is asked for everything.
+type asked struct {
+	*gatewaytest.Registry
+	watched atomic.Int64
+}
+
+func (a *asked) Watch(ctx context.Context, fn func(key string, value []byte, revision uint64)) error {
+	a.watched.Add(1)
+	return a.Registry.Watch(ctx, fn)
 }
 
 // What another node has made a moment ago is found, though nobody has told of it; many who look at once look once.

@@ -133,8 +133,25 @@ type Cursor struct {
 	Offset uint64 `json:"offset"`
 	// Generation counts how often somebody has set it to another place.
 	Generation uint64 `json:"generation,omitempty"`
+	// Messages and Bytes are how many were acknowledged, At when the last ones were, in Unix milliseconds, and Rate how many a second since those before them.
+	Messages uint64  `json:"messages,omitempty"`
+	Bytes    uint64  `json:"bytes,omitempty"`
+	At       int64   `json:"at,omitempty"`
+	Rate     float64 `json:"rate,omitempty"`
 
 	revision uint64
+}
+
+// Acknowledge moves a cursor behind the messages before an offset, which are so many and so many bytes.
+func (c *Cursor) Acknowledge(offset, messages, bytes uint64, now time.Time) {
+	at := now.UnixMilli()
+	c.Rate = float64(messages) * 1000 / float64(max(at-c.At, 1))
+	if c.At == 0 {
+		c.Rate = 0
+	}
+	c.Offset, c.At = offset, at
+	c.Messages += messages
+	c.Bytes += bytes
 }
 
 // May reports whether a list has a user's ID.

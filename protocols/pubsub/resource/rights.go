@@ -52,16 +52,26 @@ func (d *Directory) Renew(p gateway.Principal) (now gateway.Principal, found boo
 	switch {
 	case p.Method != Method:
 		return gateway.Principal{}, false, nil
-	case d.service(p.Proof):
-		return principal("", p.Proof), true, nil
 	}
 	d.mu.RLock()
-	u := d.tokens[p.Proof]
+	u, service := d.who(p)
 	d.mu.RUnlock()
-	if u == nil {
+	switch {
+	case service:
+		return principal("", p.Proof), true, nil
+	case u == nil:
 		return gateway.Principal{}, true, gateway.Errorf(gateway.Unauthenticated, "The token is another one now, or the user is gone.")
 	}
-	return principal(u.Name, u.Token.Sum), true, nil
+	return principal(u.Name, p.Proof), true, nil
+}
+
+// who finds whom a principal of VerifyToken stands for: by its proof, or without one by its name. The lock is held.
+func (d *Directory) who(p gateway.Principal) (u *User, service bool) {
+	if p.Proof != "" {
+		return d.tokens[p.Proof], d.service(p.Proof)
+	}
+	name := strings.TrimPrefix(p.Name, NamePrefix)
+	return d.users[name], name == "" && d.cfg.ServiceToken != ""
 }
 
 // Rights are what a principal of VerifyToken may do with topics and durable subscriptions at this moment, on every door. An administrator of a project may do
@@ -73,8 +83,8 @@ func (d *Directory) Rights(p gateway.Principal) gateway.Rights {
 	if p.Method != Method {
 		return r
 	}
-	u := d.tokens[p.Proof]
-	r.everything = d.service(p.Proof) || u != nil && slices.Contains(u.ServiceRoles, roleServiceAdmin)
+	u, service := d.who(p)
+	r.everything = service || u != nil && slices.Contains(u.ServiceRoles, roleServiceAdmin)
 	if r.everything || u == nil {
 		return r
 	}

@@ -38,6 +38,11 @@ func TestTokensOpenEveryDoor(t *testing.T) {
 	now, found, err := d.Renew(ann)
 	require.NoError(t, err)
 	require.Equal(t, []any{true, ann}, []any{found, now})
+	unproven := ann // as the connections of a native client have it, which share a session
+	unproven.Proof = ""
+	now, found, err = d.Renew(unproven)
+	require.NoError(t, err)
+	require.Equal(t, []any{true, unproven}, []any{found, now}, "without a proof the name counts")
 	_, _, err = d.RefreshToken(ctx, "ann")
 	require.NoError(t, err)
 	_, found, err = d.Renew(ann)
@@ -56,6 +61,12 @@ func TestTokensOpenEveryDoor(t *testing.T) {
 	_, found, err = d.Renew(service)
 	require.NoError(t, err)
 	require.True(t, found)
+	unproven = service
+	unproven.Proof = ""
+	_, found, err = d.Renew(unproven)
+	require.NoError(t, err)
+	require.True(t, found)
+	require.NoError(t, d.Rights(unproven).May(gateway.Write, gateway.Destination{Kind: gateway.KindTopic, Name: "P.t"}))
 	require.NoError(t, d.Rights(service).May(gateway.Write, gateway.Destination{Kind: gateway.KindTopic, Name: "P.t"}))
 	require.Error(t, d.Rights(service).May(gateway.Write, gateway.Destination{Kind: gateway.KindQueue, Name: "q"}), "projects are all that it has")
 	other, err := resource.Open(ctx, resource.Config{Facts: registry})

@@ -31,6 +31,15 @@ func NewToken() string {
 	return hex.EncodeToString(b[:])
 }
 
+// isToken reports whether something looks like a token.
+func isToken(s string) bool {
+	if len(s) != 2*sha256.Size {
+		return false
+	}
+	_, err := hex.DecodeString(s)
+	return err == nil
+}
+
 // NewID makes an ID as the service writes them: a random UUID.
 func NewID() string {
 	var b [16]byte

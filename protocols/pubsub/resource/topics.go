@@ -161,6 +161,9 @@ func (d *Directory) cursorOf(s *Subscription, t *Topic) Cursor {
 	stored := d.cursors[s.Name]
 	if stored != nil {
 		c.revision = stored.revision
+		if stored.Subscription == s.ID {
+			c.Messages, c.Bytes, c.At, c.Rate = stored.Messages, stored.Bytes, stored.At, stored.Rate
+		}
 	}
 	switch {
 	case stored != nil && stored.Subscription == s.ID && stored.Log == t.ID:

@@ -78,9 +78,9 @@ func start(ctx context.Context, sluice, dir string, n int, environ func(int) []s
 	}
 	for i := range n {
 		data := filepath.Join(dir, fmt.Sprintf("n%d", i+1))
-		cmd := exec.Command(sluice, "serve", "--dev", "--data-dir", data, "--log-level", "warn",
-			"--listen", fmt.Sprintf("stomp=127.0.0.1:%d", c.ports[i]), "--listen", "nats=127.0.0.1:0", "--listen", "admin=127.0.0.1:0")
-		cmd.Env = append(os.Environ(), fmt.Sprintf("SLUICE_NODE=n%d", i+1))
+		cmd := exec.Command(sluice, "serve", "--dev", "--data-dir", data, "--log-level", "warn")
+		listeners := fmt.Sprintf("SLUICE_LISTENERS=stomp=127.0.0.1:%d,nats=127.0.0.1:0,admin=127.0.0.1:0", c.ports[i])
+		cmd.Env = append(os.Environ(), listeners, fmt.Sprintf("SLUICE_NODE=n%d", i+1))
 		if environ != nil {
 			cmd.Env = append(cmd.Env, environ(i)...)
 		}

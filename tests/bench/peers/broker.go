@@ -143,8 +143,9 @@ func newSluice(s settings) (*broker, error) {
 		settings: "defaults: durability disk, every receipt after its fdatasync",
 		dialect:  bench.Dialects()["activemq"],
 		prepare: func(dir string, stomp int) (*exec.Cmd, error) {
-			return exec.Command(s.sluice, "serve", "--dev", "--data-dir", filepath.Join(dir, "data"), "--log-level", "warn",
-				"--listen", fmt.Sprintf("stomp=127.0.0.1:%d", stomp), "--listen", "nats=127.0.0.1:0", "--listen", "admin=127.0.0.1:0"), nil
+			cmd := exec.Command(s.sluice, "serve", "--dev", "--data-dir", filepath.Join(dir, "data"), "--log-level", "warn")
+			cmd.Env = append(os.Environ(), fmt.Sprintf("SLUICE_LISTENERS=stomp=127.0.0.1:%d,nats=127.0.0.1:0,admin=127.0.0.1:0", stomp))
+			return cmd, nil
 		},
 	}, nil
 }

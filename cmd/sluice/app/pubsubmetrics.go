@@ -1,0 +1,53 @@
+package app
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/sluice-mq/sluice/protocols/pubsub"
+)
+
+var (
+	pubsubCalls        = prometheus.NewDesc("sluice_pubsub_requests_total", "Requests to HTTP Pub/Sub, by call and answer.", []string{"call", "codes"}, nil)
+	pubsubPublished    = prometheus.NewDesc("sluice_pubsub_published_total", "Messages published by HTTP.", nil, nil)
+	pubsubPulled       = prometheus.NewDesc("sluice_pubsub_pulled_total", "Messages handed out by HTTP, each time anew.", nil, nil)
+	pubsubAcknowledged = prometheus.NewDesc("sluice_pubsub_acknowledged_total", "Messages acknowledged by HTTP.", nil, nil)
+	pubsubObjects      = prometheus.NewDesc("sluice_pubsub_objects", "Projects, users, topics and subscriptions of HTTP Pub/Sub.", []string{"kind"}, nil)
+)
+
+// describePubSub lists what is shown of HTTP Pub/Sub.
+func describePubSub() []*prometheus.Desc {
+	return []*prometheus.Desc{pubsubCalls, pubsubPublished, pubsubPulled, pubsubAcknowledged, pubsubObjects}
+}
+
+// collectPubSub shows what the doors for HTTP Pub/Sub have done, all of them together. Calls are those of the API, so that no label grows with clients.
+func (n *node) collectPubSub(ch chan<- prometheus.Metric) {
+	d := n.guard.callers.directory.Load()
+	if d == nil {
+		return
+	}
+	var all pubsub.Figures
+	calls := map[[2]string]uint64{}
+	for _, l := range n.listening() {
+		s, ok := l.door.(*pubsub.Server)
+		if !ok {
+			continue
+		}
+		f := s.Figures()
+		all.Published += f.Published
+		all.Pulled += f.Pulled
+		all.Acknowledged += f.Acknowledged
+		for _, c := range f.Calls {
+			calls[[2]string{c.Call, c.Codes}] += c.Count
+		}
+	}
+	for labels, count := range calls {
+		ch <- prometheus.MustNewConstMetric(pubsubCalls, prometheus.CounterValue, float64(count), labels[:]...)
+	}
+	for desc, count := range map[*prometheus.Desc]uint64{pubsubPublished: all.Published, pubsubPulled: all.Pulled, pubsubAcknowledged: all.Acknowledged} {
+		ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(count))
+	}
+	projects, users, topics, subscriptions := d.Count()
+	for kind, count := range map[string]int{"project": projects, "user": users, "topic": topics, "subscription": subscriptions} {
+		ch <- prometheus.MustNewConstMetric(pubsubObjects, prometheus.GaugeValue, float64(count), kind)
+	}
+}
