@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -96,6 +97,7 @@ func TestWhatIsHeldBehindTwoCommitsKeepsItsOrder(t *testing.T) {
 		select { // as if this goroutine were slow from here on
 		case <-second:
 		case <-third:
+		case <-time.After(time.Second): // it is the one that answers
 		}
 	}
 	var mu sync.Mutex

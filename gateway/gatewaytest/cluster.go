@@ -76,6 +76,7 @@ type queue struct {
 	some   sync.Cond
 	todo   []func()
 	closed bool
+	over   bool     // closed, and everything is done
 	count  *pending // or nil
 }
 
@@ -89,6 +90,7 @@ func newQueue(ended *sync.WaitGroup, count *pending) *queue {
 				q.some.Wait()
 			}
 			if len(q.todo) == 0 {
+				q.over = true
 				q.mu.Unlock()
 				return
 			}

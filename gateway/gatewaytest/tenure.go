@@ -54,13 +54,13 @@ func (t *tenure) Append(r *gateway.Record, a gateway.Appended) {
 		a.Appended(seq, nil)
 	}
 	t.work.mu.Lock()
-	closed := t.work.closed && len(t.work.todo) == 0
-	if !closed {
+	over := t.work.over // then everything before is answered
+	if !over {
 		t.work.todo = append(t.work.todo, do)
 		t.work.some.Signal()
 	}
 	t.work.mu.Unlock()
-	if closed {
+	if over {
 		a.Appended(0, errMoved)
 	}
 }
