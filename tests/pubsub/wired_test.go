@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -43,13 +45,19 @@ func (k *sink) pushed(c caller) {
 	k.set(func() { k.hash = sub.PushConfig.VerificationHash })
 }
 
+// certified writes down by what the sink is known.
+func (k *sink) certified(t *testing.T, file string) {
+	t.Helper()
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: k.Certificate().Raw})
+	require.NoError(t, os.WriteFile(file, certificate, 0o600))
+}
+
 // Where the configuration lets it a node pushes what comes by STOMP, soon; an endpoint that does not answer keeps it from nothing, a stop neither, and gets
 // what it did not take when the node is there again.
 func TestANodePushesWhatComesByStomp(t *testing.T) {
 	k := newSink(t)
 	n := nodes.Configured(t, "shutdown_timeout=4s")
-	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: k.Certificate().Raw})
-	require.NoError(t, os.WriteFile(filepath.Join(n.Home(), "endpoint.crt"), certificate, 0o600))
+	k.certified(t, filepath.Join(n.Home(), "endpoint.crt"))
 	n.Configure(doors(`{allowed_networks: [127.0.0.0/8], ca: [endpoint.crt]}`))
 	n.Launch()
 	n.AwaitReady()
@@ -72,6 +80,14 @@ func TestANodePushesWhatComesByStomp(t *testing.T) {
 	comes("first")
 	send("second")
 	comes("first", "second")
+	require.Eventually(t, func() bool {
+		a, err := http.Get("http://" + n.Addr("admin") + "/metrics")
+		require.NoError(t, err)
+		defer a.Body.Close()
+		figures, err := io.ReadAll(a.Body)
+		require.NoError(t, err)
+		return strings.Contains(string(figures), "sluice_pubsub_pushed_total 2\n") && strings.Contains(string(figures), "sluice_pubsub_push_subscriptions 1\n")
+	}, soon, 10*time.Millisecond)
 
 	pause := make(chan struct{})
 	goOn := once(func() { close(pause) })
@@ -88,6 +104,51 @@ func TestANodePushesWhatComesByStomp(t *testing.T) {
 	n.AwaitReady()
 	k.set(func() { k.shut = false })
 	comes("third")
+}
+
+// takeover is how long a push may take when a node has just died: for whoever goes on to know, and for the log's next leader.
+const takeover = 15 * time.Second
+
+// Three nodes share the subscriptions out; whichever of them dies, the others push what fell to it, and nothing is left out.
+func TestThreeNodesPush(t *testing.T) {
+	k := newSink(t)
+	file := filepath.Join(t.TempDir(), "endpoint.crt")
+	k.certified(t, file)
+	c := nodes.StartCluster(t, "listeners=stomp=127.0.0.1:0,nats=127.0.0.1:0,admin=127.0.0.1:0,pubsub=127.0.0.1:0", "pubsub.service_token="+token,
+		"pubsub.push.allowed_networks=127.0.0.0/8", "pubsub.push.ca="+file)
+	k.pushed(caller{t, c.Nodes[0], token})
+	caller{t, c.Nodes[1], token}.must("POST", "/projects/P/subscriptions/s:verifyPushEndpoint", "", nil)
+	sent := 0
+	round := func(all ...int) {
+		t.Helper()
+		for _, i := range all {
+			text := fmt.Sprint("message ", sent)
+			require.Eventually(t, func() bool { // until the nodes agree on who leads the log
+				conn, err := stomp.Dial("tcp", c.Nodes[i].Addr("stomp"))
+				if err != nil {
+					return false
+				}
+				defer func() { _ = conn.MustDisconnect() }()
+				return conn.Send("/topic/P.t", "text/plain", []byte(text), stomp.SendOpt.Receipt) == nil
+			}, soon, 100*time.Millisecond)
+			sent++
+			require.Eventually(t, func() bool {
+				k.mu.Lock()
+				defer k.mu.Unlock()
+				return slices.Contains(k.bodies, text)
+			}, takeover, 10*time.Millisecond, text)
+		}
+	}
+	round(0, 1, 2)
+	require.Len(t, k.has(), 3, "while nothing happens to the nodes a message is pushed once")
+	for i := range c.Nodes {
+		others := []int{(i + 1) % 3, (i + 2) % 3}
+		c.Nodes[i].Kill()
+		round(others...)
+		c.Nodes[i].Launch()
+		c.Nodes[i].AwaitReady()
+		round(0, 1, 2)
+	}
 }
 
 // Without a word in the configuration nobody has a node go to what only it can reach, and nobody is told what is there.

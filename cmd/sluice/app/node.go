@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/sluice-mq/sluice/gateway"
@@ -34,11 +35,11 @@ type node struct {
 	broker *core.Broker
 	rules  *rulebook
 
-	directory *resource.Directory // of HTTP Pub/Sub; nil where nobody listens for it
-	service   string              // its service token
-	rejudged  chan struct{}       // what somebody there may do has changed
-	pusher    *push.Pusher        // nil where nobody listens
-	hush      func()              // has it end, without waiting; nil while there is none
+	directory *resource.Directory         // of HTTP Pub/Sub; nil where nobody listens for it
+	service   string                      // its service token
+	rejudged  chan struct{}               // what somebody there may do has changed
+	pusher    atomic.Pointer[push.Pusher] // nil where nobody listens
+	hush      func()                      // has it end, without waiting; nil while there is none
 	guard     *guard
 	voucher   *nats.Voucher // of native clients that log in
 	gate      *nats.Gate    // nil where they do not

@@ -54,14 +54,16 @@ func (n *node) openPusher(cfg Config, log *slog.Logger) error {
 			return n.broker.Open(ctx, gateway.Login{Protocol: ownSession, Remote: "push"})
 		})
 	}
-	if n.pusher, err = pubsub.NewPusher(settings); err != nil {
+	pusher, err := pubsub.NewPusher(settings)
+	if err != nil {
 		return err
 	}
+	n.pusher.Store(pusher)
 	running, stop := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_ = n.pusher.Run(running) // it ends with the context, and says so
+		_ = pusher.Run(running) // it ends with the context, and says so
 	}()
 	n.hush = stop
 	n.parts = append(n.parts, part{"pusher", func(ctx context.Context) error {
