@@ -59,14 +59,15 @@ func TestCompositeSendIsStoredAsAWhole(t *testing.T) {
 	w.store.Full.Store(false)
 	require.Zero(t, w.waiting())
 	goOn := w.store.Stop()
+	var stored outcome
 	for i, b := range numbers(0, 50) {
 		s.Send(message(queue("a"), "before"+b, true), nil, 0)
-		s.Send(composite(b, true, queue("a"), queue("b"), queue("c"), queue("d")), &o, uint64(10+i))
+		s.Send(composite(b, true, queue("a"), queue("b"), queue("c"), queue("d")), &stored, uint64(i))
 		s.Send(message(queue("d"), "behind"+b, true), nil, 0)
 	}
 	goOn()
-	for _, err := range o.wait(t, 50) {
-		_ = err
+	for _, err := range stored.wait(t, 50) {
+		require.NoError(t, err)
 	}
 	w.crash()
 	s = w.session()
