@@ -24,7 +24,7 @@ func (t *topicLog) state(ctx context.Context) (logState, error) {
 	if err != nil {
 		return logState{}, err
 	}
-	stream, err := js.Stream(ctx, t.stream)
+	stream, err := t.look(ctx, js)
 	if errorsIsNotFound(err) {
 		return logState{oldest: 1, first: 1}, nil
 	}
@@ -49,6 +49,18 @@ func (t *topicLog) state(ctx context.Context) (logState, error) {
 		}
 	}
 	return s, nil
+}
+
+// look finds the stream. It asks again and again: what was asked of a leader that has died nobody answers.
+func (t *topicLog) look(ctx context.Context, js jetstream.JetStream) (jetstream.Stream, error) {
+	for {
+		within, cancel := context.WithTimeout(ctx, answerWithin)
+		stream, err := js.Stream(within, t.stream)
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+			return stream, err
+		}
+	}
 }
 
 // since is the sequence of the first record that was stored at a time or later, the one behind last if there is none.

@@ -164,3 +164,27 @@ func TestLogsOfACluster(t *testing.T) {
 	require.NoError(t, err)
 	gatewaytest.Eventually(t, func() bool { return len(logStreams(t, nodes[1].server)) == 0 }, "the log is gone everywhere")
 }
+
+// A log is read again soon after the node has died that led it: a question that only the dead one could have answered is not waited for.
+func TestALogIsReadSoonAfterItsLeaderDied(t *testing.T) {
+	nodes := cluster(t, nil)
+	keepLog(t, nodes[0].store, "P.T", "one", time.Hour)
+	gatewaytest.Eventually(t, func() bool { return logged(t, nodes[0].store.Logs(), "P.T") != nil }, "it is known")
+	require.NoError(t, logIt(nodes[0].store.Logs(), "P.T", "a"))
+	for i, m := range nodes { // one of them leads
+		m.kill()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		began := time.Now()
+		for { // an error is an answer, too
+			p, err := nodes[(i+1)%3].store.Logs().Read(ctx, "P.T", gateway.LogQuery{Messages: 1, Bytes: 1})
+			if err == nil && len(p.Messages) == 1 {
+				break
+			}
+			require.NoError(t, ctx.Err())
+		}
+		cancel()
+		require.Less(t, time.Since(began), 20*time.Second)
+		require.NoError(t, m.start())
+		gatewaytest.Eventually(t, func() bool { return slices.Equal([]string{"a"}, logged(t, m.store.Logs(), "P.T")) }, "it is whole")
+	}
+}

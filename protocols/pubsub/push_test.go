@@ -389,6 +389,11 @@ func TestPushConfiguration(t *testing.T) {
 	w.refused(401, "Endpoint verification failed.Wrong response status code", "POST", aSub+":verifyPushEndpoint", serviceToken, nil)
 	e.set(func() { e.where, e.hash = "/ams_verification_hash", first.VerificationHash })
 	w.must("POST", aSub+":verifyPushEndpoint", serviceToken, nil)
+	var verified wire.Subscription
+	w.must("GET", aSub, serviceToken, nil, &verified)
+	first.Verified = true
+	require.Equal(t, first, verified.Push, "nothing else has changed")
+	require.True(t, first.Base64Decode)
 
 	same := change(map[string]any{"type": "http_endpoint", "pushEndpoint": e.URL + "/a"}).Push
 	require.True(t, same.Verified, "the endpoint is the same")

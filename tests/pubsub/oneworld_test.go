@@ -32,8 +32,8 @@ type caller struct {
 	token string
 }
 
-// ask makes a request; the answer is read into the pointer if it is there and the request went well.
-func (c caller) ask(method, path, body string, into any) int {
+// answer makes a request, and is what it brings.
+func (c caller) answer(method, path, body string) (int, []byte) {
 	c.t.Helper()
 	r, err := http.NewRequest(method, "http://"+c.node.Addr("pubsub")+"/v1"+path, strings.NewReader(body))
 	require.NoError(c.t, err)
@@ -44,10 +44,27 @@ func (c caller) ask(method, path, body string, into any) int {
 	defer a.Body.Close()
 	text, err := io.ReadAll(a.Body)
 	require.NoError(c.t, err)
-	if a.StatusCode == http.StatusOK && into != nil {
+	return a.StatusCode, text
+}
+
+// ask makes a request; the answer is read into the pointer if it is there and the request went well.
+func (c caller) ask(method, path, body string, into any) int {
+	c.t.Helper()
+	code, text := c.answer(method, path, body)
+	if code == http.StatusOK && into != nil {
 		require.NoError(c.t, json.Unmarshal(text, into), "%s", text)
 	}
-	return a.StatusCode
+	return code
+}
+
+// refused makes a request that is refused, and is the words in which it is.
+func (c caller) refused(code int, method, path, body string) string {
+	c.t.Helper()
+	got, text := c.answer(method, path, body)
+	require.Equal(c.t, code, got, "%s %s: %s", method, path, text)
+	var a struct{ Error struct{ Message string } }
+	require.NoError(c.t, json.Unmarshal(text, &a), "%s", text)
+	return a.Error.Message
 }
 
 func (c caller) must(method, path, body string, into any) {

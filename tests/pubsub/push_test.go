@@ -27,11 +27,14 @@ type sink struct {
 	mu   sync.Mutex
 	hash string
 	shut bool
-	ids  []string
+	// pause, if not nil, keeps pushes from being answered until it is closed; begun hears of them.
+	pause, begun chan struct{}
+	ids          []string
+	bodies       []string
 }
 
 func newSink(t testing.TB) *sink {
-	k := &sink{}
+	k := &sink{begun: make(chan struct{}, 100)}
 	k.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		k.mu.Lock()
 		defer k.mu.Unlock()
@@ -39,12 +42,23 @@ func newSink(t testing.TB) *sink {
 			_, _ = io.WriteString(w, k.hash)
 			return
 		}
-		var one struct{ Message struct{ MessageID string } }
+		if pause := k.pause; pause != nil {
+			k.mu.Unlock()
+			k.begun <- struct{}{}
+			<-pause
+			k.mu.Lock()
+		}
+		var one struct {
+			Message struct {
+				MessageID string
+				Data      []byte
+			}
+		}
 		if k.shut || json.NewDecoder(r.Body).Decode(&one) != nil {
 			http.Error(w, "shut", http.StatusServiceUnavailable)
 			return
 		}
-		k.ids = append(k.ids, one.Message.MessageID)
+		k.ids, k.bodies = append(k.ids, one.Message.MessageID), append(k.bodies, string(one.Message.Data))
 	}))
 	t.Cleanup(k.Close)
 	return k

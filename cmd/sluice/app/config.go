@@ -140,6 +140,16 @@ type PubSub struct {
 	Retention Duration `yaml:"retention"`
 	// MaxMessageBytes is how long the data of a message may be.
 	MaxMessageBytes ByteSize `yaml:"max_message_bytes"`
+	Push            Push     `yaml:"push"`
+}
+
+// Push says where messages may be pushed to; else to public addresses alone.
+type Push struct {
+	// AllowPrivateAddresses lets endpoints be in the operator's own networks; AllowedNetworks are reached whatever they are.
+	AllowPrivateAddresses bool      `yaml:"allow_private_addresses"`
+	AllowedNetworks       []Network `yaml:"allowed_networks"`
+	// CA are authorities of endpoints' certificates beside those of the system: files in PEM.
+	CA []File `yaml:"ca"`
 }
 
 // Log is about the log on standard error.

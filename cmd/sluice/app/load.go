@@ -203,6 +203,7 @@ func (l *loading) decode() (Config, error) {
 		c.Policies = nil
 	}
 	fillPolicies(c.Policies, l.doc)
+	c.PubSub.Push.fill()
 	if l.sources.File != "" {
 		locate(reflect.ValueOf(&c).Elem(), l.sources.directory())
 	}

@@ -156,7 +156,7 @@ func TestEveryKeyCanBeSaidByTheEnvironment(t *testing.T) {
 		"cluster.name": "c", "cluster.address": "127.0.0.1:7", "cluster.routes": "127.0.0.1:8", "cluster.replicas": "5",
 		"service.tls.client_auth": "required", "service.tls.ocsp": "required", "service.tls.min_version": "1.3", "audit": "commands", "auth.acl_mode": "union",
 		"cluster.secret_file": "/s", "cluster.advertise": "h:1", "cluster.certificate": "/c", "cluster.key": "/k", "cluster.authority": "/a",
-		"topics.slow_consumer": "disconnect", "drain_grace": "3s", "topic_delivery": "cluster", "pubsub.auth_option": "both", "log.level": "error", "log.format": "text",
+		"topics.slow_consumer": "disconnect", "drain_grace": "3s", "topic_delivery": "cluster", "pubsub.auth_option": "both", "pubsub.push.allowed_networks": "10.0.0.0/8", "log.level": "error", "log.format": "text",
 	}
 	seen := map[string]string{}
 	for _, l := range leaves(reflect.TypeFor[Config](), "") {

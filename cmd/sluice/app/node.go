@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/sluice-mq/sluice/gateway"
@@ -16,6 +17,7 @@ import (
 	"github.com/sluice-mq/sluice/jetstream/commit"
 	"github.com/sluice-mq/sluice/jetstream/embed"
 	"github.com/sluice-mq/sluice/protocols/nats"
+	"github.com/sluice-mq/sluice/protocols/pubsub/push"
 	"github.com/sluice-mq/sluice/protocols/pubsub/resource"
 )
 
@@ -33,9 +35,11 @@ type node struct {
 	broker *core.Broker
 	rules  *rulebook
 
-	directory *resource.Directory // of HTTP Pub/Sub; nil where nobody listens for it
-	service   string              // its service token
-	rejudged  chan struct{}       // what somebody there may do has changed
+	directory *resource.Directory         // of HTTP Pub/Sub; nil where nobody listens for it
+	service   string                      // its service token
+	rejudged  chan struct{}               // what somebody there may do has changed
+	pusher    atomic.Pointer[push.Pusher] // nil where nobody listens
+	hush      func()                      // has it end, without waiting; nil while there is none
 	guard     *guard
 	voucher   *nats.Voucher // of native clients that log in
 	gate      *nats.Gate    // nil where they do not
@@ -89,6 +93,9 @@ func (n *node) start(ctx context.Context, cfg Config, log *slog.Logger, h *healt
 		}
 	}
 	if err := n.openDirectory(ctx, cfg, log); err != nil {
+		return err
+	}
+	if err := n.openPusher(cfg, log); err != nil {
 		return err
 	}
 	for _, l := range cfg.Listeners {
@@ -224,8 +231,12 @@ func (n *node) openBroker(ctx context.Context, cfg Config, log *slog.Logger) (er
 	if n.rules, err = openRulebook(ctx, n.store.Registry(), cfg.Policies, log); err != nil {
 		return err
 	}
+	var forms gateway.Schemas
+	if cfg.listens(PubSubProtocol) {
+		forms = schemas{&n.guard.callers}
+	}
 	n.broker, err = core.New(ctx, core.Config{
-		Node: cfg.Node, Store: n.store, Cluster: others, Registry: n.store.Registry(), Logs: n.store.Logs(), Authenticator: who, Authorizer: may, Auditor: n.guard.auditor(), Quotas: quotas(cfg.Limits), Kept: unmade(cfg.Auth), Logger: log,
+		Node: cfg.Node, Store: n.store, Cluster: others, Registry: n.store.Registry(), Logs: n.store.Logs(), Schemas: forms, Authenticator: who, Authorizer: may, Auditor: n.guard.auditor(), Quotas: quotas(cfg.Limits), Kept: unmade(cfg.Auth), Logger: log,
 		MaxMessage:  int(cfg.Limits.MaxMessageSize) + headerRoom,
 		QueueMemory: int64(cfg.Queues.Memory), TopicMessages: cfg.Topics.PendingMessages, TopicBytes: int(cfg.Topics.PendingBytes),
 		SlowConsumer: slow, TopicDelivery: delivery[cfg.TopicDelivery], Policies: n.rules.table(), VirtualTopics: virtualTopics(cfg.VirtualTopics),

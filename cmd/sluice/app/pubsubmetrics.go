@@ -11,12 +11,15 @@ var (
 	pubsubPublished    = prometheus.NewDesc("sluice_pubsub_published_total", "Messages published by HTTP.", nil, nil)
 	pubsubPulled       = prometheus.NewDesc("sluice_pubsub_pulled_total", "Messages handed out by HTTP, each time anew.", nil, nil)
 	pubsubAcknowledged = prometheus.NewDesc("sluice_pubsub_acknowledged_total", "Messages acknowledged by HTTP.", nil, nil)
+	pubsubPushes       = prometheus.NewDesc("sluice_pubsub_pushes_total", "Pushes to endpoints, by whether the endpoint took them.", []string{"taken"}, nil)
+	pubsubPushed       = prometheus.NewDesc("sluice_pubsub_pushed_total", "Messages that endpoints took.", nil, nil)
+	pubsubLed          = prometheus.NewDesc("sluice_pubsub_push_subscriptions", "Subscriptions that this node pushes.", nil, nil)
 	pubsubObjects      = prometheus.NewDesc("sluice_pubsub_objects", "Projects, users, topics and subscriptions of HTTP Pub/Sub.", []string{"kind"}, nil)
 )
 
 // describePubSub lists what is shown of HTTP Pub/Sub.
 func describePubSub() []*prometheus.Desc {
-	return []*prometheus.Desc{pubsubCalls, pubsubPublished, pubsubPulled, pubsubAcknowledged, pubsubObjects}
+	return []*prometheus.Desc{pubsubCalls, pubsubPublished, pubsubPulled, pubsubAcknowledged, pubsubPushes, pubsubPushed, pubsubLed, pubsubObjects}
 }
 
 // collectPubSub shows what the doors for HTTP Pub/Sub have done, all of them together. Calls are those of the API, so that no label grows with clients.
@@ -45,6 +48,14 @@ func (n *node) collectPubSub(ch chan<- prometheus.Metric) {
 	}
 	for desc, count := range map[*prometheus.Desc]uint64{pubsubPublished: all.Published, pubsubPulled: all.Pulled, pubsubAcknowledged: all.Acknowledged} {
 		ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(count))
+	}
+	if p := n.pusher.Load(); p != nil {
+		s := p.Stats()
+		for taken, count := range map[string]uint64{"true": s.Pushes, "false": s.Failures} {
+			ch <- prometheus.MustNewConstMetric(pubsubPushes, prometheus.CounterValue, float64(count), taken)
+		}
+		ch <- prometheus.MustNewConstMetric(pubsubPushed, prometheus.CounterValue, float64(s.Messages))
+		ch <- prometheus.MustNewConstMetric(pubsubLed, prometheus.GaugeValue, float64(s.Leads))
 	}
 	projects, users, topics, subscriptions := d.Count()
 	for kind, count := range map[string]int{"project": projects, "user": users, "topic": topics, "subscription": subscriptions} {

@@ -260,6 +260,9 @@ func (l *life) end(cancel context.CancelFunc) error {
 
 	done := make(chan error, 1)
 	go func() {
+		if l.node.hush != nil {
+			l.node.hush()
+		}
 		l.duty.stop(timeout)
 		err := l.node.close(all)
 		_ = drain(all, l.admin) // scrapes that hang are not worth a word

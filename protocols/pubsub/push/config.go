@@ -37,6 +37,8 @@ type Config struct {
 	PerEndpoint int
 	// Timeout is what an endpoint has for its answer. Default 30 s.
 	Timeout time.Duration
+	// Grace is what pushes under way have to end when the node stops. Default 5 s.
+	Grace time.Duration
 	// Memory is what all pushes under way may take together; more wait. Default 64 MiB.
 	Memory int64
 	// Look is how long a message may be in the log until an idle subscription hears of it, if there are no Arrivals. Default 3 s.
@@ -51,6 +53,7 @@ type Config struct {
 const (
 	defaultPerEndpoint = 4
 	defaultTimeout     = 30 * time.Second
+	defaultGrace       = 5 * time.Second
 	defaultMemory      = 64 << 20
 	defaultLook        = 3 * time.Second
 	rareLook           = time.Minute
@@ -64,11 +67,12 @@ func (cfg Config) complete() (Config, error) {
 	if cfg.Directory == nil || cfg.Logs == nil || cfg.Translate == nil {
 		return cfg, errors.New("push: there is no directory, log or translation to push with")
 	}
-	if cfg.PerEndpoint < 0 || cfg.Timeout < 0 || cfg.Memory < 0 || cfg.Look < 0 {
+	if cfg.PerEndpoint < 0 || cfg.Timeout < 0 || cfg.Grace < 0 || cfg.Memory < 0 || cfg.Look < 0 {
 		return cfg, errors.New("push: a limit is negative")
 	}
 	or(&cfg.PerEndpoint, defaultPerEndpoint)
 	or(&cfg.Timeout, defaultTimeout)
+	or(&cfg.Grace, defaultGrace)
 	or(&cfg.Memory, defaultMemory)
 	or(&cfg.Look, defaultLook)
 	if cfg.Arrivals != nil {

@@ -18,8 +18,6 @@ const (
 	leadEvery = 250 * time.Millisecond
 	// restEvery is how far apart two looks are at least, however often subscriptions change.
 	restEvery = 50 * time.Millisecond
-	// grace is what pushes under way have to end when the node stops.
-	grace = 5 * time.Second
 )
 
 // Pusher pushes what this node leads. All methods may be called concurrently; Run is called once.
@@ -47,7 +45,7 @@ func New(cfg Config) (*Pusher, error) {
 	}, nil
 }
 
-// Run pushes until ctx ends. Pushes under way then have a moment to end; after it none is.
+// Run pushes until ctx ends. Pushes under way then have the Grace to end; after it none is.
 func (p *Pusher) Run(ctx context.Context) error {
 	tick := time.NewTicker(leadEvery)
 	defer tick.Stop()
@@ -146,7 +144,7 @@ func (p *Pusher) finish() {
 		all = append(all, w)
 	}
 	p.mu.Unlock()
-	late := time.AfterFunc(grace, func() {
+	late := time.AfterFunc(p.cfg.Grace, func() {
 		for _, w := range all {
 			w.abandon()
 		}
