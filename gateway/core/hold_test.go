@@ -108,9 +108,10 @@ func TestWhatIsHeldBehindTwoCommitsKeepsItsOrder(t *testing.T) {
 		Match: func(m *gateway.Message) bool {
 			if string(m.Body) == "3" {
 				close(third)
-				select {
+				select { // as slow, and no slower
 				case <-fourth:
 				case <-second:
+				case <-time.After(time.Second):
 				}
 			}
 			mu.Lock()
