@@ -66,6 +66,8 @@ type flight struct {
 	batches []*appending
 	records int
 	since   time.Time
+	// first takes its answer, nil for none, if it is the first to a stream that was opened just now.
+	first chan *nats.Msg
 }
 
 // Logs is the store's. They may be used as long as that is open.
@@ -255,7 +257,7 @@ func (l *logs) overdue(now time.Time) {
 	}
 	l.mu.Unlock()
 	for _, f := range late {
-		f.landed(0, gateway.Errorf(gateway.Unavailable, "the log does not answer"))
+		f.answer(nil)
 	}
 }
 
@@ -269,11 +271,9 @@ func (l *logs) answered(m *nats.Msg) {
 	f := l.asked[number]
 	delete(l.asked, number)
 	l.mu.Unlock()
-	if f == nil { // it was given up
-		return
+	if f != nil { // else it was given up
+		f.answer(m)
 	}
-	seq, err := parseAck(m.Data)
-	f.landed(seq, err)
 }
 
 // landed takes what became of a flight, whose last record has that sequence.

@@ -230,19 +230,31 @@ func (t *topicLog) run() {
 			t.flight += a.size
 		}
 		t.mu.Unlock()
+		known := t.isReady()
 		ctx, cancel := context.WithTimeout(context.Background(), appendWithin)
 		_, err := t.open(ctx, true)
 		cancel()
 		for len(batch) > 0 {
 			f := together(batch)
 			batch = batch[len(f.batches):]
-			if err == nil {
-				t.publish(f)
-			} else {
+			switch {
+			case err != nil:
 				f.landed(0, err)
+			case known:
+				t.publish(f)
+			default:
+				t.publishFirst(f)
+				known = true
 			}
 		}
 	}
+}
+
+// isReady reports whether the stream was open already.
+func (t *topicLog) isReady() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.ready
 }
 
 // together are the first of what waits that the stream takes as one: a single message, or batches up to what an atomic batch may hold. What is asked for
