@@ -152,7 +152,8 @@ func TestLogsOfACluster(t *testing.T) {
 		return err == nil
 	}, "a majority is enough")
 	// An answer that was lost may have left another one behind.
-	got := logged(t, nodes[1].store.Logs(), "P.T")
+	var got []string
+	gatewaytest.Eventually(t, func() bool { got = logged(t, nodes[1].store.Logs(), "P.T"); return len(got) > len(want) }, "it can be read")
 	require.Equal(t, want, got[:len(want)])
 	for _, later := range got[len(want):] {
 		require.Equal(t, "later", later)
@@ -186,5 +187,19 @@ func TestALogIsReadSoonAfterItsLeaderDied(t *testing.T) {
 		require.Less(t, time.Since(began), 20*time.Second)
 		require.NoError(t, m.start())
 		gatewaytest.Eventually(t, func() bool { return slices.Equal([]string{"a"}, logged(t, m.store.Logs(), "P.T")) }, "it is whole")
+	}
+}
+
+// What is published to a topic the moment after it was made is taken, by whichever node: a stream that nobody has heard of yet is asked again.
+func TestTheFirstMessageOfATopicIsTaken(t *testing.T) {
+	nodes := cluster(t, nil)
+	for i := range 12 {
+		name := fmt.Sprint("P.T", i)
+		keepLog(t, nodes[i%3].store, name, fmt.Sprint("id", i), time.Hour)
+		at := nodes[(i+1)%3].store.Logs()
+		gatewaytest.Eventually(t, func() bool { return logged(t, at, name) != nil }, "it is known")
+		require.NoError(t, logIt(at, name, "a"), name)
+		require.NoError(t, logIt(nodes[(i+2)%3].store.Logs(), name, "b"), name)
+		gatewaytest.Eventually(t, func() bool { return slices.Equal([]string{"a", "b"}, logged(t, at, name)) }, "both are there")
 	}
 }
