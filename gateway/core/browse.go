@@ -103,11 +103,15 @@ func (b *Broker) browse(shard int, f *gateway.Frame, stop <-chan struct{}) (*gat
 
 // browse answers another node's FrameBrowse.
 func (g *guest) browse(s *shard, f *gateway.Frame) {
-	number := f.Number
-	s.browse(f, func(page *gateway.Frame) {
-		page.Kind, page.Shard, page.Epoch, page.Number = gateway.FrameBrowsed, s.index, s.epoch, number
-		g.broker.cfg.Cluster.Send(g.node, page)
-	})
+	s.browse(f, g.answer(s, f.Number, gateway.FrameBrowsed))
+}
+
+// answer sends what is found as an answer of that kind to the frame with that number.
+func (g *guest) answer(s *shard, number uint64, kind gateway.FrameKind) func(*gateway.Frame) {
+	return func(f *gateway.Frame) {
+		f.Kind, f.Shard, f.Epoch, f.Number = kind, s.index, s.epoch, number
+		g.broker.cfg.Cluster.Send(g.node, f)
+	}
 }
 
 // picked is a message of a page.

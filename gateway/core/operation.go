@@ -159,11 +159,7 @@ func (b *Broker) answered(ctx context.Context, t *seat, epoch uint64, answer cha
 
 // operate answers another node's FrameOperate.
 func (g *guest) operate(s *shard, f *gateway.Frame) {
-	number := f.Number
-	s.operate(f, func(answer *gateway.Frame) {
-		answer.Kind, answer.Shard, answer.Epoch, answer.Number = gateway.FrameOperated, s.index, s.epoch, number
-		g.broker.cfg.Cluster.Send(g.node, answer)
-	})
+	s.operate(f, g.answer(s, f.Number, gateway.FrameOperated))
 }
 
 // taking is an operation at work on some messages of a queue.

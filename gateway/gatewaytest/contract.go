@@ -74,78 +74,8 @@ func (a *Answer) Await(t testing.TB, n int) []uint64 {
 // StoreContract is what every implementation of gateway.Store keeps. open opens
 // the store of a directory, which may hold one already, and is given how to close it.
 func StoreContract(t *testing.T, open func(t *testing.T, dir string) (store gateway.Store, shut func())) {
-	t.Run("records come back in order after reopening", func(t *testing.T) {
-		dir := t.TempDir()
-		store, shut := open(t, dir)
-		j := store.Journal(0)
-		var got Answer
-		const n = 1000
-		for i := range n {
-			j.Append(&gateway.Record{Type: gateway.RecordMessage, Message: Message("a.b", fmt.Sprint(i), "body")}, &got)
-		}
-		seqs := got.Await(t, n)
-		for i, seq := range seqs {
-			require.Equal(t, uint64(i+1), seq, "sequences are dense and in the order of the appends")
-		}
-		require.Equal(t, seqs, got.stored, "a record is said to be stored once, in order")
-		require.Zero(t, got.late, "and before it is said to be durable")
-		j.Append(&gateway.Record{Type: gateway.RecordSettle, Settled: []uint64{1, 3, 2}}, &got)
-		got.Await(t, n+1)
-		shut()
-
-		store, shut = open(t, dir)
-		defer shut()
-		i := 0
-		err := store.Journal(0).Replay(context.Background(), func(seq uint64, _ int, r *gateway.Record) error {
-			i++
-			require.Equal(t, uint64(i), seq)
-			if i <= n {
-				require.Equal(t, gateway.RecordMessage, r.Type)
-				require.Equal(t, fmt.Sprint(i-1), r.Message.ID)
-				require.Equal(t, "a.b", r.Message.Destination.Name)
-				require.True(t, r.Message.Persistent)
-			} else {
-				require.Equal(t, []uint64{1, 3, 2}, r.Settled)
-			}
-			return nil
-		})
-		require.NoError(t, err)
-		require.Equal(t, n+1, i)
-	})
-
-	t.Run("a queue's messages are loaded by sequence, whatever lies between", func(t *testing.T) {
-		store, shut := open(t, t.TempDir())
-		defer shut()
-		j := store.Journal(0)
-		var got Answer
-		const n = 900
-		for i := range n {
-			j.Append(&gateway.Record{Type: gateway.RecordMessage, Message: Message(fmt.Sprintf("q%d", i%9), fmt.Sprint(i), fmt.Sprint("body ", i))}, &got)
-		}
-		got.Await(t, n)
-		var want []uint64
-		for i := range n {
-			if i%9 == 4 {
-				want = append(want, uint64(i+1))
-			}
-		}
-		for _, seqs := range [][]uint64{want, want[:1], want[3:5], {want[0], want[len(want)-1]}, {5, 6, 7}} {
-			loaded := make(chan []*gateway.Message, 1)
-			j.Load("q4", seqs, func(m []*gateway.Message, err error) {
-				require.NoError(t, err)
-				loaded <- m
-			})
-			select {
-			case m := <-loaded:
-				require.Len(t, m, len(seqs))
-				require.NotNil(t, m[0])
-				require.Equal(t, fmt.Sprint("body ", seqs[0]-1), string(m[0].Body))
-			case <-time.After(Wait):
-				t.Fatal("never loaded")
-			}
-		}
-	})
-
+	t.Run("records come back in order after reopening", func(t *testing.T) { reopened(t, open) })
+	t.Run("a queue's messages are loaded by sequence, whatever lies between", func(t *testing.T) { loads(t, open) })
 	t.Run("relaxed and durable records are both kept", func(t *testing.T) {
 		store, shut := open(t, t.TempDir())
 		defer shut()
@@ -156,4 +86,78 @@ func StoreContract(t *testing.T, open func(t *testing.T, dir string) (store gate
 		got.Await(t, 100)
 		require.Equal(t, uint64(100), store.Journal(0).State().Last)
 	})
+}
+
+// reopened is the part of the contract that is about what a closed store has kept.
+func reopened(t *testing.T, open func(t *testing.T, dir string) (store gateway.Store, shut func())) {
+	dir := t.TempDir()
+	store, shut := open(t, dir)
+	j := store.Journal(0)
+	var got Answer
+	const n = 1000
+	for i := range n {
+		j.Append(&gateway.Record{Type: gateway.RecordMessage, Message: Message("a.b", fmt.Sprint(i), "body")}, &got)
+	}
+	seqs := got.Await(t, n)
+	for i, seq := range seqs {
+		require.Equal(t, uint64(i+1), seq, "sequences are dense and in the order of the appends")
+	}
+	require.Equal(t, seqs, got.stored, "a record is said to be stored once, in order")
+	require.Zero(t, got.late, "and before it is said to be durable")
+	j.Append(&gateway.Record{Type: gateway.RecordSettle, Settled: []uint64{1, 3, 2}}, &got)
+	got.Await(t, n+1)
+	shut()
+
+	store, shut = open(t, dir)
+	defer shut()
+	i := 0
+	err := store.Journal(0).Replay(context.Background(), func(seq uint64, _ int, r *gateway.Record) error {
+		i++
+		require.Equal(t, uint64(i), seq)
+		if i <= n {
+			require.Equal(t, gateway.RecordMessage, r.Type)
+			require.Equal(t, fmt.Sprint(i-1), r.Message.ID)
+			require.Equal(t, "a.b", r.Message.Destination.Name)
+			require.True(t, r.Message.Persistent)
+		} else {
+			require.Equal(t, []uint64{1, 3, 2}, r.Settled)
+		}
+		return nil
+	})
+	require.NoError(t, err)
+	require.Equal(t, n+1, i)
+}
+
+// loads is the part of the contract that is about Load.
+func loads(t *testing.T, open func(t *testing.T, dir string) (store gateway.Store, shut func())) {
+	store, shut := open(t, t.TempDir())
+	defer shut()
+	j := store.Journal(0)
+	var got Answer
+	const n = 900
+	for i := range n {
+		j.Append(&gateway.Record{Type: gateway.RecordMessage, Message: Message(fmt.Sprintf("q%d", i%9), fmt.Sprint(i), fmt.Sprint("body ", i))}, &got)
+	}
+	got.Await(t, n)
+	var want []uint64
+	for i := range n {
+		if i%9 == 4 {
+			want = append(want, uint64(i+1))
+		}
+	}
+	for _, seqs := range [][]uint64{want, want[:1], want[3:5], {want[0], want[len(want)-1]}, {5, 6, 7}} {
+		loaded := make(chan []*gateway.Message, 1)
+		j.Load("q4", seqs, func(m []*gateway.Message, err error) {
+			require.NoError(t, err)
+			loaded <- m
+		})
+		select {
+		case m := <-loaded:
+			require.Len(t, m, len(seqs))
+			require.NotNil(t, m[0])
+			require.Equal(t, fmt.Sprint("body ", seqs[0]-1), string(m[0].Body))
+		case <-time.After(Wait):
+			t.Fatal("never loaded")
+		}
+	}
 }

@@ -64,72 +64,8 @@ func (h *heard) inOrder() {
 // RegistryContract is what every implementation of gateway.Registry keeps. open opens the registry of a directory, which may hold one already, and is
 // given how to close it.
 func RegistryContract(t *testing.T, open func(t *testing.T, dir string) (r gateway.Registry, shut func())) {
-	t.Run("facts are there after reopening, as they were written last", func(t *testing.T) {
-		dir, ctx := t.TempDir(), t.Context()
-		r, shut := open(t, dir)
-		require.Empty(t, watch(t, ctx, r).facts())
-		want, last := map[string]string{}, uint64(0)
-		for i := range 300 {
-			key, value := fmt.Sprintf("feed/%d-_=.x", i%40), fmt.Sprint("value ", i)
-			revision, err := r.Put(ctx, key, []byte(value))
-			require.NoError(t, err)
-			require.Greater(t, revision, last)
-			want[key], last = value, revision
-		}
-		for i := range 10 {
-			key := fmt.Sprintf("feed/%d-_=.x", i)
-			revision, err := r.Delete(ctx, key)
-			require.NoError(t, err)
-			require.Greater(t, revision, last)
-			last = revision
-			delete(want, key)
-		}
-		_, err := r.Delete(ctx, "never/there")
-		require.NoError(t, err)
-		shut()
-		r, shut = open(t, dir)
-		defer shut()
-		h := watch(t, ctx, r)
-		require.Equal(t, want, h.facts(), "whole, when Watch returns")
-		h.inOrder()
-		revision, err := r.Put(ctx, "a", nil)
-		require.NoError(t, err)
-		require.Greater(t, revision, last, "revisions go on")
-	})
-	t.Run("watchers follow", func(t *testing.T) {
-		ctx, cancel := context.WithCancel(t.Context())
-		r, shut := open(t, t.TempDir())
-		defer shut()
-		_, err := r.Put(ctx, "before", []byte("0"))
-		require.NoError(t, err)
-		a, b := watch(t, ctx, r), watch(t, ctx, r)
-		var writers sync.WaitGroup
-		for i := range 4 {
-			writers.Go(func() {
-				for k := range 50 {
-					_, err := r.Put(ctx, fmt.Sprintf("k/%d", k), fmt.Append(nil, i))
-					require.NoError(t, err)
-				}
-			})
-		}
-		writers.Wait()
-		revision, err := r.Delete(ctx, "before")
-		require.NoError(t, err)
-		for _, h := range []*heard{a, b} {
-			h.has(revision)
-			h.inOrder()
-			require.Len(t, h.facts(), 50)
-		}
-		require.Equal(t, a.facts(), b.facts())
-		cancel()
-		count := func() int { a.mu.Lock(); defer a.mu.Unlock(); return len(a.keys) }
-		before := count()
-		_, err = r.Put(t.Context(), "late", []byte("x"))
-		require.NoError(t, err)
-		c := watch(t, t.Context(), r)
-		require.Equal(t, "x", c.facts()["late"])
-		require.LessOrEqual(t, count(), before, "who has ended hears nothing")
-	})
+	t.Run("facts are there after reopening, as they were written last", func(t *testing.T) { kept(t, open) })
+	t.Run("watchers follow", func(t *testing.T) { followed(t, open) })
 	t.Run("changes are compared", func(t *testing.T) { changes(t, open) })
 	t.Run("what cannot be a fact is refused", func(t *testing.T) {
 		r, shut := open(t, t.TempDir())
@@ -215,4 +151,74 @@ func raced(t *testing.T, r gateway.Registry) {
 	}
 	all.Wait()
 	Eventually(t, func() bool { mu.Lock(); defer mu.Unlock(); return len(value) == writers*each }, "every change is there")
+}
+
+// kept is the part of the contract that is about what a closed registry has kept.
+func kept(t *testing.T, open func(t *testing.T, dir string) (r gateway.Registry, shut func())) {
+	dir, ctx := t.TempDir(), t.Context()
+	r, shut := open(t, dir)
+	require.Empty(t, watch(t, ctx, r).facts())
+	want, last := map[string]string{}, uint64(0)
+	for i := range 300 {
+		key, value := fmt.Sprintf("feed/%d-_=.x", i%40), fmt.Sprint("value ", i)
+		revision, err := r.Put(ctx, key, []byte(value))
+		require.NoError(t, err)
+		require.Greater(t, revision, last)
+		want[key], last = value, revision
+	}
+	for i := range 10 {
+		key := fmt.Sprintf("feed/%d-_=.x", i)
+		revision, err := r.Delete(ctx, key)
+		require.NoError(t, err)
+		require.Greater(t, revision, last)
+		last = revision
+		delete(want, key)
+	}
+	_, err := r.Delete(ctx, "never/there")
+	require.NoError(t, err)
+	shut()
+	r, shut = open(t, dir)
+	defer shut()
+	h := watch(t, ctx, r)
+	require.Equal(t, want, h.facts(), "whole, when Watch returns")
+	h.inOrder()
+	revision, err := r.Put(ctx, "a", nil)
+	require.NoError(t, err)
+	require.Greater(t, revision, last, "revisions go on")
+}
+
+// followed is the part of the contract that is about Watch.
+func followed(t *testing.T, open func(t *testing.T, dir string) (r gateway.Registry, shut func())) {
+	ctx, cancel := context.WithCancel(t.Context())
+	r, shut := open(t, t.TempDir())
+	defer shut()
+	_, err := r.Put(ctx, "before", []byte("0"))
+	require.NoError(t, err)
+	a, b := watch(t, ctx, r), watch(t, ctx, r)
+	var writers sync.WaitGroup
+	for i := range 4 {
+		writers.Go(func() {
+			for k := range 50 {
+				_, err := r.Put(ctx, fmt.Sprintf("k/%d", k), fmt.Append(nil, i))
+				require.NoError(t, err)
+			}
+		})
+	}
+	writers.Wait()
+	revision, err := r.Delete(ctx, "before")
+	require.NoError(t, err)
+	for _, h := range []*heard{a, b} {
+		h.has(revision)
+		h.inOrder()
+		require.Len(t, h.facts(), 50)
+	}
+	require.Equal(t, a.facts(), b.facts())
+	cancel()
+	count := func() int { a.mu.Lock(); defer a.mu.Unlock(); return len(a.keys) }
+	before := count()
+	_, err = r.Put(t.Context(), "late", []byte("x"))
+	require.NoError(t, err)
+	c := watch(t, t.Context(), r)
+	require.Equal(t, "x", c.facts()["late"])
+	require.LessOrEqual(t, count(), before, "who has ended hears nothing")
 }
