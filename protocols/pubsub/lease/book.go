@@ -212,7 +212,7 @@ func (b *book) tick(retry bool) {
 	now := b.k.cfg.Now()
 	for len(b.due) > 0 && !b.due[0].at.After(now) {
 		d := heap.Pop(&b.due).(deadline)
-		if l := b.out[d.tag]; l != nil && l.serial == d.serial && !l.until.After(now) {
+		if l := b.out[d.tag]; l != nil && l.serial == d.serial && l.until.Equal(d.at) {
 			b.giveBack(l)
 		}
 	}

@@ -13,8 +13,9 @@ type logState struct {
 	// end is where it ended when it was read last; news: there may be more.
 	end  uint64
 	news bool
-	// reading and loading: something new, or something that was read before, is being read.
+	// reading and loading: something new, or something that was read before, is being read. ended is closed when the reading is over.
 	reading, loading bool
+	ended            chan struct{}
 	// behind: there is more, but it could not be read yet; failed: what was asked for could not be read. It is tried again.
 	behind, failed bool
 }
@@ -30,9 +31,32 @@ func (b *book) feed() {
 	if len(b.waits) == 0 || b.log.reading || b.log.loading || !b.more() || !b.hungry() {
 		return
 	}
-	b.log.reading, b.log.news = true, false
+	b.readOn()
+}
+
+// readOn begins to read what comes next. The lock is held.
+func (b *book) readOn() {
+	b.log.reading, b.log.news, b.log.ended = true, false, make(chan struct{})
 	from, most := b.progress.next, min(readMessages, openMost-len(b.progress.open))
 	b.k.background.Go(func() { b.read(from, most) })
+}
+
+// reach reads on up to a message, if there is room, of which somebody knows more than is kept of it: a node that handed it out had no time to write that down. The lock is
+// held, but not meanwhile.
+func (b *book) reach(tag uint64) {
+	for b.closed == nil && b.progress.next < tag && len(b.progress.open) < openMost {
+		before := b.progress.next
+		if !b.log.reading {
+			b.readOn()
+		}
+		ended := b.log.ended
+		b.mu.Unlock()
+		<-ended
+		b.mu.Lock()
+		if b.progress.next == before {
+			return
+		}
+	}
 }
 
 // more reports whether the log may have more, for which there is room. The lock is held.
@@ -56,6 +80,7 @@ func (b *book) read(from uint64, most int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.log.reading = false
+	close(b.log.ended)
 	if b.closed != nil {
 		return
 	}

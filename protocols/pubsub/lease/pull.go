@@ -154,6 +154,15 @@ func (b *book) acknowledge(ctx context.Context, all []delivery) ([]string, error
 		return nil, b.closed
 	}
 	b.used = b.k.cfg.Now()
+	for _, d := range all {
+		if d.generation == b.generation && !b.sub.Lease.Ordered {
+			b.reach(d.tag)
+		}
+	}
+	if b.closed != nil {
+		defer b.mu.Unlock()
+		return nil, b.closed
+	}
 	b.tick(false)
 	faults := make([]string, len(all))
 	for i, d := range all {
