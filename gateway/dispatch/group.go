@@ -222,9 +222,8 @@ func (q *Queue) bar(e *Entry) {
 		q.lay()
 	}
 	g := q.lanes.open(e.Lane.group())
-	if g.later++; g.flying == 0 {
-		q.give(g, &q.barrier)
-	}
+	g.later++
+	q.give(g, &q.barrier)
 	q.lanes.wake(g)
 }
 
@@ -234,8 +233,8 @@ func (q *Queue) unbar(e *Entry) {
 		return
 	}
 	g := q.lanes.find(e.Lane.group())
-	if g.later--; g.later == 0 && g.owner == &q.barrier {
-		q.give(g, nil)
+	if g.later--; g.later == 0 {
+		q.give(g, q.holderOf(g))
 	}
 	q.lanes.settle(g)
 }

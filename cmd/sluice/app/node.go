@@ -17,6 +17,7 @@ import (
 	"github.com/sluice-mq/sluice/jetstream/commit"
 	"github.com/sluice-mq/sluice/jetstream/embed"
 	"github.com/sluice-mq/sluice/protocols/nats"
+	"github.com/sluice-mq/sluice/protocols/pubsub/lease"
 	"github.com/sluice-mq/sluice/protocols/pubsub/push"
 	"github.com/sluice-mq/sluice/protocols/pubsub/resource"
 )
@@ -35,11 +36,12 @@ type node struct {
 	broker *core.Broker
 	rules  *rulebook
 
-	directory *resource.Directory         // of HTTP Pub/Sub; nil where nobody listens for it
-	service   string                      // its service token
-	rejudged  chan struct{}               // what somebody there may do has changed
-	pusher    atomic.Pointer[push.Pusher] // nil where nobody listens
-	hush      func()                      // has it end, without waiting; nil while there is none
+	directory *resource.Directory          // of HTTP Pub/Sub; nil where nobody listens for it
+	service   string                       // its service token
+	rejudged  chan struct{}                // what somebody there may do has changed
+	pusher    atomic.Pointer[push.Pusher]  // nil where nobody listens
+	leases    atomic.Pointer[lease.Keeper] // nil where nobody listens
+	hush      []func()                     // have them begin nothing more, without waiting
 	guard     *guard
 	voucher   *nats.Voucher // of native clients that log in
 	gate      *nats.Gate    // nil where they do not
@@ -96,6 +98,9 @@ func (n *node) start(ctx context.Context, cfg Config, log *slog.Logger, h *healt
 		return err
 	}
 	if err := n.openPusher(cfg, log); err != nil {
+		return err
+	}
+	if err := n.openLeases(cfg, log); err != nil {
 		return err
 	}
 	for _, l := range cfg.Listeners {

@@ -14,12 +14,14 @@ var (
 	pubsubPushes       = prometheus.NewDesc("sluice_pubsub_pushes_total", "Pushes to endpoints, by whether the endpoint took them.", []string{"taken"}, nil)
 	pubsubPushed       = prometheus.NewDesc("sluice_pubsub_pushed_total", "Messages that endpoints took.", nil, nil)
 	pubsubLed          = prometheus.NewDesc("sluice_pubsub_push_subscriptions", "Subscriptions that this node pushes.", nil, nil)
+	pubsubKept         = prometheus.NewDesc("sluice_pubsub_leased_subscriptions", "Leased subscriptions in use that this node keeps.", nil, nil)
+	pubsubLeases       = prometheus.NewDesc("sluice_pubsub_leases", "Messages of those that were handed out and are not acknowledged.", nil, nil)
 	pubsubObjects      = prometheus.NewDesc("sluice_pubsub_objects", "Projects, users, topics and subscriptions of HTTP Pub/Sub.", []string{"kind"}, nil)
 )
 
 // describePubSub lists what is shown of HTTP Pub/Sub.
 func describePubSub() []*prometheus.Desc {
-	return []*prometheus.Desc{pubsubCalls, pubsubPublished, pubsubPulled, pubsubAcknowledged, pubsubPushes, pubsubPushed, pubsubLed, pubsubObjects}
+	return []*prometheus.Desc{pubsubCalls, pubsubPublished, pubsubPulled, pubsubAcknowledged, pubsubPushes, pubsubPushed, pubsubLed, pubsubKept, pubsubLeases, pubsubObjects}
 }
 
 // collectPubSub shows what the doors for HTTP Pub/Sub have done, all of them together. Calls are those of the API, so that no label grows with clients.
@@ -56,6 +58,11 @@ func (n *node) collectPubSub(ch chan<- prometheus.Metric) {
 		}
 		ch <- prometheus.MustNewConstMetric(pubsubPushed, prometheus.CounterValue, float64(s.Messages))
 		ch <- prometheus.MustNewConstMetric(pubsubLed, prometheus.GaugeValue, float64(s.Leads))
+	}
+	if k := n.leases.Load(); k != nil {
+		kept, leases := k.Stats()
+		ch <- prometheus.MustNewConstMetric(pubsubKept, prometheus.GaugeValue, float64(kept))
+		ch <- prometheus.MustNewConstMetric(pubsubLeases, prometheus.GaugeValue, float64(leases))
 	}
 	projects, users, topics, subscriptions := d.Count()
 	for kind, count := range map[string]int{"project": projects, "user": users, "topic": topics, "subscription": subscriptions} {

@@ -49,11 +49,7 @@ func (n *node) openPusher(cfg Config, log *slog.Logger) error {
 	if cfg.Cluster != nil {
 		settings.Nodes = func() []string { return pushing(n.store.Current(), n.store.Nodes()) }
 	}
-	if cfg.Cluster == nil || cfg.TopicDelivery != LocalDelivery { // else what is sent on other nodes is not heard here
-		settings.Arrivals = push.Listen(func(ctx context.Context) (gateway.Session, error) {
-			return n.broker.Open(ctx, gateway.Login{Protocol: ownSession, Remote: "push"})
-		})
-	}
+	settings.Arrivals = n.arrivals(cfg, "push")
 	pusher, err := pubsub.NewPusher(settings)
 	if err != nil {
 		return err
@@ -65,7 +61,7 @@ func (n *node) openPusher(cfg Config, log *slog.Logger) error {
 		defer close(ended)
 		_ = pusher.Run(running) // it ends with the context, and says so
 	}()
-	n.hush = stop
+	n.hush = append(n.hush, stop)
 	n.parts = append(n.parts, part{"pusher", func(ctx context.Context) error {
 		stop()
 		select {
@@ -76,6 +72,19 @@ func (n *node) openPusher(cfg Config, log *slog.Logger) error {
 		}
 	}})
 	return nil
+}
+
+// arrivals tells what comes to topics; nil where what is sent on other nodes is not heard here.
+func (n *node) arrivals(cfg Config, who string) func(topic string, wake func()) (stop func()) {
+	if cfg.Cluster != nil && cfg.TopicDelivery == LocalDelivery {
+		return nil
+	}
+	return push.Listen(func(ctx context.Context) (gateway.Session, error) { return n.own(ctx, who) })
+}
+
+// own opens a session that may do everything.
+func (n *node) own(ctx context.Context, who string) (gateway.Session, error) {
+	return n.broker.Open(ctx, gateway.Login{Protocol: ownSession, Remote: who})
 }
 
 // pushing are the names of the nodes that share what is to be pushed, as one of them sees it; nobody while it is out of touch with the others.

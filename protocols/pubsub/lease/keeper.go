@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
@@ -31,6 +32,8 @@ type Keeper struct {
 	// life ends when nothing more is to be begun.
 	life context.Context
 	die  context.CancelFunc
+
+	hurried atomic.Bool
 
 	mu     sync.Mutex
 	books  map[string]*slot // by the subscription's ID
@@ -84,6 +87,14 @@ func (k *Keeper) Run(ctx context.Context) error {
 			case <-ctx.Done():
 			}
 		}
+	}
+}
+
+// Hurry has nobody wait for messages any more: who waits is answered at once.
+func (k *Keeper) Hurry() {
+	k.hurried.Store(true)
+	for _, s := range k.ready() {
+		s.book.hurry()
 	}
 }
 

@@ -42,7 +42,7 @@ func (b *book) pull(ctx context.Context, most int, wait, deadline time.Duration)
 		return nil, b.closed
 	}
 	b.last++
-	p := &pull{id: b.last, most: min(most, openMost), patient: wait > 0, deadline: deadline, done: make(chan struct{})}
+	p := &pull{id: b.last, most: min(most, openMost), patient: wait > 0 && !b.k.hurried.Load(), deadline: deadline, done: make(chan struct{})}
 	b.pulls[p.id] = p
 	b.waits = append(b.waits, p)
 	b.used, b.log.news = b.k.cfg.Now(), true
@@ -124,6 +124,16 @@ func (b *book) refuse(why error) {
 	for _, p := range slices.Clone(b.waits) {
 		b.answer(p, why)
 	}
+}
+
+// hurry answers all who wait with what they have.
+func (b *book) hurry() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, p := range slices.Clone(b.waits) {
+		p.patient = false
+	}
+	b.after()
 }
 
 // finish answers a pull with what it has.
