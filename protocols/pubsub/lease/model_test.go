@@ -108,10 +108,10 @@ func (b *bench) start(t checked) {
 	ended := make(chan error, 1)
 	keeper := b.keeper
 	go func() { ended <- keeper.Run(ctx) }()
-	b.stop = func() {
+	b.stop = sync.OnceFunc(func() {
 		cancel()
 		<-ended
-	}
+	})
 }
 
 func (b *bench) publish(t checked, key string) {
