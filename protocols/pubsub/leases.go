@@ -178,9 +178,6 @@ func (s *Server) acknowledgeLeased(r *request, sub *resource.Subscription, ids [
 
 // extendLeased gives deliveries another deadline.
 func (s *Server) extendLeased(r *request, sub *resource.Subscription, asked *wire.DeadlineRequest) (any, error) {
-	if sub.Lease == nil {
-		return nil, wire.Invalid("Only a leased subscription has a deadline for each ack id")
-	}
 	k, t, err := s.named(r, sub, asked.AckIDs)
 	if err != nil {
 		return nil, err

@@ -345,7 +345,6 @@ func TestLeasedSubscriptionsAsTheyAre(t *testing.T) {
 		require.Equal(t, 400, a.code, bad+a.body)
 	}
 	w.refused(404, "Topic doesn't exist", "PUT", "/projects/P/subscriptions/bad", serviceToken, `{"topic":"projects/P/topics/t","mode":"leased","deadLetterPolicy":{"deadLetterTopic":"projects/P/topics/none"}}`)
-	require.Equal(t, 400, w.ask("POST", "/projects/P/subscriptions/plain:modifyAckDeadline", serviceToken, `{"ackIds":["projects/P/subscriptions/plain:0"],"ackDeadlineSeconds":5}`).code)
 	w.must("POST", "/projects/P/subscriptions/s:modifyPushConfig", serviceToken, `{}`)
 	require.Equal(t, 400, w.ask("POST", "/projects/P/subscriptions/s:modifyPushConfig", serviceToken, `{"pushConfig":{"pushEndpoint":"https://example.org/"}}`).code)
 }

@@ -159,7 +159,7 @@ func (s *Server) changeDeadline(r *request) (any, error) {
 		return nil, err
 	}
 	asked, err := wire.Decode[wire.DeadlineRequest](r.body)
-	named := asked.AckIDs != nil
+	named := sub.Lease != nil && asked.AckIDs != nil // of others the service passes over them
 	switch {
 	case err != nil || asked.Deadline.Value < 0 || asked.Deadline.Value > mostDeadline || named && !asked.Deadline.Set:
 		return nil, wire.InvalidArguments("ackDeadlineSeconds(needs value between 0 and 600)")
