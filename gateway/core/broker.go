@@ -13,6 +13,7 @@ import (
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/policy"
+	"github.com/sluice-mq/sluice/gateway/quota"
 )
 
 // SlowPolicy says what happens to a topic subscriber that does not keep up.
@@ -39,7 +40,7 @@ type Config struct {
 	// Auditor writes down who did what; nil: nobody does.
 	Auditor gateway.Auditor
 	// Quotas bound what clients use. SetQuotas changes them.
-	Quotas Quotas
+	Quotas quota.Quotas
 	// Kept are destinations, or patterns of them, that count as existing though nobody uses them: no right to create them is asked for.
 	Kept   []gateway.Destination
 	Logger *slog.Logger
@@ -112,7 +113,7 @@ type Broker struct {
 	// judging: owners are being asked what waits for consumers that may be slow.
 	judging  atomic.Bool
 	counts   counters
-	ledger   ledger
+	ledger   *quota.Ledger
 	advisor  advisor
 	taps     atomic.Pointer[[]*Tap]
 	refusals turnedAway // logins
@@ -171,7 +172,7 @@ func New(ctx context.Context, cfg Config) (*Broker, error) {
 	}
 	b.advisor.init(b)
 	b.topics.init(b)
-	b.ledger.init(b)
+	b.ledger = quota.NewLedger(usage{b}, cfg.Quotas, cfg.Now)
 	for i := range cfg.Store.Shards() {
 		b.seats = append(b.seats, newSeat(b, i))
 	}

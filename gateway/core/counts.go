@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"github.com/sluice-mq/sluice/gateway/dispatch"
+	"github.com/sluice-mq/sluice/gateway/quota"
 )
 
 // counters count since the start of the process.
@@ -43,7 +44,7 @@ type Stats struct {
 	// LoginsRefused by the authenticator, a limit or another client with the same id; ActionsDenied for lack of rights.
 	LoginsRefused, ActionsDenied uint64
 	// Limits has an entry for each limit that there is, always in the same order.
-	Limits []LimitCount
+	Limits []quota.Count
 	// AdvisoriesTold are those that somebody listened to; AdvisoriesLost found no room, and nobody heard them.
 	AdvisoriesTold, AdvisoriesLost uint64
 	// Moved messages were appended again to free space before them.
@@ -63,7 +64,7 @@ func (b *Broker) Stats() Stats {
 	st := Stats{
 		QueueIn: c.queueIn.Load(), QueueOut: c.queueOut.Load(), TopicIn: c.topicIn.Load(), TopicOut: c.topicOut.Load(),
 		Spilled: c.spilled.Load(), DeadLettered: c.deadLettered.Load(), Dropped: c.dropped.Load(),
-		ActionsDenied: c.denied.Load(), Limits: b.ledger.reached.snapshot(),
+		ActionsDenied: c.denied.Load(), Limits: b.ledger.Counts(),
 		SlowDropped: c.slowDropped.Load(), SlowEnded: c.slowEnded.Load(), LoginsRefused: c.refused.Load(),
 		TopicRelayed: c.topicRelayed.Load(), TopicDroppedLinks: c.topicDroppedLinks.Load(),
 		AdvisoriesTold: b.advisor.told.Load(), AdvisoriesLost: b.advisor.lost.Load(),

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/quota"
 	"github.com/sluice-mq/sluice/gateway/selector"
 )
 
@@ -27,6 +28,9 @@ type enrolled struct {
 	// guard is that of a durable subscription to a pattern of topics.
 	guard atomic.Pointer[guard]
 
+	// share is what it has of its session's accounts.
+	share *quota.Share
+
 	// number is the subscription's in its session, and unsaid: it is still to be told that it is there.
 	number uint64
 	unsaid atomic.Bool
@@ -46,13 +50,6 @@ type enrolled struct {
 	out    map[uint64]handed
 	queue  []handed
 	untold int
-
-	// Guarded by the ledger's lock: what it may have outstanding, whether that may change, the room in flight that it has
-	// taken, and what it waits for.
-	prefetch int
-	open     bool
-	tokens   int
-	waitsFor *account
 }
 
 // handed is a delivery that the client has.
@@ -94,8 +91,7 @@ func (s *session) Subscribe(o gateway.SubscribeOptions) (gateway.Subscription, e
 		if err := e.last(); err != nil {
 			return nil, err
 		}
-		prefetch, changes, err := s.broker.ledger.enrol(e)
-		extend(changes)
+		prefetch, err := e.enrol()
 		if err != nil {
 			e.unhold()
 			return nil, s.limited(err, o.Destination)
@@ -112,7 +108,7 @@ func (s *session) Subscribe(o gateway.SubscribeOptions) (gateway.Subscription, e
 		}
 		s.mu.Unlock()
 		if closed || !judged {
-			s.broker.ledger.strike(e)
+			s.broker.ledger.Strike(e.share)
 			e.discard()
 		}
 		if closed {
@@ -120,7 +116,7 @@ func (s *session) Subscribe(o gateway.SubscribeOptions) (gateway.Subscription, e
 		}
 		if judged {
 			e.source.open()
-			s.broker.ledger.opened(e)
+			s.broker.ledger.Opened(e.share)
 			s.tellSubscribed(e)
 			e.adviseBegun()
 			return e.announced(), nil
@@ -222,7 +218,7 @@ func (e *enrolled) tell(err *gateway.Error) {
 
 // gone takes the subscription out of the books once it is closed.
 func (e *enrolled) gone(withSession bool) {
-	e.session.broker.ledger.strike(e)
+	e.session.broker.ledger.Strike(e.share)
 	e.unhold()
 	e.adviseEnded()
 	e.mu.Lock()

@@ -8,10 +8,10 @@ import (
 // Next implements gateway.Subscription.
 func (e *enrolled) Next(dst []gateway.Delivery, maxBytes int) int {
 	s := e.session
-	gated := s.standing.Load().gated
+	gated := s.standing.Load().terms.Gated
 	room := len(dst)
 	if gated && room > 0 {
-		if room = s.broker.ledger.take(e, room); room == 0 {
+		if room = s.broker.ledger.Take(e.share, room, s.tellLimit); room == 0 {
 			return 0
 		}
 	}
@@ -22,7 +22,7 @@ func (e *enrolled) Next(dst []gateway.Delivery, maxBytes int) int {
 		n = e.source.Next(dst[:room], maxBytes)
 	}
 	if gated {
-		s.broker.ledger.giveBack(e, room-n)
+		s.broker.ledger.GiveBack(e.share, room-n)
 	}
 	if n == 0 {
 		return 0
@@ -134,7 +134,7 @@ func (e *enrolled) rid(kind gateway.EventKind, done []handed) {
 			tokens++
 		}
 	}
-	e.session.broker.ledger.giveBack(e, tokens)
+	e.session.broker.ledger.GiveBack(e.share, tokens)
 	if kind == "" || len(done) == 0 {
 		return
 	}

@@ -52,11 +52,11 @@ func (s *session) reauthorize() (all []judged) {
 		b.cfg.Logger.Warn("a session could not be renewed and stays as it is", "session", s.id, "user", old.principal.Name, "error", err)
 		p = old.principal
 	}
-	b.ledger.renewed(p)
+	b.ledger.Renewed(p)
 	st := &standing{principal: p, rights: b.cfg.Authorizer.Rights(p)}
 	b.expire(s, p.Expires)
 	s.mu.Lock()
-	st.paces, st.gated = b.ledger.terms(s.accounts)
+	st.terms = b.ledger.Terms(s.accounts)
 	s.standing.Store(st)
 	clear(s.grants)
 	subs := make([]*enrolled, 0, len(s.subscriptions))

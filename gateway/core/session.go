@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/quota"
 	"github.com/sluice-mq/sluice/gateway/schedule"
 )
 
@@ -25,7 +26,7 @@ type session struct {
 	// last is the grant that was used last.
 	last atomic.Pointer[grant]
 	// accounts are those that its use of the broker is counted in. They never change.
-	accounts []*account
+	accounts quota.Accounts
 	restraints
 	// underway are copies of what it sent to topics.
 	underway underway
@@ -116,8 +117,8 @@ func (s *session) admit(m *gateway.Message) (*grant, error) {
 	if size > s.broker.cfg.MaxMessage {
 		return nil, gateway.Errorf(gateway.Limit, "the message is %d bytes long, the limit is %d", size, s.broker.cfg.MaxMessage)
 	}
-	if len(g.standing.paces) > 0 {
-		s.charge(g.standing, size)
+	if g.standing.terms.Paced() {
+		s.broker.ledger.Charge(&g.standing.terms, size, s.tellLimit)
 	}
 	var id [96]byte
 	m.ID = string(strconv.AppendUint(append(id[:0], s.ids...), s.sent.Add(1), 10))
@@ -187,7 +188,7 @@ func (s *session) Close() {
 	}
 	s.broker.release(s)
 	s.dropTemps()
-	s.broker.ledger.leave(s)
+	s.broker.ledger.Leave(s.accounts)
 	s.tellDisconnected()
 	s.adviseDisconnected()
 	s.mu.Lock()

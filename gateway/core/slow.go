@@ -76,7 +76,7 @@ func (e *enrolled) full() bool {
 	}
 	n, bytes := source.pending()
 	n += e.inFlight()
-	return n > 0 && (bytes >= ringBytes || n >= e.session.broker.ledger.allowed(e))
+	return n > 0 && (bytes >= ringBytes || n >= e.allowed())
 }
 
 // judge tells that the consumer is slow, if more waits for it.

@@ -47,7 +47,7 @@ func (b *Broker) sweep(ctx context.Context) {
 		b.endExpired(b.cfg.Now())
 		b.tellRefusalsLeftOut(b.refusals.restBefore(b.cfg.Now().Unix())...)
 		sweeps++
-		b.ledger.sweep(sweeps%askSweeps == 0)
+		b.ledger.Sweep(sweeps%askSweeps == 0)
 		b.watchConsumers(b.nowMillis())
 		b.attend()
 		for _, s := range b.owned() {

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/quota"
 )
 
 // mostHosts is of how many hosts refused logins are written down in a second, each by itself. The rest shares what one has.
@@ -27,7 +28,7 @@ type leftOut struct {
 
 // take is restraint.take for a login from an address.
 func (t *turnedAway) take(second int64, remote string) (ok bool, before leftOut) {
-	host, known := hostOf(remote)
+	host, known := quota.HostOf(remote)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	r := t.hosts[host]
@@ -70,9 +71,9 @@ func (b *Broker) refusedLogin(l *gateway.Login, p gateway.Principal, err error) 
 		return
 	}
 	e := &gateway.Event{Kind: gateway.LoginRefused, Principal: p, Claimed: l.Credentials.Login, Err: err}
-	var x *exceeded
+	var x *quota.Reached
 	if errors.As(err, &x) {
-		e.Kind, e.Subject, e.Err = gateway.LimitReached, x.limit.String(), x.told
+		e.Kind, e.Subject, e.Err = gateway.LimitReached, x.Limit, x.Told
 	}
 	b.record(l, e)
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/quota"
 )
 
 // refusalsASecond is how many refusals of a session, or of logins from a host, are written down in a second. The others are counted.
@@ -98,19 +99,17 @@ func (s *session) denied(a gateway.Action, d gateway.Destination, err error) err
 
 // limited notes that a limit refuses something, and returns what the client may know.
 func (s *session) limited(err error, d gateway.Destination) error {
-	var x *exceeded
+	var x *quota.Reached
 	if !errors.As(err, &x) {
 		return err
 	}
-	s.refused(&s.limits, &gateway.Event{Kind: gateway.LimitReached, Destination: d, Subject: x.limit.String(), Err: x.told})
-	return x.told
+	s.refused(&s.limits, &gateway.Event{Kind: gateway.LimitReached, Destination: d, Subject: x.Limit, Err: x.Told})
+	return x.Told
 }
 
 // tellLimit writes down that a limit makes clients wait.
-func (s *session) tellLimit(a *account, l limit, most int) {
-	s.refused(&s.limits, &gateway.Event{
-		Kind: gateway.LimitReached, Subject: l.String(), Err: gateway.Errorf(gateway.Limit, "%s waits: the limit of %s is %d", a.name, l, most),
-	})
+func (s *session) tellLimit(x *quota.Reached) {
+	s.refused(&s.limits, &gateway.Event{Kind: gateway.LimitReached, Subject: x.Limit, Err: x.Told})
 }
 
 func (s *session) tellConnected() {

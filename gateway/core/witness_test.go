@@ -14,6 +14,7 @@ import (
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/core"
 	"github.com/sluice-mq/sluice/gateway/gatewaytest"
+	"github.com/sluice-mq/sluice/gateway/quota"
 )
 
 // clerk is an Auditor that keeps what it is told.
@@ -155,7 +156,7 @@ func TestEveryMessageIsWrittenDownIfThatIsWanted(t *testing.T) {
 func TestRefusalsAreWrittenDownWithRestraint(t *testing.T) {
 	var clock atomic.Int64
 	start := time.Unix(1_700_000_000, 0)
-	w, rules, c := newAudited(t, quotas(core.Quotas{PerUser: core.Quota{Subscriptions: 1}}), func(cfg *core.Config) {
+	w, rules, c := newAudited(t, quotas(quota.Quotas{PerUser: quota.Quota{Subscriptions: 1}}), func(cfg *core.Config) {
 		cfg.Now = func() time.Time { return start.Add(time.Duration(clock.Load())) }
 	})
 	s, _ := w.login("alice", "192.0.2.1:1")
@@ -191,7 +192,7 @@ func TestRefusalsAreWrittenDownWithRestraint(t *testing.T) {
 }
 
 func TestLimitsThatMakeClientsWaitAreWrittenDownOnce(t *testing.T) {
-	w, _, c := newAudited(t, quotas(core.Quotas{PerUser: core.Quota{InFlight: 2, PublishMessages: 3}}))
+	w, _, c := newAudited(t, quotas(quota.Quotas{PerUser: quota.Quota{InFlight: 2, PublishMessages: 3}}))
 	s, _ := w.login("alice", "192.0.2.1:1")
 	sub := w.subscribe(s, queue("q"), 10, false)
 	c.written()

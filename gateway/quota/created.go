@@ -1,6 +1,10 @@
-package core
+package quota
 
-import "github.com/sluice-mq/sluice/gateway"
+import (
+	"slices"
+
+	"github.com/sluice-mq/sluice/gateway"
+)
 
 // createdUse is a queue that an account counts because a client of it made it.
 type createdUse struct {
@@ -13,8 +17,8 @@ type createdUse struct {
 const asksMost = 256
 
 // askForQueues finds out which of the queues that clients made still exist, and lets accounts that are not needed any more go.
-func (l *ledger) askForQueues() {
-	now := l.broker.cfg.Now()
+func (l *Ledger) askForQueues() {
+	now := l.now()
 	var ask []createdUse
 	l.mu.Lock()
 	changed := make(map[*account]struct{})
@@ -43,26 +47,19 @@ func (l *ledger) askForQueues() {
 		visit(a)
 	}
 	l.mu.Unlock()
-	if len(changed) > 0 {
-		l.forgetGrants(changed)
+	if len(changed) > 0 { // who makes one of those that are gone once more is to be asked again
+		l.broker.Refresh(func(accounts Accounts) bool {
+			return slices.ContainsFunc(accounts.all, func(a *account) bool {
+				_, has := changed[a]
+				return has
+			})
+		})
 	}
 	for _, c := range ask {
-		l.broker.inquire(c.d.Name, func(exists bool, err error) {
+		l.broker.Inquire(c.d.Name, func(exists bool, err error) {
 			l.mu.Lock()
 			c.u.asking, c.u.gone = false, !exists && err == nil
 			l.mu.Unlock()
 		})
-	}
-}
-
-// forgetGrants has sessions be asked again before they make a queue that is gone once more.
-func (l *ledger) forgetGrants(of map[*account]struct{}) {
-	for _, s := range l.broker.openSessions() {
-		for _, a := range s.accounts {
-			if _, has := of[a]; has {
-				s.refresh()
-				break
-			}
-		}
 	}
 }

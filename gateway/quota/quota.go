@@ -1,4 +1,6 @@
-package core
+// Package quota says who may use how much of the broker: connections, subscriptions, destinations, deliveries in flight, and what is sent in a second. It counts
+// what sessions use in accounts, of all together, of each user and of each address, and knows nothing of how a message comes or goes.
+package quota
 
 import (
 	"slices"
@@ -20,8 +22,8 @@ type Quota struct {
 	PublishMessages, PublishBytes int
 }
 
-// QuotaFor is what some users have instead of Quotas.PerUser.
-type QuotaFor struct {
+// For is what some users have instead of Quotas.PerUser.
+type For struct {
 	// Users by their names, and Groups whose members they are.
 	Users, Groups []string
 	Quota         Quota
@@ -37,7 +39,7 @@ type Quotas struct {
 	PerAddress Quota
 	// Overrides of PerUser; the first that names the user or one of the groups counts. Should the groups differ from session to session, those of
 	// the last one that was opened or renewed do.
-	Overrides []QuotaFor
+	Overrides []For
 }
 
 // of is the quota of a user.
@@ -87,8 +89,8 @@ func (s scope) String() string { return [...]string{"total", "user", "address"}[
 // limitCounters count how often limits were reached.
 type limitCounters [scopes][limits]atomic.Uint64
 
-// LimitCount is how often a limit of a scope was reached.
-type LimitCount struct {
+// Count is how often a limit of a scope was reached.
+type Count struct {
 	// Scope is "total", "user" or "address", and Limit one of "connections", "subscriptions", "destinations" (refused),
 	// "in_flight" (a subscription had to wait), "publish_messages" and "publish_bytes" (a send beyond the pace).
 	Scope, Limit string
@@ -96,11 +98,11 @@ type LimitCount struct {
 }
 
 // snapshot has an entry for each limit of each scope, always in the same order.
-func (c *limitCounters) snapshot() []LimitCount {
-	all := make([]LimitCount, 0, int(scopes)*int(limits))
+func (c *limitCounters) snapshot() []Count {
+	all := make([]Count, 0, int(scopes)*int(limits))
 	for s := range scopes {
 		for l := range limits {
-			all = append(all, LimitCount{s.String(), l.String(), c[s][l].Load()})
+			all = append(all, Count{s.String(), l.String(), c[s][l].Load()})
 		}
 	}
 	return all

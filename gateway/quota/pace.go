@@ -1,4 +1,4 @@
-package core
+package quota
 
 import (
 	"sync"
@@ -92,31 +92,40 @@ func (p *pace) debt(now time.Time) time.Duration {
 	return max(p.messages.debt(now), p.bytes.debt(now))
 }
 
-// charge has the session's accounts pay for a message.
-func (s *session) charge(st *standing, size int) {
-	now := s.broker.cfg.Now()
-	for _, p := range st.paces {
+// Terms are what a session's accounts ask of it. They never change: when quotas do, there are others.
+type Terms struct {
+	paces []*pace
+	// Gated: what its clients have in flight is bounded.
+	Gated bool
+}
+
+// Paced reports whether somebody wants to know what is sent.
+func (t *Terms) Paced() bool { return len(t.paces) > 0 }
+
+// Charge has the accounts pay for a message. tell hears of a limit that is exceeded, now and then.
+func (l *Ledger) Charge(t *Terms, size int, tell func(*Reached)) {
+	now := l.now()
+	for _, p := range t.paces {
 		exceeded, first := p.charge(now, size)
-		for i, l := range [...]limit{messagesLimit, bytesLimit} {
+		for i, what := range [...]limit{messagesLimit, bytesLimit} {
 			if exceeded[i] == 0 {
 				continue
 			}
-			s.broker.ledger.reached[p.account.scope][l].Add(1)
+			l.reached[p.account.scope][what].Add(1)
 			if first {
-				s.tellLimit(p.account, l, exceeded[i])
+				tell(waits(p.account, what, exceeded[i]))
 			}
 		}
 	}
 }
 
-// Pause implements gateway.Paced.
-func (s *session) Pause() (pause time.Duration) {
-	st := s.standing.Load()
-	if len(st.paces) == 0 {
+// Pause is for how long a session's clients are asked not to send.
+func (l *Ledger) Pause(t *Terms) (pause time.Duration) {
+	if len(t.paces) == 0 {
 		return 0
 	}
-	now := s.broker.cfg.Now()
-	for _, p := range st.paces {
+	now := l.now()
+	for _, p := range t.paces {
 		pause = max(pause, p.debt(now))
 	}
 	return pause
