@@ -5,15 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/audit"
 	"github.com/sluice-mq/sluice/gateway/policy"
 	"github.com/sluice-mq/sluice/gateway/quota"
+	"github.com/sluice-mq/sluice/gateway/tap"
 )
 
 // SlowPolicy says what happens to a topic subscriber that does not keep up.
@@ -111,12 +112,12 @@ type Broker struct {
 	// arriving counts messages on their way through the journals.
 	arriving atomic.Int64
 	// judging: owners are being asked what waits for consumers that may be slow.
-	judging  atomic.Bool
-	counts   counters
-	ledger   *quota.Ledger
-	advisor  advisor
-	taps     atomic.Pointer[[]*Tap]
-	refusals turnedAway // logins
+	judging atomic.Bool
+	counts  counters
+	ledger  *quota.Ledger
+	advisor advisor
+	taps    tap.Set
+	audit   *audit.Book
 	// inquiries about queues that have no answer yet.
 	inquiries atomic.Int64
 
@@ -172,6 +173,7 @@ func New(ctx context.Context, cfg Config) (*Broker, error) {
 	}
 	b.advisor.init(b)
 	b.topics.init(b)
+	b.audit = audit.NewBook(cfg.Auditor, cfg.Now)
 	b.ledger = quota.NewLedger(usage{b}, cfg.Quotas, cfg.Now)
 	for i := range cfg.Store.Shards() {
 		b.seats = append(b.seats, newSeat(b, i))
@@ -245,7 +247,7 @@ func (b *Broker) Close(ctx context.Context) error {
 	b.over = true
 	b.spawning.Unlock()
 	b.background.Wait()
-	b.tellRefusalsLeftOut(b.refusals.restBefore(math.MinInt64)...)
+	b.audit.Close()
 	if b.guests != nil {
 		b.guests.close()
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/quota"
 	"github.com/sluice-mq/sluice/gateway/selector"
+	"github.com/sluice-mq/sluice/gateway/tap"
 )
 
 // source is a subscription on a queue or a topic.
@@ -62,7 +63,7 @@ type handed struct {
 	subject *gateway.Message
 	size    int
 	// shown are the taps that have shown it.
-	shown []*Tap
+	shown []*tap.Tap
 }
 
 // announcedTo is an enrolled subscription of which other nodes must hear.
@@ -117,7 +118,7 @@ func (s *session) Subscribe(o gateway.SubscribeOptions) (gateway.Subscription, e
 		if judged {
 			e.source.open()
 			s.broker.ledger.Opened(e.share)
-			s.tellSubscribed(e)
+			s.trail.Subscribed(&e.options)
 			e.adviseBegun()
 			return e.announced(), nil
 		}
@@ -225,7 +226,7 @@ func (e *enrolled) gone(withSession bool) {
 	why := e.why
 	e.mu.Unlock()
 	if !withSession {
-		e.session.tellUnsubscribed(e, why)
+		e.session.trail.Unsubscribed(&e.options, e.taken.Load(), why)
 	}
 }
 

@@ -3,6 +3,7 @@ package core
 import (
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/advisory"
+	"github.com/sluice-mq/sluice/gateway/tap"
 )
 
 // Next implements gateway.Subscription.
@@ -27,8 +28,8 @@ func (e *enrolled) Next(dst []gateway.Delivery, maxBytes int) int {
 	if n == 0 {
 		return 0
 	}
-	taps := s.broker.taps.Load()
-	if gated || taps != nil || s.broker.commands() || s.broker.advisor.heeds(advisory.Consumed) || e.options.AutoAck && e.tracks.Load() {
+	taps := s.broker.taps.Open()
+	if gated || taps != nil || s.broker.audit.Commands() || s.broker.advisor.heeds(advisory.Consumed) || e.options.AutoAck && e.tracks.Load() {
 		e.track(dst[:n], gated, taps)
 	}
 	e.taken.Add(uint64(n))
@@ -37,7 +38,7 @@ func (e *enrolled) Next(dst []gateway.Delivery, maxBytes int) int {
 }
 
 // track remembers deliveries that the client is about to get.
-func (e *enrolled) track(ds []gateway.Delivery, gated bool, taps *[]*Tap) {
+func (e *enrolled) track(ds []gateway.Delivery, gated bool, taps []*tap.Tap) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	consumed := e.session.broker.advisor.heeds(advisory.Consumed)
@@ -54,7 +55,7 @@ func (e *enrolled) track(ds []gateway.Delivery, gated bool, taps *[]*Tap) {
 			h.subject, h.size = subject(ds[i].Message), ds[i].Message.Size()
 		}
 		if taps != nil {
-			h.shown = e.session.showDelivery(*taps, e, &ds[i])
+			h.shown = e.session.watched().ShowDelivery(taps, e.session.broker.cfg.Now(), e.options.Name, &ds[i])
 		}
 		if e.options.AutoAck {
 			e.queue = append(e.queue, h)
@@ -138,10 +139,7 @@ func (e *enrolled) rid(kind gateway.EventKind, done []handed) {
 	if kind == "" || len(done) == 0 {
 		return
 	}
-	if e.session.broker.commands() {
-		e.session.tellSettled(kind, done)
-	}
-	e.session.showSettled(kind, e, done)
+	e.tellSettled(kind, done)
 	if kind == gateway.Acknowledged {
 		e.session.broker.adviseConsumed(done)
 	}

@@ -48,10 +48,7 @@ const guestBytes = ringBytes
 
 func newGuests(b *Broker) *guests { return &guests{broker: b, all: make(map[string]*guest)} }
 
-// session is one that no client has.
-func (gs *guests) session() *session {
-	return &session{broker: gs.broker, subscriptions: make(map[closer]*enrolled)}
-}
+func (gs *guests) session() *session { return gs.broker.nobody() }
 
 func (gs *guests) of(node string) *guest {
 	gs.mu.Lock()

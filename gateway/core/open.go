@@ -31,7 +31,7 @@ func (b *Broker) Open(ctx context.Context, login gateway.Login) (gateway.Session
 			return nil, err
 		}
 		if s != nil {
-			s.tellConnected()
+			s.trail.Connected()
 			s.adviseConnected()
 			return s, nil
 		}
@@ -73,6 +73,7 @@ func (b *Broker) admit(login *gateway.Login, st *standing, judgement uint64) (s 
 	}
 	s.id = strings.TrimSuffix(s.ids, ":-1:1:")
 	s.login.Credentials = gateway.Credentials{}
+	s.trail = b.audit.Trail(&s.login, s.id, s.who)
 	st.terms = b.ledger.Terms(accounts)
 	s.standing.Store(st)
 	s.untold.Store(b.advisor.heeds(advisory.Connection))

@@ -39,7 +39,7 @@ func (s *shard) schedule() {
 	}
 	s.scheduling = true
 	s.mu.Unlock()
-	x := &scheduler{shard: s, session: &session{broker: s.broker, subscriptions: make(map[closer]*enrolled)}, wake: make(chan struct{}, 1)}
+	x := &scheduler{shard: s, session: s.broker.nobody(), wake: make(chan struct{}, 1)}
 	x.sub = newQueueSubscription(x.session, s, gateway.SubscribeOptions{
 		Destination: gateway.Destination{Kind: gateway.KindQueue, Name: gateway.SchedulePlace}, Prefetch: firingMost,
 		Redelivery: &gateway.Redelivery{Maximum: -1}, Wake: x.rouse,

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/audit"
 	"github.com/sluice-mq/sluice/gateway/quota"
 	"github.com/sluice-mq/sluice/gateway/schedule"
 )
@@ -27,7 +28,7 @@ type session struct {
 	last atomic.Pointer[grant]
 	// accounts are those that its use of the broker is counted in. They never change.
 	accounts quota.Accounts
-	restraints
+	trail    *audit.Trail
 	// underway are copies of what it sent to topics.
 	underway underway
 	// subscribed counts its subscriptions, and untold: it is still to be told that it is there.
@@ -47,6 +48,13 @@ type session struct {
 	questions  []func()                         // that are not answered yet
 	temps      map[gateway.Destination]struct{} // its temporary destinations, as far as it has subscribed to them
 	left       bool                             // closed, and its subscriptions are
+}
+
+// nobody makes a session that no client has.
+func (b *Broker) nobody() *session {
+	s := &session{broker: b, subscriptions: make(map[closer]*enrolled)}
+	s.trail = b.audit.Trail(&s.login, "", s.who)
+	return s
 }
 
 // closer is a subscription as its session sees it.

@@ -45,7 +45,7 @@ func (b *Broker) sweep(ctx context.Context) {
 		b.facts.sweep(b.nowMillis())
 		b.inspections.sweep(b.nowMillis())
 		b.endExpired(b.cfg.Now())
-		b.tellRefusalsLeftOut(b.refusals.restBefore(b.cfg.Now().Unix())...)
+		b.audit.Sweep()
 		sweeps++
 		b.ledger.Sweep(sweeps%askSweeps == 0)
 		b.watchConsumers(b.nowMillis())

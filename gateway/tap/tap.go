@@ -1,10 +1,11 @@
-package core
+// Package tap shows readers what happens to messages on a node, as it happens. It never holds anything up: what a reader does not take in time is dropped.
+package tap
 
 import (
-	"context"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
@@ -19,8 +20,8 @@ const (
 	tapHeader = 16 << 10
 )
 
-// TapOptions say what a tap shows.
-type TapOptions struct {
+// Options say what a tap shows.
+type Options struct {
 	// Destination may be a pattern; without a name it is all, and without a kind both kinds.
 	Destination gateway.Destination
 	// Session is the name of the only session to be shown; empty is all.
@@ -35,30 +36,30 @@ type TapOptions struct {
 	MaxBody int
 }
 
-// TapKind is what happened to a message.
-type TapKind string
+// Kind is what happened to a message.
+type Kind string
 
-// The kinds of a TapEvent.
+// The kinds of a Event.
 const (
-	TapSent      TapKind = "sent"
-	TapDelivered TapKind = "delivered"
-	TapAcked     TapKind = "acked"
-	TapRefused   TapKind = "refused"
+	Sent      Kind = "sent"
+	Delivered Kind = "delivered"
+	Acked     Kind = "acked"
+	Refused   Kind = "refused"
 )
 
-// TapEvent is something that happened to a message on this node. It shares no memory with the message.
-type TapEvent struct {
-	Kind TapKind
+// Event is something that happened to a message on this node. It shares no memory with the message.
+type Event struct {
+	Kind Kind
 	Time time.Time
-	// Session, User and Remote are the sender's of TapSent, else the receiver's.
+	// Session, User and Remote are the sender's of Sent, else the receiver's.
 	Session, User, Remote string
 	// Subscription is the name of the receiver's subscription.
 	Subscription string
 	Destination  gateway.Destination
 	MessageID    string
-	// Redeliveries as in gateway.Delivery, of TapDelivered.
+	// Redeliveries as in gateway.Delivery, of Delivered.
 	Redeliveries uint32
-	// Header, up to 16 KiB of it, and Body are those of TapSent and TapDelivered; BodySize is how long the whole body is.
+	// Header, up to 16 KiB of it, and Body are those of Sent and Delivered; BodySize is how long the whole body is.
 	Header   gateway.Header
 	Body     []byte
 	BodySize int
@@ -68,8 +69,8 @@ type TapEvent struct {
 
 // Tap shows what happens to messages to one reader. It never holds anything up: what its reader does not take in time is dropped.
 type Tap struct {
-	options TapOptions
-	events  chan TapEvent
+	options Options
+	events  chan Event
 
 	mu      sync.Mutex
 	closed  bool
@@ -78,7 +79,7 @@ type Tap struct {
 }
 
 // Events yields what happens, until the tap is over.
-func (t *Tap) Events() <-chan TapEvent { return t.events }
+func (t *Tap) Events() <-chan Event { return t.events }
 
 // Dropped is how many events were lost so far.
 func (t *Tap) Dropped() uint64 {
@@ -87,9 +88,22 @@ func (t *Tap) Dropped() uint64 {
 	return t.total
 }
 
-// Tap begins to show what happens to messages on this node, until ctx or the broker ends. Deliveries that were handed out before are not
-// shown when they are settled. The error is of kind Limit if there are too many taps, and Invalid if the options make no sense.
-func (b *Broker) Tap(ctx context.Context, o TapOptions) (*Tap, error) {
+// Set is the taps of a node. The zero value has none and is ready to use.
+type Set struct {
+	open atomic.Pointer[[]*Tap]
+	mu   sync.Mutex // of those who change it
+}
+
+// Open are the taps that are open now, nil if there are none. It costs one atomic load; nobody may change what it returns.
+func (s *Set) Open() []*Tap {
+	if all := s.open.Load(); all != nil {
+		return *all
+	}
+	return nil
+}
+
+// Add begins to show what happens to messages. The error is of kind Limit if there are too many taps, and Invalid if the options make no sense.
+func (s *Set) Add(o Options) (*Tap, error) {
 	if o.Destination.Name != "" && o.Destination.Kind != 0 {
 		if err := o.Destination.Validate(); err != nil {
 			return nil, err
@@ -101,40 +115,28 @@ func (b *Broker) Tap(ctx context.Context, o TapOptions) (*Tap, error) {
 	if o.MaxBody == 0 || o.MaxBody > tapBody {
 		o.MaxBody = tapBody
 	}
-	t := &Tap{options: o, events: make(chan TapEvent, tapEvents)}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	var all []*Tap
-	if now := b.taps.Load(); now != nil {
-		all = *now
+	t := &Tap{options: o, events: make(chan Event, tapEvents)}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.Open()
+	if len(now) >= tapsMost {
+		return nil, gateway.Errorf(gateway.Limit, "there are %d taps, the limit is %d", len(now), tapsMost)
 	}
-	if len(all) >= tapsMost {
-		return nil, gateway.Errorf(gateway.Limit, "there are %d taps, the limit is %d", len(all), tapsMost)
-	}
-	if !b.spawn(func() {
-		select {
-		case <-ctx.Done():
-		case <-b.watching.Done():
-		}
-		b.untap(t)
-	}) {
-		return nil, gateway.Errorf(gateway.Unavailable, "the broker is stopping")
-	}
-	all = append(slices.Clone(all), t)
-	b.taps.Store(&all)
+	all := append(slices.Clone(now), t)
+	s.open.Store(&all)
 	return t, nil
 }
 
-// untap ends a tap.
-func (b *Broker) untap(t *Tap) {
-	b.mu.Lock()
-	rest := slices.DeleteFunc(slices.Clone(*b.taps.Load()), func(other *Tap) bool { return other == t })
+// End ends a tap.
+func (s *Set) End(t *Tap) {
+	s.mu.Lock()
+	rest := slices.DeleteFunc(slices.Clone(s.Open()), func(other *Tap) bool { return other == t })
 	if len(rest) == 0 {
-		b.taps.Store(nil)
+		s.open.Store(nil)
 	} else {
-		b.taps.Store(&rest)
+		s.open.Store(&rest)
 	}
-	b.mu.Unlock()
+	s.mu.Unlock()
 	t.mu.Lock()
 	t.closed = true
 	close(t.events)
@@ -155,7 +157,7 @@ func (t *Tap) wants(session string, d gateway.Destination, id string) bool {
 }
 
 // show gives an event to the reader, or drops it.
-func (t *Tap) show(e TapEvent) {
+func (t *Tap) show(e Event) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {
@@ -172,7 +174,7 @@ func (t *Tap) show(e TapEvent) {
 }
 
 // copyTo copies what an event shows of a message.
-func (t *Tap) copyTo(e *TapEvent, m *gateway.Message) {
+func (t *Tap) copyTo(e *Event, m *gateway.Message) {
 	e.BodySize = len(m.Body)
 	if t.options.Bodies {
 		e.Body = slices.Clone(m.Body[:min(len(m.Body), t.options.MaxBody)])
@@ -186,29 +188,38 @@ func (t *Tap) copyTo(e *TapEvent, m *gateway.Message) {
 	}
 }
 
-// event is one of the session.
-func (s *session) event(kind TapKind, d gateway.Destination, id string) TapEvent {
+// Watched is a session as taps show it.
+type Watched struct{ Session, User, Remote string }
+
+// event is one of a session.
+func (w *Watched) event(kind Kind, at time.Time, d gateway.Destination, id string) Event {
 	d.Name = strings.Clone(d.Name)
-	return TapEvent{Kind: kind, Time: s.broker.cfg.Now(), Session: s.id, User: s.who().Name, Remote: s.login.From(), Destination: d, MessageID: id}
+	return Event{Kind: kind, Time: at, Session: w.Session, User: w.User, Remote: w.Remote, Destination: d, MessageID: id}
 }
 
-func (s *session) showSent(taps []*Tap, m *gateway.Message) {
+// shows reports whether a tap shows what happens to a message.
+func (t *Tap) shows(session string, m *gateway.Message) bool {
+	return t.wants(session, m.Destination, m.ID) && (t.options.Match == nil || t.options.Match(m))
+}
+
+// ShowSent shows a message that the session has sent.
+func (w *Watched) ShowSent(taps []*Tap, at time.Time, m *gateway.Message) {
 	for _, t := range taps {
-		if t.wants(s.id, m.Destination, m.ID) && (t.options.Match == nil || t.options.Match(m)) {
-			e := s.event(TapSent, m.Destination, m.ID)
+		if t.shows(w.Session, m) {
+			e := w.event(Sent, at, m.Destination, m.ID)
 			t.copyTo(&e, m)
 			t.show(e)
 		}
 	}
 }
 
-// showDelivery returns the taps that show it.
-func (s *session) showDelivery(taps []*Tap, to *enrolled, d *gateway.Delivery) (shown []*Tap) {
+// ShowDelivery shows a delivery to a subscription of the session, and returns the taps that do.
+func (w *Watched) ShowDelivery(taps []*Tap, at time.Time, subscription string, d *gateway.Delivery) (shown []*Tap) {
 	m := d.Message
 	for _, t := range taps {
-		if t.wants(s.id, m.Destination, m.ID) && (t.options.Match == nil || t.options.Match(m)) {
-			e := s.event(TapDelivered, m.Destination, m.ID)
-			e.Subscription, e.Redeliveries = to.options.Name, d.Redeliveries
+		if t.shows(w.Session, m) {
+			e := w.event(Delivered, at, m.Destination, m.ID)
+			e.Subscription, e.Redeliveries = subscription, d.Redeliveries
 			t.copyTo(&e, m)
 			t.show(e)
 			shown = append(shown, t)
@@ -217,17 +228,11 @@ func (s *session) showDelivery(taps []*Tap, to *enrolled, d *gateway.Delivery) (
 	return shown
 }
 
-// showSettled shows what became of deliveries that taps have shown.
-func (s *session) showSettled(kind gateway.EventKind, of *enrolled, done []handed) {
-	what := TapAcked
-	if kind == gateway.Refused {
-		what = TapRefused
-	}
-	for _, h := range done {
-		for _, t := range h.shown {
-			e := s.event(what, h.d, h.id)
-			e.Subscription = of.options.Name
-			t.show(e)
-		}
+// ShowSettled shows what became of a delivery, on the taps that have shown that.
+func (w *Watched) ShowSettled(taps []*Tap, at time.Time, what Kind, subscription string, d gateway.Destination, id string) {
+	for _, t := range taps {
+		e := w.event(what, at, d, id)
+		e.Subscription = subscription
+		t.show(e)
 	}
 }
