@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/past"
 )
 
 // A temporary destination is there as long as the session whose name it begins with. What waits in a temporary queue is in memory only. It goes with the session;
@@ -153,7 +154,7 @@ var errNobodySays = gateway.Errorf(gateway.Unavailable, "the node of the tempora
 
 // nodeOf is the node in the name of a session, or of what belongs to one: see Broker.ids.
 func nodeOf(name string) string {
-	node := strings.TrimPrefix(origin(name), "ID:")
+	node := strings.TrimPrefix(past.Origin(name), "ID:")
 	for range 3 { // port, time, and a zero
 		i := strings.LastIndexByte(node, '-')
 		if i < 0 {

@@ -1,4 +1,4 @@
-package core
+package past
 
 import (
 	"cmp"
@@ -64,22 +64,22 @@ func (x *export) run(ctx context.Context, from gateway.Archive) error {
 		if err != nil {
 			return err
 		}
-		found := newReplay()
-		if err := j.Replay(ctx, found.record); err != nil {
+		found := NewReplay(nil)
+		if err := j.Replay(ctx, found.Record); err != nil {
 			return err
 		}
-		live := found.live()
+		live := found.Live()
 		if look > 0 {
-			live = slices.DeleteFunc(live, func(e replayed) bool {
-				_, wanted := x.gone[spot{e.queue, e.order}]
+			live = slices.DeleteFunc(live, func(e Message) bool {
+				_, wanted := x.gone[spot{e.Queue, e.order}]
 				return !wanted
 			})
 		}
 		x.gone = make(map[spot]struct{})
-		slices.SortStableFunc(live, func(a, b replayed) int { return cmp.Compare(a.queue, b.queue) })
+		slices.SortStableFunc(live, func(a, b Message) int { return cmp.Compare(a.Queue, b.Queue) })
 		for len(live) > 0 {
 			n := 1
-			for n < min(len(live), exportBatch) && live[n].queue == live[0].queue {
+			for n < min(len(live), exportBatch) && live[n].Queue == live[0].Queue {
 				n++
 			}
 			if err := x.some(ctx, j, found, live[:n]); err != nil {
@@ -98,14 +98,14 @@ type loaded struct {
 }
 
 // some exports messages of one queue.
-func (x *export) some(ctx context.Context, j gateway.Reader, found *replay, some []replayed) error {
+func (x *export) some(ctx context.Context, j gateway.Reader, found *Replay, some []Message) error {
 	seqs := make([]uint64, len(some))
 	for i, e := range some {
-		seqs[i] = e.seq
+		seqs[i] = e.Seq
 	}
 	slices.Sort(seqs) // messages that were moved are not in their order
 	answer := make(chan loaded, 1)
-	j.Load(some[0].queue, seqs, func(m []*gateway.Message, err error) { answer <- loaded{m, err} })
+	j.Load(some[0].Queue, seqs, func(m []*gateway.Message, err error) { answer <- loaded{m, err} })
 	var got loaded
 	select {
 	case got = <-answer:
@@ -116,23 +116,15 @@ func (x *export) some(ctx context.Context, j gateway.Reader, found *replay, some
 		return fmt.Errorf("reading messages: %w", got.err)
 	}
 	for i, e := range some {
-		k, _ := slices.BinarySearch(seqs, e.seq)
+		k, _ := slices.BinarySearch(seqs, e.Seq)
 		m := got.messages[k]
 		if m == nil {
-			x.gone[spot{e.queue, e.order}] = struct{}{}
+			x.gone[spot{e.Queue, e.order}] = struct{}{}
 			continue
 		}
-		if err := x.fn(Exported{Message: m, Redeliveries: found.redeliveries(e), Shard: x.shard, Number: x.number + i}); err != nil {
+		if err := x.fn(Exported{Message: m, Redeliveries: found.Redeliveries(e), Shard: x.shard, Number: x.number + i}); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// Take takes a message that another broker had, with the identity and the redeliveries that it had there. Completion as
-// in gateway.Session.Send. A message that was taken or sent a short time before is recognised by its id and not taken twice, unless
-// this is another run: an empty one is the senders' own.
-func (b *Broker) Take(run string, m *gateway.Message, redeliveries uint32, c gateway.Completion, token uint64) {
-	f := &gateway.Frame{Kind: gateway.FrameSend, Message: m, Redeliveries: redeliveries, Queue: run}
-	b.seatOf(m.Place()).call(f, func(err error) { complete(c, token, err) })
 }

@@ -1,11 +1,10 @@
-package core
+package past
 
 import (
 	"strconv"
 	"strings"
 
 	"github.com/sluice-mq/sluice/gateway"
-	"github.com/sluice-mq/sluice/gateway/dispatch"
 )
 
 // What an owner of a shard had only in memory when its tenure ended, it offers to the next one, if it lives: its remains. Its producers
@@ -21,8 +20,8 @@ const (
 	trailsMost = 1 << 14
 )
 
-// remains is what a shard of a cluster knows of them. It is guarded by the shard's lock.
-type remains struct {
+// Remains is what a shard of a cluster knows of them. It is guarded by the shard's lock.
+type Remains struct {
 	// from is the first record that was read when the tenure began, prior that with which the last tenure before it did, 0 if there was none.
 	from, prior uint64
 	// place is the last that was given away, order that of their records: behind all that were read, and before all later ones.
@@ -30,7 +29,7 @@ type remains struct {
 	// trails are how far producers' messages were handed out; those in old were not heard of since there were trailsMost new ones.
 	trails, old map[producer]*uint64
 	forgot      bool // producers
-	late        int  // messages that were lost, since the last sweep
+	late        int  // messages that were lost, since somebody asked
 }
 
 // producer is who numbers non-persistent messages of a queue.
@@ -49,25 +48,29 @@ func numbered(id string) (session string, number uint64) {
 	return id[:i], number
 }
 
-// begin notes where the tenure stands. Everything that was in the journal has its place already.
-func (r *remains) begin(s *shard, found *replay) {
+// Begin notes where a tenure stands whose shard has given away the places up to tag: everything that was in the journal has its place already. It returns after which one
+// the others come.
+func (r *Remains) Begin(tag uint64, found *Replay) (last uint64) {
 	r.from, r.prior = found.first, found.prior
-	r.place, r.order = s.tag, 2*found.last+1
-	s.tag += remainsMost
+	r.place, r.order = tag, 2*found.last+1
 	r.trails = make(map[producer]*uint64)
+	return tag + remainsMost
 }
 
-// next is the place of one of them: behind those that came before it, and before all that was sent since.
-func (r *remains) next() uint64 {
+// Order is that of the records of all of them.
+func (r *Remains) Order() uint64 { return r.order }
+
+// Next is the place of one of them: behind those that came before it, and before all that was sent since.
+func (r *Remains) Next() uint64 {
 	r.place++
 	return r.place
 }
 
-// follows reports whether this tenure is the next after one whose last record was that: nobody has handed anything out in between.
-func (r *remains) follows(last uint64) bool { return r.prior <= last && r.from <= last+1 }
+// Follows reports whether this tenure is the next after one whose last record was that: nobody has handed anything out in between.
+func (r *Remains) Follows(last uint64) bool { return r.prior <= last && r.from <= last+1 }
 
-// passed reports whether a message of the producer that is not before this one was handed out, or may have been.
-func (r *remains) passed(queue string, m *gateway.Message) bool {
+// Passed reports whether a message of the producer that is not before this one was handed out, or may have been.
+func (r *Remains) Passed(queue string, m *gateway.Message) bool {
 	session, number := numbered(m.ID)
 	if session == "" {
 		return false
@@ -77,15 +80,15 @@ func (r *remains) passed(queue string, m *gateway.Message) bool {
 }
 
 // trail is how far a producer's messages were handed out, nil if nothing is known of it.
-func (r *remains) trail(p producer) *uint64 {
+func (r *Remains) trail(p producer) *uint64 {
 	if trail := r.trails[p]; trail != nil {
 		return trail
 	}
 	return r.old[p]
 }
 
-// handOut notes that a non-persistent message is handed out.
-func (r *remains) handOut(queue string, m *gateway.Message) {
+// HandOut notes that a non-persistent message is handed out.
+func (r *Remains) HandOut(queue string, m *gateway.Message) {
 	session, number := numbered(m.ID)
 	if session == "" {
 		return
@@ -107,43 +110,11 @@ func (r *remains) handOut(queue string, m *gateway.Message) {
 	r.trails[p] = trail
 }
 
-// follows reports whether remains of a tenure whose last record was that may be taken in. If not they are lost.
-func (s *shard) follows(last uint64) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	follows := s.remains.follows(last)
-	if !follows {
-		s.remains.late++
-	}
-	return follows
-}
+// Lose takes in that one of them is lost.
+func (r *Remains) Lose() { r.late++ }
 
-// passOver takes in that a message of an owner before this one is lost.
-func (s *shard) passOver() {
-	s.mu.Lock()
-	s.remains.late++
-	s.mu.Unlock()
-}
-
-// tellLost says what was lost since the last time. The lock is held.
-func (s *shard) tellLost() {
-	if n := s.remains.late; n > 0 {
-		s.remains.late = 0
-		s.broker.cfg.Logger.Info("non-persistent messages that an owner before this one had in memory came too late, and are lost", "shard", s.index, "messages", n)
-	}
-}
-
-// remain adds what a queue has only in memory to what the next owner is to get. last is the tenure's last record. The lock is held.
-func (s *shard) remain(memory []*gateway.Frame, q *queue, last uint64) []*gateway.Frame {
-	ordered := q.name != gateway.SchedulePlace && !isTempPlace(q.name)
-	q.Memory(func(e dispatch.Entry, _ uint64) {
-		f := &gateway.Frame{Kind: gateway.FrameSend, Message: e.Message, Redeliveries: e.Redeliveries, Tag: uint64(free)}
-		due, later := q.DueOf(e.Tag)
-		f.Delay = s.broker.delayUntil(due)
-		if ordered && !later { // the others come when their time comes, whatever came before
-			f.Seq = last
-		}
-		memory = append(memory, f)
-	})
-	return memory
+// Lost is how many were lost since it was asked last.
+func (r *Remains) Lost() (n int) {
+	n, r.late = r.late, 0
+	return n
 }

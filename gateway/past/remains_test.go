@@ -1,4 +1,4 @@
-package core
+package past
 
 import (
 	"fmt"
@@ -11,18 +11,18 @@ import (
 
 // A shard remembers a bounded number of producers. Of one that it has forgotten it takes no remains: it cannot know.
 func TestForgottenProducersHaveNoRemains(t *testing.T) {
-	r := remains{trails: make(map[producer]*uint64)}
+	r := Remains{trails: make(map[producer]*uint64)}
 	id := func(session, number int) *gateway.Message {
 		return &gateway.Message{ID: fmt.Sprintf("ID:n1-1-1-0:%d:-1:1:%d", session, number)}
 	}
-	remain := func(m *gateway.Message) bool { return !r.passed("q", m) }
-	handOut := func(session, number int) { r.handOut("q", id(session, number)) }
+	remain := func(m *gateway.Message) bool { return !r.Passed("q", m) }
+	handOut := func(session, number int) { r.HandOut("q", id(session, number)) }
 	handOut(0, 7)
 	require.False(t, remain(id(0, 6)))
 	require.False(t, remain(id(0, 7)), "it was handed out")
 	require.True(t, remain(id(0, 8)))
 	require.True(t, remain(id(1, 1)), "nothing of that one was")
-	require.False(t, r.passed("other", id(0, 1)), "in another queue")
+	require.False(t, r.Passed("other", id(0, 1)), "in another queue")
 	require.True(t, remain(&gateway.Message{ID: "made up"}), "nobody numbers it")
 	for i := range trailsMost - 1 {
 		handOut(10+i, 1)
@@ -46,29 +46,29 @@ func TestIDsThatAreNoNumbersAreInNoOrder(t *testing.T) {
 
 // The tenure that follows another one knows all that was handed out since.
 func TestWhoFollowsWhom(t *testing.T) {
-	found := newReplay()
+	found := NewReplay(nil)
 	for seq, r := range []gateway.Record{{Type: gateway.RecordEpoch, Node: "n1"}, {Type: gateway.RecordSettle}, {Type: gateway.RecordEpoch}, {Type: gateway.RecordEpoch, Node: "n2"}} {
-		require.NoError(t, found.record(uint64(10+seq), 0, &r))
+		require.NoError(t, found.Record(uint64(10+seq), 0, &r))
 	}
-	r := remains{}
-	r.begin(&shard{}, found)
-	require.True(t, r.follows(10))
-	require.True(t, r.follows(11))
-	require.False(t, r.follows(9), "there was n1 since")
-	trimmed := remains{from: 20}
-	require.True(t, trimmed.follows(19))
-	require.False(t, trimmed.follows(18), "whoever trimmed that was an owner since")
+	r := Remains{}
+	r.Begin(0, found)
+	require.True(t, r.Follows(10))
+	require.True(t, r.Follows(11))
+	require.False(t, r.Follows(9), "there was n1 since")
+	trimmed := Remains{from: 20}
+	require.True(t, trimmed.Follows(19))
+	require.False(t, trimmed.Follows(18), "whoever trimmed that was an owner since")
 }
 
 // What the order of non-persistent messages costs each of them in a cluster.
 func BenchmarkHandOutInOrder(b *testing.B) {
-	r := remains{trails: make(map[producer]*uint64)}
+	r := Remains{trails: make(map[producer]*uint64)}
 	messages := make([]*gateway.Message, 1000)
 	for i := range messages {
 		messages[i] = &gateway.Message{ID: fmt.Sprintf("ID:n3-41908-1795288121531-0:%d:-1:1:%d", i%50, i)}
 	}
 	b.ReportAllocs()
 	for i := range b.N {
-		r.handOut("faults.a", messages[i%1000])
+		r.HandOut("faults.a", messages[i%1000])
 	}
 }

@@ -1,4 +1,4 @@
-package core
+package past
 
 import (
 	"strings"
@@ -6,13 +6,13 @@ import (
 	"github.com/sluice-mq/sluice/gateway"
 )
 
-// knownMost is how many messages of one process a shard recognises: more than it can have offered
+// KnownMost is how many messages of one process a shard recognises: more than it can have offered
 // without an answer.
-const knownMost = 2 * 8192
+const KnownMost = 2 * 8192
 
-// known recognises what another node offers a second time, because it does not know what became of the
-// first: by its id, and a transaction's parts by their names. The zero value is ready to use; it is guarded by the shard's lock.
-type known struct {
+// Known recognises what another node offers a second time, because it does not know what became of the
+// first: by its id, and a transaction's parts by their names. The zero value is ready to use; it is guarded by its shard's lock.
+type Known struct {
 	all     map[string]*knownCall
 	origins map[string]*knownOrigin
 }
@@ -30,8 +30,8 @@ type knownCall struct {
 	waiting []func(error) // while it is under way
 }
 
-// origin is the part of an id that names the process which gave it.
-func origin(name string) string {
+// Origin is the part of an id that names the process which gave it.
+func Origin(name string) string {
 	const lead = len("ID:")
 	if len(name) > lead {
 		if i := strings.IndexByte(name[lead:], ':'); i >= 0 {
@@ -41,8 +41,8 @@ func origin(name string) string {
 	return ""
 }
 
-// nameOf is what a message is recognised by.
-func nameOf(m *gateway.Message, transaction string) string {
+// NameOf is what a message is recognised by.
+func NameOf(m *gateway.Message, transaction string) string {
 	if transaction != "" {
 		return transaction
 	}
@@ -50,28 +50,28 @@ func nameOf(m *gateway.Message, transaction string) string {
 }
 
 // remember adds a name and forgets the oldest of its process.
-func (k *known) remember(name string, c *knownCall) {
+func (k *Known) remember(name string, c *knownCall) {
 	if k.all == nil {
 		k.all, k.origins = make(map[string]*knownCall), make(map[string]*knownOrigin)
 	}
-	from := origin(name)
+	from := Origin(name)
 	o := k.origins[from]
 	if o == nil {
 		o = &knownOrigin{}
 		k.origins[strings.Clone(from)] = o
 	}
-	if len(o.names) < knownMost {
+	if len(o.names) < KnownMost {
 		o.names = append(o.names, name)
 	} else {
 		delete(k.all, o.names[o.next])
 		o.names[o.next] = name
-		o.next = (o.next + 1) % knownMost
+		o.next = (o.next + 1) % KnownMost
 	}
 	k.all[name] = c
 }
 
-// reopen notes that a call is under way which the journal has.
-func (k *known) reopen(name string) {
+// Reopen notes that a call is under way which the journal has.
+func (k *Known) Reopen(name string) {
 	if k.all[name] != nil {
 		k.all[name] = &knownCall{}
 	}
@@ -80,8 +80,8 @@ func (k *known) reopen(name string) {
 // replayedCall is what the journal had.
 var replayedCall = &knownCall{over: true}
 
-// begin reports whether a call is new. If it is not, done is told with the first.
-func (k *known) begin(name string, done func(error)) (isNew, over bool) {
+// Begin reports whether a call is new. If it is not, done is told with the first.
+func (k *Known) Begin(name string, done func(error)) (isNew, over bool) {
 	c := k.all[name]
 	switch {
 	case c == nil:
@@ -94,8 +94,8 @@ func (k *known) begin(name string, done func(error)) (isNew, over bool) {
 	return false, false
 }
 
-// end notes what became of a call and returns who waits for it, too. What failed may be tried again.
-func (k *known) end(name string, err error) (waiting []func(error)) {
+// End notes what became of a call and returns who waits for it, too. What failed may be tried again.
+func (k *Known) End(name string, err error) (waiting []func(error)) {
 	c := k.all[name]
 	if c == nil || c.over {
 		return nil
@@ -107,8 +107,8 @@ func (k *known) end(name string, err error) (waiting []func(error)) {
 	return waiting
 }
 
-// kept notes the record of a call, and returns the one that was noted before.
-func (k *known) kept(name string, seq uint64) (before uint64) {
+// Kept notes the record of a call, and returns the one that was noted before.
+func (k *Known) Kept(name string, seq uint64) (before uint64) {
 	if c := k.all[name]; c != nil && c != replayedCall {
 		before, c.seq = c.seq, seq
 	}
