@@ -32,6 +32,14 @@ type Binding struct {
 	Made time.Time `json:"made"`
 }
 
+// Destination is the queue that is fed, or the durable subscription. ok is false for a binding of many queues.
+func (b *Binding) Destination() (d gateway.Destination, ok bool) {
+	if b.Queue == "" {
+		return durable(b.Client, b.Name), true
+	}
+	return gateway.Destination{Kind: gateway.KindQueue, Name: b.Queue}, !isPattern(b.Topic)
+}
+
 // topicMark is where the name of a topic stands in that of a queue.
 const topicMark = "{topic}"
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/audit"
+	"github.com/sluice-mq/sluice/gateway/manage"
 	"github.com/sluice-mq/sluice/gateway/policy"
 	"github.com/sluice-mq/sluice/gateway/quota"
 	"github.com/sluice-mq/sluice/gateway/tap"
@@ -95,6 +96,8 @@ func (c *Config) defaults() {
 
 // Broker implements gateway.Broker.
 type Broker struct {
+	// Queues are those of all nodes, for who manages them.
+	*manage.Queues
 	cfg    Config
 	ids    string // what the ids of this process begin with
 	seats  []*seat
@@ -173,6 +176,7 @@ func New(ctx context.Context, cfg Config) (*Broker, error) {
 	}
 	b.advisor.init(b)
 	b.topics.init(b)
+	b.Queues = manage.NewQueues(owners{b})
 	b.audit = audit.NewBook(cfg.Auditor, cfg.Now)
 	b.ledger = quota.NewLedger(usage{b}, cfg.Quotas, cfg.Now)
 	for i := range cfg.Store.Shards() {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/dispatch"
+	"github.com/sluice-mq/sluice/gateway/manage"
 	"github.com/sluice-mq/sluice/gateway/selector"
 )
 
@@ -54,10 +55,8 @@ func (b *browsings) answer(f *gateway.Frame) {
 	}
 }
 
-var errNoPage = gateway.Errorf(gateway.Unavailable, "the node that has the messages cannot be asked now")
-
 // browse asks the owner of a shard for a page, as FrameBrowse says, and waits for it. It gives up when stop is closed. In f it notes the owner's epoch: whoever goes on at a
-// place that another owner named gets errNoPage, for the places are other ones now.
+// place that another owner named gets manage.ErrNoPage, for the places are other ones now.
 func (b *Broker) browse(shard int, f *gateway.Frame, stop <-chan struct{}) (*gateway.Frame, error) {
 	t := b.seats[shard]
 	var number uint64
@@ -78,7 +77,7 @@ func (b *Broker) browse(shard int, f *gateway.Frame, stop <-chan struct{}) (*gat
 		owner, linked := t.owner, t.linked
 		t.mu.Unlock()
 		if !linked {
-			return nil, errNoPage
+			return nil, manage.ErrNoPage
 		}
 		b.cfg.Cluster.Send(owner, &asked)
 	}
@@ -90,7 +89,7 @@ func (b *Broker) browse(shard int, f *gateway.Frame, stop <-chan struct{}) (*gat
 		case page.Err != nil:
 			return nil, page.Err
 		case (f.Tag != 0 || f.Seq != 0) && page.Epoch != f.Epoch:
-			return nil, errNoPage
+			return nil, manage.ErrNoPage
 		}
 		f.Epoch = page.Epoch
 		return page, nil
@@ -98,7 +97,7 @@ func (b *Broker) browse(shard int, f *gateway.Frame, stop <-chan struct{}) (*gat
 	case <-stop:
 	case <-b.watching.Done():
 	}
-	return nil, errNoPage
+	return nil, manage.ErrNoPage
 }
 
 // browse answers another node's FrameBrowse.

@@ -4,13 +4,11 @@ import (
 	"sync"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/manage"
 )
 
-const (
-	// browserPage is how many messages a browser asks for at once, and browserAhead how many it may have that its door has not taken.
-	browserPage  = 256
-	browserAhead = 2 * browserPage
-)
+// browserAhead is how many messages a browser may have that its door has not taken.
+const browserAhead = 2 * manage.PerusalPage
 
 // browser implements gateway.Subscription for those who only look: nothing is settled, nothing moves.
 type browser struct {
@@ -56,10 +54,10 @@ func (sub *browser) open() {
 
 // readAll reads what is there now, one queue after another.
 func (sub *browser) readAll() {
-	p := perusal{broker: sub.session.broker, selector: sub.options.Selector, gone: sub.gone, show: sub.add}
+	p := manage.Perusal{Owners: owners{sub.session.broker}, Selector: sub.options.Selector, Gone: sub.gone, Show: sub.add}
 	for _, d := range destinations(&sub.options) {
 		sub.wild = d.IsPattern()
-		if err := p.read(d.Place()); err != nil {
+		if err := p.Read(d.Place()); err != nil {
 			sub.finish(publicError(err))
 			return
 		}

@@ -3,6 +3,7 @@ package core
 import (
 	"sync/atomic"
 
+	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/dispatch"
 	"github.com/sluice-mq/sluice/gateway/quota"
 )
@@ -21,6 +22,28 @@ type counters struct {
 	// limited messages found no room in their queue; blockings waited for it, and blocked do now.
 	limited, blockings atomic.Uint64
 	blocked            atomic.Int64
+}
+
+// ByKind counts messages that are not in ordinary queues: Durable and Temporary are among those that wait, Scheduled among the delayed ones, Retained among none.
+type ByKind struct {
+	// Durable subscriptions keep them, Temporary queues hold them, Scheduled ones are to be sent later.
+	Durable, Temporary, Scheduled int
+	// Retained of topics, for those who come later.
+	Retained int
+}
+
+// add counts what a queue holds.
+func (k *ByKind) add(place string, waiting, later int) {
+	if place == gateway.SchedulePlace {
+		k.Scheduled += waiting + later
+		return
+	}
+	switch d, _ := gateway.Placed(place); d.Kind {
+	case gateway.KindSubscription:
+		k.Durable += waiting
+	case gateway.KindTempQueue:
+		k.Temporary += waiting
+	}
 }
 
 // Stats is a snapshot of the broker for metrics.

@@ -1,9 +1,8 @@
-package core
+package manage
 
 import (
 	"context"
 	"math"
-	"strconv"
 	"sync"
 	"time"
 
@@ -15,8 +14,9 @@ const (
 	// jobsPage is how many messages that wait for their time are looked at at once, and unschedulers how many are removed at once.
 	jobsPage     = 256
 	unschedulers = 32
-	// jobsAgain is how long somebody waits before he asks again who has them.
-	jobsAgain = 50 * time.Millisecond
+	// jobsAgain is how long somebody waits before he asks again who has them, and jobsWithin for how long he does.
+	jobsAgain  = 50 * time.Millisecond
+	jobsWithin = 2 * time.Second
 )
 
 // Scheduled is a message that waits for its time.
@@ -37,8 +37,8 @@ func (x *Scheduled) May(p gateway.Principal, rights gateway.Rights) bool {
 
 // Scheduled calls fn for all messages that wait for their time and come next in a range, in the order in which they were sent, until it returns an error. Whoever asks
 // sees to the rights: see Scheduled.May. Errors: those of fn; Unavailable, also if another node takes over what waits meanwhile.
-func (b *Broker) Scheduled(ctx context.Context, in schedule.Range, fn func(Scheduled) error) error {
-	return b.scheduled(ctx, in, func(page []Scheduled) error {
+func (q *Queues) Scheduled(ctx context.Context, in schedule.Range, fn func(Scheduled) error) error {
+	return q.ScheduledPages(ctx, in, func(page []Scheduled) error {
 		for _, x := range page {
 			if err := fn(x); err != nil {
 				return err
@@ -48,13 +48,13 @@ func (b *Broker) Scheduled(ctx context.Context, in schedule.Range, fn func(Sched
 	})
 }
 
-// scheduled is Scheduled by pages.
-func (b *Broker) scheduled(ctx context.Context, in schedule.Range, fn func([]Scheduled) error) error {
-	shard := b.seatOf(gateway.SchedulePlace).index
+// ScheduledPages is Scheduled by pages.
+func (q *Queues) ScheduledPages(ctx context.Context, in schedule.Range, fn func([]Scheduled) error) error {
+	shard := gateway.ShardOf(gateway.SchedulePlace, q.owners.Shards())
 	f := &gateway.Frame{Queue: gateway.SchedulePlace, Count: jobsPage}
-	for again := int(askWithin / jobsAgain); ; {
-		page, err := b.browse(shard, f, ctx.Done())
-		if gateway.KindOf(err) == gateway.Unavailable && f.Tag == 0 && again > 0 && b.rest(ctx, jobsAgain) {
+	for again := int(jobsWithin / jobsAgain); ; {
+		page, err := q.owners.Page(shard, f, ctx.Done())
+		if gateway.KindOf(err) == gateway.Unavailable && f.Tag == 0 && again > 0 && q.rest(ctx, jobsAgain) {
 			again-- // the owner changes
 			continue
 		}
@@ -62,9 +62,9 @@ func (b *Broker) scheduled(ctx context.Context, in schedule.Range, fn func([]Sch
 			return err
 		}
 		if f.Tag != 0 && page.Epoch != f.Epoch {
-			return errNoPage // its tags are others
+			return ErrNoPage // its tags are others
 		}
-		if err := fn(b.jobsOf(page, in)); err != nil {
+		if err := fn(q.jobsOf(page, in)); err != nil {
 			return err
 		}
 		if f.Tag, f.Seq, f.Epoch = page.Tag, page.Seq, page.Epoch; f.Tag == 0 {
@@ -74,21 +74,21 @@ func (b *Broker) scheduled(ctx context.Context, in schedule.Range, fn func([]Sch
 }
 
 // rest waits a little; false: nobody wants that any more.
-func (b *Broker) rest(ctx context.Context, d time.Duration) bool {
+func (q *Queues) rest(ctx context.Context, d time.Duration) bool {
 	over := time.NewTimer(d)
 	defer over.Stop()
 	select {
 	case <-over.C:
 		return true
 	case <-ctx.Done():
-	case <-b.watching.Done():
+	case <-q.owners.Stopping():
 	}
 	return false
 }
 
 // jobsOf are the messages of a page that come in a range.
-func (b *Broker) jobsOf(page *gateway.Frame, in schedule.Range) (all []Scheduled) {
-	now := b.nowMillis()
+func (q *Queues) jobsOf(page *gateway.Frame, in schedule.Range) (all []Scheduled) {
+	now := q.owners.Now()
 	for i, m := range page.Messages {
 		x := Scheduled{Message: m, At: now}
 		var err error
@@ -113,9 +113,9 @@ func (b *Broker) jobsOf(page *gateway.Frame, in schedule.Range) (all []Scheduled
 
 // Unschedule removes those of the messages that wait for their time and come next in a range for which which is true, and returns how many. What is
 // sent at the same moment is not among them, but does not come again. Rights and errors as for Scheduled; with an error some may have been removed.
-func (b *Broker) Unschedule(ctx context.Context, in schedule.Range, which func(*Scheduled) bool) (removed int, err error) {
-	err = b.scheduled(ctx, in, func(page []Scheduled) error {
-		n, err := b.unschedule(ctx, page, which)
+func (q *Queues) Unschedule(ctx context.Context, in schedule.Range, which func(*Scheduled) bool) (removed int, err error) {
+	err = q.ScheduledPages(ctx, in, func(page []Scheduled) error {
+		n, err := q.unschedule(ctx, page, which)
 		removed += n
 		return err
 	})
@@ -123,7 +123,7 @@ func (b *Broker) Unschedule(ctx context.Context, in schedule.Range, which func(*
 }
 
 // unschedule removes messages of a page, some at once: they are settled together.
-func (b *Broker) unschedule(ctx context.Context, page []Scheduled, which func(*Scheduled) bool) (removed int, err error) {
+func (q *Queues) unschedule(ctx context.Context, page []Scheduled, which func(*Scheduled) bool) (removed int, err error) {
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	turns := make(chan struct{}, unschedulers)
@@ -135,8 +135,8 @@ func (b *Broker) unschedule(ctx context.Context, page []Scheduled, which func(*S
 		turns <- struct{}{}
 		all.Go(func() {
 			defer func() { <-turns }()
-			answer, failed := b.askOwner(ctx, &gateway.Frame{
-				Kind: gateway.FrameOperate, Queue: gateway.SchedulePlace, Transaction: removing, Tag: x.tag - 1, Seq: x.tag, Count: 1, Group: x.Message.ID,
+			answer, failed := q.owners.Ask(ctx, &gateway.Frame{
+				Kind: gateway.FrameOperate, Queue: gateway.SchedulePlace, Transaction: Removing, Tag: x.tag - 1, Seq: x.tag, Count: 1, Group: x.Message.ID,
 			})
 			mu.Lock()
 			defer mu.Unlock()
@@ -149,53 +149,4 @@ func (b *Broker) unschedule(ctx context.Context, page []Scheduled, which func(*S
 	}
 	all.Wait()
 	return removed, err
-}
-
-// manageSchedule does what a message to ActiveMQ's scheduler asks for: with what its sender sent, and with what goes to where he may manage. What
-// he may not, and what is not there, is left out without a word.
-func (s *session) manageSchedule(m *gateway.Message, reply gateway.Destination, hasReply bool) error {
-	r, err := schedule.ReadRequest(m.Header)
-	if err != nil {
-		return err
-	}
-	b, st := s.broker, s.standing.Load()
-	may := func(x *Scheduled) bool { return x.May(st.principal, st.rights) }
-	switch r.Action {
-	case schedule.Browse:
-		if !hasReply {
-			return nil
-		}
-		g, err := s.granted(reply)
-		if err != nil {
-			return err
-		}
-		return b.scheduled(b.watching, r.Range, func(page []Scheduled) error { return s.showJobs(page, may, g) })
-	case schedule.Remove:
-		_, err = b.Unschedule(b.watching, r.Range, func(x *Scheduled) bool { return x.Message.ID == r.ID && may(x) })
-	case schedule.RemoveAll:
-		_, err = b.Unschedule(b.watching, r.Range, may)
-	}
-	return err
-}
-
-// showJobs sends what somebody may see of a page to where he wants it, and waits until it is there.
-func (s *session) showJobs(page []Scheduled, may func(*Scheduled) bool, to *grant) error {
-	answer := make(chan error, 1)
-	sent := &parts{left: 1, c: doneFunc(func(err error) { answer <- err })}
-	for i := range page {
-		x := &page[i]
-		if !may(x) {
-			continue
-		}
-		sent.add(true)
-		id := s.ids + strconv.FormatUint(s.sent.Add(1), 10)
-		s.route(schedule.Shown(x.Message, id, to.destination, originOf(x.Message.Destination)), to, sent, 0)
-	}
-	sent.done(nil)
-	select {
-	case err := <-answer:
-		return err
-	case <-s.broker.watching.Done():
-		return errStopping
-	}
 }

@@ -1,4 +1,4 @@
-package core
+package manage
 
 import (
 	"context"
@@ -9,27 +9,33 @@ import (
 	"github.com/sluice-mq/sluice/gateway"
 )
 
-// recentMost is how many messages a reader remembers, to find its place again at another owner.
-const recentMost = 256
+const (
+	// PerusalPage is how many messages are asked for at once.
+	PerusalPage = 256
+	// recentMost is how many messages a reader remembers, to find its place again at another owner, and readWithin how long it tries to reach one.
+	recentMost = 256
+	readWithin = 20 * time.Second
+)
 
-// perusal reads what is in a queue now, whoever its owner is and becomes meanwhile: each message that stays there once, in order.
-type perusal struct {
-	broker   *Broker
-	selector string
-	gone     <-chan struct{} // closed: nobody reads any more
-	// show gets each message. It reports false if it wants no more.
-	show func(m *gateway.Message, redeliveries uint32) bool
+// Perusal reads what is in a queue now, whoever its owner is and becomes meanwhile: each message that stays there once, in order.
+type Perusal struct {
+	Owners   Owners
+	Selector string
+	Gone     <-chan struct{} // closed: nobody reads any more
+	// Show gets each message, which must not be changed. It reports false if it wants no more.
+	Show func(m *gateway.Message, redeliveries uint32) bool
 
 	// recent are the last messages.
 	recent []string
 }
 
-// read reads a queue, or the queues of a pattern that there are, one after another. It returns nil also if nobody wants more.
-func (p *perusal) read(place string) error {
-	if !seekable(place) || !isPattern(place) {
-		return p.readAt(gateway.ShardOf(place, len(p.broker.seats)), place)
+// Read reads a queue, or the queues of a pattern that there are, one after another. It returns nil also if nobody wants more.
+func (p *Perusal) Read(place string) error {
+	d, ok := gateway.Placed(place)
+	if !ok || d.Kind != gateway.KindQueue || !d.IsPattern() {
+		return p.readAt(gateway.ShardOf(place, p.Owners.Shards()), place)
 	}
-	for shard := range p.broker.seats {
+	for shard := range p.Owners.Shards() {
 		if err := p.readAt(shard, place); err != nil {
 			return err
 		}
@@ -38,17 +44,17 @@ func (p *perusal) read(place string) error {
 }
 
 // readAt reads what a shard has of it.
-func (p *perusal) readAt(shard int, place string) error {
-	f := &gateway.Frame{Queue: place, Count: browserPage}
-	if p.selector != "" {
-		f.Consumer = &gateway.Consumer{Selector: p.selector}
+func (p *Perusal) readAt(shard int, place string) error {
+	f := &gateway.Frame{Queue: place, Count: PerusalPage}
+	if p.Selector != "" {
+		f.Consumer = &gateway.Consumer{Selector: p.Selector}
 	}
 	p.recent = p.recent[:0]
 	lost := false
-	for deadline := time.Now().Add(recallWithin); ; {
-		page, err := p.broker.browse(shard, f, p.gone)
+	for deadline := time.Now().Add(readWithin); ; {
+		page, err := p.Owners.Page(shard, f, p.Gone)
 		select {
-		case <-p.gone:
+		case <-p.Gone:
 			return nil
 		default:
 		}
@@ -59,7 +65,7 @@ func (p *perusal) readAt(shard int, place string) error {
 			f.Tag, f.Seq, lost = 0, 0, true // another owner has other places
 			continue
 		}
-		deadline = time.Now().Add(recallWithin)
+		deadline = time.Now().Add(readWithin)
 		if lost {
 			if err := p.find(shard, f, page); err != nil {
 				continue
@@ -80,7 +86,7 @@ func (p *perusal) readAt(shard int, place string) error {
 }
 
 // find goes on behind the last message that was shown and that is still there. What was before it was shown, or is gone.
-func (p *perusal) find(shard int, f, page *gateway.Frame) (err error) {
+func (p *Perusal) find(shard int, f, page *gateway.Frame) (err error) {
 	last, end, in := uint64(0), page.Seq, f.Group
 	for {
 		for i, m := range page.Messages {
@@ -93,7 +99,7 @@ func (p *perusal) find(shard int, f, page *gateway.Frame) (err error) {
 			return nil
 		}
 		f.Tag, f.Seq, f.Group = page.Tag, page.Seq, page.Queue
-		if page, err = p.broker.browse(shard, f, p.gone); err != nil {
+		if page, err = p.Owners.Page(shard, f, p.Gone); err != nil {
 			f.Tag, f.Seq, f.Group = 0, 0, in
 			return err
 		}
@@ -101,24 +107,24 @@ func (p *perusal) find(shard int, f, page *gateway.Frame) (err error) {
 }
 
 // pause waits before the owner is asked again.
-func (p *perusal) pause() bool {
+func (p *Perusal) pause() bool {
 	pause := time.NewTimer(50 * time.Millisecond)
 	defer pause.Stop()
 	select {
 	case <-pause.C:
 		return true
-	case <-p.gone:
-	case <-p.broker.watching.Done():
+	case <-p.Gone:
+	case <-p.Owners.Stopping():
 	}
 	return false
 }
 
 // tell shows a message, and remembers it.
-func (p *perusal) tell(m *gateway.Message, redeliveries uint32) bool {
-	if m.Expires != 0 && m.Expires <= p.broker.nowMillis() {
+func (p *Perusal) tell(m *gateway.Message, redeliveries uint32) bool {
+	if m.Expires != 0 && m.Expires <= p.Owners.Now() {
 		return true
 	}
-	if !p.show(m, redeliveries) {
+	if !p.Show(m, redeliveries) {
 		return false
 	}
 	if len(p.recent) == recentMost {
@@ -131,13 +137,13 @@ func (p *perusal) tell(m *gateway.Message, redeliveries uint32) bool {
 // Look shows what is in a queue when it begins, in order, and changes nothing: what waits, also for later, and what consumers have and have not acknowledged. show gets each
 // message, which must not be changed, and how often it was handed out before; an error of its ends the look and is returned. Who asks must have been found to have the
 // right to manage the queue. Errors: Invalid selector; Unavailable, if the queue's owner cannot be asked for some time.
-func (b *Broker) Look(ctx context.Context, queue gateway.Destination, which Selection, show func(m *gateway.Message, redeliveries uint32) error) error {
-	if err := b.operable(queue, which); err != nil {
+func (q *Queues) Look(ctx context.Context, queue gateway.Destination, which Selection, show func(m *gateway.Message, redeliveries uint32) error) error {
+	if err := operable(queue, which); err != nil {
 		return err
 	}
 	var failed error
 	shown := 0
-	p := perusal{broker: b, selector: which.Selector, gone: ctx.Done(), show: func(m *gateway.Message, redeliveries uint32) bool {
+	p := Perusal{Owners: q.owners, Selector: which.Selector, Gone: ctx.Done(), Show: func(m *gateway.Message, redeliveries uint32) bool {
 		if which.ID != "" && m.ID != which.ID {
 			return true
 		}
@@ -145,7 +151,7 @@ func (b *Broker) Look(ctx context.Context, queue gateway.Destination, which Sele
 		shown++
 		return failed == nil && shown != which.Most
 	}}
-	if err := p.read(queue.Place()); err != nil {
+	if err := p.Read(queue.Place()); err != nil {
 		return err
 	}
 	if failed != nil {
