@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/audit"
+	"github.com/sluice-mq/sluice/gateway/feed"
 	"github.com/sluice-mq/sluice/gateway/manage"
 	"github.com/sluice-mq/sluice/gateway/policy"
 	"github.com/sluice-mq/sluice/gateway/quota"
@@ -65,8 +66,8 @@ type Config struct {
 	Logs gateway.Logs
 	// Policies say how destinations behave; nil: as ActiveMQ's. SetPolicies changes them.
 	Policies *policy.Table
-	// VirtualTopics are in order: the first that a queue belongs to counts. nil is DefaultVirtualTopics.
-	VirtualTopics []VirtualTopic
+	// VirtualTopics are in order: the first that a queue belongs to counts. nil is feed.DefaultVirtualTopics.
+	VirtualTopics []feed.VirtualTopic
 	// DeadLetterQueue takes refused and expired persistent messages.
 	DeadLetterQueue string
 }
@@ -87,7 +88,7 @@ func (c *Config) defaults() {
 		c.QueueMemory = 64 << 20
 	}
 	if c.VirtualTopics == nil {
-		c.VirtualTopics = DefaultVirtualTopics()
+		c.VirtualTopics = feed.DefaultVirtualTopics()
 	}
 	if c.DeadLetterQueue == "" {
 		c.DeadLetterQueue = "ActiveMQ.DLQ"
@@ -104,7 +105,7 @@ type Broker struct {
 	topics hub
 	// facts are what the registry says, and durables what this node's sessions hold of it.
 	facts     facts
-	durables  durables
+	durables  feed.Holders
 	policies  atomic.Pointer[policies]
 	browsings browsings
 	seekers   seekers

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/core"
+	"github.com/sluice-mq/sluice/gateway/feed"
 	"github.com/sluice-mq/sluice/gateway/manage"
 	"github.com/sluice-mq/sluice/gateway/policy"
 )
@@ -87,7 +88,7 @@ func TestWhatIsKeptIsCountedFromAnyNode(t *testing.T) {
 	require.GreaterOrEqual(t, of.Durable, 21)
 	_, err := r.worlds[0].broker.Kept(t.Context(), topic("t"))
 	require.Equal(t, gateway.Invalid, gateway.KindOf(err))
-	many := core.Binding{Topic: "a.>", Queue: "Consumer.x.{topic}"}
+	many := feed.Binding{Topic: "a.>", Queue: "Consumer.x.{topic}"}
 	_, one := many.Destination()
 	require.False(t, one)
 }

@@ -32,7 +32,7 @@ func (b *Broker) drop(ctx context.Context, place string, since uint64, unused bo
 
 // drop carries out FrameDrop.
 func (s *shard) drop(f *gateway.Frame, done func(error)) {
-	if bound := s.broker.topics.boundTo(f.Queue); bound != nil && bound.revision > f.Seq {
+	if bound := s.broker.topics.boundTo(f.Queue); bound != nil && bound.Revision > f.Seq {
 		done(nil)
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/feed"
 	"github.com/sluice-mq/sluice/gateway/quota"
 	"github.com/sluice-mq/sluice/gateway/selector"
 	"github.com/sluice-mq/sluice/gateway/tap"
@@ -177,7 +178,7 @@ func (e *enrolled) make(st *standing, o gateway.SubscribeOptions) {
 	s := e.session
 	if e.place != "" { // what is kept for it was selected before
 		e.guard.Store(newGuard(st.rights, o.Destination))
-		o.Destination, o.Selector, o.NoLocal = durable(s.login.ClientID, o.Durable), "", false
+		o.Destination, o.Selector, o.NoLocal = feed.Durable(s.login.ClientID, o.Durable), "", false
 		o.AutoAck = o.AutoAck && !e.settles
 	}
 	switch {

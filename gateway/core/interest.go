@@ -10,6 +10,7 @@ import (
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/advisory"
+	"github.com/sluice-mq/sluice/gateway/feed"
 )
 
 // TopicDelivery says who hears on a node of a cluster what was sent to a topic on another one.
@@ -58,7 +59,7 @@ type route struct {
 	here   []*topicSubscription
 	away   []leg
 	// feeds are the queues that the topic feeds, and retain says that it is kept for those who come later.
-	feeds  []fed
+	feeds  []feed.Fed
 	retain bool
 	// tally counts its messages; nil: nobody asks.
 	tally *topicTally

@@ -243,7 +243,7 @@ func (h *hub) flush(gone <-chan struct{}) {
 		h.broker.cfg.Cluster.Send(p.node, &gateway.Frame{Kind: gateway.FrameFlush, Number: number})
 	}
 	h.mu.Unlock()
-	h.landing.wait(func() { h.flushed("", number) })
+	h.landing.Wait(func() { h.flushed("", number) })
 	late := time.NewTimer(flushWithin)
 	defer late.Stop()
 	select {
@@ -259,7 +259,7 @@ func (h *hub) flush(gone <-chan struct{}) {
 
 // flushFor tells another node when all that was sent here is where it is kept.
 func (h *hub) flushFor(node string, number uint64) {
-	h.landing.wait(func() {
+	h.landing.Wait(func() {
 		h.broker.cfg.Cluster.Send(node, &gateway.Frame{Kind: gateway.FrameFlushed, Number: number})
 	})
 }

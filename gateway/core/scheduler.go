@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/dispatch"
+	"github.com/sluice-mq/sluice/gateway/feed"
 	"github.com/sluice-mq/sluice/gateway/manage"
 	"github.com/sluice-mq/sluice/gateway/schedule"
 )
@@ -248,7 +249,7 @@ func (s *session) showJobs(page []manage.Scheduled, may func(*manage.Scheduled) 
 		}
 		sent.add(true)
 		id := s.ids + strconv.FormatUint(s.sent.Add(1), 10)
-		s.route(schedule.Shown(x.Message, id, to.destination, originOf(x.Message.Destination)), to, sent, 0)
+		s.route(schedule.Shown(x.Message, id, to.destination, feed.OriginOf(x.Message.Destination)), to, sent, 0)
 	}
 	sent.done(nil)
 	select {

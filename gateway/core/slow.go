@@ -7,6 +7,7 @@ import (
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/advisory"
+	"github.com/sluice-mq/sluice/gateway/feed"
 )
 
 const (
@@ -84,7 +85,7 @@ func (e *enrolled) judge(ctx context.Context, now int64) {
 	b, d := e.session.broker, e.options.Destination
 	from := d
 	if e.place != "" {
-		from = durable(e.session.login.ClientID, e.options.Durable)
+		from = feed.Durable(e.session.login.ClientID, e.options.Durable)
 	}
 	if kept, err := b.Kept(ctx, from); err != nil || kept.Waiting == 0 {
 		e.slow.since = now - (slowAfter - judgeAgain).Milliseconds()

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/feed"
 )
 
 // alsoMost is how many destinations a composite one may have beside the first.
@@ -30,7 +31,7 @@ func (b *Broker) spreads(m *gateway.Message) bool {
 // compositeOrigin is a composite destination as ActiveMQ writes it.
 func compositeOrigin(m *gateway.Message) string {
 	var b strings.Builder
-	b.WriteString(originOf(m.Destination))
+	b.WriteString(feed.OriginOf(m.Destination))
 	for _, d := range m.Also {
 		b.WriteByte(',')
 		b.WriteString(d.String())
@@ -63,7 +64,7 @@ func (x *spread) to(d gateway.Destination, m *gateway.Message, origin string) {
 		x.from.broker.live(m, d) // nobody else has it yet, and its sender may want to know where it stands in a log
 	} else {
 		c = m.Copy()
-		c.Also, c.Destination, c.Header = nil, d, withOrigin(c.Header, origin)
+		c.Also, c.Destination, c.Header = nil, d, feed.WithOrigin(c.Header, origin)
 		c = x.from.broker.lived(c, d)
 	}
 	p := x.from.broker.forwarded(d)
@@ -74,7 +75,7 @@ func (x *spread) to(d gateway.Destination, m *gateway.Message, origin string) {
 		return
 	}
 	for _, next := range p.ForwardTo {
-		x.to(next, c, originOf(d))
+		x.to(next, c, feed.OriginOf(d))
 	}
 }
 
@@ -97,9 +98,9 @@ func (x *spread) here(m *gateway.Message) {
 // fromHere is a header that says that it comes from d where it said that it comes from origin.
 func fromHere(h gateway.Header, origin string, d gateway.Destination) gateway.Header {
 	for i := range h {
-		if h[i].Name == originHeader && h[i].Value == origin {
+		if h[i].Name == feed.OriginHeader && h[i].Value == origin {
 			h = slices.Clone(h)
-			h[i].Value = originOf(d)
+			h[i].Value = feed.OriginOf(d)
 			break
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/advisory"
+	"github.com/sluice-mq/sluice/gateway/feed"
 )
 
 // hub knows who subscribes to which topic.
@@ -20,15 +21,12 @@ type hub struct {
 	routes map[string]*route
 	// watched subscriptions keep senders waiting.
 	watched map[*topicSubscription]struct{}
-	// What topics feed, by key; durable subscriptions by place; and by topic and pattern.
-	feeds       map[string]*feed
-	bound       map[string]*feed
-	fed         map[string][]*feed
-	fedPatterns []*feed
-	selectors   selectors
+	// feeds are the queues that topics feed.
+	feeds     feed.Table
+	selectors selectors
 	// retains: the policy keeps something of some topics for those who come later. landing is what is on its way there.
 	retains atomic.Bool
-	landing landing
+	landing feed.Landing
 	logbook logbook
 	// flushes are under way, by number.
 	flushes   map[uint64]*flushing
@@ -56,7 +54,6 @@ func (h *hub) init(b *Broker) {
 	h.routes = make(map[string]*route)
 	h.watched = make(map[*topicSubscription]struct{})
 	h.interests = make(map[interestKey]*interest)
-	h.feeds, h.bound, h.fed = make(map[string]*feed), make(map[string]*feed), make(map[string][]*feed)
 }
 
 // publish hands a message to every current subscriber, here and on other nodes, and to the queues that the topic feeds. The sender is told
@@ -177,7 +174,7 @@ func (h *hub) route(topic string) *route {
 	if isTempPlace(topic) {
 		patterns = nil // nobody but its session hears it
 	} else {
-		r.feeds, r.retain = h.feedsOf(topic), h.retains.Load() && !advisory.Is(topic) && h.broker.retention(topic).Any()
+		r.feeds, r.retain = h.feeds.For(topic, h.broker.cfg.VirtualTopics), h.retains.Load() && !advisory.Is(topic) && h.broker.retention(topic).Any()
 	}
 	for _, sub := range patterns {
 		if advisory.Matches(sub.options.Destination.Name, topic) && sub.mayHear(topic) {

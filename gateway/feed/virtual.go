@@ -1,11 +1,6 @@
-package core
+package feed
 
-import (
-	"context"
-	"strings"
-
-	"github.com/sluice-mq/sluice/gateway"
-)
+import "strings"
 
 // VirtualTopic says which queues collect what is sent to topics: those whose name begins as Queues says and goes on with that of the topic.
 type VirtualTopic struct {
@@ -41,10 +36,10 @@ func (v *VirtualTopic) of(queue string) (prefix, topic string, ok bool) {
 	return "", "", false
 }
 
-// collects finds the topic, or the pattern of topics, whose messages a queue collects.
-func (b *Broker) collects(queue string) (prefix, topic string, ok bool) {
-	for i := range b.cfg.VirtualTopics {
-		if prefix, topic, ok = b.cfg.VirtualTopics[i].of(queue); ok {
+// Collects finds the topic, or the pattern of topics, whose messages a queue collects. The first of the rules that it belongs to counts.
+func Collects(rules []VirtualTopic, queue string) (prefix, topic string, ok bool) {
+	for i := range rules {
+		if prefix, topic, ok = rules[i].of(queue); ok {
 			return prefix, topic, true
 		}
 	}
@@ -70,32 +65,4 @@ func overlaps(a, b string) bool {
 		}
 		a, b = restA, restB
 	}
-}
-
-// bindVirtual has the topic feed a queue that somebody subscribes to, if it is one of a virtual topic. It returns the revision of the binding, 0 if
-// there is none.
-func (s *session) bindVirtual(o *gateway.SubscribeOptions) (revision uint64, err error) {
-	b := s.broker
-	if b.facts.registry == nil || o.Browse {
-		return 0, nil
-	}
-	for _, d := range append([]gateway.Destination{o.Destination}, o.Also...) {
-		if d.Kind != gateway.KindQueue {
-			continue
-		}
-		prefix, topic, ok := b.collects(d.Name)
-		if !ok {
-			continue
-		}
-		want := Binding{Topic: topic, Queue: d.Name, User: s.who().Name}
-		if isPattern(topic) {
-			want.Queue = prefix + topicMark
-		}
-		since, _, err := b.bind(context.Background(), want)
-		if err != nil {
-			return 0, err
-		}
-		revision = max(revision, since)
-	}
-	return revision, nil
 }

@@ -1,9 +1,9 @@
-package core
+package feed
 
 import "sync"
 
-// landing knows of what is on its way to where it is kept, so that somebody can wait for all that was before. The zero value is ready to use.
-type landing struct {
+// Landing knows of what is on its way to where it is kept, so that somebody can wait for all that was before. The zero value is ready to use.
+type Landing struct {
 	mu         sync.Mutex
 	generation uint64
 	under      map[uint64]int // begun and not ended, by generation
@@ -15,8 +15,8 @@ type landed struct {
 	fn         func()
 }
 
-// begin is called before it is decided where something goes; end says that it is there.
-func (l *landing) begin() (generation uint64) {
+// Begin is called before it is decided where something goes; End says that it is there.
+func (l *Landing) Begin() (generation uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.under == nil {
@@ -26,7 +26,7 @@ func (l *landing) begin() (generation uint64) {
 	return l.generation
 }
 
-func (l *landing) end(generation uint64) {
+func (l *Landing) End(generation uint64) {
 	l.mu.Lock()
 	if l.under[generation]--; l.under[generation] == 0 {
 		delete(l.under, generation)
@@ -48,7 +48,7 @@ func (l *landing) end(generation uint64) {
 }
 
 // first is the oldest generation of which something is under way. The lock is held.
-func (l *landing) first() uint64 {
+func (l *Landing) first() uint64 {
 	first := l.generation + 1
 	for g := range l.under {
 		first = min(first, g)
@@ -56,8 +56,8 @@ func (l *landing) first() uint64 {
 	return first
 }
 
-// wait calls fn when all that began before has ended.
-func (l *landing) wait(fn func()) {
+// Wait calls fn when all that began before has ended.
+func (l *Landing) Wait(fn func()) {
 	l.mu.Lock()
 	mine := l.generation
 	l.generation++
