@@ -151,6 +151,11 @@ type SubscribeOptions struct {
 	Ended func(*Error)
 }
 
+// Destinations are all that the subscription is for.
+func (o *SubscribeOptions) Destinations() []Destination {
+	return append([]Destination{o.Destination}, o.Also...)
+}
+
 // Subscription is a stream of deliveries that its door pulls. Next and Written
 // belong to one goroutine (the connection's writer); the rest may be called from any.
 type Subscription interface {

@@ -44,7 +44,7 @@ func (s *session) subscriber(o *gateway.SubscribeOptions, number uint64, d gatew
 
 // advised are the destinations of which others hear that the subscription is there: nobody hears who listens to advisories.
 func (e *enrolled) advised() []gateway.Destination {
-	all := destinations(&e.options)
+	all := e.options.Destinations()
 	n := 0
 	for _, d := range all {
 		if d.Kind != gateway.KindTopic || !advisory.Reaches(d.Name) {

@@ -125,7 +125,7 @@ func (s *session) bindVirtual(o *gateway.SubscribeOptions) (revision uint64, err
 	if b.facts.registry == nil || o.Browse {
 		return 0, nil
 	}
-	for _, d := range append([]gateway.Destination{o.Destination}, o.Also...) {
+	for _, d := range o.Destinations() {
 		if d.Kind != gateway.KindQueue {
 			continue
 		}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/completion"
 	"github.com/sluice-mq/sluice/gateway/dispatch"
 	"github.com/sluice-mq/sluice/gateway/manage"
 	"github.com/sluice-mq/sluice/gateway/selector"
@@ -232,7 +233,7 @@ func (s *shard) loadPicked(all []picked, done func(error)) {
 			missing[p.q] = append(missing[p.q], p)
 		}
 	}
-	loaded := &parts{left: 1 + len(missing), c: doneFunc(done)}
+	loaded := completion.NewParts(1+len(missing), doneFunc(done), 0)
 	for q, some := range missing {
 		slices.SortFunc(some, func(a, b *picked) int { return int(int64(a.entry.Seq) - int64(b.entry.Seq)) })
 		seqs := make([]uint64, len(some))
@@ -243,8 +244,8 @@ func (s *shard) loadPicked(all []picked, done func(error)) {
 			for i := range messages {
 				some[i].entry.Message = messages[i]
 			}
-			loaded.done(err)
+			loaded.Done(err)
 		})
 	}
-	loaded.done(nil)
+	loaded.Done(nil)
 }

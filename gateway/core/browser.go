@@ -37,7 +37,7 @@ func newBrowser(s *session, o gateway.SubscribeOptions) *browser {
 
 // validBrowser returns why something cannot be browsed.
 func validBrowser(o *gateway.SubscribeOptions) error {
-	for _, d := range destinations(o) {
+	for _, d := range o.Destinations() {
 		if !d.Kind.IsQueue() {
 			return gateway.Errorf(gateway.Invalid, "only queues can be browsed: %s", d)
 		}
@@ -45,7 +45,8 @@ func validBrowser(o *gateway.SubscribeOptions) error {
 	return nil
 }
 
-func (sub *browser) open() {
+// Open implements union.Source.
+func (sub *browser) Open() {
 	sub.session.broker.counts.subscriptions.Add(1)
 	if !sub.session.broker.spawn(sub.readAll) {
 		sub.finish(errStopping)
@@ -55,7 +56,7 @@ func (sub *browser) open() {
 // readAll reads what is there now, one queue after another.
 func (sub *browser) readAll() {
 	p := manage.Perusal{Owners: owners{sub.session.broker}, Selector: sub.options.Selector, Gone: sub.gone, Show: sub.add}
-	for _, d := range destinations(&sub.options) {
+	for _, d := range sub.options.Destinations() {
 		sub.wild = d.IsPattern()
 		if err := p.Read(d.Place()); err != nil {
 			sub.finish(publicError(err))
@@ -146,7 +147,8 @@ func (sub *browser) Release([]uint64, gateway.Return) error { return nil }
 // Extend implements gateway.Subscription.
 func (sub *browser) Extend(int) {}
 
-func (sub *browser) settleNow(_ []uint64, _ bool, c gateway.Completion, token uint64) {
+// SettleNow implements union.Source.
+func (sub *browser) SettleNow(_ []uint64, _ bool, c gateway.Completion, token uint64) {
 	complete(c, token, nil)
 }
 

@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/completion"
 )
 
 // clusterSubscription implements gateway.Subscription on a queue of a cluster: it is attached to the shard's owner,
@@ -52,7 +53,8 @@ func newClusterSubscription(s *session, t *seat, o gateway.SubscribeOptions) *cl
 	return sub
 }
 
-func (sub *clusterSubscription) open() {
+// Open implements union.Source.
+func (sub *clusterSubscription) Open() {
 	sub.session.broker.counts.subscriptions.Add(1)
 	sub.seat.follow(sub)
 }
@@ -259,20 +261,22 @@ func (sub *clusterSubscription) Ack(tags []uint64, c gateway.Completion, token u
 
 // settle acknowledges. The lock is held, and released.
 func (sub *clusterSubscription) settle(present, seqs, past []uint64, c gateway.Completion, token uint64, regardless bool) {
-	all := &parts{left: 1, c: c, token: token}
+	all := completion.NewParts(1, c, token)
 	local := sub.local
 	switch {
 	case local != nil && (len(present) > 0 || len(past) == 0 && c != nil):
-		all.add(c != nil)
+		if c != nil {
+			all.Add()
+		}
 	case sub.node != "" && len(present) > 0 && c == nil:
 		sub.send(&gateway.Frame{Kind: gateway.FrameAck, Tags: present})
 	case sub.node != "" && len(present) > 0:
-		all.add(true)
+		all.Add()
 		f := &gateway.Frame{Kind: gateway.FrameAck, Tags: present, Epoch: sub.epoch, Subscription: sub.wire}
-		sub.seat.ask(f, sub.settlement(seqs), all.done)
+		sub.seat.ask(f, sub.settlement(seqs), all.Done)
 	case local == nil && len(past) == 0 && c != nil: // what was settled before
-		all.add(true)
-		sub.seat.call(&gateway.Frame{Kind: gateway.FrameSettle}, all.done)
+		all.Add()
+		sub.seat.call(&gateway.Frame{Kind: gateway.FrameSettle}, all.Done)
 	}
 	sub.mu.Unlock()
 	if local != nil && (len(present) > 0 || len(past) == 0 && c != nil) {
@@ -280,22 +284,22 @@ func (sub *clusterSubscription) settle(present, seqs, past []uint64, c gateway.C
 		case c == nil:
 			local.Ack(present, nil, 0)
 		case regardless:
-			local.settleNow(present, false, all, 0)
+			local.SettleNow(present, false, all, 0)
 		default:
 			local.Ack(present, doneFunc(func(err error) {
 				if gateway.KindOf(err) == gateway.NotFound { // the owner changed in this moment
-					sub.seat.call(sub.settlement(seqs), all.done)
+					sub.seat.call(sub.settlement(seqs), all.Done)
 					return
 				}
-				all.done(err)
+				all.Done(err)
 			}), 0)
 		}
 	}
 	if len(past) > 0 {
-		all.add(true)
-		sub.seat.call(sub.settlement(past), all.done)
+		all.Add()
+		sub.seat.call(sub.settlement(past), all.Done)
 	}
-	all.done(nil)
+	all.Done(nil)
 }
 
 // settlement settles what the client had, whoever owns the queue.
@@ -316,8 +320,8 @@ func (sub *clusterSubscription) Nack(tags []uint64, c gateway.Completion, token 
 	}
 }
 
-// settleNow carries out a committed transaction's acknowledgements.
-func (sub *clusterSubscription) settleNow(tags []uint64, nack bool, c gateway.Completion, token uint64) {
+// SettleNow implements union.Source: it carries out a committed transaction's acknowledgements.
+func (sub *clusterSubscription) SettleNow(tags []uint64, nack bool, c gateway.Completion, token uint64) {
 	sub.mu.Lock()
 	if nack {
 		if !sub.park(tags, regardless{c}, token) {

@@ -38,7 +38,7 @@ func (s *session) validDurable(o *gateway.SubscribeOptions) error {
 }
 
 func kindWord(o *gateway.SubscribeOptions) string {
-	for _, d := range append([]gateway.Destination{o.Destination}, o.Also...) {
+	for _, d := range o.Destinations() {
 		switch {
 		case d.Kind.IsTemp():
 			return "temporary"

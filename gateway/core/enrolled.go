@@ -10,19 +10,13 @@ import (
 	"github.com/sluice-mq/sluice/gateway/quota"
 	"github.com/sluice-mq/sluice/gateway/selector"
 	"github.com/sluice-mq/sluice/gateway/tap"
+	"github.com/sluice-mq/sluice/gateway/union"
 )
-
-// source is a subscription on a queue or a topic.
-type source interface {
-	gateway.Subscription
-	settler
-	open()
-}
 
 // enrolled is a subscription as its client has it: what the client takes and settles is counted and, if somebody wants that, bounded,
 // written down and shown.
 type enrolled struct {
-	source  source
+	source  union.Source
 	session *session
 	options gateway.SubscribeOptions
 
@@ -84,7 +78,7 @@ func (s *session) Subscribe(o gateway.SubscribeOptions) (gateway.Subscription, e
 	s.broker.usualPrefetch(&o)
 	for {
 		st := s.standing.Load()
-		for _, d := range destinations(&o) {
+		for _, d := range o.Destinations() {
 			if err := s.mayOpen(st, d, o.Browse); err != nil {
 				return nil, err
 			}
@@ -117,7 +111,7 @@ func (s *session) Subscribe(o gateway.SubscribeOptions) (gateway.Subscription, e
 			return nil, errSessionClosed
 		}
 		if judged {
-			e.source.open()
+			e.source.Open()
 			s.broker.ledger.Opened(e.share)
 			s.trail.Subscribed(&e.options)
 			e.adviseBegun()
@@ -131,7 +125,7 @@ func (s *session) valid(o *gateway.SubscribeOptions) error {
 	if len(o.Also) > alsoMost {
 		return gateway.Errorf(gateway.Limit, "the subscription has %d destinations, the limit is %d", len(o.Also)+1, alsoMost+1)
 	}
-	for _, d := range destinations(o) {
+	for _, d := range o.Destinations() {
 		if err := d.Validate(); err != nil {
 			return err
 		}
@@ -150,7 +144,7 @@ func (s *session) valid(o *gateway.SubscribeOptions) error {
 	if _, err := s.broker.topics.selectors.parse(o.Selector); err != nil || !o.NoLocal || o.Durable != "" {
 		return err
 	}
-	if !slices.ContainsFunc(destinations(o), func(d gateway.Destination) bool { return d.Kind.IsQueue() }) {
+	if !slices.ContainsFunc(o.Destinations(), func(d gateway.Destination) bool { return d.Kind.IsQueue() }) {
 		return nil
 	}
 	// Ids say whose messages are: in a queue they wait for others, whichever node it is on, and as dead ones, too.
@@ -184,8 +178,8 @@ func (e *enrolled) make(st *standing, o gateway.SubscribeOptions) {
 	switch {
 	case o.Browse:
 		e.source = newBrowser(s, o)
-	case joins(&o):
-		e.source = newUnion(s, st, o, e.number)
+	case union.Joins(&o):
+		e.source = union.New(joined{s, e.number}, st.rights, o)
 	case o.Destination.Kind.IsTopic():
 		e.source = newTopicSubscription(s, newGuard(st.rights, o.Destination), o, e.number)
 	default:

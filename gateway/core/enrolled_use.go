@@ -159,10 +159,10 @@ func (e *enrolled) Nack(tags []uint64, c gateway.Completion, token uint64) {
 	e.rid(gateway.Refused, done)
 }
 
-// settleNow carries out a committed transaction's acknowledgements.
-func (e *enrolled) settleNow(tags []uint64, nack bool, c gateway.Completion, token uint64) {
+// SettleNow carries out a committed transaction's acknowledgements.
+func (e *enrolled) SettleNow(tags []uint64, nack bool, c gateway.Completion, token uint64) {
 	done := e.settle(tags, false)
-	e.source.settleNow(tags, nack, c, token)
+	e.source.SettleNow(tags, nack, c, token)
 	if nack {
 		e.rid(gateway.Refused, done)
 	} else {

@@ -235,7 +235,7 @@ func (g *guest) use(f *gateway.Frame) {
 		case len(f.Tags) == 0:
 			sub.standstill(func() { done(nil) })
 		default:
-			sub.settleNow(f.Tags, false, doneFunc(done), 0)
+			sub.SettleNow(f.Tags, false, doneFunc(done), 0)
 		}
 	case gateway.FrameNack:
 		sub.Nack(f.Tags, doneFunc(done), 0)

@@ -1,6 +1,9 @@
 package core
 
-import "github.com/sluice-mq/sluice/gateway"
+import (
+	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/completion"
+)
 
 // parkedRefusal waits until it is known whether an owner adopts what is refused. Until then the client counts as having it.
 type parkedRefusal struct {
@@ -12,7 +15,7 @@ type parkedRefusal struct {
 // refuse refuses what the client has of the deliveries. The lock is held, and released. What an owner before this
 // one handed out, and this one has not adopted, is where it was before: it is delivered again, and may be refused then.
 func (sub *clusterSubscription) refuse(tags []uint64, c gateway.Completion, token uint64) {
-	all := &parts{left: 1, c: c, token: token}
+	all := completion.NewParts(1, c, token)
 	kept := make(map[uint64]held)
 	var there []uint64
 	for _, tag := range tags {
@@ -30,18 +33,18 @@ func (sub *clusterSubscription) refuse(tags []uint64, c gateway.Completion, toke
 	f := &gateway.Frame{Kind: gateway.FrameNack, Tags: present, Epoch: sub.epoch, Subscription: sub.wire}
 	sub.mu.Unlock()
 	if len(there) > 0 {
-		all.add(true)
+		all.Add()
 		sub.seat.ask(f, nil, func(err error) { sub.refused(parkedRefusal{there, all, 0}, attachment, f.Epoch, err) })
 	}
 	if len(present) > 0 && local != nil {
-		all.add(true)
+		all.Add()
 		local.Nack(present, all, 0)
 	}
 	if len(past) > 0 {
-		all.add(true)
-		all.done(errOwnerGone)
+		all.Add()
+		all.Done(errOwnerGone)
 	}
-	all.done(nil)
+	all.Done(nil)
 }
 
 // refused takes the owner's answer to a refusal. If it had none, because the owner is gone, the next one is asked.

@@ -47,7 +47,8 @@ func newQueueSubscription(s *session, shard *shard, o gateway.SubscribeOptions) 
 	return sub
 }
 
-func (sub *queueSubscription) open() { sub.resume(0, nil) }
+// Open implements union.Source.
+func (sub *queueSubscription) Open() { sub.resume(0, nil) }
 
 // resume opens it with so much more credit than its prefetch, and with what its client has from owners before this one. It returns
 // those of them that are its own from here on, and their tags: each adds one to the credit, which was lent without it.
@@ -191,10 +192,10 @@ func (sub *queueSubscription) closeWith(untaken []uint64) {
 	sub.unchoose()
 }
 
-// settleNow carries out a committed transaction's acknowledgements. The transaction has
+// SettleNow implements union.Source: it carries out a committed transaction's acknowledgements. The transaction has
 // happened, so that nothing is an error any more: what is not here counts as settled or,
 // if the subscription has ended, is acknowledged where it waits, and not refused.
-func (sub *queueSubscription) settleNow(tags []uint64, nack bool, c gateway.Completion, token uint64) {
+func (sub *queueSubscription) SettleNow(tags []uint64, nack bool, c gateway.Completion, token uint64) {
 	sub.shard.on(sub.queue, func(q *queue, fx *dispatch.Effects) {
 		now := sub.session.broker.nowMillis()
 		if nack {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/union"
 )
 
 // openSessions are those that are open now.
@@ -71,8 +72,8 @@ func (s *session) reauthorize() (all []judged) {
 			e.source.Close()
 			continue
 		}
-		if u, ok := e.source.(*union); ok {
-			all = append(all, u.judge(st)...)
+		if u, ok := e.source.(*union.Union); ok {
+			all = append(all, judgeJoined(u, st)...)
 		}
 		if e.place != "" {
 			e.guard.Store(newGuard(st.rights, d))
@@ -88,7 +89,7 @@ func (s *session) reauthorize() (all []judged) {
 
 // mayStay returns why a subscription may not go on, nil if it may.
 func (s *session) mayStay(st *standing, e *enrolled) *gateway.Error {
-	for _, d := range destinations(&e.options) {
+	for _, d := range e.options.Destinations() {
 		if d.Kind.IsTemp() {
 			continue // its own
 		}

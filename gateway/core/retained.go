@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/completion"
 	"github.com/sluice-mq/sluice/gateway/dispatch"
 	"github.com/sluice-mq/sluice/gateway/policy"
 )
@@ -144,10 +145,11 @@ func (h *hub) keep(r *route, m *gateway.Message, from *session, w waiter) (rest 
 		complete(w.c, w.token, errNoSpace)
 		return waiter{}, false
 	}
-	all := &parts{left: 1 + len(copies), c: w.c, token: w.token}
+	all := completion.NewParts(1+len(copies), w.c, w.token)
 	if from != nil {
-		all.from, all.copies = from, amount{len(copies), len(copies) * m.Size()}
-		if from.underway.add(all.copies) {
+		sent := amount{len(copies), len(copies) * m.Size()}
+		all.After = func() { from.underway.take(sent) }
+		if from.underway.add(sent) {
 			all.Hold(0)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/completion"
 	"github.com/sluice-mq/sluice/gateway/dispatch"
 	"github.com/sluice-mq/sluice/gateway/feed"
 	"github.com/sluice-mq/sluice/gateway/manage"
@@ -61,7 +62,7 @@ func (x *scheduler) rouse() {
 
 // run sends what is due until the shard is another node's or the broker closes.
 func (x *scheduler) run() {
-	x.sub.open()
+	x.sub.Open()
 	defer x.sub.Close()
 	buf := make([]gateway.Delivery, 64)
 	for {
@@ -241,17 +242,17 @@ func (s *session) manageSchedule(m *gateway.Message, reply gateway.Destination, 
 // showJobs sends what somebody may see of a page to where he wants it, and waits until it is there.
 func (s *session) showJobs(page []manage.Scheduled, may func(*manage.Scheduled) bool, to *grant) error {
 	answer := make(chan error, 1)
-	sent := &parts{left: 1, c: doneFunc(func(err error) { answer <- err })}
+	sent := completion.NewParts(1, doneFunc(func(err error) { answer <- err }), 0)
 	for i := range page {
 		x := &page[i]
 		if !may(x) {
 			continue
 		}
-		sent.add(true)
+		sent.Add()
 		id := s.ids + strconv.FormatUint(s.sent.Add(1), 10)
 		s.route(schedule.Shown(x.Message, id, to.destination, feed.OriginOf(x.Message.Destination)), to, sent, 0)
 	}
-	sent.done(nil)
+	sent.Done(nil)
 	select {
 	case err := <-answer:
 		return err

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/completion"
 	"github.com/sluice-mq/sluice/gateway/past"
 )
 
@@ -13,10 +14,7 @@ import (
 const partKept = time.Minute
 
 // doneFunc is a function as a gateway.Completion.
-type doneFunc func(error)
-
-// Complete implements gateway.Completion.
-func (f doneFunc) Complete(_ uint64, err error) { f(err) }
+type doneFunc = completion.Func
 
 // serve does what a call asks for, which may have been offered before, to this owner or another.
 func (s *shard) serve(f *gateway.Frame, done func(error)) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/audit"
+	"github.com/sluice-mq/sluice/gateway/completion"
 	"github.com/sluice-mq/sluice/gateway/quota"
 	"github.com/sluice-mq/sluice/gateway/schedule"
 )
@@ -211,8 +212,4 @@ func (s *session) Close() {
 // idle reports whether nothing is held behind a transaction. Its caller holds the lock.
 func (s *session) idle() bool { return s.committing == 0 && !s.flushing && len(s.held) == 0 }
 
-func complete(c gateway.Completion, token uint64, err error) {
-	if c != nil {
-		c.Complete(token, err)
-	}
-}
+func complete(c gateway.Completion, token uint64, err error) { completion.Complete(c, token, err) }

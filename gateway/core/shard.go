@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/completion"
 	"github.com/sluice-mq/sluice/gateway/dispatch"
 	"github.com/sluice-mq/sluice/gateway/past"
 	"github.com/sluice-mq/sluice/gateway/policy"
@@ -153,11 +154,7 @@ func (w waiter) hold() waiter {
 }
 
 // hold passes on that what c is told of is kept back.
-func hold(c gateway.Completion, token uint64) {
-	if h, ok := c.(gateway.Holder); ok {
-		h.Hold(token)
-	}
-}
+func hold(c gateway.Completion, token uint64) { completion.Hold(c, token) }
 
 // aftermath is what remains to be done once the lock is released.
 type aftermath struct {

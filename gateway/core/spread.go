@@ -3,6 +3,7 @@ package core
 import (
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/feed"
@@ -166,4 +167,24 @@ func needed(unmade map[string]error, d gateway.Destination, g *grant) map[string
 	}
 	unmade[d.Place()] = g.unmade
 	return unmade
+}
+
+const (
+	// underwayMost and underwayBytes are how many copies for queues that topics feed may be on their way for one session until its door is told to wait.
+	underwayMost  = 8192
+	underwayBytes = 32 << 20
+)
+
+// underway counts copies that are on their way to the queues that keep them.
+type underway struct{ copies, bytes atomic.Int64 }
+
+// add reports whether there are too many now.
+func (u *underway) add(a amount) (tooMany bool) {
+	copies, bytes := u.copies.Add(int64(a.messages)), u.bytes.Add(int64(a.bytes))
+	return copies > underwayMost || bytes > underwayBytes
+}
+
+func (u *underway) take(a amount) {
+	u.copies.Add(-int64(a.messages))
+	u.bytes.Add(-int64(a.bytes))
 }

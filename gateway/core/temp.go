@@ -55,7 +55,7 @@ func (s *session) mayHave(d gateway.Destination) error {
 
 // haveTemps notes what is there until the session ends. The lock is held.
 func (s *session) haveTemps(o *gateway.SubscribeOptions) {
-	for _, d := range destinations(o) {
+	for _, d := range o.Destinations() {
 		_, has := s.temps[d]
 		if !d.Kind.IsTemp() || has || len(s.temps) >= tempsMost {
 			continue

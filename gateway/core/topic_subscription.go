@@ -66,7 +66,8 @@ func newTopicSubscription(s *session, g *guard, o gateway.SubscribeOptions, numb
 	return sub
 }
 
-func (sub *topicSubscription) open() {
+// Open implements union.Source.
+func (sub *topicSubscription) Open() {
 	b := sub.session.broker
 	var r *recall
 	if sub.recalls() {
@@ -359,8 +360,8 @@ func (sub *topicSubscription) Close() {
 	sub.letGo(sub.session.broker.nowMillis())
 }
 
-// settleNow carries out a committed transaction's acknowledgements.
-func (sub *topicSubscription) settleNow(tags []uint64, nack bool, c gateway.Completion, token uint64) {
+// SettleNow implements union.Source: it carries out a committed transaction's acknowledgements.
+func (sub *topicSubscription) SettleNow(tags []uint64, nack bool, c gateway.Completion, token uint64) {
 	if nack {
 		sub.Nack(tags, nil, 0)
 	} else {

@@ -13,7 +13,7 @@ const maxTransaction = 24 << 20
 
 // settler is a subscription that can acknowledge for a transaction.
 type settler interface {
-	settleNow(tags []uint64, nack bool, c gateway.Completion, token uint64)
+	SettleNow(tags []uint64, nack bool, c gateway.Completion, token uint64)
 }
 
 // commitment is a transaction being carried out: first the point of no return,
@@ -215,7 +215,7 @@ func (t *commitment) carryOut(stored []*gateway.Message) {
 	}
 	for _, a := range t.acks {
 		if sub, ok := a.Subscription.(settler); ok {
-			sub.settleNow(a.Tags, a.Nack, t, 0)
+			sub.SettleNow(a.Tags, a.Nack, t, 0)
 		} else {
 			t.Complete(0, nil)
 		}

@@ -1,23 +1,50 @@
-package core
+// Package union joins subscriptions to several queues and topics into one, as its client sees it: a composite one, or one to a pattern of queues. It shares the prefetch
+// out to them and gives what they deliver tags of its own; how they deliver is theirs.
+package union
 
 import (
 	"sync"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/completion"
 )
 
-// unionMost is how many queues and topics one subscription may join.
-const unionMost = 16384
+// most is how many queues and topics one subscription may join.
+const most = 16384
 
-// unionChunk is how many deliveries one of them gives before the next one has its turn.
-const unionChunk = 64
+// chunk is how many deliveries one of them gives before the next one has its turn.
+const chunk = 64
 
-// union implements gateway.Subscription on several destinations: a composite one, or a pattern of queues. Each queue and each topic has a child,
+// Source is a subscription on a queue or a topic.
+type Source interface {
+	gateway.Subscription
+	// SettleNow carries out a committed transaction's acknowledgements, or refusals: what is not there is settled.
+	SettleNow(tags []uint64, nack bool, c gateway.Completion, token uint64)
+	// Open lets deliveries come. It is called once.
+	Open()
+}
+
+// Maker makes the subscriptions that are joined, and finds the queues of patterns.
+type Maker interface {
+	// Make makes a subscription to one destination for somebody with these rights. wild: it keeps no queue alive. The union's lock is held.
+	Make(o gateway.SubscribeOptions, rights gateway.Rights, wild bool) Source
+	// Seek has a union join the queues of a pattern, now and later, and leave those that nobody else uses.
+	Seek(u *Union, pattern string)
+	// SeekAgain has it find the queues that it left, or may join now.
+	SeekAgain(u *Union)
+	// Unseek ends all that.
+	Unseek(u *Union)
+	// Spawn runs something that the broker waits for, unless that closes.
+	Spawn(f func()) bool
+	// Ended is told of the union's end.
+	Ended(u *Union)
+}
+
+// Union implements gateway.Subscription on several destinations: a composite one, or a pattern of queues. Each queue and each topic has a child,
 // which keeps its order; the prefetch is for all together. What the client has is known by tags of its own.
-type union struct {
-	session *session
+type Union struct {
+	maker   Maker
 	options gateway.SubscribeOptions
-	number  uint64 // in its session
 
 	mu       sync.Mutex
 	closed   bool
@@ -27,7 +54,7 @@ type union struct {
 	ready    []*child
 	hungry   bool
 	last     uint64 // tag
-	held     map[uint64]unionHeld
+	held     map[uint64]held
 	out      int // deliveries that the client has and that take credit
 	total    int // prefetch and extension
 	starved  []*child
@@ -40,8 +67,8 @@ type union struct {
 
 // child is a union's part on one queue or topic.
 type child struct {
-	union  *union
-	source source
+	union  *Union
+	source Source
 	to     gateway.Destination
 	// credits: what it hands out takes the union's credit. All but those do that are on topics whose client acknowledges nothing.
 	credits bool
@@ -51,50 +78,47 @@ type child struct {
 	out, lent             int
 }
 
-// unionHeld is a delivery that the client has.
-type unionHeld struct {
+// held is a delivery that the client has.
+type held struct {
 	child *child
 	tag   uint64
 }
 
-func newUnion(s *session, st *standing, o gateway.SubscribeOptions, number uint64) *union {
-	return &union{
-		session: s, options: o, number: number, rights: st.rights, hungry: true, total: o.Prefetch,
-		children: make(map[gateway.Destination]*child), held: make(map[uint64]unionHeld),
+// New makes a subscription for somebody with these rights. It joins its destinations when it is opened.
+func New(m Maker, rights gateway.Rights, o gateway.SubscribeOptions) *Union {
+	return &Union{
+		maker: m, options: o, rights: rights, hungry: true, total: o.Prefetch,
+		children: make(map[gateway.Destination]*child), held: make(map[uint64]held),
 	}
 }
 
-// joins reports whether a subscription needs a union.
-func joins(o *gateway.SubscribeOptions) bool {
+// Joins reports whether a subscription needs a union.
+func Joins(o *gateway.SubscribeOptions) bool {
 	return len(o.Also) > 0 || o.Destination.Kind == gateway.KindQueue && o.Destination.IsPattern()
 }
 
-// destinations are all that a subscription is for.
-func destinations(o *gateway.SubscribeOptions) []gateway.Destination {
-	return append([]gateway.Destination{o.Destination}, o.Also...)
-}
-
-func (u *union) open() {
-	for _, d := range destinations(&u.options) {
+// Open implements Source.
+func (u *Union) Open() {
+	for _, d := range u.options.Destinations() {
 		if d.Kind == gateway.KindQueue && d.IsPattern() {
-			u.session.broker.seekers.add(u, d.Name)
+			u.maker.Seek(u, d.Name)
 			continue
 		}
-		u.join(d, false)
+		u.Join(d, false)
 	}
 }
 
-// join adds a child. wild: it is one of a pattern, and keeps no queue alive.
-func (u *union) join(d gateway.Destination, wild bool) {
+// Join adds a child. wild: it is one of a pattern, and keeps no queue alive.
+func (u *Union) Join(d gateway.Destination, wild bool) {
 	u.mu.Lock()
 	if u.closed || u.children[d] != nil || wild && u.rights.May(gateway.Read, d) != nil {
 		u.mu.Unlock()
 		return
 	}
-	if len(u.children) >= unionMost {
+	if len(u.children) >= most {
 		u.mu.Unlock()
-		u.session.broker.spawn(func() {
-			u.end(gateway.Errorf(gateway.Limit, "the subscription to %s joins more than %d destinations", u.options.Destination, unionMost))
+		u.maker.Spawn(func() {
+			u.end(gateway.Errorf(gateway.Limit, "the subscription to %s joins more than %d destinations", u.options.Destination, most))
 		})
 		return
 	}
@@ -112,11 +136,11 @@ func (u *union) join(d gateway.Destination, wild bool) {
 		u.far = append(u.far, far)
 	}
 	u.mu.Unlock()
-	c.source.open()
+	c.source.Open()
 }
 
 // make makes the child's subscription. The lock is held.
-func (u *union) make(c *child, wild bool) source {
+func (u *Union) make(c *child, wild bool) Source {
 	o := u.options
 	o.Destination, o.Also = c.to, nil
 	o.AutoAck = !c.credits
@@ -124,28 +148,11 @@ func (u *union) make(c *child, wild bool) source {
 	if c.credits {
 		o.Prefetch = c.lent
 	}
-	s := u.session
-	if c.to.Kind.IsTopic() {
-		return newTopicSubscription(s, newGuard(u.rights, c.to), o, u.number)
-	}
-	return s.newQueueSource(o, wild)
+	return u.maker.Make(o, u.rights, wild)
 }
 
-// newQueueSource makes a subscription to a queue.
-func (s *session) newQueueSource(o gateway.SubscribeOptions, wild bool) source {
-	seat := s.broker.seatOf(o.Destination.Place())
-	if s.broker.cfg.Cluster != nil {
-		sub := newClusterSubscription(s, seat, o)
-		sub.wild = wild
-		return sub
-	}
-	sub := newQueueSubscription(s, seat.here.Load(), o)
-	sub.wild = wild
-	return sub
-}
-
-// leave ends a child: what its client has of it comes back.
-func (u *union) leave(d gateway.Destination) {
+// Leave ends a child: what its client has of it comes back.
+func (u *Union) Leave(d gateway.Destination) {
 	u.mu.Lock()
 	c := u.children[d]
 	if c == nil {
@@ -185,7 +192,7 @@ func (c *child) wake() {
 }
 
 // list has Next look at a child. The lock is held.
-func (u *union) list(c *child) {
+func (u *Union) list(c *child) {
 	if !c.listed && !c.left {
 		c.listed = true
 		u.ready = append(u.ready, c)
@@ -193,7 +200,7 @@ func (u *union) list(c *child) {
 }
 
 // Next implements gateway.Subscription.
-func (u *union) Next(dst []gateway.Delivery, maxBytes int) (n int) {
+func (u *Union) Next(dst []gateway.Delivery, maxBytes int) (n int) {
 	for n < len(dst) && (n == 0 || maxBytes > 0) {
 		c, room := u.turn(len(dst) - n)
 		if c == nil {
@@ -209,7 +216,7 @@ func (u *union) Next(dst []gateway.Delivery, maxBytes int) (n int) {
 }
 
 // turn takes the next child that may have deliveries and has credit, and for how many.
-func (u *union) turn(room int) (*child, int) {
+func (u *Union) turn(room int) (*child, int) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	free := u.total - u.out
@@ -226,7 +233,7 @@ func (u *union) turn(room int) (*child, int) {
 			u.ready = append(u.ready[:i], u.ready[i+1:]...)
 		}
 		c.listed = false
-		if room = min(room, unionChunk); c.credits {
+		if room = min(room, chunk); c.credits {
 			room = min(room, free)
 		}
 		return c, room
@@ -236,7 +243,7 @@ func (u *union) turn(room int) (*child, int) {
 }
 
 // hand gives a child's deliveries tags of the union, and returns how many the client gets.
-func (u *union) hand(c *child, ds []gateway.Delivery) int {
+func (u *Union) hand(c *child, ds []gateway.Delivery) int {
 	u.mu.Lock()
 	if len(ds) == 0 || c.left { // what it had comes back with its end
 		clear(ds)
@@ -245,7 +252,7 @@ func (u *union) hand(c *child, ds []gateway.Delivery) int {
 	}
 	for i := range ds {
 		u.last++
-		u.held[u.last] = unionHeld{c, ds[i].Tag}
+		u.held[u.last] = held{c, ds[i].Tag}
 		ds[i].Tag = u.last
 		if u.options.AutoAck {
 			u.taken = append(u.taken, u.last)
@@ -263,29 +270,26 @@ func (u *union) hand(c *child, ds []gateway.Delivery) int {
 }
 
 // Announced implements gateway.Announced.
-func (u *union) Announced(c gateway.Completion, token uint64) {
+func (u *Union) Announced(c gateway.Completion, token uint64) {
 	u.mu.Lock()
 	far := u.far
 	u.mu.Unlock()
-	all := &parts{left: 1 + len(far), c: c, token: token}
+	all := completion.NewParts(1+len(far), c, token)
 	for _, f := range far {
 		f.Announced(all, 0)
 	}
-	all.done(nil)
+	all.Done(nil)
 }
 
-// bothKnown is announced when both are.
-type bothKnown struct{ a, b gateway.Announced }
-
-// Announced implements gateway.Announced.
-func (x bothKnown) Announced(c gateway.Completion, token uint64) {
-	all := &parts{left: 2, c: c, token: token}
-	x.a.Announced(all, 0)
-	x.b.Announced(all, 0)
+// Closed reports whether nobody has the subscription any more.
+func (u *Union) Closed() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.closed
 }
 
 // end is the broker's own end of the subscription.
-func (u *union) end(err *gateway.Error) {
+func (u *Union) end(err *gateway.Error) {
 	if u.options.Ended != nil {
 		u.options.Ended(err)
 	}
@@ -293,7 +297,7 @@ func (u *union) end(err *gateway.Error) {
 }
 
 // Close implements gateway.Subscription.
-func (u *union) Close() {
+func (u *Union) Close() {
 	u.mu.Lock()
 	if u.closed {
 		u.mu.Unlock()
@@ -306,34 +310,27 @@ func (u *union) Close() {
 		c.left = true
 	}
 	u.mu.Unlock()
-	u.session.broker.seekers.remove(u)
+	u.maker.Unseek(u)
 	for _, c := range children {
 		c.source.Close()
 	}
-	u.session.ended(u)
+	u.maker.Ended(u)
 }
 
-// judge has the union go on with other rights: what may not be read any more is left, and what may be now is sought. It returns the children on patterns
-// of topics, which need other guards.
-func (u *union) judge(st *standing) (all []judged) {
+// Judge has the union go on with other rights: what may not be read any more is left, and what may be now is sought. Of children for which guards is true their
+// subscriptions keep out what may not be read, and the union leaves them.
+func (u *Union) Judge(rights gateway.Rights, guards func(gateway.Destination, Source) bool) {
 	var over []gateway.Destination
 	u.mu.Lock()
-	u.rights = st.rights
+	u.rights = rights
 	for d, c := range u.children {
-		sub, ok := c.source.(*topicSubscription)
-		switch {
-		case ok:
-			if g := newGuard(st.rights, d); g != nil || sub.guard.Load() != nil {
-				all = append(all, judged{sub, g})
-			}
-		case !d.Kind.IsTemp() && st.rights.May(gateway.Read, d) != nil:
+		if !guards(d, c.source) && !d.Kind.IsTemp() && rights.May(gateway.Read, d) != nil {
 			over = append(over, d)
 		}
 	}
 	u.mu.Unlock()
 	for _, d := range over {
-		u.leave(d)
+		u.Leave(d)
 	}
-	u.session.broker.seekers.again(u)
-	return all
+	u.maker.SeekAgain(u)
 }

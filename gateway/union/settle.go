@@ -1,9 +1,14 @@
-package core
+package union
 
-import "github.com/sluice-mq/sluice/gateway"
+import (
+	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/completion"
+)
+
+var errUnknown = gateway.Errorf(gateway.NotFound, "delivery is unknown or already acknowledged")
 
 // share is how many deliveries a child may hold that its client has not got: as if each had as much of the prefetch. The lock is held.
-func (u *union) share() int {
+func (u *Union) share() int {
 	if u.total <= 0 {
 		return 0
 	}
@@ -29,7 +34,7 @@ func lend(all []loan) {
 
 // feed lends a child, if it is not nil, what it may hold beside what its client has, and all that went without the same once there is credit again.
 // The lock is held.
-func (u *union) feed(c *child) (all []loan) {
+func (u *Union) feed(c *child) (all []loan) {
 	share, free := u.share(), u.total-u.out
 	if c != nil {
 		all = u.feedOne(c, share, free, all)
@@ -46,7 +51,7 @@ func (u *union) feed(c *child) (all []loan) {
 }
 
 // feedOne lets a child hold its share, as far as there is credit. One that holds little is looked at again when there is more. The lock is held.
-func (u *union) feedOne(c *child, share, free int, all []loan) []loan {
+func (u *Union) feedOne(c *child, share, free int, all []loan) []loan {
 	if !c.credits || c.left {
 		return all
 	}
@@ -74,7 +79,7 @@ type group struct {
 }
 
 // give takes deliveries from what the client has. strict: all of them have to be there, once each, or none is taken.
-func (u *union) give(tags []uint64, strict bool) (groups []group, err error) {
+func (u *Union) give(tags []uint64, strict bool) (groups []group, err error) {
 	u.mu.Lock()
 	if strict {
 		if err := u.check(tags); err != nil {
@@ -105,12 +110,12 @@ func (u *union) give(tags []uint64, strict bool) (groups []group, err error) {
 	return groups, nil
 }
 
-func (u *union) check(tags []uint64) error {
+func (u *Union) check(tags []uint64) error {
 	seen := make(map[uint64]struct{}, len(tags))
 	for _, tag := range tags {
 		_, twice := seen[tag]
 		if _, has := u.held[tag]; !has || twice {
-			return errUnknownDelivery
+			return errUnknown
 		}
 		seen[tag] = struct{}{}
 	}
@@ -118,7 +123,7 @@ func (u *union) check(tags []uint64) error {
 }
 
 // gave lends what has become free.
-func (u *union) gave(groups []group) {
+func (u *Union) gave(groups []group) {
 	var all []loan
 	u.mu.Lock()
 	for _, g := range groups {
@@ -136,7 +141,7 @@ func (u *union) gave(groups []group) {
 }
 
 // Written implements gateway.Subscription.
-func (u *union) Written(n int) {
+func (u *Union) Written(n int) {
 	if !u.options.AutoAck {
 		return
 	}
@@ -154,10 +159,10 @@ func (u *union) Written(n int) {
 }
 
 // Ack implements gateway.Subscription.
-func (u *union) Ack(tags []uint64, c gateway.Completion, token uint64) {
+func (u *Union) Ack(tags []uint64, c gateway.Completion, token uint64) {
 	groups, err := u.give(tags, true)
 	if err != nil {
-		complete(c, token, err)
+		completion.Complete(c, token, err)
 		return
 	}
 	if len(tags) == 0 {
@@ -167,7 +172,7 @@ func (u *union) Ack(tags []uint64, c gateway.Completion, token uint64) {
 }
 
 // everybody are all children, without tags.
-func (u *union) everybody() (groups []group) {
+func (u *Union) everybody() (groups []group) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	for _, c := range u.children {
@@ -177,21 +182,21 @@ func (u *union) everybody() (groups []group) {
 }
 
 // Nack implements gateway.Subscription.
-func (u *union) Nack(tags []uint64, c gateway.Completion, token uint64) {
+func (u *Union) Nack(tags []uint64, c gateway.Completion, token uint64) {
 	groups, err := u.give(tags, true)
 	if err != nil {
-		complete(c, token, err)
+		completion.Complete(c, token, err)
 		return
 	}
 	u.each(groups, c, token, func(g group, c gateway.Completion) { g.c.source.Nack(g.tags, c, 0) })
 }
 
 // each has children settle something, and completes when all have.
-func (u *union) each(groups []group, c gateway.Completion, token uint64, do func(group, gateway.Completion)) {
-	var all *parts
+func (u *Union) each(groups []group, c gateway.Completion, token uint64, do func(group, gateway.Completion)) {
+	var all *completion.Parts
 	var one gateway.Completion
 	if c != nil {
-		all = &parts{left: 1 + len(groups), c: c, token: token}
+		all = completion.NewParts(1+len(groups), c, token)
 		one = all
 	}
 	for _, g := range groups {
@@ -199,23 +204,23 @@ func (u *union) each(groups []group, c gateway.Completion, token uint64, do func
 	}
 	u.gave(groups)
 	if all != nil {
-		all.done(nil)
+		all.Done(nil)
 	}
 }
 
-// settleNow carries out a committed transaction's acknowledgements.
-func (u *union) settleNow(tags []uint64, nack bool, c gateway.Completion, token uint64) {
+// SettleNow implements union.Source: it carries out a committed transaction's acknowledgements.
+func (u *Union) SettleNow(tags []uint64, nack bool, c gateway.Completion, token uint64) {
 	groups, _ := u.give(tags, false)
-	all := &parts{left: 1 + len(groups), c: c, token: token}
+	all := completion.NewParts(1+len(groups), c, token)
 	for _, g := range groups {
-		g.c.source.settleNow(g.tags, nack, all, 0)
+		g.c.source.SettleNow(g.tags, nack, all, 0)
 	}
 	u.gave(groups)
-	all.done(nil)
+	all.Done(nil)
 }
 
 // Release implements gateway.Subscription.
-func (u *union) Release(tags []uint64, r gateway.Return) error {
+func (u *Union) Release(tags []uint64, r gateway.Return) error {
 	groups, err := u.give(tags, true)
 	if err != nil {
 		return err
@@ -228,7 +233,7 @@ func (u *union) Release(tags []uint64, r gateway.Return) error {
 }
 
 // Extend implements gateway.Subscription.
-func (u *union) Extend(n int) {
+func (u *Union) Extend(n int) {
 	u.mu.Lock()
 	u.total += n
 	more := u.feed(nil)
