@@ -5,6 +5,7 @@ import (
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/manage"
+	"github.com/sluice-mq/sluice/gateway/ring"
 )
 
 // browserAhead is how many messages a browser may have that its door has not taken.
@@ -14,12 +15,12 @@ const browserAhead = 2 * manage.PerusalPage
 type browser struct {
 	session *session
 	options gateway.SubscribeOptions
-	ring    ring
+	ring    ring.Ring
 	room    chan struct{} // there may be room in the ring
 	gone    chan struct{}
 	once    sync.Once
 
-	// Guarded by ring.mu: all is read; with seen the door took the last of it and was told. tag is the last delivery's.
+	// Guarded by the ring's lock: all is read; with seen the door took the last of it and was told. tag is the last delivery's.
 	read bool
 	err  *gateway.Error
 	seen bool
@@ -31,7 +32,7 @@ type browser struct {
 
 func newBrowser(s *session, o gateway.SubscribeOptions) *browser {
 	sub := &browser{session: s, options: o, room: make(chan struct{}, 1), gone: make(chan struct{})}
-	sub.ring.init(o.Wake)
+	sub.ring.Init(o.Wake)
 	return sub
 }
 
@@ -75,13 +76,13 @@ func (sub *browser) add(m *gateway.Message, redeliveries uint32) bool {
 		return true
 	}
 	for {
-		sub.ring.mu.Lock()
-		if sub.ring.n < browserAhead && (sub.ring.n == 0 || sub.ring.bytes < ringBytes) {
+		sub.ring.Lock()
+		if sub.ring.Len() < browserAhead && (sub.ring.Len() == 0 || sub.ring.Bytes() < ring.MostBytes) {
 			sub.tag++
-			sub.ring.hand(gateway.Delivery{Message: m, Tag: sub.tag, Redeliveries: redeliveries})
+			sub.ring.Hand(gateway.Delivery{Message: m, Tag: sub.tag, Redeliveries: redeliveries})
 			return true
 		}
-		sub.ring.mu.Unlock()
+		sub.ring.Unlock()
 		if !sub.session.broker.awaitRoom(sub.room, sub.gone) {
 			return false
 		}
@@ -90,19 +91,19 @@ func (sub *browser) add(m *gateway.Message, redeliveries uint32) bool {
 
 // finish notes that nothing more comes.
 func (sub *browser) finish(err *gateway.Error) {
-	sub.ring.mu.Lock()
+	sub.ring.Lock()
 	sub.read, sub.err = true, err
-	sub.ring.mu.Unlock()
+	sub.ring.Unlock()
 	sub.tellEnd()
 }
 
 // tellEnd tells the door when it has taken everything.
 func (sub *browser) tellEnd() {
-	sub.ring.mu.Lock()
-	tell := sub.read && !sub.seen && sub.ring.n == 0
+	sub.ring.Lock()
+	tell := sub.read && !sub.seen && sub.ring.Len() == 0
 	sub.seen = sub.seen || tell
 	err := sub.err
-	sub.ring.mu.Unlock()
+	sub.ring.Unlock()
 	select {
 	case <-sub.gone:
 		return
@@ -115,9 +116,9 @@ func (sub *browser) tellEnd() {
 
 // Next implements gateway.Subscription.
 func (sub *browser) Next(dst []gateway.Delivery, maxBytes int) int {
-	sub.ring.mu.Lock()
-	n, _ := sub.ring.take(dst, maxBytes)
-	sub.ring.mu.Unlock()
+	sub.ring.Lock()
+	n, _ := sub.ring.Take(dst, maxBytes)
+	sub.ring.Unlock()
 	select {
 	case sub.room <- struct{}{}:
 	default:
@@ -159,4 +160,15 @@ func (sub *browser) Close() {
 		sub.session.ended(sub)
 		sub.session.broker.counts.subscriptions.Add(-1)
 	})
+}
+
+// awaitRoom waits until a subscription that is read for has room. It returns false if it has gone, or the broker stops.
+func (b *Broker) awaitRoom(room, gone <-chan struct{}) bool {
+	select {
+	case <-room:
+		return true
+	case <-gone:
+	case <-b.watching.Done():
+	}
+	return false
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/completion"
+	"github.com/sluice-mq/sluice/gateway/ring"
 )
 
 // clusterSubscription implements gateway.Subscription on a queue of a cluster: it is attached to the shard's owner,
@@ -14,8 +15,8 @@ type clusterSubscription struct {
 	seat    *seat
 	queue   string
 	options gateway.SubscribeOptions
-	ring    ring // of deliveries from another node
-	wild    bool // it does not keep its queue alive
+	ring    ring.Ring // of deliveries from another node
+	wild    bool      // it does not keep its queue alive
 
 	// taken are the tags that Next returned and Written was not told of, in order; only with AutoAck. The
 	// door's writer's own.
@@ -49,7 +50,7 @@ type held struct {
 
 func newClusterSubscription(s *session, t *seat, o gateway.SubscribeOptions) *clusterSubscription {
 	sub := &clusterSubscription{session: s, seat: t, queue: o.Destination.Place(), options: o, held: make(map[uint64]held)}
-	sub.ring.init(o.Wake)
+	sub.ring.Init(o.Wake)
 	return sub
 }
 
@@ -130,15 +131,15 @@ func (sub *clusterSubscription) arrived(f *gateway.Frame) {
 		sub.mu.Unlock()
 		return
 	}
-	sub.ring.mu.Lock()
-	wake := sub.ring.push(gateway.Delivery{Message: f.Message, Tag: f.Tag, Redeliveries: f.Redeliveries, Seq: f.Seq})
-	sub.ring.mu.Unlock()
+	sub.ring.Lock()
+	wake := sub.ring.Push(gateway.Delivery{Message: f.Message, Tag: f.Tag, Redeliveries: f.Redeliveries, Seq: f.Seq})
+	sub.ring.Unlock()
 	if sub.retired || sub.halted { // it was under way
 		sub.giveBackUntaken()
 	}
 	sub.mu.Unlock()
 	if wake {
-		sub.ring.wake()
+		sub.ring.Wake()
 	}
 }
 
@@ -149,7 +150,7 @@ func (sub *clusterSubscription) pending() (n, bytes int) {
 	if sub.local != nil {
 		return sub.local.pending()
 	}
-	return sub.ring.pending()
+	return sub.ring.Pending()
 }
 
 // Next implements gateway.Subscription. A node that has lost touch with the others hands out nothing.
@@ -167,9 +168,9 @@ func (sub *clusterSubscription) Next(dst []gateway.Delivery, maxBytes int) (n in
 		n = sub.local.Next(dst, maxBytes)
 	case sub.node != "":
 		var bytes int
-		sub.ring.mu.Lock()
-		n, bytes = sub.ring.take(dst, maxBytes)
-		sub.ring.mu.Unlock()
+		sub.ring.Lock()
+		n, bytes = sub.ring.Take(dst, maxBytes)
+		sub.ring.Unlock()
 		sub.unreported += bytes
 		if n == 0 {
 			sub.report(1)

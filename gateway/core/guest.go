@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/dispatch"
+	"github.com/sluice-mq/sluice/gateway/ring"
 )
 
 // guests are the other nodes as they use shards of this one: like doors, with a session each.
@@ -44,7 +45,7 @@ type guestSubscription struct {
 }
 
 // guestBytes is how far a guest's subscription is sent ahead.
-const guestBytes = ringBytes
+const guestBytes = ring.MostBytes
 
 func newGuests(b *Broker) *guests { return &guests{broker: b, all: make(map[string]*guest)} }
 

@@ -6,6 +6,7 @@ import (
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/dispatch"
 	"github.com/sluice-mq/sluice/gateway/policy"
+	"github.com/sluice-mq/sluice/gateway/ring"
 	"github.com/sluice-mq/sluice/gateway/selector"
 )
 
@@ -22,7 +23,7 @@ type queueSubscription struct {
 	// apart: it has not joined its queue yet, and comes with so much more credit than its prefetch. Guarded by the shard's lock.
 	apart  bool
 	credit int
-	ring   ring
+	ring   ring.Ring
 	wild   bool // it does not keep its queue alive
 
 	// taken are the tags that Next returned and Written was not told of, in order;
@@ -34,15 +35,11 @@ type queueSubscription struct {
 }
 
 // reportBytes is how much is taken before the queue is told that there is room.
-const reportBytes = ringBytes / 4
-
-// ringBytes bounds the deliveries that wait in a ring: a large prefetch must not
-// bring all of a queue's large messages into memory.
-const ringBytes = 1 << 20
+const reportBytes = ring.MostBytes / 4
 
 func newQueueSubscription(s *session, shard *shard, o gateway.SubscribeOptions) *queueSubscription {
 	sub := &queueSubscription{session: s, shard: shard, queue: o.Destination.Place(), options: o}
-	sub.ring.init(o.Wake)
+	sub.ring.Init(o.Wake)
 	sub.choose()
 	return sub
 }
@@ -85,16 +82,16 @@ func (sub *queueSubscription) resume(credit int, had []dispatch.Had) (seqs, tags
 
 // push adds a delivery and reports whether the door must be woken.
 func (sub *queueSubscription) push(e *dispatch.Entry) bool {
-	sub.ring.mu.Lock()
-	defer sub.ring.mu.Unlock()
-	return sub.ring.push(gateway.Delivery{Message: e.Message, Tag: e.Tag, Redeliveries: e.Redeliveries, Seq: e.Seq})
+	sub.ring.Lock()
+	defer sub.ring.Unlock()
+	return sub.ring.Push(gateway.Delivery{Message: e.Message, Tag: e.Tag, Redeliveries: e.Redeliveries, Seq: e.Seq})
 }
 
 // Next implements gateway.Subscription.
 func (sub *queueSubscription) Next(dst []gateway.Delivery, maxBytes int) int {
-	sub.ring.mu.Lock()
-	n, bytes := sub.ring.take(dst, maxBytes)
-	sub.ring.mu.Unlock()
+	sub.ring.Lock()
+	n, bytes := sub.ring.Take(dst, maxBytes)
+	sub.ring.Unlock()
 	if n == 0 {
 		return 0
 	}
@@ -114,7 +111,7 @@ func (sub *queueSubscription) Next(dst []gateway.Delivery, maxBytes int) int {
 }
 
 // pending is what waits for its door.
-func (sub *queueSubscription) pending() (n, bytes int) { return sub.ring.pending() }
+func (sub *queueSubscription) pending() (n, bytes int) { return sub.ring.Pending() }
 
 // Written implements gateway.Subscription.
 func (sub *queueSubscription) Written(n int) {
@@ -183,9 +180,9 @@ func (sub *queueSubscription) closeWith(untaken []uint64) {
 	sub.session.broker.counts.subscriptions.Add(-1)
 	sub.shard.on(sub.queue, func(q *queue, fx *dispatch.Effects) {
 		delete(q.subscriptions, sub.id)
-		sub.ring.mu.Lock()
-		waiting, _ := sub.ring.empty()
-		sub.ring.mu.Unlock()
+		sub.ring.Lock()
+		waiting, _ := sub.ring.Empty()
+		sub.ring.Unlock()
 		untaken = append(untaken, waiting...)
 		q.Unsubscribe(sub.id, untaken, sub.session.broker.nowMillis(), fx)
 	})

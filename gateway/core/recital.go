@@ -22,8 +22,8 @@ func (sub *topicSubscription) recites() bool {
 
 // overhear begins to remember what the subscription hears, for one of those that will tell it what there is, and stopOverhearing ends it.
 func (sub *topicSubscription) overhear() {
-	sub.ring.mu.Lock()
-	defer sub.ring.mu.Unlock()
+	sub.ring.Lock()
+	defer sub.ring.Unlock()
 	if sub.overheard == nil {
 		sub.overheard = &overheard{bodies: make(map[string]struct{})}
 	}
@@ -31,8 +31,8 @@ func (sub *topicSubscription) overhear() {
 }
 
 func (sub *topicSubscription) stopOverhearing() {
-	sub.ring.mu.Lock()
-	defer sub.ring.mu.Unlock()
+	sub.ring.Lock()
+	defer sub.ring.Unlock()
 	if sub.overheard.waits--; sub.overheard.waits == 0 {
 		sub.overheard = nil
 	}
@@ -161,9 +161,9 @@ func (sub *topicSubscription) hear(m *gateway.Message) {
 		sub.selector != nil && !v.of(sub.selector, m) || sub.options.Match != nil && !sub.options.Match(m) {
 		return
 	}
-	sub.ring.mu.Lock()
+	sub.ring.Lock()
 	isNew := sub.overheard == nil || sub.overheard.isNew(m)
-	sub.ring.mu.Unlock()
+	sub.ring.Unlock()
 	if isNew {
 		sub.offer(m, waiter{}, 0)
 	}

@@ -15,12 +15,12 @@ func TestDeliveriesOfAnOwnerBeforeAreNotTaken(t *testing.T) {
 		sub.arrived(&gateway.Frame{Kind: gateway.FrameDeliver, Subscription: wire, Epoch: epoch, Tag: 1, Message: &gateway.Message{}})
 	}
 	comes(3, 7)
-	require.Zero(t, sub.ring.n, "it is with nobody, or with an owner here")
+	require.Zero(t, sub.ring.Len(), "it is with nobody, or with an owner here")
 	sub.node, sub.wire, sub.epoch = "n2", 4, 8
 	comes(3, 7)
-	require.Zero(t, sub.ring.n)
+	require.Zero(t, sub.ring.Len())
 	comes(4, 7)
-	require.Zero(t, sub.ring.n)
+	require.Zero(t, sub.ring.Len())
 	comes(4, 8)
-	require.Equal(t, 1, sub.ring.n)
+	require.Equal(t, 1, sub.ring.Len())
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/sluice-mq/sluice/gateway/dispatch"
 	"github.com/sluice-mq/sluice/gateway/feed"
 	"github.com/sluice-mq/sluice/gateway/manage"
+	"github.com/sluice-mq/sluice/gateway/ring"
 	"github.com/sluice-mq/sluice/gateway/schedule"
 )
 
@@ -75,7 +76,7 @@ func (x *scheduler) run() {
 			x.rest()
 			return
 		}
-		for n := x.sub.Next(buf, ringBytes); n > 0; n = x.sub.Next(buf, ringBytes) {
+		for n := x.sub.Next(buf, ring.MostBytes); n > 0; n = x.sub.Next(buf, ring.MostBytes) {
 			for _, d := range buf[:n] {
 				x.firing.Add(1)
 				x.fire(d)

@@ -308,7 +308,7 @@ func (s *shard) release() {
 	s.after = aftermath{}
 	s.mu.Unlock()
 	for _, sub := range a.wake {
-		sub.ring.wake()
+		sub.ring.Wake()
 	}
 	for _, l := range a.loads {
 		s.load(l)

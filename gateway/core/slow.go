@@ -8,6 +8,7 @@ import (
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/advisory"
 	"github.com/sluice-mq/sluice/gateway/feed"
+	"github.com/sluice-mq/sluice/gateway/ring"
 )
 
 const (
@@ -77,7 +78,7 @@ func (e *enrolled) full() bool {
 	}
 	n, bytes := source.pending()
 	n += e.inFlight()
-	return n > 0 && (bytes >= ringBytes || n >= e.allowed())
+	return n > 0 && (bytes >= ring.MostBytes || n >= e.allowed())
 }
 
 // judge tells that the consumer is slow, if more waits for it.

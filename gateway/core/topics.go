@@ -150,8 +150,8 @@ func (h *hub) sweep(now int64) {
 func (h *hub) unwatch(sub *topicSubscription) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	sub.ring.mu.Lock()
-	defer sub.ring.mu.Unlock()
+	sub.ring.Lock()
+	defer sub.ring.Unlock()
 	if len(sub.held) == 0 {
 		delete(h.watched, sub)
 	}

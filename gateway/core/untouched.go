@@ -32,12 +32,12 @@ func (sub *queueSubscription) Release(tags []uint64, r gateway.Return) (err erro
 // takeBack puts what is given back untouched, and what waits in the ring, into their old places. The shard's lock is held.
 func (sub *queueSubscription) takeBack(q *queue, tags []uint64, fx *dispatch.Effects) error {
 	now := sub.session.broker.nowMillis()
-	sub.ring.mu.Lock()
-	defer sub.ring.mu.Unlock()
-	if err := q.Release(sub.id, append(slices.Clone(tags), sub.ring.tags()...), gateway.Return{}, now, fx); err != nil {
+	sub.ring.Lock()
+	defer sub.ring.Unlock()
+	if err := q.Release(sub.id, append(slices.Clone(tags), sub.ring.Tags()...), gateway.Return{}, now, fx); err != nil {
 		return err
 	}
-	if _, bytes := sub.ring.empty(); bytes > 0 {
+	if _, bytes := sub.ring.Empty(); bytes > 0 {
 		q.Taken(sub.id, int64(bytes), now, fx)
 	}
 	return nil
@@ -113,9 +113,9 @@ func (sub *clusterSubscription) giveBackUntaken() {
 
 // untaken empties the ring. The lock is held.
 func (sub *clusterSubscription) untaken() []uint64 {
-	sub.ring.mu.Lock()
-	defer sub.ring.mu.Unlock()
-	tags, bytes := sub.ring.empty()
+	sub.ring.Lock()
+	defer sub.ring.Unlock()
+	tags, bytes := sub.ring.Empty()
 	sub.unreported += bytes
 	return tags
 }
