@@ -196,6 +196,9 @@ type Return struct {
 	Delay time.Duration
 }
 
+// Untouched reports whether no client has seen what is given back.
+func (r Return) Untouched() bool { return !r.Redelivered && r.Delay == 0 }
+
 // Redelivery is what becomes of messages that come back.
 type Redelivery struct {
 	// Maximum redeliveries, after which a message is dead; below 0: there is none.

@@ -22,3 +22,9 @@ type Func func(error)
 
 // Complete implements gateway.Completion.
 func (f Func) Complete(_ uint64, err error) { f(err) }
+
+// Regardless completes without an error.
+type Regardless struct{ To gateway.Completion }
+
+// Complete implements gateway.Completion.
+func (r Regardless) Complete(token uint64, _ error) { r.To.Complete(token, nil) }

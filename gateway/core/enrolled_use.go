@@ -186,3 +186,14 @@ func (e *enrolled) Extend(n int) {
 
 // Close implements gateway.Subscription.
 func (e *enrolled) Close() { e.source.Close() }
+
+// Retire implements gateway.Retirable.
+func (e *enrolled) Retire(tags []uint64) {
+	r, ok := e.source.(gateway.Retirable)
+	if !ok {
+		return
+	}
+	done := e.settle(tags, false)
+	r.Retire(tags)
+	e.rid("", done)
+}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/attach"
 	"github.com/sluice-mq/sluice/gateway/dispatch"
 	"github.com/sluice-mq/sluice/gateway/ring"
 )
@@ -201,11 +202,11 @@ func (g *guest) subscribe(s *shard, f *gateway.Frame, credit int, had []dispatch
 	}
 	wish(&o, f.Consumer)
 	gsub.queueSubscription = newQueueSubscription(g.session, s, o)
-	gsub.wild = f.Tag == wildSubscriber
+	gsub.wild = f.Tag == attach.Wild
 	g.mu.Lock()
 	g.subs[f.Subscription] = gsub
 	g.mu.Unlock()
-	seqs, tags := gsub.resume(credit, had)
+	seqs, tags := gsub.Resume(credit, had)
 	g.tellAdopted(gsub, seqs, tags)
 	g.list(gsub)
 }
@@ -315,6 +316,16 @@ func (g *guest) pass(sub *guestSubscription, buf []gateway.Delivery, room int) (
 	}
 	clear(buf[:n])
 	return n
+}
+
+// standstill takes back what waits for its node, and answers behind all that it has been sent. Who asks for it has taken its credit back before.
+func (sub *guestSubscription) standstill(answer func()) {
+	sub.sending.Lock()
+	defer sub.sending.Unlock()
+	sub.shard.on(sub.queue, func(q *queue, fx *dispatch.Effects) {
+		_ = sub.takeBack(q, nil, fx) // what is in the ring is in flight here, unless the subscription is closed
+	})
+	answer()
 }
 
 // again has all subscriptions looked at: something that held them up may be over.

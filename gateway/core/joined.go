@@ -2,6 +2,7 @@ package core
 
 import (
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/attach"
 	"github.com/sluice-mq/sluice/gateway/completion"
 	"github.com/sluice-mq/sluice/gateway/union"
 )
@@ -55,9 +56,7 @@ func judgeJoined(u *union.Union, st *standing) (all []judged) {
 func (s *session) newQueueSource(o gateway.SubscribeOptions, wild bool) union.Source {
 	seat := s.broker.seatOf(o.Destination.Place())
 	if s.broker.cfg.Cluster != nil {
-		sub := newClusterSubscription(s, seat, o)
-		sub.wild = wild
-		return sub
+		return attach.New(attached{s}, attaching{seat}, seat.index, o, wild)
 	}
 	sub := newQueueSubscription(s, seat.here.Load(), o)
 	sub.wild = wild

@@ -179,7 +179,7 @@ func (b *Broker) attend() {
 			subs := t.following()
 			t.mu.Unlock()
 			for _, sub := range subs {
-				sub.options.Wake()
+				sub.Wake()
 			}
 		}
 	}

@@ -1,9 +1,12 @@
 package core
 
 import (
+	"math"
+	"slices"
 	"sync/atomic"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/completion"
 	"github.com/sluice-mq/sluice/gateway/dispatch"
 	"github.com/sluice-mq/sluice/gateway/policy"
 	"github.com/sluice-mq/sluice/gateway/ring"
@@ -45,11 +48,11 @@ func newQueueSubscription(s *session, shard *shard, o gateway.SubscribeOptions) 
 }
 
 // Open implements union.Source.
-func (sub *queueSubscription) Open() { sub.resume(0, nil) }
+func (sub *queueSubscription) Open() { sub.Resume(0, nil) }
 
-// resume opens it with so much more credit than its prefetch, and with what its client has from owners before this one. It returns
+// Resume implements attach.Local: it opens it with so much more credit than its prefetch, and with what its client has from owners before this one. It returns
 // those of them that are its own from here on, and their tags: each adds one to the credit, which was lent without it.
-func (sub *queueSubscription) resume(credit int, had []dispatch.Had) (seqs, tags []uint64) {
+func (sub *queueSubscription) Resume(credit int, had []dispatch.Had) (seqs, tags []uint64) {
 	sub.shard.on(sub.queue, func(q *queue, fx *dispatch.Effects) {
 		if sub.closed.Load() { // with its session, before it was open
 			return
@@ -110,8 +113,8 @@ func (sub *queueSubscription) Next(dst []gateway.Delivery, maxBytes int) int {
 	return n
 }
 
-// pending is what waits for its door.
-func (sub *queueSubscription) pending() (n, bytes int) { return sub.ring.Pending() }
+// Pending is what waits for its door.
+func (sub *queueSubscription) Pending() (n, bytes int) { return sub.ring.Pending() }
 
 // Written implements gateway.Subscription.
 func (sub *queueSubscription) Written(n int) {
@@ -197,7 +200,7 @@ func (sub *queueSubscription) SettleNow(tags []uint64, nack bool, c gateway.Comp
 		now := sub.session.broker.nowMillis()
 		if nack {
 			sub.refuseHere(q, tags, now, fx)
-			sub.shard.refuse(refusedIn(fx), waiter{regardless{c}, token})
+			sub.shard.refuse(refusedIn(fx), waiter{completion.Regardless{To: c}, token})
 			return
 		}
 		if q.Ack(sub.id, tags, now, fx) != nil {
@@ -246,8 +249,43 @@ func refusedIn(fx *dispatch.Effects) (tags []uint64) {
 	return tags
 }
 
-// regardless completes without an error.
-type regardless struct{ to gateway.Completion }
+// noCredit is more than any subscription has.
+const noCredit = -math.MaxInt32
 
-// Complete implements gateway.Completion.
-func (r regardless) Complete(token uint64, _ error) { r.to.Complete(token, nil) }
+// Release implements gateway.Subscription.
+func (sub *queueSubscription) Release(tags []uint64, r gateway.Return) (err error) {
+	sub.shard.on(sub.queue, func(q *queue, fx *dispatch.Effects) {
+		if r.Untouched() {
+			err = sub.takeBack(q, tags, fx)
+			return
+		}
+		err = q.Release(sub.id, tags, r, sub.session.broker.nowMillis(), fx)
+	})
+	return err
+}
+
+// takeBack puts what is given back untouched, and what waits in the ring, into their old places. The shard's lock is held.
+func (sub *queueSubscription) takeBack(q *queue, tags []uint64, fx *dispatch.Effects) error {
+	now := sub.session.broker.nowMillis()
+	sub.ring.Lock()
+	defer sub.ring.Unlock()
+	if err := q.Release(sub.id, append(slices.Clone(tags), sub.ring.Tags()...), gateway.Return{}, now, fx); err != nil {
+		return err
+	}
+	if _, bytes := sub.ring.Empty(); bytes > 0 {
+		q.Taken(sub.id, int64(bytes), now, fx)
+	}
+	return nil
+}
+
+// Retire implements gateway.Retirable.
+func (sub *queueSubscription) Retire(tags []uint64) {
+	sub.shard.on(sub.queue, func(q *queue, fx *dispatch.Effects) {
+		now := sub.session.broker.nowMillis()
+		q.Extend(sub.id, noCredit, now, fx)
+		_ = sub.takeBack(q, nil, fx) // what is in the ring is in flight here
+		for i := range tags {
+			_ = q.Release(sub.id, tags[i:i+1], gateway.Return{Redelivered: true}, now, fx) // but for those that are not here any more
+		}
+	})
+}

@@ -11,9 +11,6 @@ import (
 // lostQueue is the Count of a FrameFound for a queue that nobody uses but subscriptions to patterns: they leave it, so that it can go.
 const lostQueue = -1
 
-// wildSubscriber is the Tag of a FrameSubscribe of one of those.
-const wildSubscriber = 1
-
 // seekers are the subscriptions to patterns of queues, of this node and, as far as it owns queues, of others. The zero value is ready to use.
 type seekers struct {
 	// n is how many there are: without any a new queue costs nothing.

@@ -72,11 +72,11 @@ func (e *enrolled) stands(now int64) bool {
 
 // full reports whether a consumer of one queue, or a durable subscription, has all that it may have.
 func (e *enrolled) full() bool {
-	source, ok := e.source.(interface{ pending() (n, bytes int) })
+	source, ok := e.source.(interface{ Pending() (n, bytes int) })
 	if d := e.options.Destination; !ok || d.IsPattern() || d.Kind != gateway.KindQueue && e.place == "" {
 		return false
 	}
-	n, bytes := source.pending()
+	n, bytes := source.Pending()
 	n += e.inFlight()
 	return n > 0 && (bytes >= ring.MostBytes || n >= e.allowed())
 }

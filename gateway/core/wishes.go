@@ -5,14 +5,6 @@ import (
 	"github.com/sluice-mq/sluice/gateway/dispatch"
 )
 
-// wishesOf are what another node has to know of a subscription that it serves, nil if that is nothing.
-func wishesOf(o *gateway.SubscribeOptions) *gateway.Consumer {
-	if o.Selector == "" && !o.Exclusive && o.Priority == 0 && o.Redelivery == nil {
-		return nil
-	}
-	return &gateway.Consumer{Selector: o.Selector, Exclusive: o.Exclusive, Priority: o.Priority, Redelivery: o.Redelivery}
-}
-
 // wish adds to options what another node said of them.
 func wish(o *gateway.SubscribeOptions, c *gateway.Consumer) {
 	if c != nil {

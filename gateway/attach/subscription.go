@@ -1,4 +1,4 @@
-package core
+package attach
 
 import (
 	"sync"
@@ -8,11 +8,21 @@ import (
 	"github.com/sluice-mq/sluice/gateway/ring"
 )
 
-// clusterSubscription implements gateway.Subscription on a queue of a cluster: it is attached to the shard's owner,
+// Wild is the Tag of a FrameSubscribe of a subscription that does not keep its queue alive.
+const Wild = 1
+
+// reportBytes is how much is taken before the owner is told that there is room.
+const reportBytes = ring.MostBytes / 4
+
+// ErrOwnerGone says that it is not known what became of something.
+var ErrOwnerGone = gateway.Errorf(gateway.Unavailable, "the node that had the queue is gone; the message will be delivered again")
+
+// Subscription implements gateway.Subscription on a queue of a cluster: it is attached to the shard's owner,
 // here or at another node, and attaches again when that changes. Tags are its own: those of owners mean nothing to the next one.
-type clusterSubscription struct {
-	session *session
-	seat    *seat
+type Subscription struct {
+	node    Node
+	seat    Seat
+	index   int // of the shard
 	queue   string
 	options gateway.SubscribeOptions
 	ring    ring.Ring // of deliveries from another node
@@ -24,10 +34,11 @@ type clusterSubscription struct {
 
 	mu         sync.Mutex
 	closed     bool
-	retired    bool               // its client takes nothing more
-	halted     bool               // what comes from the owner there was sent before it knew what came back
-	local      *queueSubscription // attached here
-	node       string             // attached there
+	retired    bool  // its client takes nothing more
+	halted     bool  // what comes from the owner there was sent before it knew what came back
+	here       Owner // attached here
+	local      Local
+	there      string // attached there
 	epoch      uint64
 	wire       uint64
 	attachment uint64 // counts them
@@ -48,56 +59,57 @@ type held struct {
 	parked               bool // it is being refused
 }
 
-func newClusterSubscription(s *session, t *seat, o gateway.SubscribeOptions) *clusterSubscription {
-	sub := &clusterSubscription{session: s, seat: t, queue: o.Destination.Place(), options: o, held: make(map[uint64]held)}
+// New makes a subscription to a queue of a shard. wild: it does not keep its queue alive. It is attached when it is opened.
+func New(n Node, t Seat, shard int, o gateway.SubscribeOptions, wild bool) *Subscription {
+	sub := &Subscription{node: n, seat: t, index: shard, queue: o.Destination.Place(), options: o, wild: wild, held: make(map[uint64]held)}
 	sub.ring.Init(o.Wake)
 	return sub
 }
 
 // Open implements union.Source.
-func (sub *clusterSubscription) Open() {
-	sub.session.broker.counts.subscriptions.Add(1)
-	sub.seat.follow(sub)
+func (sub *Subscription) Open() {
+	sub.node.Opened()
+	sub.seat.Follow(sub)
 }
 
-func (sub *clusterSubscription) cluster() gateway.Cluster { return sub.session.broker.cfg.Cluster }
+// Wake has the door look again: something that held the subscription up is over.
+func (sub *Subscription) Wake() { sub.options.Wake() }
 
-// attach takes the subscription to where the owner is now, with what its client has. What it was sent and its client has not seen comes again.
-func (sub *clusterSubscription) attach() {
+// Attach takes the subscription to where the owner is now, with what its client has. What it was sent and its client has not seen comes again.
+func (sub *Subscription) Attach() {
 	sub.mu.Lock()
 	sub.attachLocked()
 	sub.mu.Unlock()
 	sub.fence()
 }
 
-func (sub *clusterSubscription) attachLocked() {
+func (sub *Subscription) attachLocked() {
 	if sub.closed {
 		return
 	}
-	p, wire := sub.seat.place(sub)
-	if p.shard != nil && sub.local != nil && sub.local.shard == p.shard {
+	p := sub.seat.Place(sub)
+	if p.Here != nil && sub.here == p.Here {
 		return
 	}
-	if p.node != "" && p.node == sub.node && p.epoch == sub.epoch {
-		sub.seat.unplug(wire)
+	if p.There != "" && p.There == sub.there && p.Epoch == sub.epoch {
+		sub.seat.Unplug(p.Wire)
 		return
 	}
 	sub.detach()
 	sub.attachment++
 	credit := sub.extension - len(sub.held)
 	switch {
-	case p.shard != nil:
+	case p.Here != nil:
 		o := sub.options
 		o.AutoAck, o.Ended = false, nil
-		sub.local = newQueueSubscription(sub.session.broker.guests.session(), p.shard, o)
-		sub.local.wild = sub.wild
-		sub.adopted(sub.local.resume(credit, sub.claims()))
-	case p.node != "":
-		sub.node, sub.epoch, sub.wire = p.node, p.epoch, wire
+		sub.here, sub.local = p.Here, p.Here.Attach(o, sub.wild)
+		sub.adopted(sub.local.Resume(credit, sub.claims()))
+	case p.There != "":
+		sub.there, sub.epoch, sub.wire = p.There, p.Epoch, p.Wire
 		sub.announce(sub.claims())
 		f := &gateway.Frame{Kind: gateway.FrameSubscribe, Queue: sub.queue, Count: int64(sub.options.Prefetch), Consumer: wishesOf(&sub.options)}
 		if sub.wild {
-			f.Tag = wildSubscriber
+			f.Tag = Wild
 		}
 		sub.send(f)
 		sub.send(&gateway.Frame{Kind: gateway.FrameExtend, Count: int64(credit)})
@@ -106,28 +118,28 @@ func (sub *clusterSubscription) attachLocked() {
 }
 
 // detach leaves the owner. The lock is held.
-func (sub *clusterSubscription) detach() {
+func (sub *Subscription) detach() {
 	if sub.local != nil {
 		sub.local.Close()
-		sub.local = nil
+		sub.here, sub.local = nil, nil
 	}
-	if sub.node != "" {
+	if sub.there != "" {
 		sub.send(&gateway.Frame{Kind: gateway.FrameUnsubscribe, Tags: sub.untaken()})
-		sub.seat.unplug(sub.wire)
-		sub.node, sub.wire, sub.unreported, sub.halted = "", 0, 0, false
+		sub.seat.Unplug(sub.wire)
+		sub.there, sub.wire, sub.unreported, sub.halted = "", 0, 0, false
 	}
 }
 
 // send tells the owner there. The lock is held.
-func (sub *clusterSubscription) send(f *gateway.Frame) {
-	f.Shard, f.Epoch, f.Subscription = sub.seat.index, sub.epoch, sub.wire
-	sub.cluster().Send(sub.node, f)
+func (sub *Subscription) send(f *gateway.Frame) {
+	f.Shard, f.Epoch, f.Subscription = sub.index, sub.epoch, sub.wire
+	sub.node.Send(sub.there, f)
 }
 
-// arrived takes a delivery from the owner there. Its tag means something only to that one: it may have come just when the subscription went elsewhere.
-func (sub *clusterSubscription) arrived(f *gateway.Frame) {
+// Arrived takes a delivery from the owner there. Its tag means something only to that one: it may have come just when the subscription went elsewhere.
+func (sub *Subscription) Arrived(f *gateway.Frame) {
 	sub.mu.Lock()
-	if sub.node == "" || sub.wire != f.Subscription || sub.epoch != f.Epoch {
+	if sub.there == "" || sub.wire != f.Subscription || sub.epoch != f.Epoch {
 		sub.mu.Unlock()
 		return
 	}
@@ -143,30 +155,30 @@ func (sub *clusterSubscription) arrived(f *gateway.Frame) {
 	}
 }
 
-// pending is what waits for its door on this node.
-func (sub *clusterSubscription) pending() (n, bytes int) {
+// Pending is what waits for its door on this node.
+func (sub *Subscription) Pending() (n, bytes int) {
 	sub.mu.Lock()
 	defer sub.mu.Unlock()
 	if sub.local != nil {
-		return sub.local.pending()
+		return sub.local.Pending()
 	}
 	return sub.ring.Pending()
 }
 
 // Next implements gateway.Subscription. A node that has lost touch with the others hands out nothing.
-func (sub *clusterSubscription) Next(dst []gateway.Delivery, maxBytes int) (n int) {
+func (sub *Subscription) Next(dst []gateway.Delivery, maxBytes int) (n int) {
 	sub.mu.Lock()
 	defer sub.mu.Unlock()
-	if !sub.session.broker.inTouch() {
+	if !sub.node.InTouch() {
 		return 0 // the sweep wakes it
 	}
 	switch {
 	case sub.local != nil:
-		if sub.local.shard.replaced.Load() {
+		if sub.here.Replaced() {
 			return 0 // it goes to the next owner soon
 		}
 		n = sub.local.Next(dst, maxBytes)
-	case sub.node != "":
+	case sub.there != "":
 		var bytes int
 		sub.ring.Lock()
 		n, bytes = sub.ring.Take(dst, maxBytes)
@@ -177,7 +189,7 @@ func (sub *clusterSubscription) Next(dst []gateway.Delivery, maxBytes int) (n in
 		} else {
 			sub.report(reportBytes)
 		}
-		sub.session.broker.counts.queueOut.Add(uint64(n))
+		sub.node.Delivered(n)
 	}
 	for i := range n {
 		sub.last++
@@ -191,7 +203,7 @@ func (sub *clusterSubscription) Next(dst []gateway.Delivery, maxBytes int) (n in
 }
 
 // Written implements gateway.Subscription.
-func (sub *clusterSubscription) Written(n int) {
+func (sub *Subscription) Written(n int) {
 	if !sub.options.AutoAck {
 		return
 	}
@@ -201,7 +213,7 @@ func (sub *clusterSubscription) Written(n int) {
 }
 
 // check fails unless the client has all of the deliveries. The lock is held.
-func (sub *clusterSubscription) check(tags []uint64) error {
+func (sub *Subscription) check(tags []uint64) error {
 	var seen map[uint64]struct{}
 	if len(tags) > 1 {
 		seen = make(map[uint64]struct{}, len(tags))
@@ -220,7 +232,7 @@ func (sub *clusterSubscription) check(tags []uint64) error {
 
 // give takes deliveries from what the client has: the tags of those that the present owner handed out, and of all the
 // sequences. strict: all of them have to be there, or none is taken. The lock is held.
-func (sub *clusterSubscription) give(tags []uint64, strict bool) (present, presentSeqs, past []uint64, err error) {
+func (sub *Subscription) give(tags []uint64, strict bool) (present, presentSeqs, past []uint64, err error) {
 	if strict {
 		if err := sub.check(tags); err != nil {
 			return nil, nil, nil, err
@@ -249,19 +261,19 @@ func (sub *clusterSubscription) give(tags []uint64, strict bool) (present, prese
 }
 
 // Ack implements gateway.Subscription.
-func (sub *clusterSubscription) Ack(tags []uint64, c gateway.Completion, token uint64) {
+func (sub *Subscription) Ack(tags []uint64, c gateway.Completion, token uint64) {
 	sub.mu.Lock()
 	present, seqs, past, err := sub.give(tags, true)
 	if err != nil {
 		sub.mu.Unlock()
-		complete(c, token, err)
+		completion.Complete(c, token, err)
 		return
 	}
 	sub.settle(present, seqs, past, c, token, false)
 }
 
 // settle acknowledges. The lock is held, and released.
-func (sub *clusterSubscription) settle(present, seqs, past []uint64, c gateway.Completion, token uint64, regardless bool) {
+func (sub *Subscription) settle(present, seqs, past []uint64, c gateway.Completion, token uint64, regardless bool) {
 	all := completion.NewParts(1, c, token)
 	local := sub.local
 	switch {
@@ -269,15 +281,15 @@ func (sub *clusterSubscription) settle(present, seqs, past []uint64, c gateway.C
 		if c != nil {
 			all.Add()
 		}
-	case sub.node != "" && len(present) > 0 && c == nil:
+	case sub.there != "" && len(present) > 0 && c == nil:
 		sub.send(&gateway.Frame{Kind: gateway.FrameAck, Tags: present})
-	case sub.node != "" && len(present) > 0:
+	case sub.there != "" && len(present) > 0:
 		all.Add()
 		f := &gateway.Frame{Kind: gateway.FrameAck, Tags: present, Epoch: sub.epoch, Subscription: sub.wire}
-		sub.seat.ask(f, sub.settlement(seqs), all.Done)
+		sub.seat.Ask(f, sub.settlement(seqs), all.Done)
 	case local == nil && len(past) == 0 && c != nil: // what was settled before
 		all.Add()
-		sub.seat.call(&gateway.Frame{Kind: gateway.FrameSettle}, all.Done)
+		sub.seat.Call(&gateway.Frame{Kind: gateway.FrameSettle}, all.Done)
 	}
 	sub.mu.Unlock()
 	if local != nil && (len(present) > 0 || len(past) == 0 && c != nil) {
@@ -287,9 +299,9 @@ func (sub *clusterSubscription) settle(present, seqs, past []uint64, c gateway.C
 		case regardless:
 			local.SettleNow(present, false, all, 0)
 		default:
-			local.Ack(present, doneFunc(func(err error) {
+			local.Ack(present, completion.Func(func(err error) {
 				if gateway.KindOf(err) == gateway.NotFound { // the owner changed in this moment
-					sub.seat.call(sub.settlement(seqs), all.Done)
+					sub.seat.Call(sub.settlement(seqs), all.Done)
 					return
 				}
 				all.Done(err)
@@ -298,22 +310,22 @@ func (sub *clusterSubscription) settle(present, seqs, past []uint64, c gateway.C
 	}
 	if len(past) > 0 {
 		all.Add()
-		sub.seat.call(sub.settlement(past), all.Done)
+		sub.seat.Call(sub.settlement(past), all.Done)
 	}
 	all.Done(nil)
 }
 
 // settlement settles what the client had, whoever owns the queue.
-func (sub *clusterSubscription) settlement(seqs []uint64) *gateway.Frame {
+func (sub *Subscription) settlement(seqs []uint64) *gateway.Frame {
 	return &gateway.Frame{Kind: gateway.FrameSettle, Queue: sub.queue, Tags: seqs}
 }
 
 // Nack implements gateway.Subscription.
-func (sub *clusterSubscription) Nack(tags []uint64, c gateway.Completion, token uint64) {
+func (sub *Subscription) Nack(tags []uint64, c gateway.Completion, token uint64) {
 	sub.mu.Lock()
 	if err := sub.check(tags); err != nil {
 		sub.mu.Unlock()
-		complete(c, token, err)
+		completion.Complete(c, token, err)
 		return
 	}
 	if !sub.park(tags, c, token) {
@@ -322,37 +334,37 @@ func (sub *clusterSubscription) Nack(tags []uint64, c gateway.Completion, token 
 }
 
 // SettleNow implements union.Source: it carries out a committed transaction's acknowledgements.
-func (sub *clusterSubscription) SettleNow(tags []uint64, nack bool, c gateway.Completion, token uint64) {
+func (sub *Subscription) SettleNow(tags []uint64, nack bool, c gateway.Completion, token uint64) {
 	sub.mu.Lock()
 	if nack {
-		if !sub.park(tags, regardless{c}, token) {
-			sub.refuse(tags, regardless{c}, token)
+		if !sub.park(tags, completion.Regardless{To: c}, token) {
+			sub.refuse(tags, completion.Regardless{To: c}, token)
 		}
 		return
 	}
 	present, seqs, past, _ := sub.give(tags, false)
-	sub.settle(present, seqs, past, regardless{c}, token, true)
+	sub.settle(present, seqs, past, completion.Regardless{To: c}, token, true)
 }
 
 // Extend implements gateway.Subscription.
-func (sub *clusterSubscription) Extend(n int) {
+func (sub *Subscription) Extend(n int) {
 	sub.mu.Lock()
 	sub.extendLocked(n)
 	sub.mu.Unlock()
 }
 
-func (sub *clusterSubscription) extendLocked(n int) {
+func (sub *Subscription) extendLocked(n int) {
 	sub.extension += n
 	switch {
 	case sub.local != nil:
 		sub.local.Extend(n)
-	case sub.node != "":
+	case sub.there != "":
 		sub.send(&gateway.Frame{Kind: gateway.FrameExtend, Count: int64(n)})
 	}
 }
 
 // Close implements gateway.Subscription.
-func (sub *clusterSubscription) Close() {
+func (sub *Subscription) Close() {
 	sub.mu.Lock()
 	if sub.closed {
 		sub.mu.Unlock()
@@ -364,9 +376,16 @@ func (sub *clusterSubscription) Close() {
 	sub.parked = nil
 	sub.mu.Unlock()
 	for _, p := range waiting { // their messages are in the queue again
-		complete(p.c, p.token, errOwnerGone)
+		completion.Complete(p.c, p.token, ErrOwnerGone)
 	}
-	sub.seat.forget(sub)
-	sub.session.ended(sub)
-	sub.session.broker.counts.subscriptions.Add(-1)
+	sub.seat.Forget(sub)
+	sub.node.Ended(sub)
+}
+
+// wishesOf are what another node has to know of a subscription that it serves, nil if that is nothing.
+func wishesOf(o *gateway.SubscribeOptions) *gateway.Consumer {
+	if o.Selector == "" && !o.Exclusive && o.Priority == 0 && o.Redelivery == nil {
+		return nil
+	}
+	return &gateway.Consumer{Selector: o.Selector, Exclusive: o.Exclusive, Priority: o.Priority, Redelivery: o.Redelivery}
 }

@@ -1,4 +1,4 @@
-package core
+package attach
 
 import (
 	"testing"
@@ -10,13 +10,13 @@ import (
 
 // A delivery comes just when its subscription went to another owner. Its tag is none of that one's, and would acknowledge another message there.
 func TestDeliveriesOfAnOwnerBeforeAreNotTaken(t *testing.T) {
-	sub := newClusterSubscription(nil, nil, gateway.SubscribeOptions{Wake: func() {}})
+	sub := New(nil, nil, 0, gateway.SubscribeOptions{Wake: func() {}}, false)
 	comes := func(wire, epoch uint64) {
-		sub.arrived(&gateway.Frame{Kind: gateway.FrameDeliver, Subscription: wire, Epoch: epoch, Tag: 1, Message: &gateway.Message{}})
+		sub.Arrived(&gateway.Frame{Kind: gateway.FrameDeliver, Subscription: wire, Epoch: epoch, Tag: 1, Message: &gateway.Message{}})
 	}
 	comes(3, 7)
 	require.Zero(t, sub.ring.Len(), "it is with nobody, or with an owner here")
-	sub.node, sub.wire, sub.epoch = "n2", 4, 8
+	sub.there, sub.wire, sub.epoch = "n2", 4, 8
 	comes(3, 7)
 	require.Zero(t, sub.ring.Len())
 	comes(4, 7)

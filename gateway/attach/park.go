@@ -1,4 +1,4 @@
-package core
+package attach
 
 import (
 	"github.com/sluice-mq/sluice/gateway"
@@ -14,12 +14,12 @@ type parkedRefusal struct {
 
 // refuse refuses what the client has of the deliveries. The lock is held, and released. What an owner before this
 // one handed out, and this one has not adopted, is where it was before: it is delivered again, and may be refused then.
-func (sub *clusterSubscription) refuse(tags []uint64, c gateway.Completion, token uint64) {
+func (sub *Subscription) refuse(tags []uint64, c gateway.Completion, token uint64) {
 	all := completion.NewParts(1, c, token)
 	kept := make(map[uint64]held)
 	var there []uint64
 	for _, tag := range tags {
-		if h, has := sub.held[tag]; has && !h.parked && sub.node != "" && sub.isPresent(h) {
+		if h, has := sub.held[tag]; has && !h.parked && sub.there != "" && sub.isPresent(h) {
 			h.parked = true // it may have to be refused once more
 			kept[tag] = h
 			there = append(there, tag)
@@ -34,7 +34,7 @@ func (sub *clusterSubscription) refuse(tags []uint64, c gateway.Completion, toke
 	sub.mu.Unlock()
 	if len(there) > 0 {
 		all.Add()
-		sub.seat.ask(f, nil, func(err error) { sub.refused(parkedRefusal{there, all, 0}, attachment, f.Epoch, err) })
+		sub.seat.Ask(f, nil, func(err error) { sub.refused(parkedRefusal{there, all, 0}, attachment, f.Epoch, err) })
 	}
 	if len(present) > 0 && local != nil {
 		all.Add()
@@ -42,14 +42,14 @@ func (sub *clusterSubscription) refuse(tags []uint64, c gateway.Completion, toke
 	}
 	if len(past) > 0 {
 		all.Add()
-		all.Done(errOwnerGone)
+		all.Done(ErrOwnerGone)
 	}
 	all.Done(nil)
 }
 
 // refused takes the owner's answer to a refusal. If it had none, because the owner is gone, the next one is asked.
-func (sub *clusterSubscription) refused(p parkedRefusal, attachment, epoch uint64, err error) {
-	there := sub.seat.isAt(epoch)
+func (sub *Subscription) refused(p parkedRefusal, attachment, epoch uint64, err error) {
+	there := sub.seat.IsAt(epoch)
 	sub.mu.Lock()
 	if err != nil && !sub.closed && (sub.attachment != attachment || !there) {
 		sub.parked = append(sub.parked, p)
@@ -60,16 +60,16 @@ func (sub *clusterSubscription) refused(p parkedRefusal, attachment, epoch uint6
 	sub.unmark(p.tags)
 	sub.give(p.tags, false)
 	sub.mu.Unlock()
-	complete(p.c, p.token, err)
+	completion.Complete(p.c, p.token, err)
 }
 
 // park keeps a refusal if some of it may be adopted yet, and reports whether it did. The lock is held, and released if it did.
-func (sub *clusterSubscription) park(tags []uint64, c gateway.Completion, token uint64) bool {
+func (sub *Subscription) park(tags []uint64, c gateway.Completion, token uint64) bool {
 	open := false
 	for _, tag := range tags {
 		h, has := sub.held[tag]
 		if has && !h.parked && !sub.isPresent(h) && h.seq != 0 {
-			open = open || sub.local == nil && sub.node == "" || sub.asked[h.seq] == tag
+			open = open || sub.local == nil && sub.there == "" || sub.asked[h.seq] == tag
 		}
 	}
 	if !open || sub.closed {
@@ -90,7 +90,7 @@ func (sub *clusterSubscription) park(tags []uint64, c gateway.Completion, token 
 }
 
 // unmark makes parked deliveries ordinary ones. The lock is held.
-func (sub *clusterSubscription) unmark(tags []uint64) {
+func (sub *Subscription) unmark(tags []uint64) {
 	for _, tag := range tags {
 		if h, has := sub.held[tag]; has {
 			h.parked = false
@@ -100,9 +100,9 @@ func (sub *clusterSubscription) unmark(tags []uint64) {
 }
 
 // fence carries out what is parked, if the owner has said, or as soon as it has, what it adopts: what it is asked now it answers after that.
-func (sub *clusterSubscription) fence() {
+func (sub *Subscription) fence() {
 	sub.mu.Lock()
-	attachment, epoch, local, there := sub.attachment, sub.epoch, sub.local != nil, sub.node != ""
+	attachment, epoch, local, there := sub.attachment, sub.epoch, sub.local != nil, sub.there != ""
 	f := &gateway.Frame{Kind: gateway.FrameAck, Epoch: epoch, Subscription: sub.wire}
 	none := len(sub.parked) == 0
 	sub.mu.Unlock()
@@ -111,8 +111,8 @@ func (sub *clusterSubscription) fence() {
 	case local:
 		sub.unpark(attachment)
 	case there:
-		sub.seat.ask(f, nil, func(err error) {
-			if err == nil || sub.seat.isAt(epoch) { // else it is attached anew, and asks again
+		sub.seat.Ask(f, nil, func(err error) {
+			if err == nil || sub.seat.IsAt(epoch) { // else it is attached anew, and asks again
 				sub.unpark(attachment)
 			}
 		})
@@ -120,7 +120,7 @@ func (sub *clusterSubscription) fence() {
 }
 
 // unpark carries out what is parked, unless the owner has changed since.
-func (sub *clusterSubscription) unpark(attachment uint64) {
+func (sub *Subscription) unpark(attachment uint64) {
 	sub.mu.Lock()
 	if sub.attachment != attachment {
 		sub.mu.Unlock()
