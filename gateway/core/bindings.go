@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"encoding/json"
+	"strings"
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/feed"
@@ -28,6 +29,30 @@ func (h *hub) learn(key string, value []byte, revision uint64) {
 		h.broker.orphan(old.At(), revision)
 	}
 }
+
+// feedKeys begin the keys of bindings.
+const feedKeys = "feed/"
+
+// known is the broker as what it knows by the registry sees it.
+type known struct{ broker *Broker }
+
+// Learn implements facts.Broker.
+func (k known) Learn(key string, value []byte, revision uint64) {
+	switch {
+	case strings.HasPrefix(key, feedKeys):
+		k.broker.topics.learn(key, value, revision)
+	case strings.HasPrefix(key, gateway.LogKeys):
+		k.broker.topics.logbook.learn(key, value != nil)
+	}
+}
+
+// TellApplied implements facts.Broker.
+func (k known) TellApplied(node string, revision uint64) {
+	k.broker.cfg.Cluster.Send(node, &gateway.Frame{Kind: gateway.FrameApplied, Seq: revision})
+}
+
+// Now implements facts.Broker.
+func (k known) Now() int64 { return k.broker.nowMillis() }
 
 // feedOf returns the feed with a binding's name, nil if there is none, and boundTo that of a durable subscription's place.
 func (h *hub) feedOf(id string) *feed.Feed {
@@ -57,7 +82,7 @@ func (b *Broker) Bind(ctx context.Context, want feed.Binding) error {
 	}
 	revision, _, err := b.bind(ctx, want)
 	if err == nil {
-		b.facts.awaited(ctx, revision)
+		b.facts.Awaited(ctx, revision)
 	}
 	return err
 }
@@ -84,7 +109,7 @@ func (b *Broker) bind(ctx context.Context, want feed.Binding) (revision uint64, 
 	if err != nil {
 		return 0, false, err
 	}
-	revision, err = b.facts.put(ctx, feedKeys+want.ID(), value)
+	revision, err = b.facts.Put(ctx, feedKeys+want.ID(), value)
 	return revision, f != nil, err
 }
 
@@ -107,11 +132,11 @@ func (b *Broker) unbind(ctx context.Context, f *feed.Feed) error {
 			return err
 		}
 	}
-	revision, err := b.facts.delete(ctx, f.Key)
+	revision, err := b.facts.Delete(ctx, f.Key)
 	if err != nil {
 		return err
 	}
-	b.facts.awaited(ctx, revision)
+	b.facts.Awaited(ctx, revision)
 	if f.At() == "" {
 		return nil
 	}
@@ -122,7 +147,7 @@ func (b *Broker) unbind(ctx context.Context, f *feed.Feed) error {
 // there is none.
 func (s *session) bindVirtual(o *gateway.SubscribeOptions) (revision uint64, err error) {
 	b := s.broker
-	if b.facts.registry == nil || o.Browse {
+	if !b.facts.Kept() || o.Browse {
 		return 0, nil
 	}
 	for _, d := range o.Destinations() {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/audit"
+	"github.com/sluice-mq/sluice/gateway/facts"
 	"github.com/sluice-mq/sluice/gateway/feed"
 	"github.com/sluice-mq/sluice/gateway/manage"
 	"github.com/sluice-mq/sluice/gateway/policy"
@@ -104,7 +105,7 @@ type Broker struct {
 	seats  []*seat
 	topics hub
 	// facts are what the registry says, and durables what this node's sessions hold of it.
-	facts     facts
+	facts     *facts.Facts
 	durables  feed.Holders
 	policies  atomic.Pointer[policies]
 	browsings browsings
@@ -177,6 +178,7 @@ func New(ctx context.Context, cfg Config) (*Broker, error) {
 	}
 	b.advisor.init(b)
 	b.topics.init(b)
+	b.facts = facts.New(known{b}, cfg.Registry)
 	b.Queues = manage.NewQueues(owners{b})
 	b.audit = audit.NewBook(cfg.Auditor, cfg.Now)
 	b.ledger = quota.NewLedger(usage{b}, cfg.Quotas, cfg.Now)
@@ -187,7 +189,10 @@ func New(ctx context.Context, cfg Config) (*Broker, error) {
 	background, b.stop = context.WithCancel(context.Background())
 	b.watching = background
 	b.SetPolicies(cfg.Policies)
-	if err := b.facts.follow(ctx, b); err != nil {
+	giveUp := context.AfterFunc(ctx, b.stop)
+	err := b.facts.Follow(background)
+	giveUp()
+	if err != nil {
 		b.stop()
 		return nil, fmt.Errorf("reading the registry: %w", err)
 	}

@@ -126,7 +126,7 @@ func (s *shard) browse(f *gateway.Frame, done func(*gateway.Frame)) {
 	var wanted *selector.Selector
 	if f.Consumer != nil && f.Consumer.Selector != "" {
 		var err error
-		if wanted, err = s.broker.topics.selectors.parse(f.Consumer.Selector); err != nil {
+		if wanted, err = s.broker.topics.selectors.Parse(f.Consumer.Selector); err != nil {
 			done(&gateway.Frame{Err: publicError(err)})
 			return
 		}

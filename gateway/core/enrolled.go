@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/facts"
 	"github.com/sluice-mq/sluice/gateway/feed"
 	"github.com/sluice-mq/sluice/gateway/quota"
 	"github.com/sluice-mq/sluice/gateway/selector"
@@ -141,7 +142,7 @@ func (s *session) valid(o *gateway.SubscribeOptions) error {
 			return err
 		}
 	}
-	if _, err := s.broker.topics.selectors.parse(o.Selector); err != nil || !o.NoLocal || o.Durable != "" {
+	if _, err := s.broker.topics.selectors.Parse(o.Selector); err != nil || !o.NoLocal || o.Durable != "" {
 		return err
 	}
 	if !slices.ContainsFunc(o.Destinations(), func(d gateway.Destination) bool { return d.Kind.IsQueue() }) {
@@ -149,14 +150,14 @@ func (s *session) valid(o *gateway.SubscribeOptions) error {
 	}
 	// Ids say whose messages are: in a queue they wait for others, whichever node it is on, and as dead ones, too.
 	o.Selector = selector.Both(o.Selector, selector.NotOf(s.ids))
-	_, err := s.broker.topics.selectors.parse(o.Selector)
+	_, err := s.broker.topics.selectors.Parse(o.Selector)
 	return err
 }
 
 // announced is the subscription as its door gets it.
 func (e *enrolled) announced() gateway.Subscription {
 	far, ok := e.source.(gateway.Announced)
-	switch known := (factKnown{&e.session.broker.facts, e.since}); {
+	switch known := (facts.Known{Facts: e.session.broker.facts, Revision: e.since}); {
 	case e.since != 0 && ok:
 		return announcedTo{e, bothKnown{known, far}}
 	case e.since != 0:
@@ -192,7 +193,7 @@ func (e *enrolled) discard() {
 	e.unhold()
 	switch sub := e.source.(type) {
 	case *topicSubscription:
-		sub.session.broker.topics.selectors.leave(sub.selector)
+		sub.session.broker.topics.selectors.Leave(sub.selector)
 	case *queueSubscription:
 		sub.unchoose()
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/advisory"
 	"github.com/sluice-mq/sluice/gateway/feed"
+	"github.com/sluice-mq/sluice/gateway/selector"
 )
 
 // TopicDelivery says who hears on a node of a cluster what was sent to a topic on another one.
@@ -319,10 +320,10 @@ func (h *hub) handOut(p *peer, f *gateway.Frame) {
 	m := f.Message
 	w := waiter{p, uint64(m.Size())}
 	r := h.route(topicKey(m.Destination))
-	var v verdict
+	var v selector.Verdict
 	given := 0
 	for _, sub := range r.here {
-		if !sub.isServed(f) || sub.selector != nil && !v.of(sub.selector, m) || sub.options.Match != nil && !sub.options.Match(m) {
+		if !sub.isServed(f) || sub.selector != nil && !v.Of(sub.selector, m) || sub.options.Match != nil && !sub.options.Match(m) {
 			continue
 		}
 		given++

@@ -78,7 +78,7 @@ func (b *Broker) End(i int) {
 // Up implements gateway.Peer.
 func (b *Broker) Up(node string) {
 	b.topics.up(node)
-	b.facts.up(node)
+	b.facts.Up(node)
 	b.guests.welcome(node)
 	for _, t := range b.seats {
 		t.linkTo(node, true)
@@ -94,7 +94,7 @@ func (b *Broker) Down(node string) {
 	b.guests.goodbye(node)
 	b.inspections.down(node)
 	b.topics.down(node)
-	b.facts.down(node)
+	b.facts.Down(node)
 }
 
 // Owner implements gateway.Peer.
@@ -119,7 +119,7 @@ func (b *Broker) Receive(node string, f *gateway.Frame) {
 	case gateway.FrameInterest, gateway.FrameDisinterest, gateway.FramePublish, gateway.FrameHeard, gateway.FrameKnown:
 		b.topics.hear(node, f)
 	case gateway.FrameApplied:
-		b.facts.hear(node, f.Seq)
+		b.facts.Hear(node, f.Seq)
 	case gateway.FrameFlush:
 		b.topics.flushFor(node, f.Number)
 	case gateway.FrameFlushed:

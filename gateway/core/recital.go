@@ -6,6 +6,7 @@ import (
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/advisory"
+	"github.com/sluice-mq/sluice/gateway/selector"
 )
 
 // overheard is what a subscription hears while it waits to be told what there is: what is among that is not told once more.
@@ -156,9 +157,9 @@ func (r *recital) tell(all *roster) {
 // hear gives an advisory to this subscription alone.
 func (sub *topicSubscription) hear(m *gateway.Message) {
 	sub.session.broker.advisor.stamp(m)
-	var v verdict
+	var v selector.Verdict
 	if !advisory.Matches(sub.options.Destination.Name, m.Destination.Name) || !sub.mayHear(m.Destination.Name) ||
-		sub.selector != nil && !v.of(sub.selector, m) || sub.options.Match != nil && !sub.options.Match(m) {
+		sub.selector != nil && !v.Of(sub.selector, m) || sub.options.Match != nil && !sub.options.Match(m) {
 		return
 	}
 	sub.ring.Lock()

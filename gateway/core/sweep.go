@@ -43,7 +43,7 @@ func (b *Broker) sweep(ctx context.Context) {
 		case <-tick.C:
 		}
 		b.topics.sweep(b.nowMillis())
-		b.facts.sweep(b.nowMillis())
+		b.facts.Sweep(b.nowMillis())
 		b.inspections.sweep(b.nowMillis())
 		b.endExpired(b.cfg.Now())
 		b.audit.Sweep()

@@ -61,7 +61,7 @@ func newTopicSubscription(s *session, g *guard, o gateway.SubscribeOptions, numb
 	if !o.AutoAck {
 		sub.unacked = make(map[uint64]struct{})
 	}
-	sub.selector, _ = s.broker.topics.selectors.take(o.Selector) // it was read before
+	sub.selector, _ = s.broker.topics.selectors.Take(o.Selector) // it was read before
 	sub.guard.Store(g)
 	sub.ring.Init(o.Wake)
 	return sub
@@ -349,7 +349,7 @@ func (sub *topicSubscription) Close() {
 		return
 	}
 	sub.session.broker.topics.remove(sub)
-	sub.session.broker.topics.selectors.leave(sub.selector)
+	sub.session.broker.topics.selectors.Leave(sub.selector)
 	sub.session.ended(sub)
 	sub.session.broker.counts.subscriptions.Add(-1)
 	sub.ring.Lock()

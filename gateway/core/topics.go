@@ -2,12 +2,14 @@ package core
 
 import (
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/advisory"
 	"github.com/sluice-mq/sluice/gateway/feed"
+	"github.com/sluice-mq/sluice/gateway/selector"
 )
 
 // hub knows who subscribes to which topic.
@@ -23,7 +25,7 @@ type hub struct {
 	watched map[*topicSubscription]struct{}
 	// feeds are the queues that topics feed.
 	feeds     feed.Table
-	selectors selectors
+	selectors selector.Shared
 	// retains: the policy keeps something of some topics for those who come later. landing is what is on its way there.
 	retains atomic.Bool
 	landing feed.Landing
@@ -93,13 +95,13 @@ func (h *hub) show(r *route, m *gateway.Message, from *session, w waiter) {
 	if h.broker.advisor.heeds(advisory.Delivered, advisory.NoConsumer) {
 		h.adviseSent(r, m)
 	}
-	var v verdict
+	var v selector.Verdict
 	given := 0
 	for _, sub := range r.here {
 		if sub.options.NoLocal && sub.session == from {
 			continue
 		}
-		if sub.selector != nil && !v.of(sub.selector, m) || sub.options.Match != nil && !sub.options.Match(m) {
+		if sub.selector != nil && !v.Of(sub.selector, m) || sub.options.Match != nil && !sub.options.Match(m) {
 			continue
 		}
 		given++
@@ -253,4 +255,18 @@ func without[T any](list []*T, x *T) []*T {
 		}
 	}
 	return list
+}
+
+// together puts subscriptions with the same selector beside one another.
+func together(subs []*topicSubscription) {
+	if !slices.ContainsFunc(subs, func(s *topicSubscription) bool { return s.selector != nil }) {
+		return
+	}
+	text := func(s *topicSubscription) string {
+		if s.selector == nil {
+			return ""
+		}
+		return s.selector.String()
+	}
+	slices.SortStableFunc(subs, func(a, b *topicSubscription) int { return strings.Compare(text(a), text(b)) })
 }
