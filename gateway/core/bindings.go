@@ -14,11 +14,11 @@ func (h *hub) learn(key string, value []byte, revision uint64) {
 	h.mu.Lock()
 	old, now, err := h.feeds.Learn(key, value, revision)
 	if old != nil {
-		h.broker.advisor.listen(old.Topic, -1)
+		h.broker.advisor.Listen(old.Topic, -1)
 		h.forget(old.Topic)
 	}
 	if now != nil {
-		h.broker.advisor.listen(now.Topic, 1)
+		h.broker.advisor.Listen(now.Topic, 1)
 		h.forget(now.Topic)
 	}
 	h.mu.Unlock()

@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/advising"
+	"github.com/sluice-mq/sluice/gateway/advisory"
 	"github.com/sluice-mq/sluice/gateway/audit"
 	"github.com/sluice-mq/sluice/gateway/facts"
 	"github.com/sluice-mq/sluice/gateway/feed"
@@ -120,7 +123,7 @@ type Broker struct {
 	judging atomic.Bool
 	counts  counters
 	ledger  *quota.Ledger
-	advisor advisor
+	advisor *advising.Advisor
 	taps    tap.Set
 	audit   *audit.Book
 	// inquiries about queues that have no answer yet.
@@ -176,7 +179,7 @@ func New(ctx context.Context, cfg Config) (*Broker, error) {
 		named:    make(map[string]*session),
 		expiring: make(map[*session]time.Time),
 	}
-	b.advisor.init(b)
+	b.advisor = advising.New(audience{b}, advisory.Broker{ID: strings.TrimSuffix(b.ids, ":"), Name: cfg.Node}, b.ids)
 	b.topics.init(b)
 	b.facts = facts.New(known{b}, cfg.Registry)
 	b.Queues = manage.NewQueues(owners{b})
@@ -210,7 +213,7 @@ func New(ctx context.Context, cfg Config) (*Broker, error) {
 	}
 	b.background.Go(func() { b.sweep(background) })
 	b.background.Go(func() { b.settle(background) })
-	b.background.Go(func() { b.advisor.run(background) })
+	b.background.Go(func() { b.advisor.Run(background) })
 	return b, nil
 }
 

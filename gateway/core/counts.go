@@ -90,9 +90,9 @@ func (b *Broker) Stats() Stats {
 		ActionsDenied: c.denied.Load(), Limits: b.ledger.Counts(),
 		SlowDropped: c.slowDropped.Load(), SlowEnded: c.slowEnded.Load(), LoginsRefused: c.refused.Load(),
 		TopicRelayed: c.topicRelayed.Load(), TopicDroppedLinks: c.topicDroppedLinks.Load(),
-		AdvisoriesTold: b.advisor.told.Load(), AdvisoriesLost: b.advisor.lost.Load(),
 		Moved: c.moved.Load(), Subscriptions: int(c.subscriptions.Load()), MemoryBytes: b.memory.Load(),
 	}
+	st.AdvisoriesTold, st.AdvisoriesLost = b.advisor.Counts()
 	st.Refused, st.Expired = c.dead[dispatch.Refused].Load(), c.dead[dispatch.Expired].Load()
 	st.Exhausted, st.Crowded = c.dead[dispatch.Exhausted].Load(), c.dead[dispatch.Crowded].Load()
 	st.LimitRefused, st.LimitBlocked, st.Blocked = c.limited.Load(), c.blockings.Load(), int(c.blocked.Load())

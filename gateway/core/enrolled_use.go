@@ -2,6 +2,7 @@ package core
 
 import (
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/advising"
 	"github.com/sluice-mq/sluice/gateway/advisory"
 	"github.com/sluice-mq/sluice/gateway/tap"
 )
@@ -29,7 +30,7 @@ func (e *enrolled) Next(dst []gateway.Delivery, maxBytes int) int {
 		return 0
 	}
 	taps := s.broker.taps.Open()
-	if gated || taps != nil || s.broker.audit.Commands() || s.broker.advisor.heeds(advisory.Consumed) || e.options.AutoAck && e.tracks.Load() {
+	if gated || taps != nil || s.broker.audit.Commands() || s.broker.advisor.Heeds(advisory.Consumed) || e.options.AutoAck && e.tracks.Load() {
 		e.track(dst[:n], gated, taps)
 	}
 	e.taken.Add(uint64(n))
@@ -41,7 +42,7 @@ func (e *enrolled) Next(dst []gateway.Delivery, maxBytes int) int {
 func (e *enrolled) track(ds []gateway.Delivery, gated bool, taps []*tap.Tap) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	consumed := e.session.broker.advisor.heeds(advisory.Consumed)
+	consumed := e.session.broker.advisor.Heeds(advisory.Consumed)
 	if !e.tracks.Load() {
 		e.untold = e.inFlight()
 		e.tracks.Store(true)
@@ -52,7 +53,7 @@ func (e *enrolled) track(ds []gateway.Delivery, gated bool, taps []*tap.Tap) {
 	for i := range ds {
 		h := handed{id: ds[i].Message.ID, d: ds[i].Message.Destination, token: gated}
 		if consumed && e.session.broker.advisesConsumed(h.d) {
-			h.subject, h.size = subject(ds[i].Message), ds[i].Message.Size()
+			h.subject, h.size = advising.Subject(ds[i].Message), ds[i].Message.Size()
 		}
 		if taps != nil {
 			h.shown = e.session.watched().ShowDelivery(taps, e.session.broker.cfg.Now(), e.options.Name, &ds[i])

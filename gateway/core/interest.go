@@ -177,7 +177,7 @@ func (h *hub) down(node string) {
 	p := h.peers[at]
 	h.peers = slices.Delete(h.peers, at, at+1)
 	for _, in := range p.interests {
-		h.broker.advisor.listen(in.destination, -1)
+		h.broker.advisor.Listen(in.destination, -1)
 	}
 	for _, f := range h.flushes {
 		f.heard(node)
@@ -235,7 +235,7 @@ func (h *hub) wants(p *peer, in *interest) {
 	defer h.mu.Unlock()
 	p.known = max(p.known, in.name)
 	p.interests[in.name] = in
-	h.broker.advisor.listen(in.destination, 1)
+	h.broker.advisor.Listen(in.destination, 1)
 	if isPattern(in.destination) {
 		p.patterns = append(p.patterns, in)
 	} else {
@@ -252,7 +252,7 @@ func (h *hub) wantsNoMore(p *peer, name uint64) {
 		return
 	}
 	delete(p.interests, name)
-	h.broker.advisor.listen(in.destination, -1)
+	h.broker.advisor.Listen(in.destination, -1)
 	if isPattern(in.destination) {
 		p.patterns = without(p.patterns, in)
 	} else if rest := without(p.exact[in.destination], in); len(rest) > 0 {

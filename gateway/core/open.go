@@ -76,7 +76,7 @@ func (b *Broker) admit(login *gateway.Login, st *standing, judgement uint64) (s 
 	s.trail = b.audit.Trail(&s.login, s.id, s.who)
 	st.terms = b.ledger.Terms(accounts)
 	s.standing.Store(st)
-	s.untold.Store(b.advisor.heeds(advisory.Connection))
+	s.untold.Store(b.advisor.Heeds(advisory.Connection))
 	b.sessions[s] = struct{}{}
 	b.named[s.id] = s
 	if !st.principal.Expires.IsZero() {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/advising"
 	"github.com/sluice-mq/sluice/gateway/advisory"
 	"github.com/sluice-mq/sluice/gateway/feed"
 	"github.com/sluice-mq/sluice/gateway/ring"
@@ -29,7 +30,7 @@ type slowness struct {
 // watchConsumers tells of consumers of queues that are slow: they have all that they may have and settle none of it, although more waits. It is the
 // sweep's; what waits is asked of the owners meanwhile, and nobody is judged until they have said so.
 func (b *Broker) watchConsumers(now int64) {
-	if !b.advisor.heeds(advisory.Slow) || b.judging.Load() {
+	if !b.advisor.Heeds(advisory.Slow) || b.judging.Load() {
 		return
 	}
 	var all []*enrolled
@@ -95,7 +96,7 @@ func (e *enrolled) judge(ctx context.Context, now int64) {
 	if e.slow.told = e.settled.Load() == e.slow.settled; !e.slow.told {
 		return
 	}
-	b.advisor.tell(advice{topic: advisory.Topic(advisory.Slow, d), make: func(int) *gateway.Message {
-		return b.advisor.origin.SlowConsumer(e.session.subscriber(&e.options, e.number, d), d)
+	b.advisor.Tell(advising.Advice{Topic: advisory.Topic(advisory.Slow, d), Make: func(int) *gateway.Message {
+		return b.advisor.Origin.SlowConsumer(e.session.subscriber(&e.options, e.number, d), d)
 	}})
 }

@@ -64,7 +64,7 @@ func (s *session) haveTemps(o *gateway.SubscribeOptions) {
 			s.temps = make(map[gateway.Destination]struct{})
 		}
 		s.temps[d] = struct{}{}
-		s.broker.advisor.destination(d, s.id, false)
+		s.broker.advisor.Destination(d, s.id, false)
 	}
 }
 
@@ -75,7 +75,7 @@ func (s *session) dropTemps() {
 	s.temps = nil
 	s.mu.Unlock()
 	for d := range temps {
-		s.broker.advisor.destination(d, s.id, true)
+		s.broker.advisor.Destination(d, s.id, true)
 		if d.Kind == gateway.KindTempQueue {
 			s.broker.seatOf(d.Place()).call(&gateway.Frame{Kind: gateway.FrameDrop, Queue: d.Place()}, func(error) {})
 		}

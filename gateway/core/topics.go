@@ -92,7 +92,7 @@ func (h *hub) show(r *route, m *gateway.Message, from *session, w waiter) {
 		complete(w.c, w.token, nil)
 		return
 	}
-	if h.broker.advisor.heeds(advisory.Delivered, advisory.NoConsumer) {
+	if h.broker.advisor.Heeds(advisory.Delivered, advisory.NoConsumer) {
 		h.adviseSent(r, m)
 	}
 	var v selector.Verdict
@@ -214,7 +214,7 @@ func (h *hub) add(sub *topicSubscription) {
 	if sub.heeds = true; !h.has(name) {
 		h.adviseTopic(name, false)
 	}
-	h.broker.advisor.listen(name, 1)
+	h.broker.advisor.Listen(name, 1)
 	if isPattern(name) {
 		h.patterns = append(h.patterns, sub)
 	} else {
@@ -238,7 +238,7 @@ func (h *hub) remove(sub *topicSubscription) {
 	h.renounce(sub)
 	if sub.heeds {
 		sub.heeds = false
-		h.broker.advisor.listen(name, -1)
+		h.broker.advisor.Listen(name, -1)
 		if !h.has(name) {
 			h.adviseTopic(name, true)
 		}
