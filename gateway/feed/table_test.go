@@ -54,6 +54,9 @@ func TestTheTableIsWhatTheRegistrySays(t *testing.T) {
 				require.NoError(t, err)
 				require.NotNil(t, old)
 				require.Nil(t, now)
+				if old.At() != "" {
+					require.Nil(t, table.Bound(old.At()))
+				}
 				delete(said, key)
 			},
 			"": func(t *rapid.T) {
