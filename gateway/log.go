@@ -12,6 +12,11 @@ type LogFact struct {
 	ID string `json:"id"`
 	// Retention is for how long messages stay, in milliseconds; 0 is for ever.
 	Retention int64 `json:"retention_ms"`
+	// First is the offset of the first message that it ever has: more than 0 for one that goes on elsewhere's.
+	First uint64 `json:"first,omitempty"`
+	// Stream is under which name the messages are kept; it is made as an ID. Empty is ID. A log that comes out of a backup keeps its ID, by which cursors know
+	// it, and has another stream. Two topics may have one stream for a while: it is there as long as one of them.
+	Stream string `json:"stream,omitempty"`
 }
 
 // MaxLogBatch is how many messages may be appended at once.
@@ -40,6 +45,8 @@ type LogQuery struct {
 
 // LogPage is a part of a log.
 type LogPage struct {
+	// Log is the ID of the log that the topic has.
+	Log string
 	// First is the offset of the oldest message, Next that of the one to come. They are equal if there is none.
 	First, Next uint64
 	// At is the offset of the first message that was asked for, Next if that is still to come.

@@ -26,7 +26,7 @@ func (t *topicLog) state(ctx context.Context) (logState, error) {
 	}
 	stream, err := t.look(ctx, js)
 	if errorsIsNotFound(err) {
-		return logState{oldest: 1, first: 1}, nil
+		return logState{oldest: t.begins, first: t.begins, last: t.begins - 1}, nil
 	}
 	if err != nil {
 		return logState{}, fmt.Errorf("looking at %s: %w", t.stream, err)
@@ -94,8 +94,10 @@ func (l *logs) Read(ctx context.Context, topic string, q gateway.LogQuery) (gate
 
 func (t *topicLog) page(ctx context.Context, q gateway.LogQuery) (gateway.LogPage, error) {
 	if t.logs.store.cfg.Cluster == nil { // what it holds has to be on disk
-		if there, err := t.open(ctx, false); err != nil || !there {
+		if there, err := t.open(ctx, false); err != nil {
 			return gateway.LogPage{}, err
+		} else if !there {
+			return gateway.LogPage{Log: t.id, First: t.begins - 1, Next: t.begins - 1, At: t.begins - 1}, nil
 		}
 	}
 	s, err := t.state(ctx)
@@ -108,7 +110,7 @@ func (t *topicLog) page(ctx context.Context, q gateway.LogQuery) (gateway.LogPag
 			return gateway.LogPage{}, err
 		}
 	}
-	page := gateway.LogPage{First: s.first - 1, Next: max(s.last, s.first-1), Bytes: s.bytes}
+	page := gateway.LogPage{Log: t.id, First: s.first - 1, Next: max(s.last, s.first-1), Bytes: s.bytes}
 	if page.First == page.Next {
 		page.Bytes = 0 // what is too old is not there, though it goes later
 	}

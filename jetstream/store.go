@@ -89,6 +89,7 @@ type Store struct {
 	marks     marks
 	registry  *registry
 	logs      *logs
+	sick      atomic.Bool // a stream of a single node has stopped for good, and the storage is to be started again
 
 	leaving  context.CancelFunc // ends all tenures
 	failOnce sync.Once
