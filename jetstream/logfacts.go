@@ -85,15 +85,9 @@ func (l *logs) compare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	found := js.StreamNames(ctx)
-	var streams []string
-	for name := range found.Name() {
-		if strings.HasPrefix(name, logStreams) {
-			streams = append(streams, name)
-		}
-	}
-	if err := found.Err(); err != nil {
-		return fmt.Errorf("listing the logs: %w", err)
+	streams, err := l.listed(ctx, js)
+	if err != nil {
+		return err
 	}
 	if err := l.store.registry.catchUp(ctx); err != nil {
 		return err
@@ -118,6 +112,45 @@ func (l *logs) compare(ctx context.Context) error {
 			return fmt.Errorf("deleting %s: %w", name, err)
 		}
 		l.store.cfg.Logger.Info("a topic's log is deleted with its topic", "stream", name)
+	}
+	return nil
+}
+
+// listed are the streams of logs that there are.
+func (l *logs) listed(ctx context.Context, js jetstream.JetStream) (streams []string, err error) {
+	found := js.StreamNames(ctx)
+	for name := range found.Name() {
+		if strings.HasPrefix(name, logStreams) {
+			streams = append(streams, name)
+		}
+	}
+	if err := found.Err(); err != nil {
+		return nil, fmt.Errorf("listing the logs: %w", err)
+	}
+	return streams, nil
+}
+
+// unchanged notes which logs a single node has when it starts. What they hold is on disk then; so they need not be opened to be read, nor synced one by one when they are opened.
+func (l *logs) unchanged() error {
+	js, err := jetstream.New(l.write)
+	if err != nil {
+		return err
+	}
+	streams, err := l.listed(l.following, js)
+	if err == nil {
+		err = l.store.committer.SyncAll()
+	}
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, name := range streams {
+		if t := l.streams[name]; t != nil {
+			t.mu.Lock()
+			t.unchanged, t.there = true, true
+			t.mu.Unlock()
+		}
 	}
 	return nil
 }

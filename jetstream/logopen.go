@@ -106,8 +106,14 @@ func (t *topicLog) opened(ctx context.Context, stream jetstream.Stream) error {
 	found := stream.CachedInfo()
 	if s.cfg.Cluster == nil {
 		dir := s.dirOf(t.stream)
+		t.mu.Lock()
+		add := s.committer.Add
+		if t.unchanged {
+			add = s.committer.AddSynced
+		}
+		t.mu.Unlock()
 		var err error
-		if log, err = s.committer.Add(dir, t); err != nil {
+		if log, err = add(dir, t); err != nil {
 			return fmt.Errorf("watching %s: %w", dir, err)
 		}
 		if found, err = stream.Info(ctx); err != nil {
@@ -119,7 +125,7 @@ func (t *topicLog) opened(ctx context.Context, stream jetstream.Stream) error {
 	if log != nil {
 		t.synced = max(t.synced, t.known)
 	}
-	t.there, t.ready = true, true
+	t.there, t.ready, t.unchanged = true, true, false
 	t.mu.Unlock()
 	t.led(found.Cluster)
 	return nil

@@ -33,10 +33,10 @@ func (t *topicLog) state(ctx context.Context) (logState, error) {
 	}
 	found := stream.CachedInfo().State
 	t.mu.Lock()
-	keeps, synced := t.retention, t.synced
+	keeps, synced, unchanged := t.retention, t.synced, t.unchanged
 	t.mu.Unlock()
 	s := logState{oldest: max(found.FirstSeq, 1), last: found.LastSeq, bytes: found.Bytes}
-	if t.logs.store.cfg.Cluster == nil {
+	if t.logs.store.cfg.Cluster == nil && !unchanged {
 		s.last = min(s.last, synced)
 	}
 	s.first = s.oldest
@@ -93,7 +93,7 @@ func (l *logs) Read(ctx context.Context, topic string, q gateway.LogQuery) (gate
 }
 
 func (t *topicLog) page(ctx context.Context, q gateway.LogQuery) (gateway.LogPage, error) {
-	if t.logs.store.cfg.Cluster == nil { // what it holds has to be on disk
+	if t.logs.store.cfg.Cluster == nil && !t.isUnchanged() { // what it holds has to be on disk
 		if there, err := t.open(ctx, false); err != nil {
 			return gateway.LogPage{}, err
 		} else if !there {
@@ -117,6 +117,12 @@ func (t *topicLog) page(ctx context.Context, q gateway.LogQuery) (gateway.LogPag
 	from = max(from, s.first)
 	page.At = min(from-1, page.Next)
 	return page, t.fill(&page, q, from, s.last)
+}
+
+func (t *topicLog) isUnchanged() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.unchanged
 }
 
 // errFull ends a read when there is enough.

@@ -88,12 +88,10 @@ func (s *Store) openLogs() error {
 		return err
 	}
 	s.readConns = append(s.readConns, write)
-	read, err := s.cfg.Server.Connect(embed.Store, "log reader")
-	if err != nil {
+	l.write = write
+	if l.read, err = s.newReader("log reader"); err != nil {
 		return err
 	}
-	s.readConns = append(s.readConns, read)
-	l.write, l.read = write, reader{read}
 	l.reply = "_r.l." + strings.TrimPrefix(write.NewInbox(), nats.InboxPrefix) + "."
 	sub, err := write.Subscribe(l.reply+"*", l.answered)
 	if err != nil {
@@ -108,6 +106,9 @@ func (s *Store) openLogs() error {
 		return err
 	}
 	l.look()
+	if s.cfg.Cluster == nil {
+		return l.unchanged()
+	}
 	return nil
 }
 
