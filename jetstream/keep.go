@@ -178,6 +178,7 @@ func (s *Store) start() {
 	s.background.Go(func() { s.keep(background) })
 	s.background.Go(func() { s.registry.run(background) })
 	s.background.Go(func() { s.logs.run(background) })
+	s.background.Go(func() { s.logs.chase(background) })
 	if s.links != nil {
 		s.background.Go(func() { s.balance(background) })
 		s.background.Go(func() { s.catchUp(background) })

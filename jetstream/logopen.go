@@ -127,6 +127,5 @@ func (t *topicLog) opened(ctx context.Context, stream jetstream.Stream) error {
 	}
 	t.there, t.ready, t.unchanged = true, true, false
 	t.mu.Unlock()
-	t.led(found.Cluster)
 	return nil
 }

@@ -127,6 +127,21 @@ func (l *logs) look() {
 	}
 }
 
+// chase looks after what is not answered until ctx ends. It waits for nobody.
+func (l *logs) chase(ctx context.Context) {
+	tick := time.NewTicker(logsEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			l.overdue(now)
+			l.inquire(ctx, now)
+		}
+	}
+}
+
 // run looks after the logs until ctx ends.
 func (l *logs) run(ctx context.Context) {
 	tick := time.NewTicker(logsEvery)
@@ -145,8 +160,6 @@ func (l *logs) run(ctx context.Context) {
 				}
 			}
 		case now := <-tick.C:
-			l.overdue(now)
-			l.inquire(ctx, now)
 			if now.Sub(compared) >= compareEvery {
 				compared = now
 				l.look()

@@ -51,6 +51,13 @@ func (l *logs) claim(f *flight) bool {
 	return true
 }
 
+// owed reports whether a flight has no answer yet.
+func (l *logs) owed(f *flight) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.asked[f.number] == f
+}
+
 // inquire finds out why streams do not answer.
 func (l *logs) inquire(ctx context.Context, now time.Time) {
 	if !l.mending.TryRLock() {
@@ -66,50 +73,52 @@ func (l *logs) inquire(ctx context.Context, now time.Time) {
 	}
 }
 
-// inquire looks who leads a cluster's stream. What was published to another one, which does not lead it any more, is in the stream now, or will hardly ever be.
+// inquire finds out what became of flights to a cluster's stream, as soon as somebody leads it. What was published to one who does not lead it any more is in the stream then, or will
+// hardly ever be.
 func (t *topicLog) inquire(flights []*flight) {
 	js, err := jetstream.New(t.logs.write)
 	if err != nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(t.logs.following, answerWithin)
+	ctx, cancel := context.WithTimeout(t.logs.following, appendWithin)
 	defer cancel()
-	stream, err := js.Stream(ctx, t.stream)
-	if err != nil {
-		return // nobody leads it yet
+	for len(flights) > 0 {
+		if stream, err := t.look(ctx, js); err == nil {
+			flights = t.settle(flights, stream.CachedInfo())
+		}
+		if pause(ctx, 5*lookAgain) != nil {
+			return
+		}
+		flights = slices.DeleteFunc(flights, func(f *flight) bool { return !t.logs.owed(f) })
 	}
-	info := stream.CachedInfo()
-	changed := t.led(info.Cluster)
-	flights = slices.DeleteFunc(flights, func(f *flight) bool { return !f.since.Before(changed) })
+}
+
+// settle says what became of flights, by what there is of the stream, and returns those of which that is not known yet.
+func (t *topicLog) settle(flights []*flight, info *jetstream.StreamInfo) (rest []*flight) {
+	if info.Cluster == nil || info.Cluster.LeaderSince == nil {
+		return flights
+	}
+	led := info.TimeStamp.Sub(*info.Cluster.LeaderSince) // by the leader's clock
+	before := time.Now().Add(-led)
+	flights = slices.DeleteFunc(flights, func(f *flight) bool { return !f.since.Before(before) }) // for those it is only slow
 	if len(flights) == 0 {
-		return
+		return nil
 	}
 	found, whole := t.search(flights, info.State.LastSeq)
-	sure := whole && time.Since(changed) > owesAfter/2 // else it is looked at once more
+	sure := whole && led > owesAfter/2
 	for _, f := range flights {
 		seq, there := found[f]
 		switch {
-		case !there && !sure, !t.logs.claim(f):
+		case !there && !sure:
+			rest = append(rest, f)
+		case !t.logs.claim(f):
 		case there:
 			f.take(reply{seq: seq})
 		default:
 			f.take(reply{err: errSilent})
 		}
 	}
-}
-
-// led notes who leads a cluster's stream, and returns since when it is known that somebody else did before.
-func (t *topicLog) led(by *jetstream.ClusterInfo) time.Time {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if by == nil || by.Leader == "" || by.Leader == t.leader {
-		return t.changed
-	}
-	if t.leader != "" {
-		t.changed = time.Now()
-	}
-	t.leader = by.Leader
-	return t.changed
+	return rest
 }
 
 // search says of flights that are in the stream, up to a sequence, which their last record is. whole: all was read.

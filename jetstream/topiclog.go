@@ -43,10 +43,8 @@ type topicLog struct {
 	sealed  []*appending
 	// unchanged: nobody has opened it since the start of a single node, and all of it is on disk.
 	unchanged bool
-	synced    uint64 // all up to this sequence is on disk, of a single node
-	known     uint64 // the stream has come as far as that
-	leader    string // who led it when somebody looked last, and since when somebody else did before is known
-	changed   time.Time
+	synced    uint64    // all up to this sequence is on disk, of a single node
+	known     uint64    // the stream has come as far as that
 	oldest    time.Time // of its messages; zero if that is not known
 }
 
