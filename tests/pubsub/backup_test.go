@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -82,18 +83,13 @@ func TestABackupHasTheMessagesOfTopics(t *testing.T) {
 	for i := range 10 {
 		service.must("POST", "/projects/P/topics/t:publish", one(fmt.Sprint("t", i)), nil)
 	}
-	ack := func(topic string, upTo int) {
+	ack := func(topic string, upTo int) bool {
 		var got received
-		service.must("POST", "/projects/P/subscriptions/of-"+topic+":pull", `{"maxMessages":"1000"}`, &got)
-		for _, m := range got.Received {
-			if m.Message.ID == fmt.Sprint(upTo) {
-				service.must("POST", "/projects/P/subscriptions/of-"+topic+":acknowledge", `{"ackIds":["`+m.AckID+`"]}`, nil)
-				return
-			}
-		}
-		t.Fatalf("message %d of %s was not pulled", upTo, topic)
+		return service.taken("POST", "/projects/P/subscriptions/of-"+topic+":pull", `{"maxMessages":"1000"}`, &got) && slices.ContainsFunc(got.Received, func(m receivedMessage) bool {
+			return m.Message.ID == fmt.Sprint(upTo) && service.taken("POST", "/projects/P/subscriptions/of-"+topic+":acknowledge", `{"ackIds":["`+m.AckID+`"]}`, nil)
+		})
 	}
-	ack("t", 6)
+	require.True(t, ack("t", 6))
 
 	var busy sync.WaitGroup
 	over := make(chan struct{})
@@ -105,8 +101,10 @@ func TestABackupHasTheMessagesOfTopics(t *testing.T) {
 				return
 			default:
 			}
-			service.must("POST", "/projects/P/topics/busy:publish", one(fmt.Sprint("b", sent)), nil)
-			ack("busy", sent)
+			if !service.taken("POST", "/projects/P/topics/busy:publish", one(fmt.Sprint("b", sent)), nil) || !ack("busy", sent) {
+				t.Error("nothing is taken")
+				return
+			}
 		}
 	})
 	require.Eventually(t, func() bool { return service.places("of-busy").Current > 20 }, soon, again)
