@@ -120,7 +120,7 @@ func decodeEntry(number uint64, b []byte) (e entry, err error) {
 	case asLog:
 		d := decoder{b: b}
 		e.topic = string(d.bytes(d.uvarint()))
-		if e.first = d.uvarint(); d.failed || len(d.b) > 0 || e.topic == "" || e.first >= absent {
+		if e.first = d.uvarint(); d.failed || len(d.b) > 0 || e.topic == "" || e.first > gateway.MaxFirst {
 			return entry{}, errBadRecord
 		}
 		return e, nil
