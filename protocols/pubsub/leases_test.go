@@ -366,6 +366,22 @@ func TestLeasesAndTheStoreIsAway(t *testing.T) {
 	require.Equal(t, []string{"1"}, offsetsOf(w.lease(5)))
 }
 
+// Who is not in the ACL has nothing to do with leases, whatever he knows.
+func TestWhoMayHaveLeases(t *testing.T) {
+	w := newLeased(t, nil)
+	con, other := w.member("con", "consumer"), w.member("other", "consumer")
+	w.must("POST", "/projects/P/subscriptions/s:modifyAcl", serviceToken, `{"authorized_users":["con"]}`)
+	w.publish("t", "0")
+	var got wire.Pulled
+	w.must("POST", pullPath, con, `{}`, &got)
+	for path, body := range map[string]any{
+		pullPath: `{}`, ackPath: acks(got.Received...), extendPath: deadline(0, got.Received...), "/projects/P/subscriptions/s:seek": `{"offset":0}`,
+	} {
+		w.refused(403, "Access to this resource is forbidden", "POST", path, other, body)
+	}
+	w.must("POST", ackPath, con, acks(got.Received...))
+}
+
 // A topic that is made again is another log; a subscription that is, too, and what was handed out before is nobody's.
 func TestLeasesOfWhatIsMadeAgain(t *testing.T) {
 	w := newLeased(t, nil)

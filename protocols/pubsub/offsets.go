@@ -53,7 +53,7 @@ func (s *Server) changeOffset(r *request) (any, error) {
 // moveTo sets a cursor to another place. What was handed out before is as if it had not been.
 func (s *Server) moveTo(ctx context.Context, sub *resource.Subscription, t *resource.Topic, offset uint64) error {
 	err := s.cfg.Directory.MoveCursor(ctx, sub, t, func(c *resource.Cursor) (bool, error) {
-		c.Offset, c.Open = offset, nil
+		c.Offset, c.Next, c.Open = offset, 0, nil
 		c.Generation++
 		return true, nil
 	})

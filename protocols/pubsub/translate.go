@@ -30,13 +30,13 @@ func toMessage(topic string, from *wire.MessageRequest, most int) (*gateway.Mess
 		if name == "" || name == dataField {
 			return nil, wire.InvalidArguments("Message")
 		}
-		m.Header = append(m.Header, gateway.Field{Name: name, Value: from.Attributes[name]})
+		m.Header = append(m.Header, gateway.Field{Name: strings.Clone(name), Value: strings.Clone(from.Attributes[name])}) // of the request nothing stays
 	}
 	if key := from.OrderingKey; key != "" {
 		if said, has := m.Header.Get(lease.KeyField); has && said != key || len(key) > mostKey {
 			return nil, wire.InvalidArguments("Message")
 		} else if !has {
-			m.Header = append(m.Header, gateway.Field{Name: lease.KeyField, Value: key})
+			m.Header = append(m.Header, gateway.Field{Name: lease.KeyField, Value: strings.Clone(key)})
 		}
 	}
 	if schedule.Is(m.Header) { // whoever publishes wants to know now where the message stands

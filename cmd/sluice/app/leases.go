@@ -12,11 +12,8 @@ import (
 // leaseQuestions is what nodes ask one another about leases.
 const leaseQuestions = "lease"
 
-// openLeases begins to keep the leases that fall to this node, where somebody listens for HTTP Pub/Sub.
+// openLeases begins to keep the leases that fall to this node.
 func (n *node) openLeases(cfg Config, log *slog.Logger) error {
-	if n.directory == nil {
-		return nil
-	}
 	settings := lease.Config{
 		Directory: n.directory, Logs: n.store.Logs(), Node: cfg.Node, Arrivals: n.arrivals(cfg, "leases"), Logger: log,
 		Open: func(ctx context.Context) (gateway.Session, error) { return n.own(ctx, "leases") },

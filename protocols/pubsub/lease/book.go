@@ -71,7 +71,7 @@ type lease struct {
 
 // newBook makes a book of what a cursor says. Messages that are open come with recall.
 func newBook(k *Keeper, sub *resource.Subscription, of *resource.Topic, c *resource.Cursor) (*book, error) {
-	p, err := decodeProgress(c.Open, c.Offset)
+	p, err := decodeProgress(c.Open, max(c.Offset, c.Next))
 	if err != nil {
 		return nil, fmt.Errorf("reading the place of %s: %w", sub.Name, err)
 	}

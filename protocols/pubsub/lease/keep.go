@@ -77,13 +77,13 @@ func (b *book) write() {
 
 // state is what is to be written down.
 type state struct {
-	version, low, messages, bytes uint64
-	open                          []byte
+	version, low, next, messages, bytes uint64
+	open                                []byte
 }
 
 // state returns what is so now. The lock is held.
 func (b *book) state() state {
-	return state{b.kept.version, b.progress.low(), b.kept.messages, b.kept.bytes, b.progress.encode()}
+	return state{b.kept.version, b.progress.low(), b.progress.next, b.kept.messages, b.kept.bytes, b.progress.encode()}
 }
 
 // store moves the cursor, unless somebody else has it now, and says who has the leases from here on. The lock is not held.
@@ -95,7 +95,7 @@ func (b *book) store(ctx context.Context, s state, leader string) error {
 		if s.messages > 0 {
 			c.Acknowledge(s.low, s.messages, s.bytes, b.k.cfg.Now())
 		}
-		c.Offset, c.Open, c.Leader = s.low, s.open, leader
+		c.Offset, c.Next, c.Open, c.Leader = s.low, s.next, s.open, leader
 		return true, nil
 	})
 }

@@ -154,7 +154,7 @@ func TestWhoWaits(t *testing.T) {
 	require.NoError(t, err)
 	waits := wait()
 	require.NoError(t, b.directory.MoveCursor(t.Context(), b.sub, b.of, func(c *resource.Cursor) (bool, error) {
-		c.Offset, c.Open = 0, nil
+		c.Offset, c.Next, c.Open = 0, 0, nil
 		c.Generation++
 		return true, nil
 	}))

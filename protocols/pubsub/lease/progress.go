@@ -33,10 +33,10 @@ func (p *progress) low() uint64 {
 // progressVersion begins what encode writes.
 const progressVersion = 1
 
-// encode writes it: version, next, and for each run of open offsets with the same count how far it begins behind the end of the one before, its length, and that
+// encode writes what is open: version, and for each run of open offsets with the same count how far it begins behind the end of the one before, its length, and that
 // count. That is at most 8 bytes a run at offsets below 2^40 and counts below 2^14: 40 KB for openMost of them.
 func (p *progress) encode() []byte {
-	b := binary.AppendUvarint([]byte{progressVersion}, p.next)
+	b := []byte{progressVersion}
 	offsets := slices.Sorted(maps.Keys(p.open))
 	for end := uint64(0); len(offsets) > 0; {
 		first, count := offsets[0], p.open[offsets[0]]
@@ -54,16 +54,16 @@ func (p *progress) encode() []byte {
 
 var errProgress = errors.New("it is not what is kept of a subscription with leases")
 
-// decodeProgress reads what encode wrote; nothing at all stands for a place with nothing open before it.
-func decodeProgress(b []byte, offset uint64) (progress, error) {
+// decodeProgress reads what encode wrote; nothing at all says that nothing is open.
+func decodeProgress(b []byte, next uint64) (progress, error) {
 	if len(b) == 0 {
-		return newProgress(offset), nil
+		return newProgress(next), nil
 	}
 	if b[0] != progressVersion {
 		return progress{}, errProgress
 	}
 	r := numbers{b: b[1:]}
-	p := newProgress(r.next())
+	p := newProgress(next)
 	for end := uint64(0); len(r.b) > 0; {
 		gap, n, count := r.next(), r.next(), r.next()
 		first := end + gap
@@ -74,9 +74,6 @@ func decodeProgress(b []byte, offset uint64) (progress, error) {
 			p.open[first+i] = uint32(count)
 		}
 		end = first + n
-	}
-	if r.failed {
-		return progress{}, errProgress
 	}
 	return p, nil
 }

@@ -74,12 +74,14 @@ type Name struct{ Project, Name string }
 // String is the name that other doors know a topic by.
 func (n Name) String() string { return n.Project + "." + n.Name }
 
-// Topic is a topic. Its fact is what gives it a log: see gateway.LogFact, whose fields are ID and Retention.
+// Topic is a topic. Its fact is what gives it a log: see gateway.LogFact, whose fields are ID, Retention, First and Stream.
 type Topic struct {
 	Origin
 	Name `json:"-"`
 	// Retention is for how long messages stay, in milliseconds.
-	Retention int64 `json:"retention_ms"`
+	Retention int64  `json:"retention_ms"`
+	First     uint64 `json:"first,omitempty"`
+	Stream    string `json:"stream,omitempty"`
 	// Schema is the ID of one, which may be gone; or empty.
 	Schema string `json:"schema,omitempty"`
 	// ACL are the IDs of users.
@@ -156,7 +158,8 @@ type Cursor struct {
 	Bytes    uint64  `json:"bytes,omitempty"`
 	At       int64   `json:"at,omitempty"`
 	Rate     float64 `json:"rate,omitempty"`
-	// Open says which messages behind Offset are not acknowledged yet, of a subscription with leases: see package lease. It is of its log.
+	// Next is how far the log was read for a subscription with leases, and Open which messages between Offset and that are not acknowledged yet: see package lease.
+	Next uint64 `json:"next,omitempty"`
 	Open []byte `json:"open,omitempty"`
 	// Leader is the node that has the leases, and Tenure counts how often some node has begun to. Of subscriptions without leases they are empty.
 	Leader string `json:"leader,omitempty"`

@@ -176,7 +176,7 @@ func (d *Directory) cursorOf(s *Subscription, t *Topic) Cursor {
 	}
 	switch {
 	case stored != nil && stored.Subscription == s.ID && stored.Log == t.ID:
-		c.Offset, c.Generation, c.Open = stored.Offset, stored.Generation, stored.Open
+		c.Offset, c.Next, c.Open, c.Generation = stored.Offset, stored.Next, stored.Open, stored.Generation
 	case (stored == nil || stored.Subscription != s.ID) && s.Log == t.ID:
 		c.Offset = s.Start
 	}
