@@ -18,3 +18,13 @@ func (k *Keeper) Late(ctx context.Context, sub *resource.Subscription, of *resou
 		return err
 	}, err
 }
+
+// Waiters is how many wait until what they acknowledged is written down.
+func (k *Keeper) Waiters() (n int) {
+	for _, s := range k.ready() {
+		s.book.mu.Lock()
+		n += len(s.book.kept.waiters)
+		s.book.mu.Unlock()
+	}
+	return n
+}

@@ -65,6 +65,35 @@ func TestManyAtOnce(t *testing.T) {
 	require.Equal(t, uint64(all), c.Messages)
 }
 
+// What is acknowledged while something else is written down is written down next, and not whenever there is time for it.
+func TestAcknowledgementsWhileOthersAreWritten(t *testing.T) {
+	b := open(t, resource.Lease{})
+	const rounds = 10
+	for range 2 * rounds {
+		b.publish(t, "")
+	}
+	got, err := b.keeper.Pull(t.Context(), b.sub, b.of, 2*rounds, 0)
+	require.NoError(t, err)
+	began := time.Now()
+	for i := range rounds {
+		let := b.facts.shut()
+		done := make(chan error, 2)
+		acknowledge := func(r wire.Received) {
+			_, err := b.keeper.Acknowledge(t.Context(), b.sub, b.of, []string{r.AckID})
+			done <- err
+		}
+		go acknowledge(got[2*i])
+		<-b.facts.began
+		joined := b.keeper.Waiters()
+		go acknowledge(got[2*i+1])
+		require.Eventually(t, func() bool { return b.keeper.Waiters() > joined }, 10*time.Second, time.Millisecond)
+		let()
+		require.NoError(t, <-done)
+		require.NoError(t, <-done)
+	}
+	require.Less(t, time.Since(began), rounds*time.Second/2)
+}
+
 // A node that does not know yet that another one has the leases now changes nothing that is kept.
 func TestANodeThatIsReplaced(t *testing.T) {
 	b := open(t, resource.Lease{})

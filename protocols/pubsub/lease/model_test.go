@@ -49,10 +49,43 @@ func (a appender) Send(m *gateway.Message, c gateway.Completion, token uint64) {
 
 func (a appender) Close() {}
 
+// gate is a registry whose changes can be held up.
+type gate struct {
+	*gatewaytest.Registry
+	mu sync.Mutex
+	// began hears of each change that waits for pass; nil: none waits.
+	began, pass chan struct{}
+}
+
+func (g *gate) Change(ctx context.Context, key string, value []byte, since uint64) (uint64, error) {
+	g.mu.Lock()
+	began, pass := g.began, g.pass
+	g.mu.Unlock()
+	if began != nil {
+		began <- struct{}{}
+		<-pass
+	}
+	return g.Registry.Change(ctx, key, value, since)
+}
+
+// shut has changes wait; open ends that.
+func (g *gate) shut() (open func()) {
+	g.mu.Lock()
+	g.began, g.pass = make(chan struct{}), make(chan struct{})
+	pass := g.pass
+	g.mu.Unlock()
+	return func() {
+		g.mu.Lock()
+		g.began = nil
+		g.mu.Unlock()
+		close(pass)
+	}
+}
+
 // bench is what a keeper works on, and the keeper.
 type bench struct {
 	clock     *clock
-	registry  *gatewaytest.Registry
+	facts     *gate
 	directory *resource.Directory
 	logs      *gatewaytest.Logs
 	keeper    *lease.Keeper
@@ -69,12 +102,12 @@ type checked interface {
 
 // newBench has a topic P.t, another one for dead letters, and a subscription P.s with leases.
 func newBench(t checked, l *resource.Lease) (*bench, func()) {
-	b := &bench{clock: &clock{now: time.Date(2026, 11, 20, 20, 33, 1, 0, time.UTC)}, registry: gatewaytest.NewDisk(1).Registry()}
+	b := &bench{clock: &clock{now: time.Date(2026, 11, 20, 20, 33, 1, 0, time.UTC)}, facts: &gate{Registry: gatewaytest.NewDisk(1).Registry()}}
 	ctx, cancel := context.WithCancel(context.Background())
 	var err error
-	b.directory, err = resource.Open(ctx, resource.Config{Facts: b.registry, Now: b.clock.Now})
+	b.directory, err = resource.Open(ctx, resource.Config{Facts: b.facts, Now: b.clock.Now})
 	require.NoError(t, err)
-	b.logs, err = gatewaytest.NewLogs(ctx, b.registry, func() int64 { return b.clock.Now().UnixMilli() })
+	b.logs, err = gatewaytest.NewLogs(ctx, b.facts, func() int64 { return b.clock.Now().UnixMilli() })
 	require.NoError(t, err)
 	_, err = b.directory.CreateProject(ctx, "P", "", "")
 	require.NoError(t, err)
