@@ -26,7 +26,7 @@ func (t *topicLog) state(ctx context.Context) (logState, error) {
 	}
 	stream, err := t.look(ctx, js)
 	if errorsIsNotFound(err) {
-		return logState{oldest: 1, first: 1}, nil
+		return logState{oldest: t.before + 1, first: t.before + 1}, nil
 	}
 	if err != nil {
 		return logState{}, fmt.Errorf("looking at %s: %w", t.stream, err)
@@ -35,7 +35,7 @@ func (t *topicLog) state(ctx context.Context) (logState, error) {
 	t.mu.Lock()
 	keeps, synced := t.retention, t.synced
 	t.mu.Unlock()
-	s := logState{oldest: max(found.FirstSeq, 1), last: found.LastSeq, bytes: found.Bytes}
+	s := logState{oldest: max(found.FirstSeq, t.before+1), last: found.LastSeq, bytes: found.Bytes}
 	if t.logs.store.cfg.Cluster == nil {
 		s.last = min(s.last, synced)
 	}
@@ -95,7 +95,7 @@ func (l *logs) Read(ctx context.Context, topic string, q gateway.LogQuery) (gate
 func (t *topicLog) page(ctx context.Context, q gateway.LogQuery) (gateway.LogPage, error) {
 	if t.logs.store.cfg.Cluster == nil { // what it holds has to be on disk
 		if there, err := t.open(ctx, false); err != nil || !there {
-			return gateway.LogPage{}, err
+			return gateway.LogPage{First: t.before, Next: t.before, At: t.before}, err
 		}
 	}
 	s, err := t.state(ctx)

@@ -113,7 +113,7 @@ func (l *logs) learn(key string, value []byte, _ uint64) {
 	}
 	var f gateway.LogFact
 	there := value != nil
-	if there && (json.Unmarshal(value, &f) != nil || !validLogID(f.ID)) {
+	if there && (json.Unmarshal(value, &f) != nil || !validLogID(f.ID) || f.First > gateway.MaxFirst) {
 		l.store.cfg.Logger.Error("the fact of a log cannot be read, the topic has none", "topic", topic)
 		there = false
 	}

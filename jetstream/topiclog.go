@@ -25,6 +25,7 @@ type topicLog struct {
 	subject   string
 	opening   sync.Mutex // held by who makes or opens the stream
 	retention time.Duration
+	before    uint64 // how many sequences come before the first one
 
 	mu      sync.Mutex
 	flown   sync.Cond // flight shrank, or all is over
@@ -45,7 +46,7 @@ type topicLog struct {
 const flightMost = 32 << 20
 
 func newTopicLog(l *logs, topic string, f gateway.LogFact) *topicLog {
-	t := &topicLog{logs: l, topic: topic, stream: logStreams + f.ID, subject: logSubjects + f.ID, retention: time.Duration(f.Retention) * time.Millisecond}
+	t := &topicLog{logs: l, topic: topic, stream: logStreams + f.ID, subject: logSubjects + f.ID, retention: time.Duration(f.Retention) * time.Millisecond, before: f.First}
 	t.flown.L = &t.mu
 	return t
 }
@@ -81,6 +82,9 @@ func (t *topicLog) config() jetstream.StreamConfig {
 		Storage: jetstream.FileStorage, Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardOld, Replicas: 1,
 		AllowDirect: true, AllowAtomicPublish: true, Duplicates: 100 * time.Millisecond,
 		MaxMsgs: -1, MaxBytes: -1, MaxMsgSize: -1, MaxMsgsPerSubject: -1, MaxConsumers: -1,
+	}
+	if t.before > 0 {
+		c.FirstSeq = t.before + 1
 	}
 	if cluster := t.logs.store.cfg.Cluster; cluster != nil {
 		t.mu.Lock()

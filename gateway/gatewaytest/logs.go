@@ -48,7 +48,7 @@ func (l *Logs) learn(key string, value []byte, _ uint64) {
 		k.LogFact = f
 		return
 	}
-	l.all[topic] = &keptLog{LogFact: f}
+	l.all[topic] = &keptLog{LogFact: f, first: f.First}
 }
 
 // Break has everything fail from now on; nil mends it.
