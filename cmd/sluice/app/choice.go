@@ -51,6 +51,8 @@ const (
 	MQTT          Protocol = "mqtt"
 	// PubSubProtocol is HTTP Pub/Sub.
 	PubSubProtocol Protocol = "pubsub"
+	// AuthN is the mapping of certificates to tokens of HTTP Pub/Sub.
+	AuthN          Protocol = "authn"
 	Admin          Protocol = "admin"
 )
 
@@ -62,7 +64,7 @@ func (p Protocol) native() bool { return p == Nats || p == NatsWebSocket || p ==
 
 // UnmarshalText reads one of the words.
 func (p *Protocol) UnmarshalText(text []byte) (err error) {
-	*p, err = choose(text, Stomp, WebSocket, Nats, NatsWebSocket, MQTT, PubSubProtocol, Admin)
+	*p, err = choose(text, Stomp, WebSocket, Nats, NatsWebSocket, MQTT, PubSubProtocol, AuthN, Admin)
 	return err
 }
 

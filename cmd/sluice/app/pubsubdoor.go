@@ -61,9 +61,13 @@ func (n *node) openDirectory(ctx context.Context, cfg Config, log *slog.Logger) 
 	if err != nil {
 		return fmt.Errorf("pubsub.service_token: %w", err)
 	}
+	loan := service
 	if service == "" {
 		if service, err = ownServiceToken(filepath.Join(cfg.DataDir, serviceTokenFile), log); err != nil {
 			return fmt.Errorf("making a service token: %w", err)
+		}
+		if cfg.Cluster == nil { // else each node has another one
+			loan = service
 		}
 	}
 	if len(service) < leastServiceToken {
@@ -84,7 +88,7 @@ func (n *node) openDirectory(ctx context.Context, cfg Config, log *slog.Logger) 
 	reader := context.AfterFunc(ctx, unfollow) // while it is read as a whole
 	rejudged := make(chan struct{}, 1)
 	n.directory, err = resource.Open(following, resource.Config{
-		Facts: n.store.Registry(), ServiceToken: service, Vault: vault, Shared: cfg.Cluster != nil, Logger: log,
+		Facts: n.store.Registry(), ServiceToken: service, Vault: vault, Loan: loan, Keys: identifierKeys, Shared: cfg.Cluster != nil, Logger: log,
 		Judged: func() {
 			select {
 			case rejudged <- struct{}{}:
@@ -216,6 +220,11 @@ func (v *validator) pubsub(c Config) {
 		v.say("pubsub.max_message_bytes", "is more than limits.max_message_size")
 	}
 	v.push(c.PubSub.Push)
+	for i, l := range c.Listeners {
+		if l.Protocol == AuthN {
+			v.authn(fmt.Sprintf("listeners[%d]", i), l, c)
+		}
+	}
 	if t := c.PubSub.ServiceToken; t != "" && !t.elsewhere() && len(t) < leastServiceToken {
 		v.say("pubsub.service_token", "is shorter than %d characters: it opens everything, and could be guessed", leastServiceToken)
 	}
