@@ -50,7 +50,9 @@ func subjectOf(c *x509.Certificate) (authn.Subject, error) {
 }
 
 // subjectKeys are what names are compared by: as they are, and as ARGO's mapping service writes them.
-func subjectKeys(name dn.Name) []string { return []string{"name " + name.Key(), "gathered " + name.Gathered()} }
+func subjectKeys(name dn.Name) []string {
+	return []string{"name " + name.Key(), "gathered " + name.Gathered()}
+}
 
 // identifierKeys are subjectKeys for a name as it was written; none if it is no name.
 func identifierKeys(identifier string) []string {

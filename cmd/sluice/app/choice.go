@@ -52,8 +52,8 @@ const (
 	// PubSubProtocol is HTTP Pub/Sub.
 	PubSubProtocol Protocol = "pubsub"
 	// AuthN is the mapping of certificates to tokens of HTTP Pub/Sub.
-	AuthN          Protocol = "authn"
-	Admin          Protocol = "admin"
+	AuthN Protocol = "authn"
+	Admin Protocol = "admin"
 )
 
 // stomp reports whether clients speak STOMP.

@@ -120,6 +120,12 @@ func (cfg *Config) keysOf(identifier string) []string {
 	return []string{"text " + identifier}
 }
 
+// KeysOf are what the identifier of a binding is compared by; readable is false if it is nothing that a certificate can have.
+func (d *Directory) KeysOf(identifier string) (keys []string, readable bool) {
+	keys = d.cfg.keysOf(identifier)
+	return keys, d.cfg.Keys == nil || len(d.cfg.Keys(identifier)) > 0
+}
+
 // takeMapping keeps what a fact says of the mapping; it reports whether the fact is about it.
 func (d *Directory) takeMapping(key string, value []byte, revision uint64) (mine bool, err error) {
 	switch {
