@@ -68,8 +68,6 @@ func (v *validator) authn(path string, l Listener, c Config) {
 	switch {
 	case l.TLS == nil || len(l.TLS.ClientCA) == 0 && l.TLS.ClientCADir == "":
 		v.say(path, "an authn listener needs tls with client_ca or client_ca_dir: its clients show certificates")
-	case l.TLS.ClientAuth == NoClientAuth:
-		v.say(path+".tls.client_auth", `is "none", and clients of an authn listener show certificates`)
 	case !c.listens(PubSubProtocol):
 		v.say(path, "an authn listener gives tokens for a pubsub listener, and there is none")
 	case c.Cluster != nil && c.PubSub.ServiceToken == "":
