@@ -24,34 +24,46 @@ type mapper struct {
 	*nodes.Node
 	t  testing.TB
 	ca *pkitest.CA
+	// dir is where the authority keeps its files.
+	dir string
 }
 
-// mapping is such a node; words are more keys of pubsub.
-func mapping(t testing.TB, words string) *mapper {
+// authority makes one, with the certificate of the nodes' host.
+func authority(t testing.TB) *mapper {
 	t.Helper()
-	m := &mapper{Node: nodes.Configured(t), t: t}
+	m := &mapper{t: t, dir: t.TempDir()}
 	var err error
 	m.ca, err = pkitest.NewRoot(pkitest.Slash("/DC=org/DC=example/CN=Test CA"))
 	require.NoError(t, err)
-	_, _, err = m.ca.Write(m.Home(), "ca")
+	_, _, err = m.ca.Write(m.dir, "ca")
 	require.NoError(t, err)
 	host, err := m.ca.Issue(pkitest.Slash("/DC=org/DC=example/CN=localhost"), pkitest.DNSNames("localhost"))
 	require.NoError(t, err)
-	_, _, err = host.Write(m.Home(), "host")
+	_, _, err = host.Write(m.dir, "host")
 	require.NoError(t, err)
 	m.revoke()
-	m.Configure(`
+	return m
+}
+
+// configuration is that of a node of which the authority knows; words are more keys of pubsub.
+func (m *mapper) configuration(words string) string {
+	return strings.ReplaceAll(`
 audit: "on"
 audit_file: audit.log
 listeners:
 - {protocol: admin, address: "127.0.0.1:0"}
 - {protocol: stomp, address: "127.0.0.1:0"}
-- {protocol: pubsub, address: "127.0.0.1:0", tls: {certificate: host.crt, key: host.key}}
-- {protocol: authn, address: "127.0.0.1:0", tls: {certificate: host.crt, key: host.key, client_ca: [ca.crt], crl: [ca.r0]}}
-pubsub: {service_token: ` + token + words + `}
-`)
-	m.Launch()
-	m.AwaitReady()
+- {protocol: pubsub, address: "127.0.0.1:0", tls: {certificate: DIR/host.crt, key: DIR/host.key}}
+- {protocol: authn, address: "127.0.0.1:0", tls: {certificate: DIR/host.crt, key: DIR/host.key, client_ca: [DIR/ca.crt], crl: [DIR/ca.r0]}}
+pubsub: {service_token: `+token+words+`}
+`, "DIR", m.dir)
+}
+
+// mapping is a node with a mapping service.
+func mapping(t testing.TB, words string) *mapper {
+	t.Helper()
+	m := authority(t)
+	m.Node = nodes.StartConfigured(t, m.configuration(words))
 	return m
 }
 
@@ -64,7 +76,7 @@ func (m *mapper) revoke(all ...*pkitest.Pair) {
 	}
 	crl, err := m.ca.CRL(list)
 	require.NoError(m.t, err)
-	require.NoError(m.t, pkitest.Replace(filepath.Join(m.Home(), "ca.r0"), crl))
+	require.NoError(m.t, pkitest.Replace(filepath.Join(m.dir, "ca.r0"), crl))
 }
 
 // ask makes a request to the door of a protocol, with a certificate if it is not nil.

@@ -77,6 +77,7 @@ type Directory struct {
 	bindings      map[string]*Binding
 	mapped        atomic.Pointer[Mapping] // of these three; nil: it is to be put in order
 	editing       chan struct{}           // full while somebody changes them
+	loanKey       []byte                  // of Config.Loan
 
 	looking sync.Mutex
 	looked  time.Time // when the last look began
@@ -94,7 +95,7 @@ func Open(ctx context.Context, cfg Config) (*Directory, error) {
 		cfg: cfg, news: make(chan struct{}), users: make(map[string]*User), people: make(map[string]*User), tokens: make(map[string]*User),
 		registrations: make(map[string]*Registration), projects: make(map[string]*Project), topics: make(map[Name]*Topic), subscriptions: make(map[Name]*Subscription), cursors: make(map[Name]*Cursor), pushes: make(map[Name]*PushState), restated: make(chan struct{}),
 		schemas: make(map[Name]*Schema), schemaIDs: make(map[string]*Schema), revisions: make(map[string]map[int]*Schema),
-		serviceTypes: make(map[string]*ServiceType), authMethods: make(map[string]*AuthMethod), bindings: make(map[string]*Binding), editing: make(chan struct{}, 1),
+		serviceTypes: make(map[string]*ServiceType), authMethods: make(map[string]*AuthMethod), bindings: make(map[string]*Binding), editing: make(chan struct{}, 1), loanKey: loanKey(cfg.Loan),
 	}
 	if err := cfg.Facts.Watch(ctx, d.learn); err != nil {
 		return nil, fmt.Errorf("reading projects and users: %w", err)

@@ -8,6 +8,8 @@ import (
 	"maps"
 	"slices"
 
+	"golang.org/x/crypto/argon2"
+
 	"github.com/sluice-mq/sluice/gateway"
 )
 
@@ -274,13 +276,28 @@ func (d *Directory) TokenFor(u *User) string {
 	return d.loan(u)
 }
 
+// longSecret is from how many characters on nobody finds a secret by trying, whatever it is made of.
+const longSecret = 32
+
+// loanKey is the key of a secret; nil for none. Users know what goes into their tokens and what comes out: a secret that is short is made expensive to find, which takes some hundredths of a second.
+func loanKey(secret string) []byte {
+	const label = "sluice pubsub loans"
+	switch {
+	case secret == "":
+		return nil
+	case len(secret) < longSecret:
+		return argon2.IDKey([]byte(secret), []byte(label), 2, 19<<10, 1, sha256.Size)
+	}
+	key := sha256.Sum256([]byte(label + "\x00" + secret))
+	return key[:]
+}
+
 // loan makes a user's other token; empty if none is made.
 func (d *Directory) loan(u *User) string {
-	if d.cfg.Loan == "" || u.Token.Sum == "" {
+	if d.loanKey == nil || u.Token.Sum == "" {
 		return ""
 	}
-	key := sha256.Sum256([]byte("sluice pubsub loans\x00" + d.cfg.Loan))
-	mac := hmac.New(sha256.New, key[:])
+	mac := hmac.New(sha256.New, d.loanKey)
 	mac.Write([]byte(u.ID + "\x00" + u.Token.Sum))
 	return hex.EncodeToString(mac.Sum(nil))
 }
