@@ -14,6 +14,9 @@ type LogFact struct {
 	Retention int64 `json:"retention_ms"`
 	// First is the offset of its first message, which does not change: a log that goes on for one that was elsewhere.
 	First uint64 `json:"first,omitempty"`
+	// Stream is under which name the messages are kept; it is made as an ID. Empty is ID. A log that comes out of a backup keeps its ID, by which cursors know
+	// it, and has another stream. Two topics may have one stream for a while: it is there as long as one of them.
+	Stream string `json:"stream,omitempty"`
 }
 
 // MaxFirst is the greatest First.
@@ -45,6 +48,8 @@ type LogQuery struct {
 
 // LogPage is a part of a log.
 type LogPage struct {
+	// Log is the ID of the log that the topic has.
+	Log string
 	// First is the offset of the oldest message, Next that of the one to come. They are equal if there is none.
 	First, Next uint64
 	// At is the offset of the first message that was asked for, Next if that is still to come.

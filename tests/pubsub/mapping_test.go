@@ -258,12 +258,12 @@ func TestWithoutAKeyATokenIsLent(t *testing.T) {
 func TestAMappingServiceThatCannotBe(t *testing.T) {
 	const files = "certificate: host.crt, key: host.key"
 	for listener, want := range map[string]string{
-		`{protocol: authn, address: "127.0.0.1:0"}`:                                                                            "needs tls with client_ca",
-		`{protocol: authn, address: "127.0.0.1:0", tls: {` + files + `}}`:                                                      "needs tls with client_ca",
-		`{protocol: authn, address: "127.0.0.1:0", tls: {` + files + `, client_ca: [ca.crt], client_auth: none}}`:              "are of no use",
-		`{protocol: authn, address: "127.0.0.1:0", tls: {` + files + `, client_ca: [ca.crt]}}`:                                 "there is none",
-		`{protocol: authn, address: "127.0.0.1:0", tls: {` + files + `, client_ca: [ca.crt]}, path: /x}`:                       "only a websocket listener has it",
-		`{protocol: authn, address: "127.0.0.1:0", tls: {` + files + `, client_ca: [ca.crt]}}` + "\n- " + pubsubListener + one: "pubsub.service_token: is needed for an authn listener of a cluster",
+		`{protocol: authn, address: "127.0.0.1:0"}`:                                                                                  "needs tls with client_ca",
+		`{protocol: authn, address: "127.0.0.1:0", tls: {` + files + `}}`:                                                            "needs tls with client_ca",
+		`{protocol: authn, address: "127.0.0.1:0", tls: {` + files + `, client_ca: [ca.crt], client_auth: none}}`:                    "are of no use",
+		`{protocol: authn, address: "127.0.0.1:0", tls: {` + files + `, client_ca: [ca.crt]}}`:                                       "there is none",
+		`{protocol: authn, address: "127.0.0.1:0", tls: {` + files + `, client_ca: [ca.crt]}, path: /x}`:                             "only a websocket listener has it",
+		`{protocol: authn, address: "127.0.0.1:0", tls: {` + files + `, client_ca: [ca.crt]}}` + "\n- " + pubsubListener + inCluster: "pubsub.service_token: is needed for an authn listener of a cluster",
 	} {
 		n := nodes.Configured(t)
 		n.Configure("listeners:\n- " + listener + "\n")
@@ -275,6 +275,6 @@ func TestAMappingServiceThatCannotBe(t *testing.T) {
 
 const (
 	pubsubListener = `{protocol: pubsub, address: "127.0.0.1:0"}`
-	// one is a node of a cluster.
-	one = "\ncluster: {name: c, address: \"127.0.0.1:6222\", routes: [\"127.0.0.1:6223\"], replicas: 3}"
+	// inCluster has a node be one of a cluster.
+	inCluster = "\ncluster: {name: c, address: \"127.0.0.1:6222\", routes: [\"127.0.0.1:6223\"], replicas: 3}"
 )

@@ -50,45 +50,18 @@ func (c *callers) Rights(p gateway.Principal) gateway.Rights {
 // serviceTokenFile, in the data directory, is where a node keeps the service token that it has made itself.
 const serviceTokenFile = "pubsub.token"
 
-// openDirectory reads the projects, users, topics and subscriptions of HTTP Pub/Sub, where somebody listens for it, and follows them. The broker is open: it
-// hears of what topics there are before the directory does.
+// openDirectory reads the projects, users, topics and subscriptions of HTTP Pub/Sub, and follows them, whether or not somebody listens for it here: the schemas of topics count at every door, tokens
+// open each, and what falls to this node is pushed. The broker is open: it hears of what topics there are before the directory does.
 func (n *node) openDirectory(ctx context.Context, cfg Config, log *slog.Logger) error {
-	if !cfg.listens(PubSubProtocol) {
-		return nil
-	}
-	r := &secrets{environ: n.guard.environ, beside: n.guard.beside}
-	service, err := r.read(cfg.PubSub.ServiceToken)
+	known, err := n.pubsubSecrets(cfg, log)
 	if err != nil {
-		return fmt.Errorf("pubsub.service_token: %w", err)
-	}
-	loan := service
-	if service == "" {
-		if service, err = ownServiceToken(filepath.Join(cfg.DataDir, serviceTokenFile), log); err != nil {
-			return fmt.Errorf("making a service token: %w", err)
-		}
-		if cfg.Cluster == nil { // else each node has another one
-			loan = service
-		}
-	}
-	if len(service) < leastServiceToken {
-		return fmt.Errorf("pubsub.service_token: it is shorter than %d characters: it opens everything, and could be guessed", leastServiceToken)
-	}
-	var vault *resource.Vault
-	key, err := r.read(cfg.PubSub.TokenKey)
-	if err == nil && key != "" {
-		vault, err = resource.NewVault([]byte(key))
-	}
-	if err != nil {
-		return fmt.Errorf("pubsub.token_key: %w", err)
-	}
-	for _, w := range r.warnings {
-		log.Warn(w)
+		return err
 	}
 	following, unfollow := context.WithCancel(context.Background())
 	reader := context.AfterFunc(ctx, unfollow) // while it is read as a whole
 	rejudged := make(chan struct{}, 1)
 	n.directory, err = resource.Open(following, resource.Config{
-		Facts: n.store.Registry(), ServiceToken: service, Vault: vault, Loan: loan, Keys: identifierKeys, Shared: cfg.Cluster != nil, Logger: log,
+		Facts: n.store.Registry(), ServiceToken: known.service, Vault: known.vault, Loan: known.loan, Keys: identifierKeys, Shared: cfg.Cluster != nil, Logger: log,
 		Judged: func() {
 			select {
 			case rejudged <- struct{}{}:
@@ -102,9 +75,53 @@ func (n *node) openDirectory(ctx context.Context, cfg Config, log *slog.Logger) 
 		return err
 	}
 	n.guard.callers.directory.Store(n.directory)
-	n.service, n.rejudged = service, rejudged
+	n.service, n.rejudged = known.service, rejudged
 	n.parts = append(n.parts, part{"projects", func(context.Context) error { unfollow(); return nil }})
 	return nil
+}
+
+// pubsubSecrets are what tokens of HTTP Pub/Sub are known by.
+type pubsubSecrets struct {
+	// service is the service token, empty where nobody listens for HTTP Pub/Sub.
+	service string
+	// vault keeps users' tokens; nil: nothing does.
+	vault *resource.Vault
+	// loan is what tokens are made of that are lent, the same on all nodes; empty: there are none.
+	loan string
+}
+
+func (n *node) pubsubSecrets(cfg Config, log *slog.Logger) (s pubsubSecrets, err error) {
+	r := &secrets{environ: n.guard.environ, beside: n.guard.beside}
+	if s.service, err = r.read(cfg.PubSub.ServiceToken); err != nil {
+		return s, fmt.Errorf("pubsub.service_token: %w", err)
+	}
+	s.loan = s.service
+	if !cfg.listens(PubSubProtocol) { // nobody is given a token here, and those that were given elsewhere open the other doors
+		s.service = ""
+		return s, nil
+	}
+	if s.service == "" {
+		if s.service, err = ownServiceToken(filepath.Join(cfg.DataDir, serviceTokenFile), log); err != nil {
+			return s, fmt.Errorf("making a service token: %w", err)
+		}
+		if cfg.Cluster == nil { // else each node has another one
+			s.loan = s.service
+		}
+	}
+	if len(s.service) < leastServiceToken {
+		return s, fmt.Errorf("pubsub.service_token: it is shorter than %d characters: it opens everything, and could be guessed", leastServiceToken)
+	}
+	key, err := r.read(cfg.PubSub.TokenKey)
+	if err == nil && key != "" {
+		s.vault, err = resource.NewVault([]byte(key))
+	}
+	if err != nil {
+		return s, fmt.Errorf("pubsub.token_key: %w", err)
+	}
+	for _, w := range r.warnings {
+		log.Warn(w)
+	}
+	return s, nil
 }
 
 // ownServiceToken is the one that a node has made itself, and makes it first.
@@ -124,9 +141,6 @@ const rejudgeEvery = time.Second
 
 // rejudge has everybody's rights looked at again when they may have changed, not too often. The doors are open.
 func (n *node) rejudge() {
-	if n.directory == nil {
-		return
-	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var background sync.WaitGroup
 	background.Go(func() {
