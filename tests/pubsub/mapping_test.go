@@ -179,10 +179,15 @@ func TestACertificateIsExchanged(t *testing.T) {
 		require.Contains(t, answer, name)
 		m.must("authn", "DELETE", "/bindings/"+name, "", nil)
 	}
-	audit, err := os.ReadFile(filepath.Join(m.Home(), "audit.log"))
-	require.NoError(t, err)
-	require.Contains(t, string(audit), `"user":"pubsub/user0","dn":"CN=ce.example.org, OU=ce, OU=hosts, DC=example, DC=org"`)
-	require.NotContains(t, string(audit), token)
+	var audit string
+	require.Eventually(t, func() bool { // it is written behind the answers
+		text, err := os.ReadFile(filepath.Join(m.Home(), "audit.log"))
+		require.NoError(t, err)
+		audit = string(text)
+		return strings.Contains(audit, `"operation":"DELETE /v1/bindings/user3"`)
+	}, soon, 10*time.Millisecond)
+	require.Contains(t, audit, `"user":"pubsub/user0","dn":"CN=ce.example.org, OU=ce, OU=hosts, DC=example, DC=org"`)
+	require.NotContains(t, audit, token)
 }
 
 // Which certificates count, and what is said of those that do not.
