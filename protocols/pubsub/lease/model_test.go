@@ -397,7 +397,7 @@ func TestModel(t *testing.T) {
 					"pull":        func(t *rapid.T) { m.pullSome(t, rapid.IntRange(1, 8).Draw(t, "most")) },
 					"acknowledge": m.acknowledge,
 					"extend":      m.extend,
-					"pass":        func(t *rapid.T) { m.pass(t, time.Duration(rapid.IntRange(1, 12).Draw(t, "seconds")) * time.Second) },
+					"pass":        func(t *rapid.T) { m.pass(t, time.Duration(rapid.IntRange(1, 12).Draw(t, "seconds"))*time.Second) },
 				}
 				if l.DeadLetters == "" { // else nobody knows how many letters were written
 					steps["restart"] = m.restart
@@ -412,7 +412,7 @@ func TestModel(t *testing.T) {
 // drain acknowledges whatever comes, until nothing is left.
 func (m *model) drain(t *rapid.T) {
 	for range 3 * (len(m.all) + 1) {
-		m.pass(t, 30 * time.Second)
+		m.pass(t, 30*time.Second)
 		before := len(m.ids)
 		m.pullSome(t, 1000)
 		got := m.ids[before:]
