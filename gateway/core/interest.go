@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"net"
 	"slices"
 	"strconv"
@@ -156,12 +157,7 @@ func (h *hub) up(node string) {
 	defer h.mu.Unlock()
 	at, _ := h.peer(node)
 	h.peers = slices.Insert(h.peers, at, p)
-	all := make([]*interest, 0, len(h.interests))
-	for _, in := range h.interests {
-		all = append(all, in)
-	}
-	slices.SortFunc(all, func(a, b *interest) int { return cmp.Compare(a.name, b.name) })
-	for _, in := range all {
+	for _, in := range slices.SortedFunc(maps.Values(h.interests), func(a, b *interest) int { return cmp.Compare(a.name, b.name) }) {
 		p.tell(in)
 	}
 }
@@ -186,7 +182,7 @@ func (h *hub) down(node string) {
 	known := h.announced(h.broker.nowMillis())
 	h.mu.Unlock()
 	p.leave()
-	tell(known)
+	known.Tell()
 }
 
 // leave ends the talk with all nodes.
