@@ -140,7 +140,7 @@ func (h *hub) sweep(now int64) {
 	peers := slices.Clone(h.peers)
 	h.mu.RUnlock()
 	for _, p := range peers {
-		p.letGo(now)
+		p.LetGo(now)
 	}
 	for _, sub := range watched {
 		if sub.letGo(now) {
