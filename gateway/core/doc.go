@@ -13,6 +13,7 @@
 //	facts       what the registry says, and which nodes know it
 //	union       one subscription to several destinations
 //	attach      a subscription of a cluster, wherever the owner of its queue is
+//	relay       what of topics goes ahead to another node
 //	advising    what is told on the topics of advisories, in its order
 //	ring        what a door has not taken yet
 //	completion  the small words for those who wait
@@ -23,7 +24,7 @@
 //   - The owner of a shard (shard, send, serve, settle, burial, limits, sweep and what they name): 122 of its names are used by the rest, 55 of them fields under the
 //     shard's lock, and it uses 105 of the rest. Transactions note records under that lock, the scheduler takes messages out under it, seats hand it over
 //     to the next owner with all that is under way. A room for it would be core by another name. What of it was pure is in dispatch and past.
-//   - Topics (topics, interest, relay, topic_subscription, recital, retroactive, guard): 64 of its names are used by the rest and it uses 65. Who hears a message is decided
+//   - Topics (topics, interest, topic_subscription, announce, recital, retroactive, guard): 60 of its names are used by the rest and it uses 65. Who hears a message is decided
 //     in one place under the hub's lock, for this node, for others, for queues that are fed and for what is kept; the send of every message goes through it, and an
 //     interface there would be paid for each of them.
 //   - Sessions, with transactions and what a client may (session, standing, transaction, commit, spread, enrolled): they name all the others, which is the wiring itself.
