@@ -11,6 +11,7 @@
 //	manage      looking into queues and changing what waits there, by asking their owners
 //	feed        which queues topics feed, and who holds durable subscriptions
 //	facts       what the registry says, and which nodes know it
+//	deadletter  what a dead message says of itself, and what it was
 //	union       one subscription to several destinations
 //	attach      a subscription of a cluster, wherever the owner of its queue is
 //	relay       what of topics goes ahead to another node
