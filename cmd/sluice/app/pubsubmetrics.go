@@ -1,6 +1,8 @@
 package app
 
 import (
+	"slices"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sluice-mq/sluice/protocols/pubsub"
@@ -26,6 +28,11 @@ func describePubSub() []*prometheus.Desc {
 func (n *node) collectPubSub(ch chan<- prometheus.Metric) {
 	d := n.guard.callers.directory.Load()
 	if d == nil {
+		return
+	}
+	projects, users, topics, subscriptions := d.Count()
+	here := slices.ContainsFunc(n.listening(), func(l listener) bool { return l.protocol == PubSubProtocol })
+	if !here && projects+users+topics+subscriptions == 0 {
 		return
 	}
 	var all pubsub.Figures
@@ -57,7 +64,6 @@ func (n *node) collectPubSub(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(pubsubPushed, prometheus.CounterValue, float64(s.Messages))
 		ch <- prometheus.MustNewConstMetric(pubsubLed, prometheus.GaugeValue, float64(s.Leads))
 	}
-	projects, users, topics, subscriptions := d.Count()
 	for kind, count := range map[string]int{"project": projects, "user": users, "topic": topics, "subscription": subscriptions} {
 		ch <- prometheus.MustNewConstMetric(pubsubObjects, prometheus.GaugeValue, float64(count), kind)
 	}
