@@ -54,7 +54,7 @@ type Config struct {
 	Logs      Reader
 	// Push pushes to endpoints, see NewPusher; nil: nobody does, and there are no push subscriptions. Whoever made it runs it.
 	Push *push.Pusher
-	// ServiceToken may do everything, and is nobody's; empty: there is none.
+	// ServiceToken may do everything, and is nobody's; empty: there is none. What of a Config may change later is in Terms.
 	ServiceToken string
 	Keys         KeyPlace
 	// Retention of the logs of new topics. Default 7 days.
@@ -100,7 +100,7 @@ func (cfg Config) complete() (Config, error) {
 	}
 	or(&cfg.Retention, defaultRetention)
 	or(&cfg.MaxMessage, defaultMaxMessage)
-	or(&cfg.MaxRequest, max(defaultMaxRequest, int64(cfg.MaxMessage)/3*4+smallRequest))
+	or(&cfg.MaxRequest, requestOf(cfg.MaxMessage))
 	or(&cfg.Memory, max(defaultMemory, cfg.MaxRequest))
 	cfg.Memory = max(cfg.Memory, cfg.MaxRequest)
 	or(&cfg.Patience, defaultPatience)

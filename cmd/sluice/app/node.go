@@ -17,6 +17,7 @@ import (
 	"github.com/sluice-mq/sluice/jetstream/commit"
 	"github.com/sluice-mq/sluice/jetstream/embed"
 	"github.com/sluice-mq/sluice/protocols/nats"
+	"github.com/sluice-mq/sluice/protocols/pubsub"
 	"github.com/sluice-mq/sluice/protocols/pubsub/push"
 	"github.com/sluice-mq/sluice/protocols/pubsub/resource"
 )
@@ -35,11 +36,11 @@ type node struct {
 	broker *core.Broker
 	rules  *rulebook
 
-	directory *resource.Directory         // of HTTP Pub/Sub
-	service   string                      // its service token; empty where nobody listens
-	rejudged  chan struct{}               // what somebody there may do has changed
-	pusher    atomic.Pointer[push.Pusher] // nil until it runs
-	hush      func()                      // has it end, without waiting; nil while there is none
+	directory *resource.Directory          // of HTTP Pub/Sub
+	terms     atomic.Pointer[pubsub.Terms] // of its doors; nil where nobody listens
+	rejudged  chan struct{}                // what somebody there may do has changed
+	pusher    atomic.Pointer[push.Pusher]  // nil until it runs
+	hush      func()                       // has it end, without waiting; nil while there is none
 	guard     *guard
 	voucher   *nats.Voucher // of native clients that log in
 	gate      *nats.Gate    // nil where they do not

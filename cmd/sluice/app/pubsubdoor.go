@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -53,16 +54,20 @@ const serviceTokenFile = "pubsub.token"
 // openDirectory reads the projects, users, topics and subscriptions of HTTP Pub/Sub, and follows them, whether or not somebody listens for it here: the schemas of topics count at every door, tokens
 // open each, and what falls to this node is pushed. The broker is open: it hears of what topics there are before the directory does.
 func (n *node) openDirectory(ctx context.Context, cfg Config, log *slog.Logger) error {
-	var (
-		service string
-		vault   *resource.Vault
-		err     error
-	)
+	var service string
+	var vault *resource.Vault
 	if cfg.listens(PubSubProtocol) {
-		if service, vault, err = n.pubsubSecrets(cfg, log); err != nil {
+		terms, err := n.pubsubTerms(cfg, log)
+		if err == nil {
+			vault, err = n.vault(cfg)
+		}
+		if err != nil {
 			return err
 		}
+		service = terms.ServiceToken
+		n.terms.Store(&terms)
 	}
+	var err error
 	following, unfollow := context.WithCancel(context.Background())
 	reader := context.AfterFunc(ctx, unfollow) // while it is read as a whole
 	rejudged := make(chan struct{}, 1)
@@ -81,36 +86,71 @@ func (n *node) openDirectory(ctx context.Context, cfg Config, log *slog.Logger) 
 		return err
 	}
 	n.guard.callers.directory.Store(n.directory)
-	n.service, n.rejudged = service, rejudged
+	n.rejudged = rejudged
 	n.parts = append(n.parts, part{"projects", func(context.Context) error { unfollow(); return nil }})
 	return nil
 }
 
-// pubsubSecrets are the service token, and what keeps users' tokens, nil if nothing does.
-func (n *node) pubsubSecrets(cfg Config, log *slog.Logger) (service string, vault *resource.Vault, err error) {
+// pubsubTerms are those of the doors for HTTP Pub/Sub.
+func (n *node) pubsubTerms(cfg Config, log *slog.Logger) (pubsub.Terms, error) {
 	r := &secrets{environ: n.guard.environ, beside: n.guard.beside}
-	if service, err = r.read(cfg.PubSub.ServiceToken); err != nil {
-		return "", nil, fmt.Errorf("pubsub.service_token: %w", err)
+	service, err := r.read(cfg.PubSub.ServiceToken)
+	if err != nil {
+		return pubsub.Terms{}, fmt.Errorf("pubsub.service_token: %w", err)
 	}
 	if service == "" {
 		if service, err = ownServiceToken(filepath.Join(cfg.DataDir, serviceTokenFile), log); err != nil {
-			return "", nil, fmt.Errorf("making a service token: %w", err)
+			return pubsub.Terms{}, fmt.Errorf("making a service token: %w", err)
 		}
 	}
 	if len(service) < leastServiceToken {
-		return "", nil, fmt.Errorf("pubsub.service_token: it is shorter than %d characters: it opens everything, and could be guessed", leastServiceToken)
+		return pubsub.Terms{}, fmt.Errorf("pubsub.service_token: it is shorter than %d characters: it opens everything, and could be guessed", leastServiceToken)
 	}
+	for _, w := range r.warnings {
+		log.Warn(w)
+	}
+	return pubsub.Terms{
+		ServiceToken: service, Keys: cfg.PubSub.AuthOption.door(), Retention: time.Duration(cfg.PubSub.Retention), MaxMessage: int(cfg.PubSub.MaxMessageBytes),
+	}, nil
+}
+
+// vault is what keeps users' tokens so that they can be shown again; nil if they cannot.
+func (n *node) vault(cfg Config) (vault *resource.Vault, err error) {
+	r := &secrets{environ: n.guard.environ, beside: n.guard.beside}
 	key, err := r.read(cfg.PubSub.TokenKey)
 	if err == nil && key != "" {
 		vault, err = resource.NewVault([]byte(key))
 	}
 	if err != nil {
-		return "", nil, fmt.Errorf("pubsub.token_key: %w", err)
+		return nil, fmt.Errorf("pubsub.token_key: %w", err)
 	}
-	for _, w := range r.warnings {
-		log.Warn(w)
+	return vault, nil
+}
+
+// changePubSub puts in force what a configuration says of HTTP Pub/Sub, but for what needs a start. After an error all is as it was.
+func (n *node) changePubSub(cfg Config, log *slog.Logger) error {
+	trust, err := authorities(cfg.PubSub.Push.CA)
+	if err != nil {
+		return fmt.Errorf("pubsub.push.ca: %w", err)
 	}
-	return service, vault, nil
+	if n.terms.Load() != nil {
+		terms, err := n.pubsubTerms(cfg, log)
+		if err != nil {
+			return err
+		}
+		n.terms.Store(&terms)
+		n.directory.SetServiceToken(terms.ServiceToken)
+		for _, l := range n.listening() {
+			if s, ok := l.door.(*pubsub.Server); ok {
+				err = errors.Join(err, s.Change(terms))
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	n.pusher.Load().Reach(cfg.PubSub.Push.AllowPrivateAddresses, cfg.PubSub.Push.networks(), trust)
+	return nil
 }
 
 // ownServiceToken is the one that a node has made itself, and makes it first.
@@ -160,8 +200,7 @@ func (n *node) openPubSub(l Listener, cfg Config, log *slog.Logger) error {
 	settings := pubsub.Config{
 		Address: l.Address.String(), TrustedProxies: l.proxies(),
 		Reception: pubsub.Reception{MaxConnections: l.connections(cfg.Limits), MaxUnknown: cfg.Limits.LoggingIn, Login: time.Duration(cfg.Limits.LoginTimeout)},
-		Broker:    n.broker, Directory: n.directory, Logs: n.store.Logs(), Push: n.pusher.Load(), ServiceToken: n.service, Keys: cfg.PubSub.AuthOption.door(),
-		Retention: time.Duration(cfg.PubSub.Retention), MaxMessage: int(cfg.PubSub.MaxMessageBytes), Shared: cfg.Cluster != nil, Version: release(), Usage: usage(),
+		Broker:    n.broker, Directory: n.directory, Logs: n.store.Logs(), Push: n.pusher.Load(), Shared: cfg.Cluster != nil, Version: release(), Usage: usage(),
 		Logger: log,
 	}
 	if trust := n.guard.trust(l); trust != nil {
@@ -170,12 +209,17 @@ func (n *node) openPubSub(l Listener, cfg Config, log *slog.Logger) error {
 	if cfg.Auth != nil && !cfg.Auth.open() {
 		settings.Guests = pubsub.Guard{Authenticator: &n.guard.identity, Authorizer: &n.guard.identity}
 	}
-	d, err := pubsub.New(settings)
+	open := func() (*pubsub.Server, error) {
+		terms, settings := n.terms.Load(), settings
+		settings.ServiceToken, settings.Keys, settings.Retention, settings.MaxMessage = terms.ServiceToken, terms.Keys, terms.Retention, terms.MaxMessage
+		return pubsub.New(settings)
+	}
+	d, err := open()
 	if err != nil {
 		return err
 	}
 	settings.Address = d.Addr().String()
-	n.add(listener{PubSubProtocol, d, func() (door, error) { return pubsub.New(settings) }})
+	n.add(listener{PubSubProtocol, d, func() (door, error) { return open() }})
 	return nil
 }
 

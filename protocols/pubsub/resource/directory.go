@@ -69,6 +69,8 @@ type Directory struct {
 	revisions     map[string]map[int]*Schema                 // by their schemas' IDs
 	ruled         atomic.Pointer[map[string]*schema.Version] // by topic
 
+	serviceSum atomic.Pointer[string] // of the service token; empty: there is none
+
 	looking sync.Mutex
 	looked  time.Time // when the last look began
 }
@@ -86,6 +88,7 @@ func Open(ctx context.Context, cfg Config) (*Directory, error) {
 		registrations: make(map[string]*Registration), projects: make(map[string]*Project), topics: make(map[Name]*Topic), subscriptions: make(map[Name]*Subscription), cursors: make(map[Name]*Cursor), pushes: make(map[Name]*PushState), restated: make(chan struct{}),
 		schemas: make(map[Name]*Schema), schemaIDs: make(map[string]*Schema), revisions: make(map[string]map[int]*Schema),
 	}
+	d.SetServiceToken(cfg.ServiceToken)
 	if err := cfg.Facts.Watch(ctx, d.learn); err != nil {
 		return nil, fmt.Errorf("reading projects and users: %w", err)
 	}

@@ -40,7 +40,17 @@ func (d *Directory) VerifyToken(ctx context.Context, token string) (p gateway.Pr
 
 // service reports whether a sum is that of the service token.
 func (d *Directory) service(sum string) bool {
-	return d.cfg.ServiceToken != "" && subtle.ConstantTimeCompare([]byte(sum), []byte(SumOf(d.cfg.ServiceToken))) == 1
+	of := d.serviceSum.Load()
+	return *of != "" && subtle.ConstantTimeCompare([]byte(sum), []byte(*of)) == 1
+}
+
+// SetServiceToken has another token do everything, or with an empty one none.
+func (d *Directory) SetServiceToken(token string) {
+	sum := ""
+	if token != "" {
+		sum = SumOf(token)
+	}
+	d.serviceSum.Store(&sum)
 }
 
 func principal(name, sum string) gateway.Principal {
@@ -71,7 +81,7 @@ func (d *Directory) who(p gateway.Principal) (u *User, service bool) {
 		return d.tokens[p.Proof], d.service(p.Proof)
 	}
 	name := strings.TrimPrefix(p.Name, NamePrefix)
-	return d.users[name], name == "" && d.cfg.ServiceToken != ""
+	return d.users[name], name == "" && *d.serviceSum.Load() != ""
 }
 
 // Rights are what a principal of VerifyToken may do with topics and durable subscriptions at this moment, on every door. An administrator of a project may do
