@@ -14,6 +14,7 @@ import (
 	"github.com/sluice-mq/sluice/auth"
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/core"
+	"github.com/sluice-mq/sluice/gateway/past"
 	"github.com/sluice-mq/sluice/jetstream"
 	"github.com/sluice-mq/sluice/jetstream/embed"
 )
@@ -41,7 +42,7 @@ func (n *node) adopt(ctx context.Context, cfg Config, log *slog.Logger) error {
 		err = n.adoptFacts(ctx, cfg, store)
 	}
 	if err == nil {
-		err = core.Export(ctx, store, func(e core.Exported) error { return a.next(ctx, e) })
+		err = past.Export(ctx, store, func(e past.Exported) error { return a.next(ctx, e) })
 	}
 	err = errors.Join(err, a.in.wait(ctx), store.Close(ctx))
 	if err == nil {
@@ -155,7 +156,7 @@ func (a *adoption) settle(ctx context.Context, cfg Config, store *jetstream.Stor
 }
 
 // next takes the next message, unless it was taken before.
-func (a *adoption) next(ctx context.Context, e core.Exported) error {
+func (a *adoption) next(ctx context.Context, e past.Exported) error {
 	if e.Shard < a.Shard || e.Shard == a.Shard && e.Number < a.Number {
 		return nil
 	}

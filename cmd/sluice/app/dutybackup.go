@@ -10,7 +10,7 @@ import (
 	"sync"
 
 	"github.com/sluice-mq/sluice/gateway"
-	"github.com/sluice-mq/sluice/gateway/core"
+	"github.com/sluice-mq/sluice/gateway/past"
 	"github.com/sluice-mq/sluice/jetstream"
 	"github.com/sluice-mq/sluice/protocols/pubsub/resource"
 )
@@ -32,7 +32,7 @@ func (d *duty) Backup(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := core.Export(ctx, d.life.node.store, func(e core.Exported) error { return b.Add(e.Message, e.Redeliveries) }); err != nil {
+	if err := past.Export(ctx, d.life.node.store, func(e past.Exported) error { return b.Add(e.Message, e.Redeliveries) }); err != nil {
 		return err
 	}
 	n, err := b.Close()
@@ -85,7 +85,7 @@ func (d *duty) Restore(ctx context.Context, r io.Reader, merge bool, w io.Writer
 	}
 	defer end()
 	if !merge {
-		err := core.Export(ctx, d.life.node.store, func(core.Exported) error { return errSome })
+		err := past.Export(ctx, d.life.node.store, func(past.Exported) error { return errSome })
 		if errors.Is(err, errSome) {
 			return errors.New("the queues are not empty; with --merge the backup's messages are added to what is there")
 		}
