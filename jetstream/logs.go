@@ -57,6 +57,8 @@ type appending struct {
 	log     *topicLog
 	batch   []*gateway.Message
 	records [][]byte
+	bundled bool // they are a bundle and its slots
+	flying  bool // it is published; under its log's lock
 	size    int
 	c       gateway.Completion
 	token   uint64
@@ -302,5 +304,6 @@ func (l *logs) append(topic string, batch []*gateway.Message, c gateway.Completi
 		}
 		a.size += len(a.records[i])
 	}
+	a.records, a.bundled = bundled(a.records, a.size)
 	return t.push(a)
 }

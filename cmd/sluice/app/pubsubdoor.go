@@ -18,6 +18,7 @@ import (
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/jetstream"
 	"github.com/sluice-mq/sluice/protocols/pubsub"
+	"github.com/sluice-mq/sluice/protocols/pubsub/authn"
 	"github.com/sluice-mq/sluice/protocols/pubsub/resource"
 	"github.com/sluice-mq/sluice/protocols/pubsub/wire"
 )
@@ -54,25 +55,15 @@ const serviceTokenFile = "pubsub.token"
 // openDirectory reads the projects, users, topics and subscriptions of HTTP Pub/Sub, and follows them, whether or not somebody listens for it here: the schemas of topics count at every door, tokens
 // open each, and what falls to this node is pushed. The broker is open: it hears of what topics there are before the directory does.
 func (n *node) openDirectory(ctx context.Context, cfg Config, log *slog.Logger) error {
-	var service string
-	var vault *resource.Vault
-	if cfg.listens(PubSubProtocol) {
-		terms, err := n.pubsubTerms(cfg, log)
-		if err == nil {
-			vault, err = n.vault(cfg)
-		}
-		if err != nil {
-			return err
-		}
-		service = terms.ServiceToken
-		n.terms.Store(&terms)
+	known, err := n.pubsubSecrets(cfg, log)
+	if err != nil {
+		return err
 	}
-	var err error
 	following, unfollow := context.WithCancel(context.Background())
 	reader := context.AfterFunc(ctx, unfollow) // while it is read as a whole
 	rejudged := make(chan struct{}, 1)
 	n.directory, err = resource.Open(following, resource.Config{
-		Facts: n.store.Registry(), ServiceToken: service, Vault: vault, Shared: cfg.Cluster != nil, Logger: log,
+		Facts: n.store.Registry(), ServiceToken: known.service, Vault: known.vault, Loan: known.loan, Keys: identifierKeys, Shared: cfg.Cluster != nil, Logger: log,
 		Judged: func() {
 			select {
 			case rejudged <- struct{}{}:
@@ -86,45 +77,63 @@ func (n *node) openDirectory(ctx context.Context, cfg Config, log *slog.Logger) 
 		return err
 	}
 	n.guard.callers.directory.Store(n.directory)
+	n.agree(known, cfg)
 	n.rejudged = rejudged
 	n.parts = append(n.parts, part{"projects", func(context.Context) error { unfollow(); return nil }})
 	return nil
 }
 
-// pubsubTerms are those of the doors for HTTP Pub/Sub.
-func (n *node) pubsubTerms(cfg Config, log *slog.Logger) (pubsub.Terms, error) {
+// pubsubSecrets are what tokens of HTTP Pub/Sub are known by.
+type pubsubSecrets struct {
+	// service is the service token, empty where nobody listens for HTTP Pub/Sub.
+	service string
+	// vault keeps users' tokens; nil: nothing does.
+	vault *resource.Vault
+	// loan is what tokens are made of that are lent, the same on all nodes; empty: there are none.
+	loan string
+}
+
+func (n *node) pubsubSecrets(cfg Config, log *slog.Logger) (s pubsubSecrets, err error) {
 	r := &secrets{environ: n.guard.environ, beside: n.guard.beside}
-	service, err := r.read(cfg.PubSub.ServiceToken)
-	if err != nil {
-		return pubsub.Terms{}, fmt.Errorf("pubsub.service_token: %w", err)
+	if s.service, err = r.read(cfg.PubSub.ServiceToken); err != nil {
+		return s, fmt.Errorf("pubsub.service_token: %w", err)
 	}
-	if service == "" {
-		if service, err = ownServiceToken(filepath.Join(cfg.DataDir, serviceTokenFile), log); err != nil {
-			return pubsub.Terms{}, fmt.Errorf("making a service token: %w", err)
+	s.loan = s.service
+	if !cfg.listens(PubSubProtocol) { // nobody is given a token here, and those that were given elsewhere open the other doors
+		s.service = ""
+		return s, nil
+	}
+	if s.service == "" {
+		if s.service, err = ownServiceToken(filepath.Join(cfg.DataDir, serviceTokenFile), log); err != nil {
+			return s, fmt.Errorf("making a service token: %w", err)
+		}
+		if cfg.Cluster == nil { // else each node has another one
+			s.loan = s.service
 		}
 	}
-	if len(service) < leastServiceToken {
-		return pubsub.Terms{}, fmt.Errorf("pubsub.service_token: it is shorter than %d characters: it opens everything, and could be guessed", leastServiceToken)
+	if len(s.service) < leastServiceToken {
+		return s, fmt.Errorf("pubsub.service_token: it is shorter than %d characters: it opens everything, and could be guessed", leastServiceToken)
+	}
+	key, err := r.read(cfg.PubSub.TokenKey)
+	if err == nil && key != "" {
+		s.vault, err = resource.NewVault([]byte(key))
+	}
+	if err != nil {
+		return s, fmt.Errorf("pubsub.token_key: %w", err)
 	}
 	for _, w := range r.warnings {
 		log.Warn(w)
 	}
-	return pubsub.Terms{
-		ServiceToken: service, Keys: cfg.PubSub.AuthOption.door(), Retention: time.Duration(cfg.PubSub.Retention), MaxMessage: int(cfg.PubSub.MaxMessageBytes),
-	}, nil
+	return s, nil
 }
 
-// vault is what keeps users' tokens so that they can be shown again; nil if they cannot.
-func (n *node) vault(cfg Config) (vault *resource.Vault, err error) {
-	r := &secrets{environ: n.guard.environ, beside: n.guard.beside}
-	key, err := r.read(cfg.PubSub.TokenKey)
-	if err == nil && key != "" {
-		vault, err = resource.NewVault([]byte(key))
+// agree keeps the terms of the doors for HTTP Pub/Sub, if there are any.
+func (n *node) agree(known pubsubSecrets, cfg Config) {
+	if known.service != "" {
+		n.terms.Store(&pubsub.Terms{
+			ServiceToken: known.service, Keys: cfg.PubSub.AuthOption.door(), Retention: time.Duration(cfg.PubSub.Retention), MaxMessage: int(cfg.PubSub.MaxMessageBytes),
+		})
 	}
-	if err != nil {
-		return nil, fmt.Errorf("pubsub.token_key: %w", err)
-	}
-	return vault, nil
 }
 
 // changePubSub puts in force what a configuration says of HTTP Pub/Sub, but for what needs a start. After an error all is as it was.
@@ -133,24 +142,30 @@ func (n *node) changePubSub(cfg Config, log *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("pubsub.push.ca: %w", err)
 	}
-	if n.terms.Load() != nil {
-		terms, err := n.pubsubTerms(cfg, log)
-		if err != nil {
-			return err
-		}
-		n.terms.Store(&terms)
-		n.directory.SetServiceToken(terms.ServiceToken)
-		for _, l := range n.listening() {
-			if s, ok := l.door.(*pubsub.Server); ok {
-				err = errors.Join(err, s.Change(terms))
-			}
-		}
-		if err != nil {
-			return err
+	known, err := n.pubsubSecrets(cfg, log)
+	if err != nil {
+		return err
+	}
+	n.agree(known, cfg)
+	n.directory.Trust(known.service, known.loan)
+	for _, l := range n.listening() {
+		switch s := l.door.(type) {
+		case *pubsub.Server:
+			err = errors.Join(err, s.Change(*n.terms.Load()))
+		case *authn.Server:
+			s.Trust(known.service)
 		}
 	}
 	n.pusher.Load().Reach(cfg.PubSub.Push.AllowPrivateAddresses, cfg.PubSub.Push.networks(), trust)
-	return nil
+	return err
+}
+
+// serviceToken is the one of now; empty where nobody listens for HTTP Pub/Sub.
+func (n *node) serviceToken() string {
+	if t := n.terms.Load(); t != nil {
+		return t.ServiceToken
+	}
+	return ""
 }
 
 // ownServiceToken is the one that a node has made itself, and makes it first.
@@ -267,6 +282,11 @@ func (v *validator) pubsub(c Config) {
 		v.say("pubsub.max_message_bytes", "is more than limits.max_message_size")
 	}
 	v.push(c.PubSub.Push)
+	for i, l := range c.Listeners {
+		if l.Protocol == AuthN {
+			v.authn(fmt.Sprintf("listeners[%d]", i), l, c)
+		}
+	}
 	if t := c.PubSub.ServiceToken; t != "" && !t.elsewhere() && len(t) < leastServiceToken {
 		v.say("pubsub.service_token", "is shorter than %d characters: it opens everything, and could be guessed", leastServiceToken)
 	}

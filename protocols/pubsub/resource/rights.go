@@ -21,6 +21,7 @@ const (
 // The roles that mean something beyond the HTTP API.
 const (
 	roleServiceAdmin = "service_admin"
+	roleAlmighty     = "_admin_"
 	roleProjectAdmin = "project_admin"
 	rolePublisher    = "publisher"
 	roleConsumer     = "consumer"
@@ -44,13 +45,22 @@ func (d *Directory) service(sum string) bool {
 	return *of != "" && subtle.ConstantTimeCompare([]byte(sum), []byte(*of)) == 1
 }
 
-// SetServiceToken has another token do everything, or with an empty one none.
-func (d *Directory) SetServiceToken(token string) {
-	sum := ""
-	if token != "" {
-		sum = SumOf(token)
+// Trust has another service token do everything, and tokens be lent that are made of another secret: those that were lent before are nobody's. Either may be empty, as in a Config.
+func (d *Directory) Trust(service, loan string) {
+	sum, key := "", loanKey(loan)
+	if service != "" {
+		sum = SumOf(service)
 	}
 	d.serviceSum.Store(&sum)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, u := range d.people {
+		d.unlearn(u)
+	}
+	d.loanKey.Store(&key)
+	for _, u := range d.people {
+		d.recognise(u)
+	}
 }
 
 func principal(name, sum string) gateway.Principal {
