@@ -57,7 +57,7 @@ type Config struct {
 	Push *push.Pusher
 	// Leases keeps those of subscriptions that have some, see NewLeases; nil: there are no such subscriptions. Whoever made it runs it.
 	Leases *lease.Keeper
-	// ServiceToken may do everything, and is nobody's; empty: there is none.
+	// ServiceToken may do everything, and is nobody's; empty: there is none. What of a Config may change later is in Terms.
 	ServiceToken string
 	Keys         KeyPlace
 	// Retention of the logs of new topics. Default 7 days.
@@ -103,7 +103,7 @@ func (cfg Config) complete() (Config, error) {
 	}
 	or(&cfg.Retention, defaultRetention)
 	or(&cfg.MaxMessage, defaultMaxMessage)
-	or(&cfg.MaxRequest, max(defaultMaxRequest, int64(cfg.MaxMessage)/3*4+smallRequest))
+	or(&cfg.MaxRequest, requestOf(cfg.MaxMessage))
 	or(&cfg.Memory, max(defaultMemory, cfg.MaxRequest))
 	cfg.Memory = max(cfg.Memory, cfg.MaxRequest)
 	or(&cfg.Patience, defaultPatience)

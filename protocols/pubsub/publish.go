@@ -25,7 +25,7 @@ func (s *Server) publish(r *request) (any, error) {
 	r.body = nil
 	messages := make([]*gateway.Message, len(asked.Messages))
 	for i := range asked.Messages { // all of them, before any is sent
-		if messages[i], err = toMessage(t.Name.String(), &asked.Messages[i], s.cfg.MaxMessage); err != nil {
+		if messages[i], err = toMessage(t.Name.String(), &asked.Messages[i], s.terms.Load().MaxMessage); err != nil {
 			return nil, err
 		}
 		if err := s.ruled(r, t, i, &asked.Messages[i]); err != nil {

@@ -3,7 +3,6 @@ package pubsub
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"io"
@@ -97,7 +96,7 @@ func (s *Server) answer(w http.ResponseWriter, r *request, route *route) (any, e
 	if r.Method != http.MethodGet {
 		most := int64(smallRequest)
 		if route.large {
-			most = s.cfg.MaxRequest
+			most = s.terms.Load().maxRequest
 		}
 		release, err := s.read(w, r, most)
 		if err != nil {
@@ -133,10 +132,11 @@ func (s *Server) admit(r *request, route *route) error {
 
 // token is what a request shows.
 func (s *Server) token(h *http.Request) (token string) {
-	if s.cfg.Keys != InURL {
+	keys := s.terms.Load().Keys
+	if keys != InURL {
 		token = h.Header.Get("X-Api-Key")
 	}
-	if token == "" && s.cfg.Keys != InHeader {
+	if token == "" && keys != InHeader {
 		token = h.URL.Query().Get("key")
 	}
 	return token
@@ -146,7 +146,7 @@ func (s *Server) token(h *http.Request) (token string) {
 func (s *Server) recognise(r *request) error {
 	token := r.caller.shown.Token
 	sum := sha256.Sum256([]byte(token))
-	if s.cfg.ServiceToken != "" && subtle.ConstantTimeCompare(sum[:], s.service[:]) == 1 {
+	if s.terms.Load().isService(sum) {
 		r.caller.roles = []string{serviceAdmin, almighty}
 		return nil
 	}

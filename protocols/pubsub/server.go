@@ -2,11 +2,11 @@ package pubsub
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -37,12 +37,15 @@ type Server struct {
 	sessions sessions
 	pulls    pulls
 	mornings mornings
-	service  [sha256.Size]byte // of the service token
-	started  time.Time
+	terms    atomic.Pointer[terms]
+	// maxRequest is how long a request may be, 0 if that follows from the longest message.
+	maxRequest int64
+	started    time.Time
 }
 
 // New takes the address and fills in cfg's defaults. Clients may connect from here on; they wait until Serve.
 func New(cfg Config) (*Server, error) {
+	maxRequest := cfg.MaxRequest
 	cfg, err := cfg.complete()
 	if err != nil {
 		return nil, err
@@ -54,8 +57,10 @@ func New(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("pubsub: %w", err)
 	}
 	s := &Server{
-		cfg: cfg, listener: l, carrier: carry.New(l.Addr()), memory: semaphore.NewWeighted(cfg.Memory),
-		service: sha256.Sum256([]byte(cfg.ServiceToken)), started: cfg.Now(),
+		cfg: cfg, listener: l, carrier: carry.New(l.Addr()), memory: semaphore.NewWeighted(cfg.Memory), maxRequest: maxRequest, started: cfg.Now(),
+	}
+	if err := s.Change(Terms{cfg.ServiceToken, cfg.Keys, cfg.Retention, cfg.MaxMessage}); err != nil {
+		return nil, err
 	}
 	s.sessions.init(s)
 	s.pulls.all = make(map[string]pulled)

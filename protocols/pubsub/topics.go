@@ -59,7 +59,7 @@ func (s *Server) showTopic(r *request) (any, error) {
 }
 
 func (s *Server) createTopic(r *request) (any, error) {
-	made := resource.Topic{Name: r.topic(), Retention: s.cfg.Retention.Milliseconds()}
+	made := resource.Topic{Name: r.topic(), Retention: s.terms.Load().Retention.Milliseconds()}
 	if len(r.body) > 0 {
 		asked, err := wire.Decode[wire.TopicRequest](r.body)
 		if err != nil {

@@ -212,7 +212,7 @@ func TestMatrix(t *testing.T) {
 	})
 	s.configure(false, "", s.everything)
 	s.Signal(syscall.SIGHUP)
-	s.AwaitLog("identities, rules, quotas, policies and certificates are those of the files now")
+	s.AwaitLog("identities, rules, quotas, policies, certificates and the terms of HTTP Pub/Sub are those of the files now")
 	cell("revoked while connected", func(t *testing.T, g guest) {
 		login := g.proof.user
 		if login == "anonymous" {

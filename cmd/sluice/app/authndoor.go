@@ -17,17 +17,22 @@ func (n *node) openAuthN(l Listener, cfg Config, log *slog.Logger) error {
 		Address: l.Address.String(), TrustedProxies: l.proxies(),
 		Reception: authn.Reception{MaxConnections: l.connections(cfg.Limits), MaxUnknown: cfg.Limits.LoggingIn, Login: time.Duration(cfg.Limits.LoginTimeout)},
 		Directory: n.directory, Subject: subjectOf, Revoked: func(err error) bool { return errors.Is(err, pki.ErrRevoked) },
-		ServiceToken: n.service, Auditor: n.guard.auditor(), Version: authnRelease(), Logger: log,
+		Auditor: n.guard.auditor(), Version: authnRelease(), Logger: log,
 	}
 	if trust := n.guard.trust(l); trust != nil {
 		settings.TLS, settings.Judge = trust.TLS(), trust.Judge
 	}
-	d, err := authn.New(settings)
+	open := func() (*authn.Server, error) {
+		settings := settings
+		settings.ServiceToken = n.serviceToken()
+		return authn.New(settings)
+	}
+	d, err := open()
 	if err != nil {
 		return err
 	}
 	settings.Address = d.Addr().String()
-	n.add(listener{AuthN, d, func() (door, error) { return authn.New(settings) }})
+	n.add(listener{AuthN, d, func() (door, error) { return open() }})
 	return nil
 }
 

@@ -19,8 +19,9 @@ import (
 func backupCommand(p Process) *cobra.Command {
 	var out string
 	cmd := &cobra.Command{
-		Use: "backup", Short: "Write a backup of all queues, while the node runs",
-		Long: "Writes all persistent messages that wait in queues to a file, with their order, ids and redelivery counts, the durable subscriptions,\n" +
+		Use: "backup", Short: "Write a backup of all queues and topics, while the node runs",
+		Long: "Writes all persistent messages that wait in queues to a file, with their order, ids and redelivery counts, the topics of\n" +
+			"HTTP Pub/Sub with their messages and subscriptions, the durable subscriptions,\n" +
 			"what virtual topics feed, and the policies that were set while running; in a cluster those of all nodes, whichever is asked. Messages that are acknowledged meanwhile may be in it. The file appears when it is complete.",
 		Example: "  sluice backup --out /backup/sluice-$(date +%F)\n  sluice backup --out - | zstd > backup.zst",
 		Args:    cobra.NoArgs,
@@ -65,9 +66,10 @@ func writeBackup(ctx context.Context, dataDir, path string) error {
 func restoreCommand(p Process) *cobra.Command {
 	var merge bool
 	cmd := &cobra.Command{
-		Use: "restore FILE", Short: "Take a backup's messages into the queues of a node that runs",
+		Use: "restore FILE", Short: "Take a backup's messages into the queues and topics of a node that runs",
 		Long: "Takes all messages of a backup into the queues, of one node or of a cluster, whatever it was made of. The file is checked as a whole\n" +
-			"first. The queues must be empty, unless --merge is said. The messages are marked as redelivered, because somebody may have had them since.",
+			"first. The queues must be empty, unless --merge is said. Their messages are marked as redelivered, because somebody may have had them since.\n" +
+			"Topics of HTTP Pub/Sub come back with their messages and offsets; a topic that is there stays as it is.",
 		Example: "  sluice restore /backup/sluice-2026-11-20",
 		Args:    cobra.ExactArgs(1),
 	}

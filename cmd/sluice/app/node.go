@@ -17,6 +17,7 @@ import (
 	"github.com/sluice-mq/sluice/jetstream/commit"
 	"github.com/sluice-mq/sluice/jetstream/embed"
 	"github.com/sluice-mq/sluice/protocols/nats"
+	"github.com/sluice-mq/sluice/protocols/pubsub"
 	"github.com/sluice-mq/sluice/protocols/pubsub/lease"
 	"github.com/sluice-mq/sluice/protocols/pubsub/push"
 	"github.com/sluice-mq/sluice/protocols/pubsub/resource"
@@ -37,7 +38,7 @@ type node struct {
 	rules  *rulebook
 
 	directory *resource.Directory          // of HTTP Pub/Sub
-	service   string                       // its service token; empty where nobody listens
+	terms     atomic.Pointer[pubsub.Terms] // of its doors; nil where nobody listens
 	rejudged  chan struct{}                // what somebody there may do has changed
 	pusher    atomic.Pointer[push.Pusher]  // nil until it runs
 	leases    atomic.Pointer[lease.Keeper] // likewise

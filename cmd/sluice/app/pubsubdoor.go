@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -17,6 +18,7 @@ import (
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/jetstream"
 	"github.com/sluice-mq/sluice/protocols/pubsub"
+	"github.com/sluice-mq/sluice/protocols/pubsub/authn"
 	"github.com/sluice-mq/sluice/protocols/pubsub/resource"
 	"github.com/sluice-mq/sluice/protocols/pubsub/wire"
 )
@@ -75,7 +77,8 @@ func (n *node) openDirectory(ctx context.Context, cfg Config, log *slog.Logger) 
 		return err
 	}
 	n.guard.callers.directory.Store(n.directory)
-	n.service, n.rejudged = known.service, rejudged
+	n.agree(known, cfg)
+	n.rejudged = rejudged
 	n.parts = append(n.parts, part{"projects", func(context.Context) error { unfollow(); return nil }})
 	return nil
 }
@@ -122,6 +125,47 @@ func (n *node) pubsubSecrets(cfg Config, log *slog.Logger) (s pubsubSecrets, err
 		log.Warn(w)
 	}
 	return s, nil
+}
+
+// agree keeps the terms of the doors for HTTP Pub/Sub, if there are any.
+func (n *node) agree(known pubsubSecrets, cfg Config) {
+	if known.service != "" {
+		n.terms.Store(&pubsub.Terms{
+			ServiceToken: known.service, Keys: cfg.PubSub.AuthOption.door(), Retention: time.Duration(cfg.PubSub.Retention), MaxMessage: int(cfg.PubSub.MaxMessageBytes),
+		})
+	}
+}
+
+// changePubSub puts in force what a configuration says of HTTP Pub/Sub, but for what needs a start. After an error all is as it was.
+func (n *node) changePubSub(cfg Config, log *slog.Logger) error {
+	trust, err := authorities(cfg.PubSub.Push.CA)
+	if err != nil {
+		return fmt.Errorf("pubsub.push.ca: %w", err)
+	}
+	known, err := n.pubsubSecrets(cfg, log)
+	if err != nil {
+		return err
+	}
+	n.agree(known, cfg)
+	n.directory.Trust(known.service, known.loan)
+	for _, l := range n.listening() {
+		switch s := l.door.(type) {
+		case *pubsub.Server:
+			err = errors.Join(err, s.Change(*n.terms.Load()))
+		case *authn.Server:
+			s.Trust(known.service)
+		}
+	}
+	n.pusher.Load().Reach(cfg.PubSub.Push.AllowPrivateAddresses, cfg.PubSub.Push.networks(), trust)
+	return err
+}
+
+// serviceToken is the one of now; empty where nobody listens for HTTP Pub/Sub.
+func (n *node) serviceToken() string {
+	if t := n.terms.Load(); t != nil {
+		return t.ServiceToken
+	}
+	return ""
 }
 
 // ownServiceToken is the one that a node has made itself, and makes it first.
@@ -171,8 +215,7 @@ func (n *node) openPubSub(l Listener, cfg Config, log *slog.Logger) error {
 	settings := pubsub.Config{
 		Address: l.Address.String(), TrustedProxies: l.proxies(),
 		Reception: pubsub.Reception{MaxConnections: l.connections(cfg.Limits), MaxUnknown: cfg.Limits.LoggingIn, Login: time.Duration(cfg.Limits.LoginTimeout)},
-		Broker:    n.broker, Directory: n.directory, Logs: n.store.Logs(), Push: n.pusher.Load(), Leases: n.leases.Load(), ServiceToken: n.service, Keys: cfg.PubSub.AuthOption.door(),
-		Retention: time.Duration(cfg.PubSub.Retention), MaxMessage: int(cfg.PubSub.MaxMessageBytes), Shared: cfg.Cluster != nil, Version: release(), Usage: usage(),
+		Broker:    n.broker, Directory: n.directory, Logs: n.store.Logs(), Push: n.pusher.Load(), Leases: n.leases.Load(), Shared: cfg.Cluster != nil, Version: release(), Usage: usage(),
 		Logger: log,
 	}
 	if trust := n.guard.trust(l); trust != nil {
@@ -181,12 +224,17 @@ func (n *node) openPubSub(l Listener, cfg Config, log *slog.Logger) error {
 	if cfg.Auth != nil && !cfg.Auth.open() {
 		settings.Guests = pubsub.Guard{Authenticator: &n.guard.identity, Authorizer: &n.guard.identity}
 	}
-	d, err := pubsub.New(settings)
+	open := func() (*pubsub.Server, error) {
+		terms, settings := n.terms.Load(), settings
+		settings.ServiceToken, settings.Keys, settings.Retention, settings.MaxMessage = terms.ServiceToken, terms.Keys, terms.Retention, terms.MaxMessage
+		return pubsub.New(settings)
+	}
+	d, err := open()
 	if err != nil {
 		return err
 	}
 	settings.Address = d.Addr().String()
-	n.add(listener{PubSubProtocol, d, func() (door, error) { return pubsub.New(settings) }})
+	n.add(listener{PubSubProtocol, d, func() (door, error) { return open() }})
 	return nil
 }
 

@@ -21,7 +21,7 @@ const (
 // ImportPubSub takes an export of the ARGO Messaging Service, and tells what became of it.
 func (d *duty) ImportPubSub(ctx context.Context, c admin.Call, w io.Writer) error {
 	n := d.life.node
-	if n.service == "" { // nor does it know the key for tokens
+	if n.serviceToken() == "" { // nor does it know the key for tokens
 		return errors.New("the node has no listener for HTTP Pub/Sub")
 	}
 	export, err := migrate.Read(c.Body)

@@ -33,11 +33,8 @@ const mostGrace = 5 * time.Second
 // openPusher begins to push what this node leads.
 func (n *node) openPusher(cfg Config, log *slog.Logger) error {
 	settings := push.Config{
-		Directory: n.directory, Logs: n.store.Logs(), Node: cfg.Node, PrivateAddresses: cfg.PubSub.Push.AllowPrivateAddresses,
+		Directory: n.directory, Logs: n.store.Logs(), Node: cfg.Node, PrivateAddresses: cfg.PubSub.Push.AllowPrivateAddresses, AllowedNetworks: cfg.PubSub.Push.networks(),
 		Grace: min(mostGrace, time.Duration(cfg.ShutdownTimeout)/2), Logger: log,
-	}
-	for _, p := range cfg.PubSub.Push.AllowedNetworks {
-		settings.AllowedNetworks = append(settings.AllowedNetworks, netip.Prefix(p))
 	}
 	var err error
 	if settings.TLS, err = authorities(cfg.PubSub.Push.CA); err != nil {
@@ -116,6 +113,14 @@ func authorities(files []File) (*tls.Config, error) {
 		}
 	}
 	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, nil
+}
+
+// networks are those that are reached whatever they are.
+func (p Push) networks() (all []netip.Prefix) {
+	for _, n := range p.AllowedNetworks {
+		all = append(all, netip.Prefix(n))
+	}
+	return all
 }
 
 // fill makes no list of an empty one.

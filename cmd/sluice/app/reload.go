@@ -11,10 +11,11 @@ import (
 )
 
 // reloaded are the keys that reload puts in force; for others the node has to be started again.
-var reloaded = []string{"auth", "audit", "limits.total", "limits.per_user", "limits.per_address", "limits.quotas", "policies"}
+var reloaded = []string{"auth", "audit", "limits.total", "limits.per_user", "limits.per_address", "limits.quotas", "policies",
+	"pubsub.service_token", "pubsub.auth_option", "pubsub.retention", "pubsub.max_message_bytes", "pubsub.push"}
 
-// Reload reads the configuration again and puts in force what may change while the node runs: identities, rules, quotas, policies, the audit, and the
-// files of certificates. It names what else has changed. With an error nothing has changed of what the error is about.
+// Reload reads the configuration again and puts in force what may change while the node runs: identities, rules, quotas, policies, the audit, the
+// files of certificates, and most of HTTP Pub/Sub. It names what else has changed. With an error nothing has changed of what the error is about.
 func (d *duty) Reload(_ context.Context, w io.Writer) error {
 	if !d.reloading.TryLock() {
 		return errBusy
@@ -34,7 +35,7 @@ func (d *duty) Reload(_ context.Context, w io.Writer) error {
 	if cfg.Auth != nil && cfg.Auth.ACLMode != l.cfg.Auth.ACLMode {
 		return errors.New("nothing was changed: to change auth.acl_mode the node has to be started again")
 	}
-	err = l.guard.renew(cfg)
+	err = errors.Join(l.guard.renew(cfg), l.node.changePubSub(cfg, l.log))
 	d.reloads.Add(1)
 	// Also after an error: nobody stays inside because a certificate cannot be read.
 	l.node.broker.SetQuotas(quotas(cfg.Limits))
@@ -46,7 +47,7 @@ func (d *duty) Reload(_ context.Context, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	t.tell("identities, rules, quotas, policies and certificates are those of the files now")
+	t.tell("identities, rules, quotas, policies, certificates and the terms of HTTP Pub/Sub are those of the files now")
 	late := changed(l.cfg, cfg)
 	if (cfg.Audit == AuditOff) != (l.cfg.Audit == AuditOff) {
 		late = append(late, "audit")

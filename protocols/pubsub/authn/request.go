@@ -133,7 +133,7 @@ func (s *Server) administrator(r *request) bool {
 		return false
 	}
 	sum := sha256.Sum256([]byte(token))
-	if s.cfg.ServiceToken != "" && subtle.ConstantTimeCompare(sum[:], s.service[:]) == 1 {
+	if service := s.service.Load(); service != nil && subtle.ConstantTimeCompare(sum[:], service[:]) == 1 {
 		return true
 	}
 	r.by = s.cfg.Directory.UserByToken(r.Context(), token)

@@ -36,7 +36,7 @@ type Server struct {
 	http     *http.Server
 	routes   []*route
 	router   wire.Router[*route]
-	service  [sha256.Size]byte // of the service token
+	service  atomic.Pointer[[sha256.Size]byte] // of the service token; nil: there is none
 }
 
 // route is one call of the API.
@@ -94,7 +94,8 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("authn: %w", err)
 	}
-	s := &Server{cfg: cfg, listener: l, carrier: carry.New(l.Addr()), routes: routes(), service: sha256.Sum256([]byte(cfg.ServiceToken))}
+	s := &Server{cfg: cfg, listener: l, carrier: carry.New(l.Addr()), routes: routes()}
+	s.Trust(cfg.ServiceToken)
 	for _, r := range s.routes {
 		s.router.Add(r.method, base+r.path, r)
 	}
@@ -103,6 +104,16 @@ func New(cfg Config) (*Server, error) {
 		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug),
 	}
 	return s, nil
+}
+
+// Trust has another service token administer from now on; empty: none does.
+func (s *Server) Trust(service string) {
+	if service == "" {
+		s.service.Store(nil)
+		return
+	}
+	sum := sha256.Sum256([]byte(service))
+	s.service.Store(&sum)
 }
 
 // Name is what logs and banners call the door.

@@ -2,7 +2,9 @@ package push
 
 import (
 	"context"
+	"crypto/tls"
 	"net/http"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -23,7 +25,7 @@ const (
 // Pusher pushes what this node leads. All methods may be called concurrently; Run is called once.
 type Pusher struct {
 	cfg    Config
-	client *http.Client
+	client atomic.Pointer[http.Client]
 	memory *semaphore.Weighted
 
 	mu      sync.Mutex
@@ -39,10 +41,19 @@ func New(cfg Config) (*Pusher, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Pusher{
-		cfg: cfg, client: newClient(newGuard(cfg.PrivateAddresses, cfg.AllowedNetworks), cfg.TLS), memory: semaphore.NewWeighted(cfg.Memory),
+	p := &Pusher{
+		cfg: cfg, memory: semaphore.NewWeighted(cfg.Memory),
 		workers: make(map[string]*worker), gates: make(map[string]*gate),
-	}, nil
+	}
+	p.Reach(cfg.PrivateAddresses, cfg.AllowedNetworks, cfg.TLS)
+	return p, nil
+}
+
+// Reach says anew where pushes may go, and whose certificates are trusted there, as a Config does. It counts for pushes that begin later.
+func (p *Pusher) Reach(private bool, allowed []netip.Prefix, trust *tls.Config) {
+	if old := p.client.Swap(newClient(newGuard(private, allowed), trust)); old != nil {
+		old.CloseIdleConnections()
+	}
 }
 
 // Run pushes until ctx ends. Pushes under way then have the Grace to end; after it none is.
@@ -153,7 +164,7 @@ func (p *Pusher) finish() {
 	for _, w := range all {
 		<-w.ended
 	}
-	p.client.CloseIdleConnections()
+	p.client.Load().CloseIdleConnections()
 }
 
 // gate bounds the pushes to one host.
@@ -166,7 +177,7 @@ type gate struct {
 func (p *Pusher) Verify(ctx context.Context, endpoint, hash string) error {
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
 	defer cancel()
-	return verify(ctx, p.client, endpoint, hash)
+	return verify(ctx, p.client.Load(), endpoint, hash)
 }
 
 // Status says how it goes with a subscription's pushes, on whichever node they are made.

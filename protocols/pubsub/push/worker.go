@@ -200,7 +200,7 @@ func (w *worker) deliver(messages []*gateway.Message) error {
 	to := &w.sub.Push
 	ctx, cancel := context.WithTimeout(w.ctx, w.p.cfg.Timeout)
 	defer cancel()
-	a, err := post(ctx, w.p.client, target(to), payload(w.sub.Name, to, out), to.Authorization)
+	a, err := post(ctx, w.p.client.Load(), target(to), payload(w.sub.Name, to, out), to.Authorization)
 	switch {
 	case err != nil:
 		return err

@@ -77,7 +77,9 @@ type Directory struct {
 	bindings      map[string]*Binding
 	mapped        atomic.Pointer[Mapping] // of these three; nil: it is to be put in order
 	editing       chan struct{}           // full while somebody changes them
-	loanKey       []byte                  // of Config.Loan
+	loanKey       atomic.Pointer[[]byte]  // of Config.Loan; it changes under the lock
+
+	serviceSum atomic.Pointer[string] // of the service token; empty: there is none
 
 	looking sync.Mutex
 	looked  time.Time // when the last look began
@@ -95,8 +97,10 @@ func Open(ctx context.Context, cfg Config) (*Directory, error) {
 		cfg: cfg, news: make(chan struct{}), users: make(map[string]*User), people: make(map[string]*User), tokens: make(map[string]*User),
 		registrations: make(map[string]*Registration), projects: make(map[string]*Project), topics: make(map[Name]*Topic), subscriptions: make(map[Name]*Subscription), cursors: make(map[Name]*Cursor), pushes: make(map[Name]*PushState), restated: make(chan struct{}),
 		schemas: make(map[Name]*Schema), schemaIDs: make(map[string]*Schema), revisions: make(map[string]map[int]*Schema),
-		serviceTypes: make(map[string]*ServiceType), authMethods: make(map[string]*AuthMethod), bindings: make(map[string]*Binding), editing: make(chan struct{}, 1), loanKey: loanKey(cfg.Loan),
+		serviceTypes: make(map[string]*ServiceType), authMethods: make(map[string]*AuthMethod), bindings: make(map[string]*Binding), editing: make(chan struct{}, 1),
 	}
+	d.loanKey.Store(new([]byte))
+	d.Trust(cfg.ServiceToken, cfg.Loan)
 	if err := cfg.Facts.Watch(ctx, d.learn); err != nil {
 		return nil, fmt.Errorf("reading projects and users: %w", err)
 	}
@@ -226,11 +230,16 @@ func (d *Directory) takeUser(name string, value []byte, revision uint64) error {
 			d.unlearn(twin)
 		}
 		d.people[u.ID] = u
-		for _, sum := range d.sums(u) {
-			d.tokens[sum] = u
-		}
+		d.recognise(u)
 	}
 	return nil
+}
+
+// recognise notes by what a user is recognised.
+func (d *Directory) recognise(u *User) {
+	for _, sum := range d.sums(u) {
+		d.tokens[sum] = u
+	}
 }
 
 // unlearn forgets by what a user was recognised.

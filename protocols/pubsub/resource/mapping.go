@@ -294,10 +294,11 @@ func loanKey(secret string) []byte {
 
 // loan makes a user's other token; empty if none is made.
 func (d *Directory) loan(u *User) string {
-	if d.loanKey == nil || u.Token.Sum == "" {
+	key := *d.loanKey.Load()
+	if key == nil || u.Token.Sum == "" {
 		return ""
 	}
-	mac := hmac.New(sha256.New, d.loanKey)
+	mac := hmac.New(sha256.New, key)
 	mac.Write([]byte(u.ID + "\x00" + u.Token.Sum))
 	return hex.EncodeToString(mac.Sum(nil))
 }

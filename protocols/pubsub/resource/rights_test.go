@@ -129,3 +129,30 @@ func TestRights(t *testing.T) {
 	require.False(t, all["con"].All(read, gateway.Destination{Kind: gateway.KindTopic, Name: "P.*"}))
 	require.Error(t, all["admin"].Operate("drain"))
 }
+
+// Another service token counts at once, and with it another secret that tokens are made of: what was lent before opens nothing, what users have themselves goes on.
+func TestAnotherServiceTokenIsTrusted(t *testing.T) {
+	d, err := resource.Open(t.Context(), resource.Config{Facts: gatewaytest.NewDisk(1).Registry(), ServiceToken: "service", Loan: "service"})
+	require.NoError(t, err)
+	ann, own := user(t, d, "ann")
+	known := func(token string) bool {
+		_, found, err := d.VerifyToken(t.Context(), token)
+		require.NoError(t, err)
+		return found
+	}
+	lent := d.TokenFor(ann)
+	service, found, err := d.VerifyToken(t.Context(), "service")
+	require.NoError(t, err)
+	require.True(t, found)
+	require.Equal(t, []bool{true, true, false}, []bool{known(lent), known(own), known("another")})
+	d.Trust("another", "another")
+	require.Equal(t, []bool{false, true, true, false}, []bool{known(lent), known(own), known("another"), known("service")})
+	_, found, err = d.Renew(service)
+	require.True(t, found)
+	require.Equal(t, gateway.Unauthenticated, kind(err), "who came by the old one goes")
+	again := d.TokenFor(ann)
+	require.NotEqual(t, lent, again)
+	require.True(t, known(again))
+	d.Trust("", "")
+	require.Equal(t, []bool{false, true, false}, []bool{known(again), known(own), known("another")})
+}
