@@ -23,6 +23,11 @@ type Logs interface {
 	// Append stores messages at the end of a topic's log, side by side, all or none, and does not wait. c.Complete is called once: with nil when they are as durable
 	// as persistent messages are, and then each has its Offset; with an Error of kind NotFound if the topic has no log; else they are not in the
 	// log, unless the kind is Unavailable: then nobody knows. The order of calls is kept. The slice is not kept.
+	//
+	// Messages with a Source are stored once, whoever appends them, how often, and however much later: those of a batch are of one route, in the order
+	// of their sources' offsets, and of each route a log takes only what comes from behind the source of the last copy that it has. The rest of the
+	// batch is passed over, completes with the others, and has the Offset of that copy. Whoever appends copies waits for one call before he makes the next
+	// for the same route and topic. The Error is of kind Invalid if a batch is not like that.
 	Append(topic string, batch []*Message, c Completion, token uint64)
 	// Read returns messages of a log that are durable. Errors: NotFound, if the topic has no log; Unavailable.
 	Read(ctx context.Context, topic string, q LogQuery) (LogPage, error)
@@ -40,6 +45,8 @@ type LogQuery struct {
 
 // LogPage is a part of a log.
 type LogPage struct {
+	// ID is that of the log.
+	ID string
 	// First is the offset of the oldest message, Next that of the one to come. They are equal if there is none.
 	First, Next uint64
 	// At is the offset of the first message that was asked for, Next if that is still to come.
@@ -48,4 +55,35 @@ type LogPage struct {
 	Bytes uint64
 	// Messages from At on, each with its Offset, without a hole.
 	Messages []*Message
+}
+
+// CopiesOf is the route that all messages of a batch are copies by, empty if none of them is a copy. The Error is of kind Invalid if they cannot be appended together.
+func CopiesOf(batch []*Message) (route string, err error) {
+	for i, m := range batch {
+		switch {
+		case (m.Source == nil) != (batch[0].Source == nil):
+			return "", Errorf(Invalid, "copies are appended by themselves")
+		case m.Source == nil:
+			continue
+		case m.Source.Route != batch[0].Source.Route || !validRoute(m.Source.Route):
+			return "", Errorf(Invalid, "copies are appended by their routes")
+		case i > 0 && m.Source.Offset <= batch[i-1].Source.Offset:
+			return "", Errorf(Invalid, "copies are appended in the order of their sources")
+		}
+		route = m.Source.Route
+	}
+	return route, nil
+}
+
+func validRoute(name string) bool {
+	if name == "" || len(name) > MaxRoute {
+		return false
+	}
+	for i := range len(name) {
+		c := name[i]
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-') {
+			return false
+		}
+	}
+	return true
 }

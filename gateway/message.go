@@ -57,9 +57,24 @@ type Message struct {
 	Timestamp int64
 	// Offset is where it stands in its topic's log, if that has one: see Logs. It is set before its sender is told that it is there.
 	Offset uint64
+	// Source, if not nil, says of which message of a log this one is a copy that a route has made. Only logs keep it.
+	Source *Source
 
 	encoded [encodings]atomic.Pointer[[]byte]
 }
+
+// Source is where a copy comes from.
+type Source struct {
+	// Route names the route that has made it together with the log that it was made from: 1 to MaxRoute letters, digits and '-'.
+	Route string
+	// Offset is where the message stands in that log of which it is a copy.
+	Offset uint64
+	// Hops is through how many routes it has come.
+	Hops int
+}
+
+// MaxRoute is how long the name in a Source may be.
+const MaxRoute = 128
 
 // Place returns where the message waits.
 func (m *Message) Place() string {
@@ -69,7 +84,8 @@ func (m *Message) Place() string {
 	return m.Destination.Place()
 }
 
-// Copy returns a message that may be changed in all but the bytes of its body, and the fields of its header: appending to that is safe.
+// Copy returns a message that may be changed in all but the bytes of its body, and the fields of its header: appending to that is safe. It
+// has no Offset and no Source of its own.
 func (m *Message) Copy() *Message {
 	return &Message{
 		ID: m.ID, Destination: m.Destination, Also: m.Also, Queue: m.Queue, Header: slices.Clip(m.Header), Body: m.Body, Text: m.Text,

@@ -25,6 +25,8 @@ func (f *flight) answer(m *nats.Msg) {
 		f.first <- m
 	case m == nil:
 		f.landed(0, gateway.Errorf(gateway.Unavailable, "the log does not answer"))
+	case overtaken(m.Data):
+		f.landed(0, errOvertaken)
 	default:
 		f.landed(parseAck(m.Data))
 	}

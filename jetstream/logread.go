@@ -95,7 +95,7 @@ func (l *logs) Read(ctx context.Context, topic string, q gateway.LogQuery) (gate
 func (t *topicLog) page(ctx context.Context, q gateway.LogQuery) (gateway.LogPage, error) {
 	if t.logs.store.cfg.Cluster == nil { // what it holds has to be on disk
 		if there, err := t.open(ctx, false); err != nil || !there {
-			return gateway.LogPage{}, err
+			return gateway.LogPage{ID: t.id()}, err
 		}
 	}
 	s, err := t.state(ctx)
@@ -108,7 +108,7 @@ func (t *topicLog) page(ctx context.Context, q gateway.LogQuery) (gateway.LogPag
 			return gateway.LogPage{}, err
 		}
 	}
-	page := gateway.LogPage{First: s.first - 1, Next: max(s.last, s.first-1), Bytes: s.bytes}
+	page := gateway.LogPage{ID: t.id(), First: s.first - 1, Next: max(s.last, s.first-1), Bytes: s.bytes}
 	if page.First == page.Next {
 		page.Bytes = 0 // what is too old is not there, though it goes later
 	}
@@ -133,15 +133,15 @@ func (t *topicLog) fill(page *gateway.LogPage, q gateway.LogQuery, from, last ui
 			if seq != next || seq > last {
 				return errFull
 			}
-			r, err := decodeRecord(b, true)
-			if err != nil || r.Message == nil {
+			m, err := decodeLogged(b)
+			if err != nil {
 				return &DamageError{Stream: t.stream, What: fmt.Sprintf("record %d cannot be read", seq)}
 			}
-			if bytes += r.Message.Size(); bytes > q.Bytes && len(page.Messages) > 0 || len(page.Messages) >= q.Messages {
+			if bytes += m.Size(); bytes > q.Bytes && len(page.Messages) > 0 || len(page.Messages) >= q.Messages {
 				return errFull
 			}
-			r.Message.Destination.Kind, r.Message.Offset = gateway.KindTopic, seq-1
-			page.Messages = append(page.Messages, r.Message)
+			m.Destination.Kind, m.Offset = gateway.KindTopic, seq-1
+			page.Messages = append(page.Messages, m)
 			next = seq + 1
 			return nil
 		})

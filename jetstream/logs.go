@@ -56,6 +56,7 @@ type appending struct {
 	batch   []*gateway.Message
 	records [][]byte
 	size    int
+	fence   *fenced // of copies; nil: nothing has to be before them
 	c       gateway.Completion
 	token   uint64
 	last    uint64 // the sequence of the last one, once it is stored
@@ -363,13 +364,29 @@ func (l *logs) append(topic string, batch []*gateway.Message, c gateway.Completi
 	if err := l.store.Err(); err != nil {
 		return gateway.WrapError(gateway.Unavailable, err, "the store has failed")
 	}
+	route, err := gateway.CopiesOf(batch)
+	if err != nil {
+		return err
+	}
+	a, err := t.appending(batch, c, token)
+	if err != nil {
+		return err
+	}
+	if route != "" {
+		return t.copyIn(a, route)
+	}
+	return t.push(a)
+}
+
+// appending makes a batch ready for its log.
+func (t *topicLog) appending(batch []*gateway.Message, c gateway.Completion, token uint64) (*appending, error) {
 	a := &appending{log: t, batch: append([]*gateway.Message(nil), batch...), records: make([][]byte, len(batch)), c: c, token: token}
 	for i, m := range batch {
-		a.records[i] = appendRecord(nil, &gateway.Record{Type: gateway.RecordMessage, Message: m})
+		a.records[i] = appendLogged(nil, m)
 		if len(a.records[i]) > MaxRecord {
-			return gateway.Errorf(gateway.Limit, "the message is too large for the store")
+			return nil, gateway.Errorf(gateway.Limit, "the message is too large for the store")
 		}
 		a.size += len(a.records[i])
 	}
-	return t.push(a)
+	return a, nil
 }

@@ -91,9 +91,14 @@ func (r *registry) one(ctx context.Context) (more bool, err error) {
 
 // get asks the stream's leader for a record. seq is 0 if there is none.
 func (r *registry) get(ctx context.Context, body []byte) (seq uint64, record []byte, err error) {
-	m, err := r.store.publish.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+factsStream, body)
+	return r.store.get(ctx, factsStream, body)
+}
+
+// get asks a stream's leader for one record; the sequence is 0 if there is none, or no such stream.
+func (s *Store) get(ctx context.Context, stream string, body []byte) (seq uint64, record []byte, err error) {
+	m, err := s.publish.RequestWithContext(ctx, getRecord+stream, body)
 	if err != nil {
-		return 0, nil, fmt.Errorf("reading %s: %w", factsStream, err)
+		return 0, nil, fmt.Errorf("reading %s: %w", stream, err)
 	}
 	var answer struct {
 		Message *struct {
@@ -112,9 +117,9 @@ func (r *registry) get(ctx context.Context, body []byte) (seq uint64, record []b
 	case answer.Error != nil && answer.Error.Code == 404:
 		return 0, nil, nil
 	case answer.Error != nil:
-		return 0, nil, fmt.Errorf("reading %s: %s", factsStream, answer.Error.Description)
+		return 0, nil, fmt.Errorf("reading %s: %s", stream, answer.Error.Description)
 	case answer.Message == nil:
-		return 0, nil, fmt.Errorf("reading %s: answer %.200q", factsStream, m.Data)
+		return 0, nil, fmt.Errorf("reading %s: answer %.200q", stream, m.Data)
 	}
 	return answer.Message.Seq, answer.Message.Data, nil
 }

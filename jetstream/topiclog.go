@@ -38,7 +38,8 @@ type topicLog struct {
 	log     *commit.Log
 	acked   []*appending
 	sealed  []*appending
-	synced  uint64 // all up to this sequence is on disk, of a single node
+	synced  uint64              // all up to this sequence is on disk, of a single node
+	copies  map[string]lastCopy // by route, as far as they are known here
 }
 
 // flightMost is how many bytes may be in flight to a log.
@@ -77,7 +78,7 @@ func (t *topicLog) wake() {
 // config is how the stream is made. On a single node the store itself lets go of what is too old, by whole blocks: the server would rewrite them.
 func (t *topicLog) config() jetstream.StreamConfig {
 	c := jetstream.StreamConfig{
-		Name: t.stream, Description: "messages of topic " + t.topic + "; written by Sluice alone", Subjects: []string{t.subject},
+		Name: t.stream, Description: "messages of topic " + t.topic + "; written by Sluice alone", Subjects: []string{t.subject, t.copySubject("*")},
 		Storage: jetstream.FileStorage, Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardOld, Replicas: 1,
 		AllowDirect: true, AllowAtomicPublish: true, Duplicates: 100 * time.Millisecond,
 		MaxMsgs: -1, MaxBytes: -1, MaxMsgSize: -1, MaxMsgsPerSubject: -1, MaxConsumers: -1,
@@ -135,6 +136,9 @@ func (t *topicLog) open(ctx context.Context, make bool) (bool, error) {
 	}
 	if make && (errorsIsNotFound(err) || errors.Is(err, jetstream.ErrStreamNameAlreadyInUse)) {
 		stream, err = js.CreateOrUpdateStream(ctx, t.config()) // another node was quicker, or it had another retention
+	}
+	if err == nil && len(stream.CachedInfo().Config.Subjects) < len(t.config().Subjects) { // it was made before there were routes
+		stream, err = js.UpdateStream(ctx, t.config())
 	}
 	switch {
 	case errorsIsNotFound(err) && !make:
@@ -262,8 +266,8 @@ func (t *topicLog) isReady() bool {
 func together(waiting []*appending) *flight {
 	f := &flight{}
 	for _, a := range waiting {
-		if len(f.batches) > 0 && (len(a.batch) == 1 || f.records == 1 || f.records+len(a.batch) > gateway.MaxLogBatch) {
-			break
+		if len(f.batches) > 0 && (len(a.batch) == 1 || f.records == 1 || f.records+len(a.batch) > gateway.MaxLogBatch || a.fence != nil || f.batches[0].fence != nil) {
+			break // who may be refused flies alone
 		}
 		f.batches, f.records = append(f.batches, a), f.records+len(a.batch)
 	}
@@ -282,8 +286,10 @@ func (l *logs) over() bool {
 func (t *topicLog) publish(f *flight) {
 	reply := t.logs.ask(f)
 	var err error
-	if f.records == 1 {
-		err = t.logs.write.PublishRequest(t.subject, reply, f.batches[0].records[0])
+	if first := f.batches[0]; f.records == 1 {
+		m := &nats.Msg{Subject: t.subject, Reply: reply, Data: first.records[0]}
+		first.fence.guard(m, true)
+		err = t.logs.write.PublishMsg(m)
 	} else {
 		err = t.publishAtomic(f, reply)
 	}
@@ -299,6 +305,7 @@ func (t *topicLog) publishAtomic(f *flight, reply string) error {
 		for _, record := range a.records {
 			n++
 			m := &nats.Msg{Subject: t.subject, Data: record, Header: nats.Header{"Nats-Batch-Id": {id}, "Nats-Batch-Sequence": {strconv.Itoa(n)}}}
+			a.fence.guard(m, n == 1)
 			if n == f.records {
 				m.Header["Nats-Batch-Commit"] = []string{"1"}
 				m.Reply = reply
@@ -316,6 +323,12 @@ func (t *topicLog) landed(a *appending, seq uint64, err error) {
 	t.mu.Lock()
 	t.flight -= a.size
 	t.flown.Signal()
+	if errors.Is(err, errOvertaken) {
+		t.overtaken(a)
+		t.mu.Unlock()
+		a.complete(err)
+		return
+	}
 	if err != nil {
 		t.ready = t.ready && t.log != nil // in a cluster: look again whether it is there
 		t.there = t.ready
@@ -330,16 +343,8 @@ func (t *topicLog) landed(a *appending, seq uint64, err error) {
 	for i, m := range a.batch {
 		m.Offset = seq - uint64(len(a.batch)) + uint64(i)
 	}
-	log := t.log
-	if log != nil {
-		t.acked = append(t.acked, a)
-	}
-	t.mu.Unlock()
-	if log == nil {
-		a.complete(nil)
-		return
-	}
-	log.Dirty()
+	t.copied(a)
+	t.unlockAndCommit(a)
 }
 
 func (a *appending) complete(err error) {

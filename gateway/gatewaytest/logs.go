@@ -76,9 +76,27 @@ func (l *Logs) append(topic string, batch []*gateway.Message) error {
 	if len(batch) > gateway.MaxLogBatch {
 		return gateway.Errorf(gateway.Limit, "at most %d messages may be appended at once", gateway.MaxLogBatch)
 	}
+	route, err := gateway.CopiesOf(batch)
+	if err != nil {
+		return err
+	}
 	for _, m := range batch {
+		if last := k.lastOf(route); last != nil && m.Source.Offset <= last.Source.Offset {
+			m.Offset = last.Offset
+			continue
+		}
 		m.Offset = k.next()
 		k.messages, k.stored = append(k.messages, m), append(k.stored, l.now())
+	}
+	return nil
+}
+
+// lastOf is the last copy that a route has made, nil if there is none.
+func (k *keptLog) lastOf(route string) *gateway.Message {
+	for i := len(k.messages) - 1; route != "" && i >= 0; i-- {
+		if s := k.messages[i].Source; s != nil && s.Route == route {
+			return k.messages[i]
+		}
 	}
 	return nil
 }
@@ -110,7 +128,7 @@ func (l *Logs) Read(_ context.Context, topic string, q gateway.LogQuery) (gatewa
 	if err != nil {
 		return gateway.LogPage{}, err
 	}
-	p := gateway.LogPage{First: k.first, Next: k.next()}
+	p := gateway.LogPage{ID: k.ID, First: k.first, Next: k.next()}
 	at := min(max(q.From, p.First), p.Next) - p.First
 	if q.Since != 0 {
 		at = uint64(len(k.messages))

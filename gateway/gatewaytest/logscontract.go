@@ -17,7 +17,8 @@ import (
 func LogsContract(t *testing.T, open func(t *testing.T, dir string) (l gateway.Logs, r gateway.Registry, shut func())) {
 	for name, part := range map[string]func(t *testing.T, l gateway.Logs, r gateway.Registry){
 		"what is appended is read": logIsRead, "a log is there as its fact says": logFollowsItsFact,
-		"many append at once": logHasNoHoles, "a log is read by the time": logByTime,
+		"many append at once": logHasNoHoles, "a log is read by the time": logByTime, "copies are stored once": logTakesCopiesOnce,
+		"many append the same copies": logTakesCopiesOfMany,
 	} {
 		t.Run(name, func(t *testing.T) {
 			l, r, shut := open(t, t.TempDir())
@@ -36,6 +37,18 @@ func LogsContract(t *testing.T, open func(t *testing.T, dir string) (l gateway.L
 		require.Equal(t, []string{"0 a", "1 b"}, readLog(t, l, "P.T", gateway.LogQuery{}))
 		require.NoError(t, appendTo(l, "P.T", logged("c")))
 		require.Equal(t, []string{"2 c"}, readLog(t, l, "P.T", gateway.LogQuery{From: 2}))
+	})
+	t.Run("copies are known after the node has gone", func(t *testing.T) {
+		dir := t.TempDir()
+		l, r, shut := open(t, dir)
+		keepLog(t, l, r, "P.T", "one")
+		require.NoError(t, appendTo(l, "P.T", copies("r", 3, 5)...))
+		require.NoError(t, appendTo(l, "P.T", logged("x")))
+		shut()
+		l, _, shut = open(t, dir)
+		defer shut()
+		require.NoError(t, appendTo(l, "P.T", copies("r", 3, 5, 6)...))
+		require.Equal(t, []string{"0 r3", "1 r5", "2 x", "3 r6"}, readLog(t, l, "P.T", gateway.LogQuery{}))
 	})
 }
 
@@ -83,7 +96,7 @@ func logIsRead(t *testing.T, l gateway.Logs, r gateway.Registry) {
 	keepLog(t, l, r, "P.T", "one")
 	p, err := l.Read(t.Context(), "P.T", gateway.LogQuery{From: 7, Messages: 10, Bytes: 10})
 	require.NoError(t, err)
-	require.Zero(t, p, "a log without a message")
+	require.Equal(t, gateway.LogPage{ID: "one"}, p, "a log without a message")
 	one, batch := logged("a"), []*gateway.Message{logged("b"), logged(""), logged(strings.Repeat("d", 100_000))}
 	require.NoError(t, appendTo(l, "P.T", one))
 	require.NoError(t, appendTo(l, "P.T", batch...))
@@ -118,6 +131,9 @@ func logFollowsItsFact(t *testing.T, l gateway.Logs, r gateway.Registry) {
 	Eventually(t, func() bool { return len(readLog(t, l, "P.T", gateway.LogQuery{})) == 0 }, "another log")
 	require.NoError(t, appendTo(l, "P.T", logged("b")))
 	require.Equal(t, []string{"0 b"}, readLog(t, l, "P.T", gateway.LogQuery{}))
+	p, err := l.Read(t.Context(), "P.T", gateway.LogQuery{})
+	require.NoError(t, err)
+	require.Equal(t, "two", p.ID)
 	_, err = r.Delete(t.Context(), gateway.LogKeys+"P.T")
 	require.NoError(t, err)
 	Eventually(t, func() bool { _, err := l.Read(t.Context(), "P.T", gateway.LogQuery{}); return err != nil }, "no log")
@@ -166,4 +182,66 @@ func logByTime(t *testing.T, l gateway.Logs, r gateway.Registry) {
 	p, err := l.Read(t.Context(), "P.T", gateway.LogQuery{Since: time.Now().UnixMilli() + 60_000})
 	require.NoError(t, err)
 	require.Equal(t, uint64(3), p.At, "nothing was stored since")
+}
+
+// copies are what a route makes of the messages at some offsets.
+func copies(route string, offsets ...uint64) (batch []*gateway.Message) {
+	for _, o := range offsets {
+		m := logged(fmt.Sprint(route, o))
+		m.Source = &gateway.Source{Route: route, Offset: o, Hops: 2}
+		batch = append(batch, m)
+	}
+	return batch
+}
+
+func logTakesCopiesOnce(t *testing.T, l gateway.Logs, r gateway.Registry) {
+	keepLog(t, l, r, "P.T", "one")
+	require.NoError(t, appendTo(l, "P.T", copies("a", 0)...))
+	require.NoError(t, appendTo(l, "P.T", copies("b", 7, 9)...))
+	require.NoError(t, appendTo(l, "P.T", logged("x")))
+	again := copies("a", 0, 1, 4)
+	require.NoError(t, appendTo(l, "P.T", again...))
+	require.Equal(t, []uint64{0, 4, 5}, []uint64{again[0].Offset, again[1].Offset, again[2].Offset}, "what was there has the offset of the last copy")
+	all := copies("b", 7, 8, 9)
+	require.NoError(t, appendTo(l, "P.T", all...))
+	require.Equal(t, []uint64{2, 2, 2}, []uint64{all[0].Offset, all[1].Offset, all[2].Offset})
+	require.Equal(t, []string{"0 a0", "1 b7", "2 b9", "3 x", "4 a1", "5 a4"}, readLog(t, l, "P.T", gateway.LogQuery{}))
+	p, err := l.Read(t.Context(), "P.T", gateway.LogQuery{From: 2, Messages: 2, Bytes: 1 << 20})
+	require.NoError(t, err)
+	require.Equal(t, &gateway.Source{Route: "b", Offset: 9, Hops: 2}, p.Messages[0].Source)
+	require.Nil(t, p.Messages[1].Source)
+	require.Equal(t, copies("b", 9)[0].Header, p.Messages[0].Header)
+	for text, batch := range map[string][]*gateway.Message{
+		"not a copy": append(copies("a", 9), logged("y")), "another route's": append(copies("a", 9), copies("b", 10)...),
+		"twice": copies("a", 9, 9), "backwards": copies("a", 10, 9), "no name": copies("", 9), "no subject": copies("a.b", 9), "too long": copies(strings.Repeat("a", gateway.MaxRoute+1), 9),
+	} {
+		require.Equal(t, gateway.Invalid, gateway.KindOf(appendTo(l, "P.T", batch...)), text)
+	}
+	require.Len(t, readLog(t, l, "P.T", gateway.LogQuery{}), 6)
+}
+
+func logTakesCopiesOfMany(t *testing.T, l gateway.Logs, r gateway.Registry) {
+	keepLog(t, l, r, "P.T", "one")
+	const writers, most = 4, 60
+	var all sync.WaitGroup
+	for w := range writers {
+		all.Go(func() {
+			for at := uint64(0); at < most; {
+				var offsets []uint64
+				for range 1 + (w+int(at))%5 {
+					offsets, at = append(offsets, at), at+1
+				}
+				if err := appendTo(l, "P.T", copies("r", offsets...)...); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	got := readLog(t, l, "P.T", gateway.LogQuery{})
+	require.GreaterOrEqual(t, len(got), most)
+	for i, text := range got {
+		require.Equal(t, fmt.Sprint(i, " r", i), text)
+	}
 }

@@ -1,0 +1,241 @@
+package jetstream
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/sluice-mq/sluice/gateway"
+)
+
+// The copies that a route makes have a subject of their own in the stream of their log. Who appends some says which record was the last with that subject, as far as he
+// knows, and the stream refuses them if it is another one. So nobody's belief, pause or repetition has a copy stored twice, and what is known of it is as old as the log.
+
+// copySubject is that of the copies of a route.
+func (t *topicLog) copySubject(route string) string { return t.subject + ".r." + route }
+
+// id is the log's.
+func (t *topicLog) id() string { return strings.TrimPrefix(t.stream, logStreams) }
+
+// lastCopy is the last copy of a route that a log has; its sequence is 0 if there is none.
+type lastCopy struct{ seq, source uint64 }
+
+// fenced is what has to be so for copies to be stored.
+type fenced struct {
+	route, subject string
+	last           lastCopy
+}
+
+// guard has the stream refuse a record, if it is the first of its batch, that does not follow the last copy. Without a fence it does nothing.
+func (f *fenced) guard(m *nats.Msg, first bool) {
+	if f == nil {
+		return
+	}
+	m.Subject = f.subject
+	if first {
+		if m.Header == nil {
+			m.Header = nats.Header{}
+		}
+		m.Header[expectLastOfKey] = []string{strconv.FormatUint(f.last.seq, 10)}
+	}
+}
+
+// alsoWrongLast is in the stream's answer if another record with the subject is on its way to it, as wrongLast is if there is one.
+const alsoWrongLast = `"err_code":10164`
+
+// errOvertaken is the answer to copies that others may have appended.
+var errOvertaken = gateway.Errorf(gateway.Conflict, "others append the same copies")
+
+// overtaken reports whether a stream has refused a record for what it was to follow.
+func overtaken(answer []byte) bool {
+	return bytes.Contains(answer, []byte(wrongLast)) || bytes.Contains(answer, []byte(alsoWrongLast))
+}
+
+// copying are copies on their way to their log.
+type copying struct {
+	asked *appending // as their appender has them
+	route string
+	until time.Time
+	again bool // others came in between
+}
+
+// overtakenPause lets others who append the same copies go on.
+const overtakenPause = 2 * time.Millisecond
+
+// copyIn appends those of a batch of copies that are not in the log yet.
+func (t *topicLog) copyIn(a *appending, route string) error {
+	c := &copying{asked: a, route: route, until: time.Now().Add(appendWithin)}
+	if !t.logs.spawn(c.offer) {
+		return errClosed
+	}
+	return nil
+}
+
+// offer has what is not there yet appended behind what is.
+func (c *copying) offer() {
+	t := c.asked.log
+	ctx, cancel := context.WithDeadline(context.Background(), c.until)
+	defer cancel()
+	if c.again {
+		_ = pause(ctx, overtakenPause) // if it ends lastOf says so
+	}
+	last, err := t.lastOf(ctx, c.route)
+	if err != nil {
+		if !errors.Is(err, errNoLog) {
+			err = gateway.WrapError(gateway.Unavailable, err, "the log does not say which copies it has")
+		}
+		c.asked.complete(err)
+		return
+	}
+	rest := c.asked.batch
+	for ; len(rest) > 0 && last.seq != 0 && rest[0].Source.Offset <= last.source; rest = rest[1:] {
+		rest[0].Offset = last.seq - 1
+	}
+	if len(rest) == 0 { // as durable as if it were appended now
+		c.asked.last = last.seq
+		t.mu.Lock()
+		t.unlockAndCommit(c.asked)
+		return
+	}
+	a, err := t.appending(rest, c, 0)
+	if err == nil {
+		a.fence = &fenced{c.route, t.copySubject(c.route), last}
+		err = t.push(a)
+	}
+	if err != nil {
+		c.asked.complete(err)
+	}
+}
+
+// Complete implements gateway.Completion: the copies are in the log, or not. If others came in between it is looked again what is there.
+func (c *copying) Complete(_ uint64, err error) {
+	if errors.Is(err, errOvertaken) {
+		if c.again = true; time.Now().Before(c.until) && c.asked.log.logs.spawn(c.offer) {
+			return
+		}
+		err = gateway.WrapError(gateway.Unavailable, err, "the log does not take the message")
+	}
+	c.asked.complete(err)
+}
+
+// lastOf finds the last copy of a route: as it was when this node saw it last, or as the stream's leader says.
+func (t *topicLog) lastOf(ctx context.Context, route string) (lastCopy, error) {
+	t.mu.Lock()
+	last, ok := t.copies[route]
+	t.mu.Unlock()
+	if ok {
+		return last, nil
+	}
+	if t.logs.store.cfg.Cluster == nil { // what it holds has to be on disk
+		if _, err := t.open(ctx, true); err != nil {
+			return lastCopy{}, err
+		}
+	}
+	body, err := json.Marshal(map[string]string{"last_by_subj": t.copySubject(route)})
+	if err != nil {
+		return lastCopy{}, err
+	}
+	for {
+		if t.logs.over() {
+			return lastCopy{}, errClosed
+		}
+		within, cancel := context.WithTimeout(ctx, answerWithin)
+		seq, record, err := t.logs.store.get(within, t.stream, body)
+		cancel()
+		switch {
+		case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil: // a leader that has died answers nobody
+			continue
+		case err != nil || seq == 0:
+			return lastCopy{}, err
+		}
+		m, err := decodeLogged(record)
+		if err != nil || m.Source == nil {
+			return lastCopy{}, &DamageError{Stream: t.stream, What: fmt.Sprintf("record %d cannot be read", seq)}
+		}
+		return lastCopy{seq, m.Source.Offset}, nil
+	}
+}
+
+// mostCopies is of how many routes a log remembers the last copies.
+const mostCopies = 1000
+
+// copied remembers the last copy of a batch that was stored. The lock is held.
+func (t *topicLog) copied(a *appending) {
+	if a.fence == nil {
+		return
+	}
+	if t.copies == nil || len(t.copies) >= mostCopies {
+		t.copies = make(map[string]lastCopy)
+	}
+	t.copies[a.fence.route] = lastCopy{a.last, a.batch[len(a.batch)-1].Source.Offset}
+}
+
+// overtaken forgets what was known of the copies of a route. The lock is held.
+func (t *topicLog) overtaken(a *appending) {
+	if a.fence != nil && t.copies[a.fence.route] == a.fence.last {
+		delete(t.copies, a.fence.route)
+	}
+}
+
+// unlockAndCommit completes what is in the stream, when it is on disk. The lock is held, and given up.
+func (t *topicLog) unlockAndCommit(a *appending) {
+	log := t.log
+	if a.last <= t.synced {
+		log = nil
+	}
+	if log != nil {
+		t.acked = append(t.acked, a)
+	}
+	t.mu.Unlock()
+	if log == nil {
+		a.complete(nil)
+		return
+	}
+	log.Dirty()
+}
+
+// copyVersion begins the records of copies, where others have their version: after it and their type come the name of the route, the source's offset and the hops, and
+// then a message as in the other records.
+const copyVersion = 0x81
+
+// appendLogged appends the record of a message in a log.
+func appendLogged(dst []byte, m *gateway.Message) []byte {
+	if m.Source == nil {
+		return appendRecord(dst, &gateway.Record{Type: gateway.RecordMessage, Message: m})
+	}
+	dst = appendString(append(dst, copyVersion, byte(gateway.RecordMessage)), m.Source.Route)
+	dst = binary.AppendUvarint(dst, m.Source.Offset)
+	dst = binary.AppendUvarint(dst, uint64(m.Source.Hops))
+	return appendMessage(dst, m, 0, 0, "")
+}
+
+// decodeLogged reads a record of a log; b belongs to the message.
+func decodeLogged(b []byte) (*gateway.Message, error) {
+	if len(b) < 2 || b[0] != copyVersion {
+		r, err := decodeRecord(b, true)
+		if err == nil && r.Message == nil {
+			err = errBadRecord
+		}
+		if err != nil {
+			return nil, err
+		}
+		return r.Message, nil
+	}
+	d := decoder{b: b[2:]}
+	route, offset, hops := string(d.bytes(d.uvarint())), d.uvarint(), d.uvarint()
+	m, _, _, _ := d.message(true)
+	if d.failed || b[1] != byte(gateway.RecordMessage) || hops > math.MaxInt32 {
+		return nil, errBadRecord
+	}
+	m.Source = &gateway.Source{Route: route, Offset: offset, Hops: int(hops)}
+	return m, nil
+}
