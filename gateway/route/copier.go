@@ -13,7 +13,7 @@ import (
 const (
 	// MaxHops is how many routes a message may come through: those that lead in a circle end there.
 	MaxHops = 8
-	// pageMessages and pageBytes are how much is read at once.
+	// pageMessages and pageBytes are how much is read at once, unless a Config says otherwise.
 	pageMessages = 500
 	pageBytes    = 1 << 20
 	// keepEvery is how often the progress is written down while there is much to do.
@@ -79,7 +79,9 @@ type Config struct {
 	From, Log, DeadLetters string
 	Rule                   *Rule
 	// Kept are attributes that copies have whatever the rule says.
-	Kept    []string
+	Kept []string
+	// Page is how many messages are read at once; 0 leaves that to the Copier.
+	Page    int
 	Logs    Reader
 	Session Committer
 	Topics  Topics
@@ -116,6 +118,9 @@ type State struct {
 
 // New returns a Copier that begins with the message at an offset.
 func New(cfg Config, next uint64) *Copier {
+	if cfg.Page == 0 {
+		cfg.Page = pageMessages
+	}
 	return &Copier{cfg: cfg, done: make(map[string]uint64), state: State{Next: next, End: next}}
 }
 
@@ -196,7 +201,7 @@ func (c *Copier) keep(ctx context.Context, fault error) error {
 // page reads a page and copies it.
 func (c *Copier) page(ctx context.Context) (idle bool, err error) {
 	next := c.State().Next
-	page, err := c.cfg.Logs.Read(ctx, c.cfg.From, gateway.LogQuery{From: next, Messages: pageMessages, Bytes: pageBytes})
+	page, err := c.cfg.Logs.Read(ctx, c.cfg.From, gateway.LogQuery{From: next, Messages: c.cfg.Page, Bytes: pageBytes})
 	switch {
 	case err != nil:
 		return false, err
