@@ -45,8 +45,8 @@ type LogQuery struct {
 
 // LogPage is a part of a log.
 type LogPage struct {
-	// ID is that of the log.
-	ID string
+	// Log is the ID of the log that the topic has.
+	Log string
 	// First is the offset of the oldest message, Next that of the one to come. They are equal if there is none.
 	First, Next uint64
 	// At is the offset of the first message that was asked for, Next if that is still to come.

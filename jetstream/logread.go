@@ -95,7 +95,7 @@ func (l *logs) Read(ctx context.Context, topic string, q gateway.LogQuery) (gate
 func (t *topicLog) page(ctx context.Context, q gateway.LogQuery) (gateway.LogPage, error) {
 	if t.logs.store.cfg.Cluster == nil { // what it holds has to be on disk
 		if there, err := t.open(ctx, false); err != nil || !there {
-			return gateway.LogPage{ID: t.id()}, err
+			return gateway.LogPage{Log: t.id()}, err
 		}
 	}
 	s, err := t.state(ctx)
@@ -108,7 +108,7 @@ func (t *topicLog) page(ctx context.Context, q gateway.LogQuery) (gateway.LogPag
 			return gateway.LogPage{}, err
 		}
 	}
-	page := gateway.LogPage{ID: t.id(), First: s.first - 1, Next: max(s.last, s.first-1), Bytes: s.bytes}
+	page := gateway.LogPage{Log: t.id(), First: s.first - 1, Next: max(s.last, s.first-1), Bytes: s.bytes}
 	if page.First == page.Next {
 		page.Bytes = 0 // what is too old is not there, though it goes later
 	}

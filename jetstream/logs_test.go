@@ -117,7 +117,7 @@ func TestALogGoesWithItsFact(t *testing.T) {
 	gatewaytest.Eventually(t, func() bool { return slices.Equal(logStreams(t, ns), []string{"L_b", "L_c"}) }, "what was left behind is gone")
 	p, err := s.Logs().Read(t.Context(), "P.b", gateway.LogQuery{Messages: 10, Bytes: 1000})
 	require.NoError(t, err)
-	require.Equal(t, gateway.LogPage{ID: "b", First: 2, Next: 2, At: 2}, p, "what is too old is not there")
+	require.Equal(t, gateway.LogPage{Log: "b", First: 2, Next: 2, At: 2}, p, "what is too old is not there")
 	require.NoError(t, logIt(s.Logs(), "P.b", "3"))
 	p, err = s.Logs().Read(t.Context(), "P.b", gateway.LogQuery{})
 	require.NoError(t, err)

@@ -128,7 +128,7 @@ func (l *Logs) Read(_ context.Context, topic string, q gateway.LogQuery) (gatewa
 	if err != nil {
 		return gateway.LogPage{}, err
 	}
-	p := gateway.LogPage{ID: k.ID, First: k.first, Next: k.next()}
+	p := gateway.LogPage{Log: k.ID, First: k.first, Next: k.next()}
 	at := min(max(q.From, p.First), p.Next) - p.First
 	if q.Since != 0 {
 		at = uint64(len(k.messages))

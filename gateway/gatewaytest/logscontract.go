@@ -96,7 +96,7 @@ func logIsRead(t *testing.T, l gateway.Logs, r gateway.Registry) {
 	keepLog(t, l, r, "P.T", "one")
 	p, err := l.Read(t.Context(), "P.T", gateway.LogQuery{From: 7, Messages: 10, Bytes: 10})
 	require.NoError(t, err)
-	require.Equal(t, gateway.LogPage{ID: "one"}, p, "a log without a message")
+	require.Equal(t, gateway.LogPage{Log: "one"}, p, "a log without a message")
 	one, batch := logged("a"), []*gateway.Message{logged("b"), logged(""), logged(strings.Repeat("d", 100_000))}
 	require.NoError(t, appendTo(l, "P.T", one))
 	require.NoError(t, appendTo(l, "P.T", batch...))
@@ -133,7 +133,7 @@ func logFollowsItsFact(t *testing.T, l gateway.Logs, r gateway.Registry) {
 	require.Equal(t, []string{"0 b"}, readLog(t, l, "P.T", gateway.LogQuery{}))
 	p, err := l.Read(t.Context(), "P.T", gateway.LogQuery{})
 	require.NoError(t, err)
-	require.Equal(t, "two", p.ID)
+	require.Equal(t, "two", p.Log)
 	_, err = r.Delete(t.Context(), gateway.LogKeys+"P.T")
 	require.NoError(t, err)
 	Eventually(t, func() bool { _, err := l.Read(t.Context(), "P.T", gateway.LogQuery{}); return err != nil }, "no log")

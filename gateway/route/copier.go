@@ -160,6 +160,9 @@ func (c *Copier) Step(ctx context.Context) (idle bool, err error) {
 	return idle, err
 }
 
+// Keep writes down how far the route is, for whoever goes on with it.
+func (c *Copier) Keep(ctx context.Context) error { return c.keep(ctx, nil) }
+
 // keep writes the progress down, if there is any, and what is wrong.
 func (c *Copier) keep(ctx context.Context, fault error) error {
 	text := ""
@@ -205,7 +208,7 @@ func (c *Copier) page(ctx context.Context) (idle bool, err error) {
 	switch {
 	case err != nil:
 		return false, err
-	case page.ID != c.cfg.Log:
+	case page.Log != c.cfg.Log:
 		return false, gateway.Errorf(gateway.NotFound, "topic %s has another log now", c.cfg.From)
 	}
 	if page.At > next {

@@ -13,6 +13,7 @@ import (
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/jetstream"
 	"github.com/sluice-mq/sluice/protocols/pubsub"
+	"github.com/sluice-mq/sluice/protocols/pubsub/lead"
 	"github.com/sluice-mq/sluice/protocols/pubsub/push"
 )
 
@@ -50,7 +51,7 @@ func (n *node) openPusher(cfg Config, log *slog.Logger) error {
 		settings.Nodes = func() []string { return pushing(n.store.Current(), n.store.Nodes()) }
 	}
 	if cfg.Cluster == nil || cfg.TopicDelivery != LocalDelivery { // else what is sent on other nodes is not heard here
-		settings.Arrivals = push.Listen(func(ctx context.Context) (gateway.Session, error) {
+		settings.Arrivals = lead.Listen(func(ctx context.Context) (gateway.Session, error) {
 			return n.broker.Open(ctx, gateway.Login{Protocol: ownSession, Remote: "push"})
 		})
 	}
