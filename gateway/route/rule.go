@@ -118,6 +118,22 @@ func (r *Rule) Constants() (names []string) {
 	return names
 }
 
+// Samples are names as the targets may be, with an x in each place where a message has its say.
+func (r *Rule) Samples() (names []string) {
+	for _, t := range r.targets {
+		name := ""
+		for i := range t.parts {
+			if text := t.parts[i].text; t.parts[i].kind == asItIs {
+				name += text
+			} else {
+				name += "x"
+			}
+		}
+		names = append(names, name)
+	}
+	return names
+}
+
 // Apply says what a message is for: the names of its targets, each once, none if it is for nobody; and how its copies look but for their destination. kept are
 // attributes that copies have whatever the rule says. The Error is of kind Invalid if there should be copies, and can be none.
 func (r *Rule) Apply(m *gateway.Message, kept ...string) (names []string, copied *gateway.Message, err error) {

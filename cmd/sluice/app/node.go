@@ -17,6 +17,7 @@ import (
 	"github.com/sluice-mq/sluice/jetstream/commit"
 	"github.com/sluice-mq/sluice/jetstream/embed"
 	"github.com/sluice-mq/sluice/protocols/nats"
+	"github.com/sluice-mq/sluice/protocols/pubsub/courier"
 	"github.com/sluice-mq/sluice/protocols/pubsub/push"
 	"github.com/sluice-mq/sluice/protocols/pubsub/resource"
 )
@@ -39,7 +40,8 @@ type node struct {
 	service   string                      // its service token
 	rejudged  chan struct{}               // what somebody there may do has changed
 	pusher    atomic.Pointer[push.Pusher] // nil where nobody listens
-	hush      func()                      // has it end, without waiting; nil while there is none
+	courier   atomic.Pointer[courier.Courier]
+	hushes    []func() // have both end, without waiting
 	guard     *guard
 	voucher   *nats.Voucher // of native clients that log in
 	gate      *nats.Gate    // nil where they do not

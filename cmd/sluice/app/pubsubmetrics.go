@@ -14,12 +14,15 @@ var (
 	pubsubPushes       = prometheus.NewDesc("sluice_pubsub_pushes_total", "Pushes to endpoints, by whether the endpoint took them.", []string{"taken"}, nil)
 	pubsubPushed       = prometheus.NewDesc("sluice_pubsub_pushed_total", "Messages that endpoints took.", nil, nil)
 	pubsubLed          = prometheus.NewDesc("sluice_pubsub_push_subscriptions", "Subscriptions that this node pushes.", nil, nil)
+	pubsubCopies       = prometheus.NewDesc("sluice_pubsub_copies_total", "Copies that routes made on this node.", nil, nil)
+	pubsubRefused      = prometheus.NewDesc("sluice_pubsub_route_refused_total", "Messages that routes of this node could not copy.", nil, nil)
+	pubsubLag          = prometheus.NewDesc("sluice_pubsub_route_lag_messages", "Messages that a route of this node has not copied yet.", []string{"route"}, nil)
 	pubsubObjects      = prometheus.NewDesc("sluice_pubsub_objects", "Projects, users, topics and subscriptions of HTTP Pub/Sub.", []string{"kind"}, nil)
 )
 
 // describePubSub lists what is shown of HTTP Pub/Sub.
 func describePubSub() []*prometheus.Desc {
-	return []*prometheus.Desc{pubsubCalls, pubsubPublished, pubsubPulled, pubsubAcknowledged, pubsubPushes, pubsubPushed, pubsubLed, pubsubObjects}
+	return []*prometheus.Desc{pubsubCalls, pubsubPublished, pubsubPulled, pubsubAcknowledged, pubsubPushes, pubsubPushed, pubsubLed, pubsubCopies, pubsubRefused, pubsubLag, pubsubObjects}
 }
 
 // collectPubSub shows what the doors for HTTP Pub/Sub have done, all of them together. Calls are those of the API, so that no label grows with clients.
@@ -56,6 +59,14 @@ func (n *node) collectPubSub(ch chan<- prometheus.Metric) {
 		}
 		ch <- prometheus.MustNewConstMetric(pubsubPushed, prometheus.CounterValue, float64(s.Messages))
 		ch <- prometheus.MustNewConstMetric(pubsubLed, prometheus.GaugeValue, float64(s.Leads))
+	}
+	if c := n.courier.Load(); c != nil {
+		s := c.Stats()
+		ch <- prometheus.MustNewConstMetric(pubsubCopies, prometheus.CounterValue, float64(s.Copies))
+		ch <- prometheus.MustNewConstMetric(pubsubRefused, prometheus.CounterValue, float64(s.Refused))
+		for _, l := range s.Lags {
+			ch <- prometheus.MustNewConstMetric(pubsubLag, prometheus.GaugeValue, float64(l.Messages), l.Route)
+		}
 	}
 	projects, users, topics, subscriptions := d.Count()
 	for kind, count := range map[string]int{"project": projects, "user": users, "topic": topics, "subscription": subscriptions} {

@@ -13,6 +13,7 @@ import (
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/jetstream"
 	"github.com/sluice-mq/sluice/protocols/pubsub"
+	"github.com/sluice-mq/sluice/protocols/pubsub/courier"
 	"github.com/sluice-mq/sluice/protocols/pubsub/lead"
 	"github.com/sluice-mq/sluice/protocols/pubsub/push"
 )
@@ -60,14 +61,37 @@ func (n *node) openPusher(cfg Config, log *slog.Logger) error {
 		return err
 	}
 	n.pusher.Store(pusher)
+	n.accompany("pusher", pusher.Run)
+	return n.openCourier(settings.Nodes, settings.Arrivals, cfg, log)
+}
+
+// openCourier begins to run the routes that this node leads.
+func (n *node) openCourier(nodes func() []string, arrivals lead.Arrivals, cfg Config, log *slog.Logger) error {
+	c, err := pubsub.NewCourier(courier.Config{
+		Directory: n.directory, Logs: n.store.Logs(), Node: cfg.Node, Nodes: nodes, Arrivals: arrivals,
+		Open: func(ctx context.Context) (gateway.Session, error) {
+			return n.broker.Open(ctx, gateway.Login{Protocol: ownSession, Remote: "route"})
+		},
+		Grace: min(mostGrace, time.Duration(cfg.ShutdownTimeout)/2), Logger: log,
+	})
+	if err != nil {
+		return err
+	}
+	n.courier.Store(c)
+	n.accompany("courier", c.Run)
+	return nil
+}
+
+// accompany runs something beside the doors, until the node stops: first it is told to begin nothing more, with the doors, and then waited for.
+func (n *node) accompany(name string, run func(context.Context) error) {
 	running, stop := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_ = pusher.Run(running) // it ends with the context, and says so
+		_ = run(running) // it ends with the context, and says so
 	}()
-	n.hush = stop
-	n.parts = append(n.parts, part{"pusher", func(ctx context.Context) error {
+	n.hushes = append(n.hushes, stop)
+	n.parts = append(n.parts, part{name, func(ctx context.Context) error {
 		stop()
 		select {
 		case <-ended:
@@ -76,7 +100,6 @@ func (n *node) openPusher(cfg Config, log *slog.Logger) error {
 			return ctx.Err()
 		}
 	}})
-	return nil
 }
 
 // pushing are the names of the nodes that share what is to be pushed, as one of them sees it; nobody while it is out of touch with the others.
