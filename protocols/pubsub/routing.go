@@ -102,7 +102,7 @@ func (s *Server) showRoute(r *request) (any, error) {
 }
 
 func (s *Server) createRoute(r *request) (any, error) {
-	asked, err := wire.Decode[wire.RouteRequest](r.body)
+	asked, err := wire.DecodeStrictly[wire.RouteRequest](r.body)
 	if err != nil {
 		return nil, wire.InvalidArguments("Route")
 	}

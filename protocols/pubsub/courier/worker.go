@@ -92,8 +92,12 @@ func (w *worker) run() {
 	}
 }
 
-// step copies a page, and opens the session for it.
+// step copies a page, and opens the session for it. A route that was taken away copies nothing that comes later.
 func (w *worker) step() (idle bool, err error) {
+	if !w.c.cfg.Directory.Stands(w.route) {
+		w.abandon()
+		return false, w.ctx.Err()
+	}
 	if w.session == nil {
 		if w.session, err = w.c.cfg.Open(w.ctx); err != nil {
 			w.session = nil

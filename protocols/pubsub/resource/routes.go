@@ -66,6 +66,14 @@ func (d *Directory) Route(ctx context.Context, n Name) *Route {
 	return seek(ctx, d, func() *Route { return d.routes[n] })
 }
 
+// Stands reports whether a route is still there.
+func (d *Directory) Stands(r *Route) bool {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	now := d.routes[r.Name]
+	return now != nil && now.ID == r.ID
+}
+
 // RoutesOf are a project's routes, the newest first.
 func (d *Directory) RoutesOf(project string) []*Route {
 	d.mu.RLock()
