@@ -18,7 +18,7 @@ func (s *Server) publish(r *request) (any, error) {
 	if r.caller.barred(publisher, t.ACL) {
 		return nil, wire.Forbidden("")
 	}
-	asked, err := wire.Decode[wire.PublishRequest](r.body)
+	asked, err := wire.DecodePublish(r.body)
 	if err != nil {
 		return nil, wire.InvalidArguments("Message")
 	}

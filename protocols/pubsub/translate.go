@@ -29,7 +29,7 @@ func toMessage(topic string, from *wire.MessageRequest, most int) (*gateway.Mess
 		if name == "" || name == dataField {
 			return nil, wire.InvalidArguments("Message")
 		}
-		m.Header = append(m.Header, gateway.Field{Name: name, Value: from.Attributes[name]})
+		m.Header = append(m.Header, gateway.Field{Name: strings.Clone(name), Value: strings.Clone(from.Attributes[name])}) // of the request nothing stays
 	}
 	if schedule.Is(m.Header) { // whoever publishes wants to know now where the message stands
 		return nil, wire.InvalidArguments("Message")

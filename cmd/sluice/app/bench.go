@@ -56,7 +56,7 @@ func benchCommand() *cobra.Command {
 	cmd.Flags().DurationVar(&f.patience, "patience", 10*time.Second, "how long nothing may arrive before the rest counts as lost")
 	f.scenarioFlags(cmd)
 	completeFlag(cmd, "output", benchOutputs...)
-	cmd.AddCommand(benchConnectionsCommand(), benchStormCommand(), benchRelayCommand())
+	cmd.AddCommand(benchConnectionsCommand(), benchStormCommand(), benchRelayCommand(), benchHTTPCommand())
 	return cmd
 }
 

@@ -17,6 +17,13 @@ const (
 
 // Encode writes an answer.
 func Encode(v any, s Style) []byte {
+	if p, ok := v.(Pulled); ok && s == Usual {
+		return encodePulled(p)
+	}
+	return encode(v, s)
+}
+
+func encode(v any, s Style) []byte {
 	var b []byte
 	var err error
 	if s == Compact {

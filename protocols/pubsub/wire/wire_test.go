@@ -2,6 +2,7 @@ package wire_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -219,5 +220,48 @@ func FuzzRequests(f *testing.F) {
 		_, _ = wire.Decode[wire.OffsetRequest](b)
 		_, _ = wire.Decode[wire.SubscriptionRequest](b)
 		_, _ = wire.Decode[wire.UserRequest](b)
+	})
+}
+
+// FuzzPublish: what is published is read as encoding/json reads it, however it is written.
+func FuzzPublish(f *testing.F) {
+	for _, s := range []string{
+		`{"messages":[{"data":"QQ==","attributes":{"a":"b"}}]}`, "{ \"messages\" :\n[ {\"data\":\"\"},{\"attributes\":{} , \"data\" : \"x\"} ]\t}", `{"messages":[{}]}`,
+		`{"messages":[]}`, `{"messages":[{"data":"a","data":"b"}]}`, `{"Messages":[{"Data":"a"}]}`, `{"messages":[{"data":"\u0041"}]}`, `{"messages":[{"data":"é"}]} `,
+		`{"messages":[{"data":"a"}],"messages":[{"attributes":{"x":"y"}}]}`, `{"messages":[{"attributes":{"x":"y","x":"z"}}]}`, `{"messages":[{"data":null}]}`, `{"messages":[{"data":"a"},]}`,
+		`{"messages":[{"data":"a"}]}x`, `{"messages":[{"data":"a","other":1}]}`, "{\"messages\":[{\"data\":\"a\x01\"}]}", `{"messages":[{"attributes":{"a":"b",}}]}`,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		want, wantErr := wire.Decode[wire.PublishRequest](b)
+		got, err := wire.DecodePublish(b)
+		require.Equal(t, wantErr == nil, err == nil)
+		if err == nil {
+			require.Equal(t, want, got)
+		}
+	})
+}
+
+// FuzzPulled: messages are written as encoding/json writes them.
+func FuzzPulled(f *testing.F) {
+	f.Add("projects/P/subscriptions/s:3", "3", "kind", "a<b>&\"\\", "aGVsbG8=", "2026-11-20T20:33:01Z", uint8(3))
+	f.Add("", "", "", "", "", "", uint8(0))
+	f.Add("x", "\xff", "\u2028", "é\x7f\n", "\x00", "", uint8(1))
+	f.Fuzz(func(t *testing.T, ack, id, name, value, data, published string, n uint8) {
+		p := wire.Pulled{Received: []wire.Received{}}
+		for i := range n % 4 {
+			m := wire.Message{ID: id, Data: data, Published: published}
+			for j := range i {
+				if m.Attributes == nil {
+					m.Attributes = map[string]string{}
+				}
+				m.Attributes[fmt.Sprint(name, j)] = value
+			}
+			p.Received = append(p.Received, wire.Received{AckID: ack, Message: m})
+		}
+		want, err := json.MarshalIndent(p, "", "   ")
+		require.NoError(t, err)
+		require.Equal(t, string(want), string(wire.Encode(p, wire.Usual)))
 	})
 }

@@ -3,6 +3,8 @@ package bench
 import (
 	"context"
 	"time"
+
+	"github.com/sluice-mq/sluice/protocols/internal/measure"
 )
 
 // Connections is what connecting costs a broker.
@@ -20,7 +22,7 @@ type Connections struct {
 func Connect(ctx context.Context, t Target, n, atOnce int, hold time.Duration) (Connections, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	before := residentMemory(newUsage(t.ServerPID).server)
+	before := measure.ResidentMemory(t.ServerPID)
 	start := time.Now()
 	type opened struct {
 		c   *conn
@@ -65,7 +67,7 @@ func Connect(ctx context.Context, t Target, n, atOnce int, hold time.Duration) (
 	}
 	res := Connections{Target: t.Name, Count: n, PerSecond: rate(n, int64(connected))}
 	if before > 0 {
-		res.Memory = (residentMemory(newUsage(t.ServerPID).server) - before) / int64(n)
+		res.Memory = (measure.ResidentMemory(t.ServerPID) - before) / int64(n)
 	}
 	return res, nil
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/sluice-mq/sluice/protocols/internal/measure"
 )
 
 // ackEvery is how many messages one cumulative acknowledgement covers at most.
@@ -37,7 +39,7 @@ func (r *run) newConsumer(ctx context.Context, id int) (*consumer, error) {
 		return nil, err
 	}
 	d := r.target.Dialect
-	me := &consumer{conn: c, run: r, ledger: newLedger(r.Scenario), latency: newHistogram()}
+	me := &consumer{conn: c, run: r, ledger: newLedger(r.Scenario), latency: measure.NewHistogram()}
 	var frames strings.Builder
 	if r.Wildcard {
 		frames.WriteString(d.subscribe(r.Scenario, 0, d.everything(r.seal.run)))
@@ -141,7 +143,7 @@ func (c *consumer) take(f *frame) error {
 		c.ledger.verdict.Misrouted++
 	} else if c.ledger.enter(s, bytes.Contains(f.head, []byte(lineRedelivered))) {
 		c.last = int64(c.read.Sub(c.run.start))
-		note(c.latency, c.last-s.due)
+		measure.Note(c.latency, c.last-s.due)
 		c.arrivals++
 	}
 	return c.acknowledge(f)

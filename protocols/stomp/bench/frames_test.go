@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sluice-mq/sluice/protocols/internal/measure"
 	"github.com/sluice-mq/sluice/protocols/stomp/wire"
 )
 
@@ -96,7 +97,7 @@ func FuzzReader(f *testing.F) {
 // A message that comes by the subscription to another destination is a fault, and does not stand in for one that is lost.
 func TestMisroutedMessagesAreNoneThatWereDue(t *testing.T) {
 	r := &run{Scenario: Scenario{Destinations: 4, Producers: 4, Consumers: 2, Messages: 8, Size: MinSize, Ack: "auto"}, seal: newSealer(7), all: make(chan struct{})}
-	c := &consumer{conn: &conn{}, run: r, ledger: newLedger(r.Scenario), latency: newHistogram(), destinations: r.subscriptionsOf(1)}
+	c := &consumer{conn: &conn{}, run: r, ledger: newLedger(r.Scenario), latency: measure.NewHistogram(), destinations: r.subscriptionsOf(1)}
 	for _, came := range []struct {
 		subscription string
 		flow         uint32

@@ -33,6 +33,7 @@ type ledger struct {
 // tally is what came of one flow.
 type tally struct {
 	seen []uint64 // a bit for each number
+	said []uint64 // a bit for each that came marked as perhaps delivered before
 	next uint64   // one more than the highest number
 	own  int      // messages that the flow has
 }
@@ -50,7 +51,7 @@ func (l *ledger) enter(m stamp, redelivered bool) bool {
 	t := &l.flows[m.flow]
 	if t.seen == nil {
 		t.own = l.scenario.share(int(m.flow))
-		t.seen = make([]uint64, (t.own+63)/64)
+		t.seen, t.said = make([]uint64, (t.own+63)/64), make([]uint64, (t.own+63)/64)
 	}
 	if m.number >= uint64(t.own) {
 		l.verdict.Damaged++
@@ -70,6 +71,9 @@ func (l *ledger) enter(m stamp, redelivered bool) bool {
 		return false
 	}
 	t.seen[word] |= bit
+	if redelivered {
+		t.said[word] |= bit
+	}
 	l.verdict.Received++
 	if m.number >= t.next {
 		t.next = m.number + 1
@@ -99,9 +103,10 @@ func judge(s Scenario, ledgers []*ledger) Verdict {
 		}
 	} else {
 		for f := range s.flows() {
-			once, again := union(s.share(f), f, ledgers)
+			once, again, said := union(s.share(f), f, ledgers)
 			v.Received += once
 			v.Doubled += again
+			v.Repeated += said
 		}
 	}
 	v.Lost = v.Expected - v.Received
@@ -109,17 +114,21 @@ func judge(s Scenario, ledgers []*ledger) Verdict {
 }
 
 // union counts the numbers of a flow that at least one consumer got, and how
-// often one got what another had already.
-func union(own, flow int, ledgers []*ledger) (once, again int) {
-	all := make([]uint64, (own+63)/64)
+// often one got what another had already: without a word, or marked as perhaps
+// delivered before, with one of them.
+func union(own, flow int, ledgers []*ledger) (once, again, said int) {
+	all, marked := make([]uint64, (own+63)/64), make([]uint64, (own+63)/64)
 	for _, l := range ledgers {
 		for i, word := range l.flows[flow].seen {
-			again += bits.OnesCount64(word & all[i])
+			twice := word & all[i]
 			all[i] |= word
+			marked[i] |= l.flows[flow].said[i]
+			said += bits.OnesCount64(twice & marked[i])
+			again += bits.OnesCount64(twice &^ marked[i])
 		}
 	}
 	for _, word := range all {
 		once += bits.OnesCount64(word)
 	}
-	return once, again
+	return once, again, said
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/sluice-mq/sluice/protocols/internal/measure"
 )
 
 // batchSize is how many bytes a producer without a rate gathers for one write.
@@ -32,7 +34,7 @@ func (r *run) newProducer(ctx context.Context, id int) (*producer, error) {
 		return nil, err
 	}
 	window := max(r.Window, 1)
-	p := &producer{conn: c, run: r, id: id, body: make([]byte, r.Size), receipts: newHistogram(),
+	p := &producer{conn: c, run: r, id: id, body: make([]byte, r.Size), receipts: measure.NewHistogram(),
 		credit: make(chan struct{}, window), sentAt: make([]atomic.Int64, window)}
 	for f := id; f < r.flows(); f += r.Producers {
 		p.heads = append(p.heads, r.target.Dialect.sendHead(r.Scenario, r.target.Dialect.destination(r.Scenario, r.seal.run, f%r.Destinations)))
@@ -89,7 +91,7 @@ func (p *producer) confirm(n int) error {
 		}
 		got[n/64] |= 1 << (n % 64)
 		if p.run.Window > 0 {
-			note(p.receipts, p.run.now()-p.sentAt[n%uint64(p.run.Window)].Load())
+			measure.Note(p.receipts, p.run.now()-p.sentAt[n%uint64(p.run.Window)].Load())
 			<-p.credit
 		}
 	}

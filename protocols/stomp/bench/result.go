@@ -4,9 +4,8 @@ import (
 	"context"
 	"io"
 	"net"
-	"time"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
+	"github.com/sluice-mq/sluice/protocols/internal/measure"
 )
 
 // errClosed is what a consumer ends with when all is well.
@@ -29,26 +28,14 @@ type Result struct {
 	Usage   Usage     `json:"usage"`
 }
 
-// Quantiles of a distribution of times.
-type Quantiles struct {
-	Count int64         `json:"count"`
-	P50   time.Duration `json:"p50_ns"`
-	P90   time.Duration `json:"p90_ns"`
-	P99   time.Duration `json:"p99_ns"`
-	P999  time.Duration `json:"p999_ns"`
-	Max   time.Duration `json:"max_ns"`
-}
+// Usage and Quantiles are what all measurements have.
+type (
+	Usage     = measure.Usage
+	Quantiles = measure.Quantiles
+)
 
-func quantiles(h *hdrhistogram.Histogram) Quantiles {
-	if h.TotalCount() == 0 {
-		return Quantiles{}
-	}
-	at := func(q float64) time.Duration { return time.Duration(h.ValueAtQuantile(q)) }
-	return Quantiles{Count: h.TotalCount(), P50: at(50), P90: at(90), P99: at(99), P999: at(99.9), Max: time.Duration(h.Max())}
-}
-
-func (r *run) result(producers []*producer, consumers []*consumer, u *usage) Result {
-	latency, receipts := newHistogram(), newHistogram()
+func (r *run) result(producers []*producer, consumers []*consumer, u *measure.Meter) Result {
+	latency, receipts := measure.NewHistogram(), measure.NewHistogram()
 	ledgers := make([]*ledger, len(consumers))
 	for i, c := range consumers {
 		ledgers[i] = c.ledger
@@ -58,7 +45,7 @@ func (r *run) result(producers []*producer, consumers []*consumer, u *usage) Res
 		receipts.Merge(p.receipts)
 	}
 	return Result{Target: r.target.Name, Scenario: r.Scenario, Verdict: judge(r.Scenario, ledgers),
-		Latency: quantiles(latency), Receipt: quantiles(receipts), Usage: u.usage}
+		Latency: measure.QuantilesOf(latency), Receipt: measure.QuantilesOf(receipts), Usage: u.Usage()}
 }
 
 // open makes n of something, a few at a time.

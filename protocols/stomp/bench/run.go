@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
+	"github.com/sluice-mq/sluice/protocols/internal/measure"
 )
 
 // Options are what does not change what is measured.
@@ -52,7 +52,7 @@ func Run(ctx context.Context, t Target, s Scenario, opts Options) (Result, error
 	if err != nil {
 		return Result{}, err
 	}
-	usage := newUsage(t.ServerPID)
+	usage := measure.NewMeter(t.ServerPID)
 	return r.do(ctx, producers, usage)
 }
 
@@ -66,7 +66,7 @@ func (r *run) arrived(n int) {
 }
 
 // do sends and receives: at once, or a backlog first.
-func (r *run) do(ctx context.Context, producers []*producer, usage *usage) (res Result, err error) {
+func (r *run) do(ctx context.Context, producers []*producer, usage *measure.Meter) (res Result, err error) {
 	var consumers []*consumer
 	ended := &sync.WaitGroup{}
 	join := func() error {
@@ -82,7 +82,7 @@ func (r *run) do(ctx context.Context, producers []*producer, usage *usage) (res 
 			return res, err
 		}
 	}
-	usage.begin()
+	usage.Begin()
 	first := r.now()
 	if err := r.exchange(ctx, producers); err != nil {
 		return res, err
@@ -98,7 +98,7 @@ func (r *run) do(ctx context.Context, producers []*producer, usage *usage) (res 
 	if err := r.await(ctx); err != nil {
 		return res, err
 	}
-	usage.end()
+	usage.End()
 	closeAll(consumers)
 	ended.Wait()
 	res = r.result(producers, consumers, usage)
@@ -221,13 +221,4 @@ func rate(n int, d int64) float64 {
 		return 0
 	}
 	return float64(n) / time.Duration(d).Seconds()
-}
-
-// newHistogram holds nanoseconds from 1 µs to 10 minutes, to three digits.
-func newHistogram() *hdrhistogram.Histogram {
-	return hdrhistogram.New(1000, int64(10*time.Minute), 3)
-}
-
-func note(h *hdrhistogram.Histogram, d int64) {
-	_ = h.RecordValue(min(max(d, 1000), h.HighestTrackableValue()))
 }

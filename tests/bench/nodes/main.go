@@ -23,6 +23,7 @@ func main() {
 	sluice := flag.String("sluice", "bin/sluice", "our binary")
 	dir := flag.String("dir", os.TempDir(), "where the nodes keep their data; the disk matters")
 	runs := flag.Int("runs", 3, "runs of each row; the median is shown")
+	only := flag.String("only", "", "measure nothing but the `part`: queues, spread or takeover")
 	native := flag.String("native", "", "be a native server: name,data,client port,route ports ...")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -31,7 +32,7 @@ func main() {
 	if *native != "" {
 		err = serveNative(ctx, *native)
 	} else {
-		err = measure(ctx, *sluice, *dir, *runs)
+		err = measure(ctx, *sluice, *dir, *only, *runs)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "nodes:", err)
@@ -43,7 +44,15 @@ func main() {
 type row struct {
 	words string
 	once  func(ctx context.Context) (float64, error)
+	base  *row // what the ratio is to; nil has none
 	rates []float64
+}
+
+func (r *row) ratio() string {
+	if r.base == nil {
+		return ""
+	}
+	return fmt.Sprintf("%.2f", r.median()/r.base.median())
 }
 
 func (r *row) median() float64 {
@@ -51,7 +60,7 @@ func (r *row) median() float64 {
 	return sorted[len(sorted)/2]
 }
 
-func measure(ctx context.Context, sluice, dir string, runs int) (err error) {
+func measure(ctx context.Context, sluice, dir, only string, runs int) (err error) {
 	if sluice, err = filepath.Abs(sluice); err != nil {
 		return err
 	}
@@ -59,21 +68,40 @@ func measure(ctx context.Context, sluice, dir string, runs int) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	queue, err := queues(ctx, sluice, filepath.Join(dir, "one"), runs)
-	if err != nil {
-		return err
-	}
-	spread, err := spread(ctx, sluice, filepath.Join(dir, "many"), runs)
-	if err != nil {
-		return err
-	}
-	fmt.Printf("| 1 KiB, deliveries/s, medians of %d | messages/s | ratio |\n|---|---|---|\n", runs)
-	for _, group := range [][]*row{queue, spread} {
-		for _, r := range group {
-			fmt.Printf("| %s | %.0f | %.2f |\n", r.words, r.median(), r.median()/group[0].median())
+	for _, part := range []struct {
+		name string
+		rows func(ctx context.Context, sluice, dir string, runs int) ([]*row, error)
+	}{{"queues", queues}, {"spread", spread}} {
+		if only != "" && only != part.name {
+			continue
 		}
+		rows, err := part.rows(ctx, sluice, filepath.Join(dir, part.name), runs)
+		if err != nil {
+			return err
+		}
+		show(rows, runs)
 	}
-	return nil
+	if only != "" && only != "takeover" {
+		return nil
+	}
+	return takeovers(ctx, sluice, dir)
+}
+
+func show(rows []*row, runs int) {
+	fmt.Printf("| 1 KiB, deliveries/s, medians of %d | messages/s | ratio |\n|---|---|---|\n", runs)
+	for _, r := range rows {
+		fmt.Printf("| %s | %.0f | %s |\n", r.words, r.median(), r.ratio())
+	}
+	fmt.Println()
+}
+
+func takeovers(ctx context.Context, sluice, dir string) error {
+	fmt.Printf("| a shard with %d messages of %d bytes | first message after | receipt of a new one after | came again | memory before | memory at most |\n|---|---|---|---|---|---|\n",
+		backlog, backlogBody)
+	if err := takeover(ctx, sluice, dir, "killed", killed); err != nil {
+		return err
+	}
+	return takeover(ctx, sluice, dir, "drained", drained)
 }
 
 // turns runs all rows in turn.
@@ -114,6 +142,9 @@ func queues(ctx context.Context, sluice, dir string, runs int) ([]*row, error) {
 		{words: "the same, both on another node", once: c.run("persistent", at(1))},
 		{words: "the same, producer on one and consumer on the other of the nodes that do not own it", once: c.run("persistent", at(1)+","+at(2))},
 	}
+	for _, r := range rows {
+		r.base = rows[0]
+	}
 	return rows, turns(ctx, rows, runs)
 }
 
@@ -137,6 +168,7 @@ func spread(ctx context.Context, sluice, dir string, runs int) ([]*row, error) {
 		{words: "100 queues, each 1 producer and 1 consumer, over three nodes", once: c.run("persistent-100-queues", all)},
 		{words: "10 producers with one receipt outstanding each, over three nodes", once: c.run("persistent-10-producers-window-1", all)},
 	}
+	rows[0].base, rows[1].base = rows[0], rows[0]
 	return rows, turns(ctx, rows, runs)
 }
 
@@ -149,6 +181,9 @@ func (c *cluster) run(name, addresses string) func(context.Context) (float64, er
 		r, err := bench.Run(ctx, t, s, bench.Options{Patience: time.Minute, Settle: 100 * time.Millisecond})
 		if err == nil && !r.Verdict.Clean() {
 			err = fmt.Errorf("%v", r.Verdict)
+		}
+		if r.Verdict.Repeated != 0 {
+			fmt.Fprintf(os.Stderr, "%s: %d came again, marked\n", name, r.Verdict.Repeated)
 		}
 		return r.Deliver, err
 	}

@@ -1,4 +1,5 @@
-package bench
+// Package measure has what measurements of our doors share: what a run cost, and how long things took.
+package measure
 
 import (
 	"bytes"
@@ -20,33 +21,46 @@ type Usage struct {
 	Flushes int64 `json:"disk_flushes"`
 }
 
-// usage measures from begin to end. It reads Linux's /proc.
-type usage struct {
-	server, client string
-	started        time.Time
-	usage          Usage
+// Meter measures from Begin to End. It reads Linux's /proc, and is for one goroutine at a time.
+type Meter struct {
+	server  string
+	started time.Time
+	usage   Usage
 }
 
-func newUsage(serverPID int) *usage {
-	u := &usage{client: "self"}
-	if serverPID > 0 {
-		u.server = strconv.Itoa(serverPID)
+// this is our own process.
+const this = "self"
+
+// NewMeter measures a server on this machine, too, if its process is not 0.
+func NewMeter(serverPID int) *Meter { return &Meter{server: process(serverPID)} }
+
+func process(pid int) string {
+	if pid <= 0 {
+		return ""
 	}
-	return u
+	return strconv.Itoa(pid)
 }
 
-func (u *usage) begin() {
-	u.started = time.Now()
-	u.usage = Usage{ClientCPU: -processorTime(u.client), ServerCPU: -processorTime(u.server), Flushes: -flushes()}
+// Begin begins anew.
+func (m *Meter) Begin() {
+	m.started = time.Now()
+	m.usage = Usage{ClientCPU: -processorTime(this), ServerCPU: -processorTime(m.server), Flushes: -flushes()}
 }
 
-func (u *usage) end() {
-	u.usage.Elapsed = time.Since(u.started)
-	u.usage.ClientCPU += processorTime(u.client)
-	u.usage.ServerCPU += processorTime(u.server)
-	u.usage.Flushes += flushes()
-	u.usage.ServerMemory = peakMemory(u.server)
+// End ends the run.
+func (m *Meter) End() {
+	m.usage.Elapsed = time.Since(m.started)
+	m.usage.ClientCPU += processorTime(this)
+	m.usage.ServerCPU += processorTime(m.server)
+	m.usage.Flushes += flushes()
+	m.usage.ServerMemory = statusKiB(m.server, "VmHWM:") << 10
 }
+
+// Usage is what it cost from Begin to End.
+func (m *Meter) Usage() Usage { return m.usage }
+
+// ResidentMemory is how many bytes a process has in memory now, 0 if that is not known.
+func ResidentMemory(pid int) int64 { return statusKiB(process(pid), "VmRSS:") << 10 }
 
 // tick is the unit of /proc/PID/stat on Linux, whatever the kernel's own.
 const tick = 10 * time.Millisecond
@@ -65,10 +79,6 @@ func processorTime(pid string) time.Duration {
 	system, _ := strconv.ParseInt(string(f[12]), 10, 64)
 	return time.Duration(user+system) * tick
 }
-
-func peakMemory(pid string) int64 { return statusKiB(pid, "VmHWM:") << 10 }
-
-func residentMemory(pid string) int64 { return statusKiB(pid, "VmRSS:") << 10 }
 
 func statusKiB(pid, name string) int64 {
 	b, err := os.ReadFile("/proc/" + pid + "/status")
