@@ -69,13 +69,14 @@ func gatewaytestAwait(t *rapid.T, ok func() bool) {
 	}
 }
 
-// leader is a node that believes to lead the route. It does nothing that it is not told to.
+// leader is a node that believes to lead the route. It does nothing that it is not told to, and nothing by itself: between two steps it waits.
 type leader struct {
 	w     *world
 	ctx   context.Context
 	kill  context.CancelFunc
 	ended chan struct{}
 	asks  chan chan fate
+	next  chan fate // what it waits for
 	clock time.Time
 }
 
@@ -101,6 +102,7 @@ func (w *world) lead(rule *route.Rule) *leader {
 			_, _ = c.Step(l.ctx)
 		}
 	}()
+	l.next = <-l.asks
 	return l
 }
 
@@ -117,12 +119,13 @@ func (l *leader) fate() fate {
 
 // step has the leader do one thing more.
 func (l *leader) step(f fate) {
-	answer := <-l.asks
-	answer <- f
+	l.next <- f
+	l.next = <-l.asks
 }
 
 func (l *leader) end() {
 	l.kill()
+	l.next <- dies
 	<-l.ended
 }
 
