@@ -41,7 +41,7 @@ type node struct {
 	rejudged  chan struct{}               // what somebody there may do has changed
 	pusher    atomic.Pointer[push.Pusher] // nil where nobody listens
 	courier   atomic.Pointer[courier.Courier]
-	hushes    []func() // have both end, without waiting
+	hush      []func() // have them begin nothing more, without waiting
 	guard     *guard
 	voucher   *nats.Voucher // of native clients that log in
 	gate      *nats.Gate    // nil where they do not
@@ -98,6 +98,9 @@ func (n *node) start(ctx context.Context, cfg Config, log *slog.Logger, h *healt
 		return err
 	}
 	if err := n.openPusher(cfg, log); err != nil {
+		return err
+	}
+	if err := n.openCourier(cfg, log); err != nil {
 		return err
 	}
 	for _, l := range cfg.Listeners {

@@ -13,7 +13,6 @@ import (
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/jetstream"
 	"github.com/sluice-mq/sluice/protocols/pubsub"
-	"github.com/sluice-mq/sluice/protocols/pubsub/courier"
 	"github.com/sluice-mq/sluice/protocols/pubsub/lead"
 	"github.com/sluice-mq/sluice/protocols/pubsub/push"
 )
@@ -51,35 +50,27 @@ func (n *node) openPusher(cfg Config, log *slog.Logger) error {
 	if cfg.Cluster != nil {
 		settings.Nodes = func() []string { return pushing(n.store.Current(), n.store.Nodes()) }
 	}
-	if cfg.Cluster == nil || cfg.TopicDelivery != LocalDelivery { // else what is sent on other nodes is not heard here
-		settings.Arrivals = lead.Listen(func(ctx context.Context) (gateway.Session, error) {
-			return n.broker.Open(ctx, gateway.Login{Protocol: ownSession, Remote: "push"})
-		})
-	}
+	settings.Arrivals = n.arrivals(cfg, "push")
 	pusher, err := pubsub.NewPusher(settings)
 	if err != nil {
 		return err
 	}
 	n.pusher.Store(pusher)
 	n.accompany("pusher", pusher.Run)
-	return n.openCourier(settings.Nodes, settings.Arrivals, cfg, log)
+	return nil
 }
 
-// openCourier begins to run the routes that this node leads.
-func (n *node) openCourier(nodes func() []string, arrivals lead.Arrivals, cfg Config, log *slog.Logger) error {
-	c, err := pubsub.NewCourier(courier.Config{
-		Directory: n.directory, Logs: n.store.Logs(), Node: cfg.Node, Nodes: nodes, Arrivals: arrivals,
-		Open: func(ctx context.Context) (gateway.Session, error) {
-			return n.broker.Open(ctx, gateway.Login{Protocol: ownSession, Remote: "route"})
-		},
-		Grace: min(mostGrace, time.Duration(cfg.ShutdownTimeout)/2), Logger: log,
-	})
-	if err != nil {
-		return err
+// arrivals tells what comes to topics; nil where what is sent on other nodes is not heard here.
+func (n *node) arrivals(cfg Config, who string) lead.Arrivals {
+	if cfg.Cluster != nil && cfg.TopicDelivery == LocalDelivery {
+		return nil
 	}
-	n.courier.Store(c)
-	n.accompany("courier", c.Run)
-	return nil
+	return lead.Listen(func(ctx context.Context) (gateway.Session, error) { return n.own(ctx, who) })
+}
+
+// own opens a session that may do everything.
+func (n *node) own(ctx context.Context, who string) (gateway.Session, error) {
+	return n.broker.Open(ctx, gateway.Login{Protocol: ownSession, Remote: who})
 }
 
 // accompany runs something beside the doors, until the node stops: first it is told to begin nothing more, with the doors, and then waited for.
@@ -90,7 +81,7 @@ func (n *node) accompany(name string, run func(context.Context) error) {
 		defer close(ended)
 		_ = run(running) // it ends with the context, and says so
 	}()
-	n.hushes = append(n.hushes, stop)
+	n.hush = append(n.hush, stop)
 	n.parts = append(n.parts, part{name, func(ctx context.Context) error {
 		stop()
 		select {

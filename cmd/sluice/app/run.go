@@ -260,7 +260,7 @@ func (l *life) end(cancel context.CancelFunc) error {
 
 	done := make(chan error, 1)
 	go func() {
-		for _, hush := range l.node.hushes {
+		for _, hush := range l.node.hush {
 			hush()
 		}
 		l.duty.stop(timeout)
