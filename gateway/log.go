@@ -24,9 +24,9 @@ type Logs interface {
 	// as persistent messages are, and then each has its Offset; with an Error of kind NotFound if the topic has no log; else they are not in the
 	// log, unless the kind is Unavailable: then nobody knows. The order of calls is kept. The slice is not kept.
 	//
-	// Messages with a Source are stored once, whoever appends them, how often, and however much later: those of a batch are of one route, in the order
+	// Messages whose Source says Once are stored once, whoever appends them, how often, and however much later: those of a batch are of one route, in the order
 	// of their sources' offsets, and of each route a log takes only what comes from behind the source of the last copy that it has. The rest of the
-	// batch is passed over, completes with the others, and has the Offset of that copy. Whoever appends copies waits for one call before he makes the next
+	// batch is passed over, completes with the others, and has the Offset of that copy. Whoever appends them waits for one call before he makes the next
 	// for the same route and topic. The Error is of kind Invalid if a batch is not like that.
 	Append(topic string, batch []*Message, c Completion, token uint64)
 	// Read returns messages of a log that are durable. Errors: NotFound, if the topic has no log; Unavailable.
@@ -57,20 +57,26 @@ type LogPage struct {
 	Messages []*Message
 }
 
-// CopiesOf is the route that all messages of a batch are copies by, empty if none of them is a copy. The Error is of kind Invalid if they cannot be appended together.
-func CopiesOf(batch []*Message) (route string, err error) {
+// OnceOf is the route by whose copies a batch is to be stored once; empty if it is to be stored as it is. The Error is of kind Invalid if a Source makes no sense, or the batch cannot
+// be stored like that.
+func OnceOf(batch []*Message) (route string, err error) {
 	for i, m := range batch {
-		switch {
-		case (m.Source == nil) != (batch[0].Source == nil):
-			return "", Errorf(Invalid, "copies are appended by themselves")
-		case m.Source == nil:
-			continue
-		case m.Source.Route != batch[0].Source.Route || !validRoute(m.Source.Route):
-			return "", Errorf(Invalid, "copies are appended by their routes")
-		case i > 0 && m.Source.Offset <= batch[i-1].Source.Offset:
-			return "", Errorf(Invalid, "copies are appended in the order of their sources")
+		s, first := m.Source, batch[0].Source
+		if s != nil && !validRoute(s.Route) {
+			return "", Errorf(Invalid, "%.200q cannot be the name of a route", s.Route)
 		}
-		route = m.Source.Route
+		once := s != nil && s.Once
+		switch {
+		case once != (first != nil && first.Once):
+			return "", Errorf(Invalid, "copies that are to be stored once are appended by themselves")
+		case !once:
+			continue
+		case s.Route != first.Route:
+			return "", Errorf(Invalid, "copies that are to be stored once are appended by their routes")
+		case i > 0 && s.Offset <= batch[i-1].Source.Offset:
+			return "", Errorf(Invalid, "copies that are to be stored once are appended in the order of their sources")
+		}
+		route = s.Route
 	}
 	return route, nil
 }

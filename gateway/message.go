@@ -71,6 +71,8 @@ type Source struct {
 	Offset uint64
 	// Hops is through how many routes it has come.
 	Hops int
+	// Once has a log store the copy only if it does not have it: see Logs.Append. It is not kept: what is read of one log may be written to another one as it was.
+	Once bool
 }
 
 // MaxRoute is how long the name in a Source may be.

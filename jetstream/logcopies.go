@@ -23,6 +23,14 @@ import (
 // copySubject is that of the copies of a route.
 func (t *topicLog) copySubject(route string) string { return t.subject + ".r." + route }
 
+// subjectOf is that of a message.
+func (t *topicLog) subjectOf(m *gateway.Message) string {
+	if m.Source == nil {
+		return t.subject
+	}
+	return t.copySubject(m.Source.Route)
+}
+
 // id is the log's.
 func (t *topicLog) id() string { return strings.TrimPrefix(t.stream, logStreams) }
 
@@ -31,22 +39,19 @@ type lastCopy struct{ seq, source uint64 }
 
 // fenced is what has to be so for copies to be stored.
 type fenced struct {
-	route, subject string
-	last           lastCopy
+	route string
+	last  lastCopy
 }
 
-// guard has the stream refuse a record, if it is the first of its batch, that does not follow the last copy. Without a fence it does nothing.
-func (f *fenced) guard(m *nats.Msg, first bool) {
+// guard has the stream refuse the first record of a batch, and with it all, unless it follows the last copy. Without a fence it does nothing.
+func (f *fenced) guard(m *nats.Msg) {
 	if f == nil {
 		return
 	}
-	m.Subject = f.subject
-	if first {
-		if m.Header == nil {
-			m.Header = nats.Header{}
-		}
-		m.Header[expectLastOfKey] = []string{strconv.FormatUint(f.last.seq, 10)}
+	if m.Header == nil {
+		m.Header = nats.Header{}
 	}
+	m.Header[expectLastOfKey] = []string{strconv.FormatUint(f.last.seq, 10)}
 }
 
 // alsoWrongLast is in the stream's answer if another record with the subject is on its way to it, as wrongLast is if there is one.
@@ -108,7 +113,7 @@ func (c *copying) offer() {
 	}
 	a, err := t.appending(rest, c, 0)
 	if err == nil {
-		a.fence = &fenced{c.route, t.copySubject(c.route), last}
+		a.fence = &fenced{c.route, last}
 		err = t.push(a)
 	}
 	if err != nil {

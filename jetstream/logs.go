@@ -364,7 +364,7 @@ func (l *logs) append(topic string, batch []*gateway.Message, c gateway.Completi
 	if err := l.store.Err(); err != nil {
 		return gateway.WrapError(gateway.Unavailable, err, "the store has failed")
 	}
-	route, err := gateway.CopiesOf(batch)
+	route, err := gateway.OnceOf(batch)
 	if err != nil {
 		return err
 	}

@@ -287,8 +287,8 @@ func (t *topicLog) publish(f *flight) {
 	reply := t.logs.ask(f)
 	var err error
 	if first := f.batches[0]; f.records == 1 {
-		m := &nats.Msg{Subject: t.subject, Reply: reply, Data: first.records[0]}
-		first.fence.guard(m, true)
+		m := &nats.Msg{Subject: t.subjectOf(first.batch[0]), Reply: reply, Data: first.records[0]}
+		first.fence.guard(m)
 		err = t.logs.write.PublishMsg(m)
 	} else {
 		err = t.publishAtomic(f, reply)
@@ -302,10 +302,12 @@ func (t *topicLog) publishAtomic(f *flight, reply string) error {
 	id := strings.TrimPrefix(reply, "_r.l.") // of this process and number
 	n := 0
 	for _, a := range f.batches {
-		for _, record := range a.records {
+		for i, record := range a.records {
 			n++
-			m := &nats.Msg{Subject: t.subject, Data: record, Header: nats.Header{"Nats-Batch-Id": {id}, "Nats-Batch-Sequence": {strconv.Itoa(n)}}}
-			a.fence.guard(m, n == 1)
+			m := &nats.Msg{Subject: t.subjectOf(a.batch[i]), Data: record, Header: nats.Header{"Nats-Batch-Id": {id}, "Nats-Batch-Sequence": {strconv.Itoa(n)}}}
+			if n == 1 {
+				a.fence.guard(m)
+			}
 			if n == f.records {
 				m.Header["Nats-Batch-Commit"] = []string{"1"}
 				m.Reply = reply

@@ -76,7 +76,7 @@ func (l *Logs) append(topic string, batch []*gateway.Message) error {
 	if len(batch) > gateway.MaxLogBatch {
 		return gateway.Errorf(gateway.Limit, "at most %d messages may be appended at once", gateway.MaxLogBatch)
 	}
-	route, err := gateway.CopiesOf(batch)
+	route, err := gateway.OnceOf(batch)
 	if err != nil {
 		return err
 	}
@@ -86,7 +86,12 @@ func (l *Logs) append(topic string, batch []*gateway.Message) error {
 			continue
 		}
 		m.Offset = k.next()
-		k.messages, k.stored = append(k.messages, m), append(k.stored, l.now())
+		kept := m
+		if route != "" { // whoever reads it does not ask for that
+			kept = m.Copy()
+			kept.Offset, kept.Source = m.Offset, &gateway.Source{Route: route, Offset: m.Source.Offset, Hops: m.Source.Hops}
+		}
+		k.messages, k.stored = append(k.messages, kept), append(k.stored, l.now())
 	}
 	return nil
 }

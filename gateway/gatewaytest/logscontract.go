@@ -18,7 +18,7 @@ func LogsContract(t *testing.T, open func(t *testing.T, dir string) (l gateway.L
 	for name, part := range map[string]func(t *testing.T, l gateway.Logs, r gateway.Registry){
 		"what is appended is read": logIsRead, "a log is there as its fact says": logFollowsItsFact,
 		"many append at once": logHasNoHoles, "a log is read by the time": logByTime, "copies are stored once": logTakesCopiesOnce,
-		"many append the same copies": logTakesCopiesOfMany,
+		"many append the same copies": logTakesCopiesOfMany, "copies that are not to be stored once are stored as they are": logTakesCopiesAsTheyAre,
 	} {
 		t.Run(name, func(t *testing.T) {
 			l, r, shut := open(t, t.TempDir())
@@ -188,7 +188,7 @@ func logByTime(t *testing.T, l gateway.Logs, r gateway.Registry) {
 func copies(route string, offsets ...uint64) (batch []*gateway.Message) {
 	for _, o := range offsets {
 		m := logged(fmt.Sprint(route, o))
-		m.Source = &gateway.Source{Route: route, Offset: o, Hops: 2}
+		m.Source = &gateway.Source{Route: route, Offset: o, Hops: 2, Once: true}
 		batch = append(batch, m)
 	}
 	return batch
@@ -218,6 +218,27 @@ func logTakesCopiesOnce(t *testing.T, l gateway.Logs, r gateway.Registry) {
 		require.Equal(t, gateway.Invalid, gateway.KindOf(appendTo(l, "P.T", batch...)), text)
 	}
 	require.Len(t, readLog(t, l, "P.T", gateway.LogQuery{}), 6)
+}
+
+func logTakesCopiesAsTheyAre(t *testing.T, l gateway.Logs, r gateway.Registry) {
+	keepLog(t, l, r, "P.T", "one")
+	as := func(batch ...*gateway.Message) []*gateway.Message {
+		for _, m := range batch {
+			if m.Source != nil {
+				m.Source.Once = false
+			}
+		}
+		return batch
+	}
+	require.NoError(t, appendTo(l, "P.T", as(append(copies("a", 3, 4), logged("x"), copies("b", 1)[0], copies("a", 9)[0])...)...))
+	require.NoError(t, appendTo(l, "P.T", as(copies("b", 1)...)...))
+	require.Equal(t, gateway.Invalid, gateway.KindOf(appendTo(l, "P.T", as(copies("a.b", 1)...)...)))
+	require.NoError(t, appendTo(l, "P.T", copies("a", 9, 10)...))
+	require.NoError(t, appendTo(l, "P.T", copies("b", 1, 2)...))
+	require.Equal(t, []string{"0 a3", "1 a4", "2 x", "3 b1", "4 a9", "5 b1", "6 a10", "7 b2"}, readLog(t, l, "P.T", gateway.LogQuery{}))
+	p, err := l.Read(t.Context(), "P.T", gateway.LogQuery{From: 4, Messages: 1})
+	require.NoError(t, err)
+	require.Equal(t, &gateway.Source{Route: "a", Offset: 9, Hops: 2}, p.Messages[0].Source)
 }
 
 func logTakesCopiesOfMany(t *testing.T, l gateway.Logs, r gateway.Registry) {
