@@ -151,6 +151,11 @@ type SubscribeOptions struct {
 	Ended func(*Error)
 }
 
+// Destinations are all that the subscription is for.
+func (o *SubscribeOptions) Destinations() []Destination {
+	return append([]Destination{o.Destination}, o.Also...)
+}
+
 // Subscription is a stream of deliveries that its door pulls. Next and Written
 // belong to one goroutine (the connection's writer); the rest may be called from any.
 type Subscription interface {
@@ -190,6 +195,9 @@ type Return struct {
 	// Delay is how long they are not handed out again, at least; 0 leaves that to the policy.
 	Delay time.Duration
 }
+
+// Untouched reports whether no client has seen what is given back.
+func (r Return) Untouched() bool { return !r.Redelivered && r.Delay == 0 }
 
 // Redelivery is what becomes of messages that come back.
 type Redelivery struct {

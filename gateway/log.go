@@ -12,12 +12,20 @@ type LogFact struct {
 	ID string `json:"id"`
 	// Retention is for how long messages stay, in milliseconds; 0 is for ever.
 	Retention int64 `json:"retention_ms"`
+	// First is the offset of its first message, which does not change: a log that goes on for one that was elsewhere.
+	First uint64 `json:"first,omitempty"`
+	// Stream is under which name the messages are kept; it is made as an ID. Empty is ID. A log that comes out of a backup keeps its ID, by which cursors know
+	// it, and has another stream. Two topics may have one stream for a while: it is there as long as one of them.
+	Stream string `json:"stream,omitempty"`
 }
+
+// MaxFirst is the greatest First.
+const MaxFirst = 1 << 53
 
 // MaxLogBatch is how many messages may be appended at once.
 const MaxLogBatch = 1000
 
-// Logs keeps what is sent to topics that have a log: in order, numbered from 0 without holes, until it is too old. Implemented by
+// Logs keeps what is sent to topics that have a log: in order, numbered from LogFact.First without holes, until it is too old. Implemented by
 // jetstream. Any node may append and read; nobody owns a log.
 type Logs interface {
 	// Append stores messages at the end of a topic's log, side by side, all or none, and does not wait. c.Complete is called once: with nil when they are as durable

@@ -15,15 +15,18 @@ import (
 //
 //	"SLUICE BACKUP 1\n" | entries | end
 //
-// An entry is length (4) | CRC-32C of the rest (4) | redeliveries (uvarint) | a record with a message; or, with asFact for the redeliveries and in a
-// "SLUICE BACKUP 2\n" alone, a fact of the registry. Facts come first. The end is an entry of length 0, followed by
+// An entry is length (4) | CRC-32C of the rest (4) | redeliveries (uvarint) | a record with a message. More than any message's redeliveries
+// says that it is something else, which a "SLUICE BACKUP 1\n" has not: asFact a fact of the registry, asLog that the messages of a topic's log follow, asLogged such
+// a message; the latter two are not in a "SLUICE BACKUP 2\n" either. Facts come first, then logs. The end is an entry of length 0, followed by
 // the number of entries (8) and the CRC-32C of that (4). So a file that was cut, or in which a bit was flipped, is recognised.
 
 const (
 	backupMagic      = "SLUICE BACKUP 1\n"
 	backupMagicFacts = "SLUICE BACKUP 2\n"
-	// asFact is more than any message's redeliveries.
-	asFact = 1 << 32
+	backupMagicLogs  = "SLUICE BACKUP 4\n" // no bit's flip makes it one of the others
+	asFact           = 1 << 32
+	asLog            = 2 << 32
+	asLogged         = 3 << 32
 )
 
 // maxEntry bounds what is allocated for an entry: a record, and the redeliveries.
@@ -36,9 +39,17 @@ type BackupWriter struct {
 	w       *bufio.Writer
 	buf     []byte
 	begun   bool
+	part    int // of the backup: facts, logs, messages of queues
 	entries uint64
-	count   uint64 // of messages
+	count   uint64 // of messages of queues
 }
+
+// The parts of a backup, in their order.
+const (
+	partFacts = iota
+	partLogs
+	partQueues
+)
 
 // NewBackupWriter begins a backup.
 func NewBackupWriter(w io.Writer) *BackupWriter {
@@ -55,21 +66,50 @@ func (b *BackupWriter) begin(magic string) error {
 	return err
 }
 
-// AddFact adds a fact of the registry. Facts come before messages.
-func (b *BackupWriter) AddFact(key string, value []byte) error {
-	if b.count > 0 {
-		return errors.New("writing the backup: a fact behind messages")
+// enter begins a part of the backup, unless it is begun.
+func (b *BackupWriter) enter(part int, magic string) error {
+	if part < b.part {
+		return errors.New("writing the backup: facts come before logs, and those before messages of queues")
 	}
-	if err := b.begin(backupMagicFacts); err != nil {
+	b.part = part
+	if err := b.begin(magic); err != nil {
 		return fmt.Errorf("writing the backup: %w", err)
+	}
+	return nil
+}
+
+// AddFact adds a fact of the registry. Facts come before all else.
+func (b *BackupWriter) AddFact(key string, value []byte) error {
+	if err := b.enter(partFacts, backupMagicLogs); err != nil {
+		return err
 	}
 	return b.add(asFact, func(dst []byte) []byte { return appendFact(dst, factThere, key, value) })
 }
 
-// Add adds a message.
+// AddLog begins a topic's log: the messages that are added next are its own, from an offset on. A log that is begun again has nothing of what was added before. Logs come before
+// messages of queues, and after at least one fact, that of the log.
+func (b *BackupWriter) AddLog(topic string, first uint64) error {
+	if !b.begun {
+		return errors.New("writing the backup: a log that no fact speaks of")
+	}
+	if err := b.enter(partLogs, backupMagicLogs); err != nil {
+		return err
+	}
+	return b.add(asLog, func(dst []byte) []byte { return binary.AppendUvarint(appendString(dst, topic), first) })
+}
+
+// AddLogged adds the next message of the log.
+func (b *BackupWriter) AddLogged(m *gateway.Message) error {
+	if b.part != partLogs {
+		return errors.New("writing the backup: a message of no log")
+	}
+	return b.add(asLogged, func(dst []byte) []byte { return appendLogged(dst, m) })
+}
+
+// Add adds a message of a queue.
 func (b *BackupWriter) Add(m *gateway.Message, redeliveries uint32) error {
-	if err := b.begin(backupMagic); err != nil {
-		return fmt.Errorf("writing the backup: %w", err)
+	if err := b.enter(partQueues, backupMagic); err != nil {
+		return err
 	}
 	b.count++
 	return b.add(uint64(redeliveries), func(dst []byte) []byte {
@@ -90,7 +130,7 @@ func (b *BackupWriter) add(number uint64, record func([]byte) []byte) error {
 	return nil
 }
 
-// Close writes the end; without it the backup is not one. It returns the number of messages.
+// Close writes the end; without it the backup is not one. It returns the number of messages of queues.
 func (b *BackupWriter) Close() (uint64, error) {
 	end := make([]byte, 4, 16)
 	end = binary.BigEndian.AppendUint64(end, b.entries)
@@ -106,111 +146,4 @@ func (b *BackupWriter) Close() (uint64, error) {
 		return b.count, fmt.Errorf("writing the backup: %w", err)
 	}
 	return b.count, nil
-}
-
-// errCut says that a backup ends before its end.
-var errCut = errors.New("the backup is cut")
-
-// Backup is what is done with the parts of a backup that is read. The messages and facts are theirs; an error ends it.
-type Backup struct {
-	// Fact may be nil.
-	Fact    func(key string, value []byte) error
-	Message func(m *gateway.Message, redeliveries uint32) error
-}
-
-// ReadBackup reads a backup, in order. Its error says what is wrong with the backup; what came before is sound. It returns the number of messages.
-func ReadBackup(r io.Reader, to Backup) (count uint64, err error) {
-	in := bufio.NewReaderSize(r, 1<<18)
-	magic := make([]byte, len(backupMagic))
-	if _, err := io.ReadFull(in, magic); err != nil || string(magic) != backupMagic && string(magic) != backupMagicFacts {
-		return 0, errors.New("this is not a backup that this build knows")
-	}
-	for entries := uint64(0); ; entries++ {
-		var length [4]byte
-		if _, err := io.ReadFull(in, length[:]); err != nil {
-			return count, cut(err)
-		}
-		n := binary.BigEndian.Uint32(length[:])
-		if n == 0 {
-			return count, backupEnd(in, entries)
-		}
-		if n > maxEntry {
-			return count, fmt.Errorf("entry %d of the backup is damaged: it claims %d bytes", entries+1, n)
-		}
-		e, err := backupEntry(in, int(n))
-		if err != nil {
-			return count, fmt.Errorf("entry %d of the backup: %w", entries+1, err)
-		}
-		switch {
-		case e.message != nil:
-			err = to.Message(e.message, e.redeliveries)
-		case to.Fact != nil:
-			err = to.Fact(e.fact.key, e.fact.value)
-		}
-		if err != nil {
-			return count, err
-		}
-		if e.message != nil {
-			count++
-		}
-	}
-}
-
-// entry is one of a backup: a message or a fact.
-type entry struct {
-	message      *gateway.Message
-	redeliveries uint32
-	fact         factRecord
-}
-
-func cut(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return errCut
-	}
-	return fmt.Errorf("reading the backup: %w", err)
-}
-
-func backupEntry(in io.Reader, n int) (entry, error) {
-	var sum [4]byte
-	if _, err := io.ReadFull(in, sum[:]); err != nil {
-		return entry{}, cut(err)
-	}
-	// A length that lies costs no more memory than there are bytes.
-	b, err := io.ReadAll(io.LimitReader(in, int64(n)))
-	if err != nil || len(b) < n {
-		return entry{}, cut(errors.Join(err, io.ErrUnexpectedEOF))
-	}
-	if crc32.Checksum(b, castagnoli) != binary.BigEndian.Uint32(sum[:]) {
-		return entry{}, errors.New("it is damaged: its checksum does not match")
-	}
-	redeliveries, used := binary.Uvarint(b)
-	if used <= 0 {
-		return entry{}, errBadRecord
-	}
-	if redeliveries == asFact {
-		f, err := decodeFact(b[used:])
-		if err == nil && f.op != factThere {
-			err = errBadRecord
-		}
-		return entry{fact: f}, err
-	}
-	rec, err := decodeRecord(b[used:], true)
-	if err != nil || rec.Type != gateway.RecordMessage {
-		return entry{}, errors.Join(errBadRecord, err)
-	}
-	return entry{message: rec.Message, redeliveries: uint32(redeliveries)}, nil
-}
-
-func backupEnd(in io.Reader, count uint64) error {
-	var end [12]byte
-	if _, err := io.ReadFull(in, end[:]); err != nil {
-		return cut(err)
-	}
-	if crc32.Checksum(end[:8], castagnoli) != binary.BigEndian.Uint32(end[8:]) {
-		return errors.New("the end of the backup is damaged")
-	}
-	if n := binary.BigEndian.Uint64(end[:]); n != count {
-		return fmt.Errorf("the backup has %d entries, but should have %d", count, n)
-	}
-	return nil
 }

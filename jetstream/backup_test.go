@@ -2,6 +2,7 @@ package jetstream
 
 import (
 	"bytes"
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -57,14 +58,30 @@ func TestNoDamageOfABackupIsSilent(t *testing.T) {
 		}, Fact: func(key string, value []byte) error {
 			require.Equal(t, "k=v", key+"="+string(value))
 			return nil
+		}, Log: func(topic string, first uint64) error {
+			require.Equal(t, "P.t 7", fmt.Sprint(topic, " ", first))
+			return nil
+		}, Logged: func(m *gateway.Message) error {
+			require.Equal(t, "logged", m.ID)
+			require.Equal(t, gateway.Destination{Kind: gateway.KindTopic, Name: "P.t"}, m.Destination)
+			return nil
 		}})
 		return err
 	}
 	var out bytes.Buffer
 	w := NewBackupWriter(&out)
+	logged := gatewaytest.Message("P.t", "logged", "of a topic")
+	logged.Destination.Kind = gateway.KindTopic
+	require.Error(t, w.AddLog("P.t", 7), "a log has a fact")
+	require.Error(t, w.AddLogged(logged), "a message has a log")
 	require.NoError(t, w.AddFact("k", []byte("v")))
+	require.NoError(t, w.AddLog("P.t", 7))
+	require.NoError(t, w.AddLogged(logged))
+	require.Error(t, w.AddFact("k", nil), "facts come first")
 	require.NoError(t, w.Add(gatewaytest.Message("a", "1", "one"), 0))
 	require.Error(t, w.AddFact("k", nil), "facts come first")
+	require.Error(t, w.AddLog("P.t", 7), "logs come before queues")
+	require.Error(t, w.AddLogged(logged), "and so do their messages")
 	_, err := w.Close()
 	require.NoError(t, err)
 	for _, whole := range [][]byte{whole, out.Bytes()} {
@@ -83,7 +100,11 @@ func TestNoDamageOfABackupIsSilent(t *testing.T) {
 // FuzzBackup: bytes of anybody never panic, nor cost more memory than there are bytes.
 func FuzzBackup(f *testing.F) {
 	f.Add(backupOf(f, gatewaytest.Message("a", "1", "one")))
+	f.Add([]byte(backupMagicLogs))
 	f.Fuzz(func(_ *testing.T, b []byte) {
-		_, _ = ReadBackup(bytes.NewReader(b), Backup{Message: func(*gateway.Message, uint32) error { return nil }})
+		_, _ = ReadBackup(bytes.NewReader(b), Backup{
+			Fact: func(string, []byte) error { return nil }, Log: func(string, uint64) error { return nil }, Logged: func(*gateway.Message) error { return nil },
+			Message: func(*gateway.Message, uint32) error { return nil },
+		})
 	})
 }

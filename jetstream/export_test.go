@@ -10,6 +10,7 @@ import (
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/core"
 	"github.com/sluice-mq/sluice/gateway/gatewaytest"
+	"github.com/sluice-mq/sluice/gateway/past"
 )
 
 // ch is a gateway.Completion that one waits for.
@@ -60,7 +61,7 @@ func TestABackupHasWhatIsMovedMeanwhile(t *testing.T) {
 		}
 	}
 	got := map[string]int{}
-	require.NoError(t, core.Export(t.Context(), store, func(e core.Exported) error {
+	require.NoError(t, past.Export(t.Context(), store, func(e past.Exported) error {
 		got[string(e.Message.Body)]++
 		if e.Message.Destination.Name == "aaa" { // the one who takes the backup is slow
 			churn(100)

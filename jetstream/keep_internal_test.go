@@ -38,13 +38,13 @@ func settled() *gateway.Record {
 func TestOnlyABrokenStreamIsBroken(t *testing.T) {
 	s := open(t)
 	j := s.journals[0]
-	require.False(t, j.broken(context.Background()), "an empty stream")
+	require.False(t, s.isBroken(context.Background(), j.stream), "an empty stream")
 	h := make(heard, 1)
 	j.Append(settled(), h)
 	require.NoError(t, <-h)
-	require.False(t, j.broken(context.Background()), "a stream with records")
+	require.False(t, s.isBroken(context.Background(), j.stream), "a stream with records")
 	j.stream = "Q_99"
-	require.True(t, j.broken(context.Background()), "no such stream")
+	require.True(t, s.isBroken(context.Background(), j.stream), "no such stream")
 }
 
 // A process that was stopped for long has looked only once since.

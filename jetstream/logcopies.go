@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"math"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -30,9 +29,6 @@ func (t *topicLog) subjectOf(m *gateway.Message) string {
 	}
 	return t.copySubject(m.Source.Route)
 }
-
-// id is the log's.
-func (t *topicLog) id() string { return strings.TrimPrefix(t.stream, logStreams) }
 
 // lastCopy is the last copy of a route that a log has; its sequence is 0 if there is none.
 type lastCopy struct{ seq, source uint64 }
@@ -63,6 +59,14 @@ var errOvertaken = gateway.Errorf(gateway.Conflict, "others append the same copi
 // overtaken reports whether a stream has refused a record for what it was to follow.
 func overtaken(answer []byte) bool {
 	return bytes.Contains(answer, []byte(wrongLast)) || bytes.Contains(answer, []byte(alsoWrongLast))
+}
+
+// foundAt is what became of a flight whose first record stands in the stream, and whose last one would at a sequence. Of copies others may have appended some only.
+func (f *flight) foundAt(seq uint64) reply {
+	if f.batches[0].fence != nil {
+		return reply{err: errOvertaken}
+	}
+	return reply{seq: seq}
 }
 
 // copying are copies on their way to their log.
@@ -141,7 +145,7 @@ func (t *topicLog) lastOf(ctx context.Context, route string) (lastCopy, error) {
 		return last, nil
 	}
 	if t.logs.store.cfg.Cluster == nil { // what it holds has to be on disk
-		if _, err := t.open(ctx, true); err != nil {
+		if there, err := t.open(ctx, false); err != nil || !there {
 			return lastCopy{}, err
 		}
 	}

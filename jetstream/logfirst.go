@@ -18,23 +18,35 @@ const (
 	firstEvery  = 20 * time.Millisecond
 )
 
-// answer takes a flight's answer, nil if there was none.
-func (f *flight) answer(m *nats.Msg) {
-	switch {
-	case f.first != nil:
-		f.first <- m
-	case m == nil:
-		f.landed(0, gateway.Errorf(gateway.Unavailable, "the log does not answer"))
-	case overtaken(m.Data):
-		f.landed(0, errOvertaken)
-	default:
-		f.landed(parseAck(m.Data))
-	}
+// reply is what became of a flight.
+type reply struct {
+	seq uint64 // of its last record, if err is nil
+	err error
+	// nobody: the server says that nobody was there to take it.
+	nobody bool
 }
 
-// foundNobody reports whether the server answered, because nobody was there to.
-func foundNobody(m *nats.Msg) bool {
-	return m != nil && len(m.Data) == 0 && m.Header.Get("Status") == "503"
+// replyOf is what an answer says, nil if there was none.
+func replyOf(m *nats.Msg) (r reply) {
+	if m == nil {
+		return reply{err: errSilent}
+	}
+	r.nobody = len(m.Data) == 0 && m.Header.Get("Status") == "503"
+	if r.seq, r.err = parseAck(m.Data); overtaken(m.Data) {
+		r.err = errOvertaken
+	}
+	return r
+}
+
+var errSilent = gateway.Errorf(gateway.Unavailable, "the log does not answer")
+
+// take takes what became of a flight, which nobody else does.
+func (f *flight) take(r reply) {
+	if f.first != nil {
+		f.first <- r
+		return
+	}
+	f.landed(r.seq, r.err)
 }
 
 // publishFirst publishes a flight, again while it finds nobody, and waits for its answer.
@@ -42,26 +54,26 @@ func (t *topicLog) publishFirst(f *flight) {
 	again := time.NewTicker(firstEvery)
 	defer again.Stop()
 	for until := time.Now().Add(firstWithin); ; <-again.C {
-		f.first = make(chan *nats.Msg, 1)
+		f.first = make(chan reply, 1)
 		t.publish(f)
-		m := t.logs.await(f)
-		if !foundNobody(m) || time.Now().After(until) || t.logs.over() {
+		r := t.logs.await(f)
+		if !r.nobody || time.Now().After(until) || t.logs.over() {
 			f.first = nil
-			f.answer(m)
+			f.take(r)
 			return
 		}
 	}
 }
 
-// await waits for the answer of a first flight, nil if there is none in time.
-func (l *logs) await(f *flight) *nats.Msg {
+// await waits for the answer of a first flight.
+func (l *logs) await(f *flight) reply {
 	tick := time.NewTicker(firstEvery)
 	defer tick.Stop()
-	within := appendWithin
+	within := 2 * appendWithin // it is given up before
 	for began := time.Now(); time.Since(began) < within; {
 		select {
-		case m := <-f.first:
-			return m
+		case r := <-f.first:
+			return r
 		case <-tick.C:
 			if l.over() {
 				within = closeWithin
@@ -71,5 +83,10 @@ func (l *logs) await(f *flight) *nats.Msg {
 	l.mu.Lock()
 	maps.DeleteFunc(l.asked, func(_ uint64, asked *flight) bool { return asked == f })
 	l.mu.Unlock()
-	return nil
+	select {
+	case r := <-f.first:
+		return r
+	default:
+		return reply{err: errSilent}
+	}
 }

@@ -26,17 +26,17 @@ func (t *topicLog) state(ctx context.Context) (logState, error) {
 	}
 	stream, err := t.look(ctx, js)
 	if errorsIsNotFound(err) {
-		return logState{oldest: 1, first: 1}, nil
+		return logState{oldest: t.begins, first: t.begins, last: t.begins - 1}, nil
 	}
 	if err != nil {
 		return logState{}, fmt.Errorf("looking at %s: %w", t.stream, err)
 	}
 	found := stream.CachedInfo().State
 	t.mu.Lock()
-	keeps, synced := t.retention, t.synced
+	keeps, synced, unchanged := t.retention, t.synced, t.unchanged
 	t.mu.Unlock()
 	s := logState{oldest: max(found.FirstSeq, 1), last: found.LastSeq, bytes: found.Bytes}
-	if t.logs.store.cfg.Cluster == nil {
+	if t.logs.store.cfg.Cluster == nil && !unchanged {
 		s.last = min(s.last, synced)
 	}
 	s.first = s.oldest
@@ -93,9 +93,11 @@ func (l *logs) Read(ctx context.Context, topic string, q gateway.LogQuery) (gate
 }
 
 func (t *topicLog) page(ctx context.Context, q gateway.LogQuery) (gateway.LogPage, error) {
-	if t.logs.store.cfg.Cluster == nil { // what it holds has to be on disk
-		if there, err := t.open(ctx, false); err != nil || !there {
-			return gateway.LogPage{Log: t.id()}, err
+	if t.logs.store.cfg.Cluster == nil && !t.isUnchanged() { // what it holds has to be on disk
+		if there, err := t.open(ctx, false); err != nil {
+			return gateway.LogPage{}, err
+		} else if !there {
+			return gateway.LogPage{Log: t.id, First: t.begins - 1, Next: t.begins - 1, At: t.begins - 1}, nil
 		}
 	}
 	s, err := t.state(ctx)
@@ -108,13 +110,19 @@ func (t *topicLog) page(ctx context.Context, q gateway.LogQuery) (gateway.LogPag
 			return gateway.LogPage{}, err
 		}
 	}
-	page := gateway.LogPage{Log: t.id(), First: s.first - 1, Next: max(s.last, s.first-1), Bytes: s.bytes}
+	page := gateway.LogPage{Log: t.id, First: s.first - 1, Next: max(s.last, s.first-1), Bytes: s.bytes}
 	if page.First == page.Next {
 		page.Bytes = 0 // what is too old is not there, though it goes later
 	}
 	from = max(from, s.first)
 	page.At = min(from-1, page.Next)
 	return page, t.fill(&page, q, from, s.last)
+}
+
+func (t *topicLog) isUnchanged() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.unchanged
 }
 
 // errFull ends a read when there is enough.

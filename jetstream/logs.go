@@ -2,7 +2,6 @@ package jetstream
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,7 +11,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/jetstream/embed"
@@ -40,14 +38,18 @@ type logs struct {
 	kick  chan struct{}
 
 	background sync.WaitGroup
-	unfollow   context.CancelFunc // no more is heard of facts
+	following  context.Context // ends with the logs
+	unfollow   context.CancelFunc
+	// mending is held by who publishes, alone by who starts the server's storage again.
+	mending sync.RWMutex
 
-	mu     sync.Mutex
-	all    map[string]*topicLog // by topic
-	asked  map[uint64]*flight
-	number uint64
-	gone   []*topicLog // of which no fact speaks any more, until they are left
-	closed bool
+	mu      sync.Mutex
+	all     map[string]*topicLog // by topic
+	streams map[string]*topicLog // by stream
+	asked   map[uint64]*flight
+	number  uint64
+	gone    []*topicLog // of which no fact speaks any more, until they are left
+	closed  bool
 }
 
 // appending is a batch on its way to its log.
@@ -66,28 +68,31 @@ type appending struct {
 type flight struct {
 	batches []*appending
 	records int
+	number  uint64
 	since   time.Time
-	// first takes its answer, nil for none, if it is the first to a stream that was opened just now.
-	first chan *nats.Msg
+	after   uint64 // its records come behind this sequence, if they do
+	// first takes what becomes of it, if it is the first to a stream that was opened just now.
+	first chan reply
 }
+
+// log is the one that it goes to.
+func (f *flight) log() *topicLog { return f.batches[0].log }
 
 // Logs is the store's. They may be used as long as that is open.
 func (s *Store) Logs() gateway.Logs { return s.logs }
 
 // openLogs begins to follow the facts that give topics a log.
 func (s *Store) openLogs() error {
-	l := &logs{store: s, kick: make(chan struct{}, 1), all: make(map[string]*topicLog), asked: make(map[uint64]*flight)}
+	l := &logs{store: s, kick: make(chan struct{}, 1), all: make(map[string]*topicLog), streams: make(map[string]*topicLog), asked: make(map[uint64]*flight)}
 	write, err := s.cfg.Server.Connect(embed.Store, "logs")
 	if err != nil {
 		return err
 	}
 	s.readConns = append(s.readConns, write)
-	read, err := s.cfg.Server.Connect(embed.Store, "log reader")
-	if err != nil {
+	l.write = write
+	if l.read, err = s.newReader("log reader"); err != nil {
 		return err
 	}
-	s.readConns = append(s.readConns, read)
-	l.write, l.read = write, reader{read}
 	l.reply = "_r.l." + strings.TrimPrefix(write.NewInbox(), nats.InboxPrefix) + "."
 	sub, err := write.Subscribe(l.reply+"*", l.answered)
 	if err != nil {
@@ -97,61 +102,15 @@ func (s *Store) openLogs() error {
 		return fmt.Errorf("listening to the logs: %w", err)
 	}
 	s.logs = l
-	following, unfollow := context.WithCancel(context.Background())
-	l.unfollow = unfollow
-	if err := s.registry.Watch(following, l.learn); err != nil {
+	l.following, l.unfollow = context.WithCancel(context.Background())
+	if err := s.registry.Watch(l.following, l.learn); err != nil {
 		return err
 	}
 	l.look()
+	if s.cfg.Cluster == nil {
+		return l.unchanged()
+	}
 	return nil
-}
-
-// learn takes in a fact. Nothing here may wait.
-func (l *logs) learn(key string, value []byte, _ uint64) {
-	topic, ok := strings.CutPrefix(key, gateway.LogKeys)
-	if !ok {
-		return
-	}
-	var f gateway.LogFact
-	there := value != nil
-	if there && (json.Unmarshal(value, &f) != nil || !validLogID(f.ID)) {
-		l.store.cfg.Logger.Error("the fact of a log cannot be read, the topic has none", "topic", topic)
-		there = false
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	old := l.all[topic]
-	switch {
-	case !there:
-		delete(l.all, topic)
-	case old != nil && old.stream == logStreams+f.ID:
-		if old.retain(time.Duration(f.Retention) * time.Millisecond) {
-			break
-		}
-		return
-	default:
-		l.all[topic] = newTopicLog(l, topic, f)
-	}
-	if old != nil {
-		if l.all[topic] != old {
-			old.drop()
-			l.gone = append(l.gone, old)
-		}
-		l.look()
-	}
-}
-
-func validLogID(id string) bool {
-	if id == "" || len(id) > 64 {
-		return false
-	}
-	for i := range len(id) {
-		c := id[i]
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-') {
-			return false
-		}
-	}
-	return true
 }
 
 // of is a topic's log, nil if it has none.
@@ -166,6 +125,21 @@ func (l *logs) look() {
 	select {
 	case l.kick <- struct{}{}:
 	default:
+	}
+}
+
+// chase looks after what is not answered until ctx ends. It waits for nobody.
+func (l *logs) chase(ctx context.Context) {
+	tick := time.NewTicker(logsEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			l.overdue(now)
+			l.inquire(ctx, now)
+		}
 	}
 }
 
@@ -187,7 +161,6 @@ func (l *logs) run(ctx context.Context) {
 				}
 			}
 		case now := <-tick.C:
-			l.overdue(now)
 			if now.Sub(compared) >= compareEvery {
 				compared = now
 				l.look()
@@ -198,52 +171,6 @@ func (l *logs) run(ctx context.Context) {
 			}
 		}
 	}
-}
-
-// compare deletes the streams of which no fact speaks, and gives the others their retention. Streams are listed first: of one that is there then, the fact was written before.
-func (l *logs) compare(ctx context.Context) error {
-	js, err := jetstream.New(l.write)
-	if err != nil {
-		return err
-	}
-	found := js.StreamNames(ctx)
-	var streams []string
-	for name := range found.Name() {
-		if strings.HasPrefix(name, logStreams) {
-			streams = append(streams, name)
-		}
-	}
-	if err := found.Err(); err != nil {
-		return fmt.Errorf("listing the logs: %w", err)
-	}
-	if err := l.store.registry.catchUp(ctx); err != nil {
-		return err
-	}
-	l.mu.Lock()
-	wanted := make(map[string]*topicLog, len(l.all))
-	for _, t := range l.all {
-		wanted[t.stream] = t
-	}
-	gone := l.gone
-	l.gone = nil
-	l.mu.Unlock()
-	for _, t := range gone {
-		t.leave()
-	}
-	for _, name := range streams {
-		if t := wanted[name]; t != nil {
-			t.found()
-			if err := t.update(ctx, js); err != nil {
-				return err
-			}
-			continue
-		}
-		if err := js.DeleteStream(ctx, name); err != nil && !errorsIsNotFound(err) {
-			return fmt.Errorf("deleting %s: %w", name, err)
-		}
-		l.store.cfg.Logger.Info("a topic's log is deleted with its topic", "stream", name)
-	}
-	return nil
 }
 
 // overdue gives up on answers that do not come.
@@ -258,7 +185,7 @@ func (l *logs) overdue(now time.Time) {
 	}
 	l.mu.Unlock()
 	for _, f := range late {
-		f.answer(nil)
+		f.take(replyOf(nil))
 	}
 }
 
@@ -273,7 +200,7 @@ func (l *logs) answered(m *nats.Msg) {
 	delete(l.asked, number)
 	l.mu.Unlock()
 	if f != nil { // else it was given up
-		f.answer(m)
+		f.take(replyOf(m))
 	}
 }
 
@@ -288,13 +215,17 @@ func (f *flight) landed(seq uint64, err error) {
 
 // ask names a flight that is to be answered.
 func (l *logs) ask(f *flight) (reply string) {
+	t := f.log()
+	t.mu.Lock()
+	f.after = t.known
+	t.mu.Unlock()
 	f.since = time.Now()
 	l.mu.Lock()
 	l.number++
-	number := l.number
-	l.asked[number] = f
+	f.number = l.number
+	l.asked[f.number] = f
 	l.mu.Unlock()
-	return l.reply + strconv.FormatUint(number, 10)
+	return l.reply + strconv.FormatUint(f.number, 10)
 }
 
 // spawn runs f, unless the logs are closed. close waits for it.
@@ -319,7 +250,7 @@ func (l *logs) close() {
 	l.unfollow()
 	l.mu.Lock()
 	l.closed = true
-	all := slices.Collect(maps.Values(l.all))
+	all := slices.Collect(maps.Values(l.streams))
 	l.mu.Unlock()
 	for _, t := range all {
 		t.wake()

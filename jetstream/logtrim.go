@@ -4,15 +4,18 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/sluice-mq/sluice/jetstream/commit"
 )
 
 // trim lets go of what is too old, by whole blocks.
 func (l *logs) trim(ctx context.Context) {
 	l.mu.Lock()
-	var all []*topicLog
-	for _, t := range l.all {
-		all = append(all, t)
-	}
+	all := slices.Collect(maps.Values(l.streams))
 	l.mu.Unlock()
 	for _, t := range all {
 		if err := t.purge(ctx); err != nil && ctx.Err() == nil {
@@ -21,28 +24,39 @@ func (l *logs) trim(ctx context.Context) {
 	}
 }
 
+// purge trims a log. Nobody needs to have opened it.
 func (t *topicLog) purge(ctx context.Context) error {
 	t.mu.Lock()
-	keeps, there := t.retention, t.there
+	keeps, there, oldest := t.retention, t.there, t.oldest
 	t.mu.Unlock()
-	if keeps == 0 || !there {
+	cut := t.logs.store.cfg.Now().Add(-keeps)
+	if keeps == 0 || !there || oldest.After(cut) {
 		return nil
 	}
-	if ok, err := t.open(ctx, false); !ok {
+	js, err := jetstream.New(t.logs.write)
+	if err != nil {
 		return err
 	}
-	state, err := t.state(ctx)
-	if err != nil || state.first <= state.oldest {
+	stream, err := t.look(ctx, js)
+	if errorsIsNotFound(err) {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
+	found := stream.CachedInfo().State
 	t.mu.Lock()
-	log := t.log
+	t.oldest = found.FirstTime
 	t.mu.Unlock()
-	if log == nil {
+	if found.Msgs == 0 || !found.FirstTime.Before(cut) {
 		return nil
 	}
-	boundary, ok := log.Boundary(state.first)
-	if !ok || boundary <= state.oldest {
+	first, err := t.since(cut, found.LastSeq)
+	if err != nil {
+		return err
+	}
+	boundary, ok := commit.Boundary(t.logs.store.dirOf(t.stream), first)
+	if !ok || boundary <= found.FirstSeq {
 		return nil
 	}
 	body, err := json.Marshal(map[string]uint64{"seq": boundary})

@@ -35,6 +35,16 @@ var errEnd = errors.New("end of the stream")
 // runs a batch on the connection's read loop. Safe for concurrent use.
 type reader struct{ nc *nats.Conn }
 
+// newReader connects one. A subscription of its connection has room for a whole batch, and no more: by default each would take half a megabyte.
+func (s *Store) newReader(name string) (reader, error) {
+	nc, err := s.cfg.Server.Connect(embed.Store, name, nats.SyncQueueLen(2*readBatch))
+	if err != nil {
+		return reader{}, err
+	}
+	s.readConns = append(s.readConns, nc)
+	return reader{nc}, nil
+}
+
 type getRequest struct {
 	Seq     uint64 `json:"seq,omitempty"`
 	NextFor string `json:"next_by_subj,omitempty"`

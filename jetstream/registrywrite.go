@@ -61,6 +61,7 @@ func (r *registry) carryOut(ctx context.Context, m *nats.Msg, write func(m *nats
 		return 0, err
 	}
 	if err != nil {
+		r.store.suspect(context.WithoutCancel(ctx), factsStream)
 		return 0, gateway.WrapError(gateway.Unavailable, fmt.Errorf("writing a fact: %w", err), "the registry cannot be written now")
 	}
 	if r.store.cfg.Cluster != nil {
@@ -193,5 +194,21 @@ func (r *registry) rewrite(ctx context.Context) error {
 	if !json.Valid(answer.Data) {
 		return errors.New("the stream's answer makes no sense")
 	}
+	return nil
+}
+
+// resume goes on after the storage of a single node was started again. What was under way may be there or not: nobody was told. Nobody writes.
+func (r *registry) resume(ctx context.Context) error {
+	last, err := r.store.lastOf(ctx, factsStream)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	known := r.next - 1
+	r.mu.Unlock()
+	if last < known {
+		return &DamageError{Stream: factsStream, What: fmt.Sprintf("it ends at record %d, but record %d was read", last, known)}
+	}
+	r.look()
 	return nil
 }

@@ -89,6 +89,7 @@ type Store struct {
 	marks     marks
 	registry  *registry
 	logs      *logs
+	sick      atomic.Bool // a stream of a single node has stopped for good, and the storage is to be started again
 
 	leaving  context.CancelFunc // ends all tenures
 	failOnce sync.Once
@@ -186,12 +187,11 @@ func (s *Store) connect() (err error) {
 	}
 	var readers []reader
 	for range loaders {
-		nc, err := s.cfg.Server.Connect(embed.Store, "reader")
+		r, err := s.newReader("reader")
 		if err != nil {
 			return err
 		}
-		s.readConns = append(s.readConns, nc)
-		readers = append(readers, reader{nc})
+		readers = append(readers, r)
 	}
 	s.reader = readers[0]
 	s.loads = newLoads(readers)

@@ -3,14 +3,13 @@ package jetstream
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/jetstream/commit"
@@ -20,10 +19,14 @@ import (
 // acked until it is on disk.
 type topicLog struct {
 	logs      *logs
-	topic     string
+	topic     string // the first that had it
+	id        string
+	topics    int // how many have it; under the lock of logs
 	stream    string
 	subject   string
-	opening   sync.Mutex // held by who makes or opens the stream
+	begins    uint64      // the sequence of the first record that it ever has
+	opening   sync.Mutex  // held by who makes or opens the stream
+	asking    atomic.Bool // somebody looks why it does not answer
 	retention time.Duration
 
 	mu      sync.Mutex
@@ -32,21 +35,29 @@ type topicLog struct {
 	writing bool // there is a writer
 	there   bool // the stream is, as far as is known
 	ready   bool // and it is open here
-	changed bool // its retention is to be told to the stream
+	untold  bool // its retention is to be told to the stream
 	dropped bool // the topic is gone
 	flight  int  // bytes
 	log     *commit.Log
 	acked   []*appending
 	sealed  []*appending
-	synced  uint64              // all up to this sequence is on disk, of a single node
-	copies  map[string]lastCopy // by route, as far as they are known here
+	// unchanged: nobody has opened it since the start of a single node, and all of it is on disk.
+	unchanged bool
+	synced    uint64              // all up to this sequence is on disk, of a single node
+	known     uint64              // the stream has come as far as that
+	oldest    time.Time           // of its messages; zero if that is not known
+	copies    map[string]lastCopy // by route, as far as they are known here
 }
 
 // flightMost is how many bytes may be in flight to a log.
 const flightMost = 32 << 20
 
 func newTopicLog(l *logs, topic string, f gateway.LogFact) *topicLog {
-	t := &topicLog{logs: l, topic: topic, stream: logStreams + f.ID, subject: logSubjects + f.ID, retention: time.Duration(f.Retention) * time.Millisecond}
+	stream := streamOf(f)
+	t := &topicLog{
+		logs: l, topic: topic, id: f.ID, stream: stream, subject: logSubjects + strings.TrimPrefix(stream, logStreams), begins: f.First + 1,
+		retention: time.Duration(f.Retention) * time.Millisecond,
+	}
 	t.flown.L = &t.mu
 	return t
 }
@@ -58,7 +69,7 @@ func (t *topicLog) retain(d time.Duration) bool {
 	if t.retention == d {
 		return false
 	}
-	t.retention, t.changed = d, true
+	t.retention, t.untold = d, true
 	return true
 }
 
@@ -73,104 +84,6 @@ func (t *topicLog) wake() {
 	t.mu.Lock()
 	t.flown.Broadcast()
 	t.mu.Unlock()
-}
-
-// config is how the stream is made. On a single node the store itself lets go of what is too old, by whole blocks: the server would rewrite them.
-func (t *topicLog) config() jetstream.StreamConfig {
-	c := jetstream.StreamConfig{
-		Name: t.stream, Description: "messages of topic " + t.topic + "; written by Sluice alone", Subjects: []string{t.subject, t.copySubject("*")},
-		Storage: jetstream.FileStorage, Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardOld, Replicas: 1,
-		AllowDirect: true, AllowAtomicPublish: true, Duplicates: 100 * time.Millisecond,
-		MaxMsgs: -1, MaxBytes: -1, MaxMsgSize: -1, MaxMsgsPerSubject: -1, MaxConsumers: -1,
-	}
-	if cluster := t.logs.store.cfg.Cluster; cluster != nil {
-		t.mu.Lock()
-		c.Replicas, c.MaxAge = cluster.Replicas, t.retention
-		t.mu.Unlock()
-	}
-	return c
-}
-
-// update gives a cluster's stream another retention.
-func (t *topicLog) update(ctx context.Context, js jetstream.JetStream) error {
-	t.mu.Lock()
-	changed := t.changed
-	t.changed = false
-	t.mu.Unlock()
-	if !changed || t.logs.store.cfg.Cluster == nil {
-		return nil
-	}
-	if _, err := js.UpdateStream(ctx, t.config()); err != nil {
-		t.mu.Lock()
-		t.changed = true
-		t.mu.Unlock()
-		return fmt.Errorf("changing %s: %w", t.stream, err)
-	}
-	return nil
-}
-
-func errorsIsNotFound(err error) bool { return errors.Is(err, jetstream.ErrStreamNotFound) }
-
-// open opens the stream, and makes it if it is to be. It reports whether it is there.
-func (t *topicLog) open(ctx context.Context, make bool) (bool, error) {
-	t.opening.Lock()
-	defer t.opening.Unlock()
-	t.mu.Lock()
-	ready, there, dropped := t.ready, t.there, t.dropped
-	t.mu.Unlock()
-	switch {
-	case dropped:
-		return false, errNoLog
-	case ready:
-		return true, nil
-	}
-	js, err := jetstream.New(t.logs.write)
-	if err != nil {
-		return false, err
-	}
-	var stream jetstream.Stream
-	if make && !there {
-		stream, err = js.CreateStream(ctx, t.config())
-	} else {
-		stream, err = js.Stream(ctx, t.stream)
-	}
-	if make && (errorsIsNotFound(err) || errors.Is(err, jetstream.ErrStreamNameAlreadyInUse)) {
-		stream, err = js.CreateOrUpdateStream(ctx, t.config()) // another node was quicker, or it had another retention
-	}
-	if err == nil && len(stream.CachedInfo().Config.Subjects) < len(t.config().Subjects) { // it was made before there were routes
-		stream, err = js.UpdateStream(ctx, t.config())
-	}
-	switch {
-	case errorsIsNotFound(err) && !make:
-		return false, nil
-	case err != nil:
-		return false, fmt.Errorf("opening %s: %w", t.stream, err)
-	}
-	return true, t.opened(ctx, stream)
-}
-
-// opened begins to commit a stream. What it holds is on disk from here on.
-func (t *topicLog) opened(ctx context.Context, stream jetstream.Stream) error {
-	s := t.logs.store
-	var log *commit.Log
-	last := uint64(0)
-	if s.cfg.Cluster == nil {
-		dir := s.dirOf(t.stream)
-		var err error
-		if log, err = s.committer.Add(dir, t); err != nil {
-			return fmt.Errorf("watching %s: %w", dir, err)
-		}
-		info, err := stream.Info(ctx)
-		if err != nil {
-			return errors.Join(fmt.Errorf("opening %s: %w", t.stream, err), log.Close())
-		}
-		last = info.State.LastSeq
-	}
-	t.mu.Lock()
-	t.log, t.synced = log, max(t.synced, last)
-	t.there, t.ready = true, true
-	t.mu.Unlock()
-	return nil
 }
 
 // drop says that the topic is gone: the stream is not made again.
@@ -234,22 +147,29 @@ func (t *topicLog) run() {
 			t.flight += a.size
 		}
 		t.mu.Unlock()
-		known := t.isReady()
-		ctx, cancel := context.WithTimeout(context.Background(), appendWithin)
-		_, err := t.open(ctx, true)
-		cancel()
-		for len(batch) > 0 {
-			f := together(batch)
-			batch = batch[len(f.batches):]
-			switch {
-			case err != nil:
-				f.landed(0, err)
-			case known:
-				t.publish(f)
-			default:
-				t.publishFirst(f)
-				known = true
-			}
+		t.send(batch)
+	}
+}
+
+// send publishes batches, each as soon as it may.
+func (t *topicLog) send(batch []*appending) {
+	t.logs.mending.RLock()
+	defer t.logs.mending.RUnlock()
+	known := t.logs.store.cfg.Cluster == nil || t.isReady()
+	ctx, cancel := context.WithTimeout(t.logs.following, appendWithin)
+	_, err := t.open(ctx, true)
+	cancel()
+	for len(batch) > 0 {
+		f := together(batch)
+		batch = batch[len(f.batches):]
+		switch {
+		case err != nil:
+			f.landed(0, err)
+		case known:
+			t.publish(f)
+		default:
+			t.publishFirst(f)
+			known = true
 		}
 	}
 }
@@ -335,13 +255,13 @@ func (t *topicLog) landed(a *appending, seq uint64, err error) {
 		t.ready = t.ready && t.log != nil // in a cluster: look again whether it is there
 		t.there = t.ready
 		t.mu.Unlock()
-		if gateway.KindOf(err) != gateway.Unavailable && !errors.Is(err, errNoLog) {
+		if k := gateway.KindOf(err); k != gateway.Unavailable && k != gateway.NoSpace && !errors.Is(err, errNoLog) {
 			err = gateway.WrapError(gateway.Unavailable, err, "the log does not take the message")
 		}
 		a.complete(err)
 		return
 	}
-	a.last = seq
+	a.last, t.known = seq, max(t.known, seq)
 	for i, m := range a.batch {
 		m.Offset = seq - uint64(len(a.batch)) + uint64(i)
 	}

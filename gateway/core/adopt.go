@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/sluice-mq/sluice/gateway/dispatch"
+	"github.com/sluice-mq/sluice/gateway/past"
 )
 
 // adopt has a queue take what a subscription's client has from owners before this one for handed out, as far as
@@ -41,9 +42,9 @@ func (s *shard) adopt(q *queue, id dispatch.SubID, had []dispatch.Had, fx *dispa
 
 // stand notes which messages were moved before this owner came: clients know them by the sequences that they had
 // when they were handed out. The lock is held.
-func (s *shard) stand(r *replay) {
-	for seq := range r.moved {
-		if now := r.now(seq); s.isMoved(now) {
+func (s *shard) stand(r *past.Replay) {
+	for seq := range r.Moved() {
+		if now := r.Now(seq); s.isMoved(now) {
 			s.stands[seq] = now
 		}
 	}

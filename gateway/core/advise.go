@@ -2,6 +2,7 @@ package core
 
 import (
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/advising"
 	"github.com/sluice-mq/sluice/gateway/advisory"
 	"github.com/sluice-mq/sluice/gateway/dispatch"
 )
@@ -16,19 +17,19 @@ func (s *session) adviseConnected() {
 	if !s.untold.Load() {
 		return
 	}
-	a := &s.broker.advisor
-	a.tell(advice{
-		topic: advisory.Topic(advisory.Connection, gateway.Destination{}),
-		make:  func(int) *gateway.Message { return a.origin.Connected(s.client()) },
-		over:  func() { s.untold.Store(false) },
+	a := s.broker.advisor
+	a.Tell(advising.Advice{
+		Topic: advisory.Topic(advisory.Connection, gateway.Destination{}),
+		Make:  func(int) *gateway.Message { return a.Origin.Connected(s.client()) },
+		Over:  func() { s.untold.Store(false) },
 	})
 }
 
 func (s *session) adviseDisconnected() {
-	if a := &s.broker.advisor; a.heeds(advisory.Connection) {
-		a.tell(advice{
-			topic: advisory.Topic(advisory.Connection, gateway.Destination{}),
-			make:  func(int) *gateway.Message { return a.origin.Disconnected(s.client()) },
+	if a := s.broker.advisor; a.Heeds(advisory.Connection) {
+		a.Tell(advising.Advice{
+			Topic: advisory.Topic(advisory.Connection, gateway.Destination{}),
+			Make:  func(int) *gateway.Message { return a.Origin.Disconnected(s.client()) },
 		})
 	}
 }
@@ -44,7 +45,7 @@ func (s *session) subscriber(o *gateway.SubscribeOptions, number uint64, d gatew
 
 // advised are the destinations of which others hear that the subscription is there: nobody hears who listens to advisories.
 func (e *enrolled) advised() []gateway.Destination {
-	all := destinations(&e.options)
+	all := e.options.Destinations()
 	n := 0
 	for _, d := range all {
 		if d.Kind != gateway.KindTopic || !advisory.Reaches(d.Name) {
@@ -57,9 +58,9 @@ func (e *enrolled) advised() []gateway.Destination {
 
 // count has the subscription count as a consumer. The session's lock is held.
 func (e *enrolled) count() {
-	a := &e.session.broker.advisor
-	a.join(e.advised(), 1)
-	e.unsaid.Store(a.heeds(advisory.Consumer))
+	a := e.session.broker.advisor
+	a.Join(e.advised(), 1)
+	e.unsaid.Store(a.Heeds(advisory.Consumer))
 }
 
 // adviseBegun tells that the subscription is there, if somebody listened when it was counted.
@@ -72,59 +73,59 @@ func (e *enrolled) adviseBegun() {
 		e.unsaid.Store(false)
 	}
 	for i, d := range all {
-		x := e.advice(d, e.session.broker.advisor.origin.Subscribed)
+		x := e.advice(d, e.session.broker.advisor.Origin.Subscribed)
 		if i == len(all)-1 {
-			x.over = func() { e.unsaid.Store(false) }
+			x.Over = func() { e.unsaid.Store(false) }
 		}
-		e.session.broker.advisor.tell(x)
+		e.session.broker.advisor.Tell(x)
 	}
 }
 
 // adviseEnded tells that the subscription is gone, and uncounts it.
 func (e *enrolled) adviseEnded() {
-	a := &e.session.broker.advisor
+	a := e.session.broker.advisor
 	all := e.advised()
-	a.join(all, -1)
-	if !a.heeds(advisory.Consumer) {
+	a.Join(all, -1)
+	if !a.Heeds(advisory.Consumer) {
 		return
 	}
 	for _, d := range all {
-		a.tell(e.advice(d, a.origin.Unsubscribed))
+		a.Tell(e.advice(d, a.Origin.Unsubscribed))
 	}
 }
 
-func (e *enrolled) advice(d gateway.Destination, say func(*advisory.Subscriber, int) *gateway.Message) advice {
-	return advice{
-		topic: advisory.Topic(advisory.Consumer, d), of: d, counts: true, consumers: e.session.broker.advisor.count(d),
-		make: func(n int) *gateway.Message { return say(e.session.subscriber(&e.options, e.number, d), n) },
+func (e *enrolled) advice(d gateway.Destination, say func(*advisory.Subscriber, int) *gateway.Message) advising.Advice {
+	return advising.Advice{
+		Topic: advisory.Topic(advisory.Consumer, d), Of: d, Counts: true, Consumers: e.session.broker.advisor.Count(d),
+		Make: func(n int) *gateway.Message { return say(e.session.subscriber(&e.options, e.number, d), n) },
 	}
 }
 
 // wantsUnread reports whether a message that goes without having been read is read all the same, because somebody listens.
 func (s *shard) wantsUnread(d *pendingDeath) bool {
-	return d.Entry.Message == nil && d.Cause == dispatch.Expired && s.broker.advisor.heeds(advisory.Expired)
+	return d.Entry.Message == nil && d.Cause == dispatch.Expired && s.broker.advisor.Heeds(advisory.Expired)
 }
 
 // adviseDeath tells that a message is dead, and whether it went to a dead-letter queue.
 func (s *shard) adviseDeath(d *pendingDeath, kept bool) {
-	a, m := &s.broker.advisor, d.Entry.Message
+	a, m := s.broker.advisor, d.Entry.Message
 	at, ok := gateway.Placed(d.q.name)
 	if m == nil || !ok {
 		return
 	}
-	if d.Cause == dispatch.Expired && a.heeds(advisory.Expired) {
-		a.of(advisory.Expired, at, m)
+	if d.Cause == dispatch.Expired && a.Heeds(advisory.Expired) {
+		a.About(advisory.Expired, at, m)
 	}
-	if kept && a.heeds(advisory.Dead) {
-		a.of(advisory.Dead, at, m)
+	if kept && a.Heeds(advisory.Dead) {
+		a.About(advisory.Dead, at, m)
 	}
 }
 
 // adviseArrival tells that a message has come to a queue. The lock is held.
 func (s *shard) adviseArrival(q *queue, m *gateway.Message) {
-	if a := &s.broker.advisor; a.heeds(advisory.Delivered, advisory.NoConsumer) {
+	if a := s.broker.advisor; a.Heeds(advisory.Delivered, advisory.NoConsumer) {
 		if d, ok := gateway.Placed(q.name); ok && d.Kind == gateway.KindQueue {
-			a.arrived(&q.policy.Advisories, d, m, len(q.subscriptions) == 0)
+			a.Arrived(&q.policy.Advisories, d, m, len(q.subscriptions) == 0)
 		}
 	}
 }
@@ -132,26 +133,26 @@ func (s *shard) adviseArrival(q *queue, m *gateway.Message) {
 // adviseMade tells that there is a queue now, but for what an owner only takes over. The lock is held.
 func (s *shard) adviseMade(name string) {
 	b := s.broker
-	if !b.advisor.heeds(advisory.Destination) || !seekable(name) || !b.ready.Load() || b.seats[s.index].here.Load() != s {
+	if !b.advisor.Heeds(advisory.Destination) || !seekable(name) || !b.ready.Load() || b.seats[s.index].here.Load() != s {
 		return
 	}
 	if now := b.nowMillis(); s.epoch != 0 && max(now-s.since, s.since-now) < gatherMillis {
 		return
 	}
-	b.advisor.destination(gateway.Destination{Kind: gateway.KindQueue, Name: name}, "", false)
+	b.advisor.Destination(gateway.Destination{Kind: gateway.KindQueue, Name: name}, "", false)
 }
 
 // adviseRemoved tells that a queue is gone. The lock is held.
 func (s *shard) adviseRemoved(name string) {
-	if s.broker.advisor.heeds(advisory.Destination) && seekable(name) && !s.ended {
-		s.broker.advisor.destination(gateway.Destination{Kind: gateway.KindQueue, Name: name}, "", true)
+	if s.broker.advisor.Heeds(advisory.Destination) && seekable(name) && !s.ended {
+		s.broker.advisor.Destination(gateway.Destination{Kind: gateway.KindQueue, Name: name}, "", true)
 	}
 }
 
 // adviseTopic tells that there is a topic now, or not any more.
 func (h *hub) adviseTopic(name string, gone bool) {
-	if h.broker.advisor.heeds(advisory.Destination) && !isPattern(name) && !isTempPlace(name) {
-		h.broker.advisor.destination(gateway.Destination{Kind: gateway.KindTopic, Name: name}, "", gone)
+	if h.broker.advisor.Heeds(advisory.Destination) && !isPattern(name) && !isTempPlace(name) {
+		h.broker.advisor.Destination(gateway.Destination{Kind: gateway.KindTopic, Name: name}, "", gone)
 	}
 }
 
@@ -159,7 +160,7 @@ func (h *hub) adviseTopic(name string, gone bool) {
 func (h *hub) adviseSent(r *route, m *gateway.Message) {
 	if m.Destination.Kind == gateway.KindTopic {
 		a := &h.broker.policies.Load().Find(m.Destination).Advisories
-		h.broker.advisor.arrived(a, m.Destination, m, len(r.here)+len(r.away)+len(r.feeds) == 0)
+		h.broker.advisor.Arrived(a, m.Destination, m, len(r.here)+len(r.away)+len(r.feeds) == 0)
 	}
 }
 
@@ -167,12 +168,12 @@ func (h *hub) adviseSent(r *route, m *gateway.Message) {
 func (sub *topicSubscription) adviseSlow(m *gateway.Message) {
 	b := sub.session.broker
 	d := m.Destination
-	if !b.advisor.heeds(advisory.Slow) || sub.toldSlow || d.Kind != gateway.KindTopic || !b.policies.Load().Find(d).Advisories.Slow {
+	if !b.advisor.Heeds(advisory.Slow) || sub.toldSlow || d.Kind != gateway.KindTopic || !b.policies.Load().Find(d).Advisories.Slow {
 		return
 	}
 	sub.toldSlow = true
-	b.advisor.tell(advice{topic: advisory.Topic(advisory.Slow, d), make: func(int) *gateway.Message {
-		return b.advisor.origin.SlowConsumer(sub.session.subscriber(&sub.options, sub.number, sub.options.Destination), d)
+	b.advisor.Tell(advising.Advice{Topic: advisory.Topic(advisory.Slow, d), Make: func(int) *gateway.Message {
+		return b.advisor.Origin.SlowConsumer(sub.session.subscriber(&sub.options, sub.number, sub.options.Destination), d)
 	}})
 }
 
@@ -180,19 +181,19 @@ func (sub *topicSubscription) adviseSlow(m *gateway.Message) {
 func (sub *topicSubscription) adviseDropped(m *gateway.Message) {
 	b := sub.session.broker
 	d := m.Destination
-	if !b.advisor.heeds(advisory.Discarded) || d.Kind != gateway.KindTopic || advisory.Is(d.Name) || !b.policies.Load().Find(d).Advisories.Discarded {
+	if !b.advisor.Heeds(advisory.Discarded) || d.Kind != gateway.KindTopic || advisory.Is(d.Name) || !b.policies.Load().Find(d).Advisories.Discarded {
 		return
 	}
-	c, size, n := subject(m), m.Size(), sub.discarded
-	b.advisor.tell(advice{topic: advisory.Topic(advisory.Discarded, d), size: size - len(m.Body), make: func(int) *gateway.Message {
-		return b.advisor.origin.DiscardedFor(sub.session.subscriber(&sub.options, sub.number, sub.options.Destination), c, size, n)
+	c, size, n := advising.Subject(m), m.Size(), sub.discarded
+	b.advisor.Tell(advising.Advice{Topic: advisory.Topic(advisory.Discarded, d), Size: size - len(m.Body), Make: func(int) *gateway.Message {
+		return b.advisor.Origin.DiscardedFor(sub.session.subscriber(&sub.options, sub.number, sub.options.Destination), c, size, n)
 	}})
 }
 
 // adviseExpired tells that a message of a topic has expired.
 func (b *Broker) adviseExpired(m *gateway.Message) {
-	if b.advisor.heeds(advisory.Expired) {
-		b.advisor.of(advisory.Expired, m.Destination, m)
+	if b.advisor.Heeds(advisory.Expired) {
+		b.advisor.About(advisory.Expired, m.Destination, m)
 	}
 }
 
@@ -206,8 +207,8 @@ func (b *Broker) adviseConsumed(done []handed) {
 	for i := range done {
 		if m := done[i].subject; m != nil {
 			d, size := m.Destination, done[i].size
-			b.advisor.tell(advice{topic: advisory.Topic(advisory.Consumed, d), size: m.Size(), make: func(int) *gateway.Message {
-				return b.advisor.origin.About(advisory.Consumed, d, m, size)
+			b.advisor.Tell(advising.Advice{Topic: advisory.Topic(advisory.Consumed, d), Size: m.Size(), Make: func(int) *gateway.Message {
+				return b.advisor.Origin.About(advisory.Consumed, d, m, size)
 			}})
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/advising"
 	"github.com/sluice-mq/sluice/gateway/advisory"
 )
 
@@ -16,55 +17,47 @@ const (
 	asksTold  = "\x05told\x00"
 )
 
-// rosterMost is how many clients, consumers and destinations a node names to somebody who begins to listen, of each.
-const rosterMost = 4096
+// audience is who listens to this node's advisories.
+type audience struct{ broker *Broker }
 
-// roll asks about consumers and topics of other nodes.
-type roll struct {
-	Node      string                `json:"node"`
-	Consumers []gateway.Destination `json:"consumers,omitempty"`
-	Topics    []gateway.Destination `json:"topics,omitempty"`
+// Heard implements advising.Audience.
+func (a audience) Heard(topic string) bool {
+	r := a.broker.topics.route(topic)
+	return len(r.here)+len(r.away)+len(r.feeds) > 0
 }
 
-// add adds a destination to one of the lists, once.
-func (q *roll) add(to *[]gateway.Destination, d gateway.Destination) {
-	if !slices.Contains(*to, d) {
-		*to = append(*to, d)
+// Publish implements advising.Audience.
+func (a audience) Publish(m *gateway.Message) {
+	h := &a.broker.topics
+	r := h.route(m.Destination.Name)
+	if len(r.feeds) > 0 {
+		if _, ok := h.keep(r, m, nil, waiter{}); !ok {
+			return
+		}
 	}
+	h.show(r, m, nil, waiter{})
 }
 
-// headcount says how many consumers the destinations have on a node, and which topics it knows.
-type headcount struct {
-	Consumers []int  `json:"consumers,omitempty"`
-	Topics    []bool `json:"topics,omitempty"`
-}
-
-// elsewhere is what other nodes say.
-type elsewhere struct {
-	consumers map[gateway.Destination]int
-	known     map[gateway.Destination]bool
-}
-
-// elsewhere asks all linked nodes and waits for what they say, or as long as they may take.
-func (a *advisor) elsewhere(ctx context.Context, ask *roll) (e elsewhere) {
+// Elsewhere implements advising.Audience.
+func (a audience) Elsewhere(ctx context.Context, ask *advising.Roll) (e advising.Elsewhere) {
 	b := a.broker
 	if b.guests == nil || len(ask.Consumers)+len(ask.Topics) == 0 {
 		return e
 	}
-	e = elsewhere{make(map[gateway.Destination]int), make(map[gateway.Destination]bool)}
+	e = advising.Elsewhere{Consumers: make(map[gateway.Destination]int), Known: make(map[gateway.Destination]bool)}
 	ask.Node = b.cfg.Node
 	body, err := json.Marshal(ask)
 	if err != nil {
 		return e
 	}
 	nodes := b.guests.nodes()
-	replies := make(chan headcount, len(nodes))
+	replies := make(chan advising.Headcount, len(nodes))
 	for _, node := range nodes {
 		f := &gateway.Frame{Queue: asksTold, Message: asking(body)}
 		b.inspections.ask(b, node, f, func(f *gateway.Frame) {
-			var r headcount
+			var r advising.Headcount
 			if !understand(f, &r) || len(r.Consumers) != len(ask.Consumers) || len(r.Topics) != len(ask.Topics) {
-				r = headcount{} // of another version
+				r = advising.Headcount{} // of another version
 			}
 			replies <- r
 		})
@@ -73,10 +66,10 @@ func (a *advisor) elsewhere(ctx context.Context, ask *roll) (e elsewhere) {
 		select {
 		case r := <-replies:
 			for i, n := range r.Consumers {
-				e.consumers[ask.Consumers[i]] += n
+				e.Consumers[ask.Consumers[i]] += n
 			}
 			for i, known := range r.Topics {
-				e.known[ask.Topics[i]] = e.known[ask.Topics[i]] || known
+				e.Known[ask.Topics[i]] = e.Known[ask.Topics[i]] || known
 			}
 		case <-ctx.Done():
 			return e
@@ -95,9 +88,9 @@ func understand(f *gateway.Frame, to any) bool {
 	return f != nil && f.Message != nil && json.Unmarshal(f.Message.Body, to) == nil
 }
 
-// inspected answers another node's advisor, and reports false if the frame asks something else.
-func (a *advisor) inspected(node string, f *gateway.Frame) bool {
-	b := a.broker
+// inspectedByAdvisor answers another node's advisor, and reports false if the frame asks something else.
+func (b *Broker) inspectedByAdvisor(node string, f *gateway.Frame) bool {
+	a := b.advisor
 	answer := &gateway.Frame{Kind: gateway.FrameInspected, Number: f.Number}
 	send := func(content any) {
 		if body, err := json.Marshal(content); err == nil {
@@ -107,21 +100,21 @@ func (a *advisor) inspected(node string, f *gateway.Frame) bool {
 	}
 	if pattern, ok := strings.CutPrefix(f.Queue, asksKnown); ok {
 		// In its turn, so that what comes to be told later comes later to that node as well.
-		a.tell(advice{instead: func() { send(a.counted(b.watching, a.known(pattern))) }})
+		a.Tell(advising.Advice{Instead: func() { send(b.counted(b.watching, b.known(pattern))) }})
 		return true
 	}
 	if f.Queue != asksTold {
 		return false
 	}
-	var q roll
+	var q advising.Roll
 	understand(f, &q)
-	r := headcount{Consumers: make([]int, len(q.Consumers)), Topics: make([]bool, len(q.Topics))}
+	r := advising.Headcount{Consumers: make([]int, len(q.Consumers)), Topics: make([]bool, len(q.Topics))}
 	for i, d := range q.Consumers {
-		r.Consumers[i] = a.count(d)
+		r.Consumers[i] = a.Count(d)
 	}
 	for i, d := range q.Topics {
 		// Of two that are about to tell the same one does.
-		r.Topics[i] = b.topics.hasNews(d.Name) && (!a.isUntold(d) || b.cfg.Node < q.Node)
+		r.Topics[i] = b.topics.hasNews(d.Name) && (!a.IsUntold(d) || b.cfg.Node < q.Node)
 	}
 	send(r)
 	return true
@@ -135,65 +128,48 @@ func (h *hub) hasNews(name string) bool {
 	return sent || len(h.exact[name]) > 0
 }
 
-// roster is what there is on a node that advisories tell of.
-type roster struct {
-	Origin       advisory.Broker    `json:"origin"`
-	Clients      []advisory.Client  `json:"clients,omitempty"`
-	Consumers    []knownConsumer    `json:"consumers,omitempty"`
-	Destinations []knownDestination `json:"destinations,omitempty"`
-}
-
-type knownConsumer struct {
-	advisory.Subscriber
-	Count int `json:"count"`
-}
-
-type knownDestination struct {
-	gateway.Destination
-	Connection string `json:"connection,omitempty"`
-}
-
 // known is what there is here for a topic of advisories, or a pattern of some, but for what is still to be told.
-func (a *advisor) known(pattern string) (all roster) {
-	all.Origin = a.origin
+func (b *Broker) known(pattern string) (all advising.Roster) {
+	a := b.advisor
+	all.Origin = a.Origin
 	kinds := advisory.Kinds(pattern)
 	matches := func(k advisory.Kind, d gateway.Destination) bool {
 		return kinds.Has(k) && advisory.Matches(pattern, advisory.Topic(k, d))
 	}
 	if kinds.Has(advisory.Connection, advisory.Consumer, advisory.Destination) {
-		for _, s := range a.broker.openSessions() {
-			all.session(s, matches)
+		for _, s := range b.openSessions() {
+			s.enlist(&all, matches)
 		}
 	}
 	if kinds.Has(advisory.Destination) {
-		for _, d := range a.destinations() {
-			if matches(advisory.Destination, d) && !a.isUntold(d) && len(all.Destinations) < rosterMost {
-				all.Destinations = append(all.Destinations, knownDestination{d, ""})
+		for _, d := range b.destinations() {
+			if matches(advisory.Destination, d) && !a.IsUntold(d) && len(all.Destinations) < advising.RosterMost {
+				all.Destinations = append(all.Destinations, advising.KnownDestination{Destination: d})
 			}
 		}
 	}
 	for i := range all.Consumers {
-		all.Consumers[i].Count = a.count(all.Consumers[i].Destination)
+		all.Consumers[i].Count = a.Count(all.Consumers[i].Destination)
 	}
 	return all
 }
 
 // counted adds the consumers on other nodes. It belongs to who tells.
-func (a *advisor) counted(ctx context.Context, all roster) roster {
-	var ask roll
+func (b *Broker) counted(ctx context.Context, all advising.Roster) advising.Roster {
+	var ask advising.Roll
 	for i := range all.Consumers {
-		ask.add(&ask.Consumers, all.Consumers[i].Destination)
+		ask.Add(&ask.Consumers, all.Consumers[i].Destination)
 	}
-	there := a.elsewhere(ctx, &ask)
+	there := audience{b}.Elsewhere(ctx, &ask)
 	for i := range all.Consumers {
 		c := &all.Consumers[i]
-		c.Count += there.consumers[c.Destination]
+		c.Count += there.Consumers[c.Destination]
 	}
 	return all
 }
 
-// session adds a session and what it has.
-func (all *roster) session(s *session, matches func(advisory.Kind, gateway.Destination) bool) {
+// enlist adds a session and what it has.
+func (s *session) enlist(all *advising.Roster, matches func(advisory.Kind, gateway.Destination) bool) {
 	if s.id == "" {
 		return
 	}
@@ -213,32 +189,32 @@ func (all *roster) session(s *session, matches func(advisory.Kind, gateway.Desti
 	if closed {
 		return
 	}
-	if matches(advisory.Connection, gateway.Destination{}) && !s.untold.Load() && len(all.Clients) < rosterMost {
+	if matches(advisory.Connection, gateway.Destination{}) && !s.untold.Load() && len(all.Clients) < advising.RosterMost {
 		all.Clients = append(all.Clients, *s.client())
 	}
 	slices.SortFunc(mine, func(a, b *enrolled) int { return int(a.number) - int(b.number) })
 	for _, e := range mine {
 		for _, d := range e.advised() {
-			if matches(advisory.Consumer, d) && len(all.Consumers) < rosterMost {
-				all.Consumers = append(all.Consumers, knownConsumer{*s.subscriber(&e.options, e.number, d), 0})
+			if matches(advisory.Consumer, d) && len(all.Consumers) < advising.RosterMost {
+				all.Consumers = append(all.Consumers, advising.KnownConsumer{Subscriber: *s.subscriber(&e.options, e.number, d)})
 			}
 		}
 	}
 	for _, d := range temps {
-		if matches(advisory.Destination, d) && !s.broker.advisor.isUntold(d) && len(all.Destinations) < rosterMost {
-			all.Destinations = append(all.Destinations, knownDestination{d, s.id})
+		if matches(advisory.Destination, d) && !s.broker.advisor.IsUntold(d) && len(all.Destinations) < advising.RosterMost {
+			all.Destinations = append(all.Destinations, advising.KnownDestination{Destination: d, Connection: s.id})
 		}
 	}
 }
 
 // destinations are the queues that this node owns and the topics that it knows.
-func (a *advisor) destinations() (all []gateway.Destination) {
-	for _, s := range a.broker.owned() {
+func (b *Broker) destinations() (all []gateway.Destination) {
+	for _, s := range b.owned() {
 		for _, name := range s.matching(">") {
 			all = append(all, gateway.Destination{Kind: gateway.KindQueue, Name: name})
 		}
 	}
-	h := &a.broker.topics
+	h := &b.topics
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	add := func(name string) {
@@ -255,21 +231,4 @@ func (a *advisor) destinations() (all []gateway.Destination) {
 		}
 	}
 	return all
-}
-
-// messages are the advisories that tell what is known, but for topics of which seen has heard.
-func (all *roster) messages(seen map[gateway.Destination]struct{}) (messages []*gateway.Message) {
-	for i := range all.Clients {
-		messages = append(messages, all.Origin.Connected(&all.Clients[i]))
-	}
-	for _, d := range all.Destinations {
-		if _, twice := seen[d.Destination]; !twice {
-			seen[d.Destination] = struct{}{}
-			messages = append(messages, all.Origin.Made(d.Destination, d.Connection))
-		}
-	}
-	for i := range all.Consumers {
-		messages = append(messages, all.Origin.Subscribed(&all.Consumers[i].Subscriber, all.Consumers[i].Count))
-	}
-	return messages
 }

@@ -4,6 +4,7 @@ import (
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/dispatch"
 	"github.com/sluice-mq/sluice/gateway/policy"
+	"github.com/sluice-mq/sluice/gateway/ring"
 )
 
 // policyOf is how the queue in a place behaves, never nil. A durable subscription's behaves as its topic does; what is kept of topics, and what is the
@@ -27,7 +28,7 @@ func (b *Broker) policyOf(place string) *policy.Policy {
 // configOf is a policy as the brain of a queue has it.
 func configOf(p *policy.Policy) dispatch.Config {
 	return dispatch.Config{
-		WindowMessages: windowMessages, WindowBytes: windowBytes, SubscriptionBytes: ringBytes,
+		WindowMessages: windowMessages, WindowBytes: windowBytes, SubscriptionBytes: ring.MostBytes,
 		Priorities: p.Priorities, Exclusive: p.Exclusive, Redelivery: p.Redelivery,
 	}
 }

@@ -5,14 +5,22 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/advising"
+	"github.com/sluice-mq/sluice/gateway/advisory"
+	"github.com/sluice-mq/sluice/gateway/audit"
+	"github.com/sluice-mq/sluice/gateway/facts"
+	"github.com/sluice-mq/sluice/gateway/feed"
+	"github.com/sluice-mq/sluice/gateway/manage"
 	"github.com/sluice-mq/sluice/gateway/policy"
+	"github.com/sluice-mq/sluice/gateway/quota"
+	"github.com/sluice-mq/sluice/gateway/tap"
 )
 
 // SlowPolicy says what happens to a topic subscriber that does not keep up.
@@ -39,7 +47,7 @@ type Config struct {
 	// Auditor writes down who did what; nil: nobody does.
 	Auditor gateway.Auditor
 	// Quotas bound what clients use. SetQuotas changes them.
-	Quotas Quotas
+	Quotas quota.Quotas
 	// Kept are destinations, or patterns of them, that count as existing though nobody uses them: no right to create them is asked for.
 	Kept   []gateway.Destination
 	Logger *slog.Logger
@@ -62,8 +70,8 @@ type Config struct {
 	Logs gateway.Logs
 	// Policies say how destinations behave; nil: as ActiveMQ's. SetPolicies changes them.
 	Policies *policy.Table
-	// VirtualTopics are in order: the first that a queue belongs to counts. nil is DefaultVirtualTopics.
-	VirtualTopics []VirtualTopic
+	// VirtualTopics are in order: the first that a queue belongs to counts. nil is feed.DefaultVirtualTopics.
+	VirtualTopics []feed.VirtualTopic
 	// DeadLetterQueue takes refused and expired persistent messages.
 	DeadLetterQueue string
 }
@@ -84,7 +92,7 @@ func (c *Config) defaults() {
 		c.QueueMemory = 64 << 20
 	}
 	if c.VirtualTopics == nil {
-		c.VirtualTopics = DefaultVirtualTopics()
+		c.VirtualTopics = feed.DefaultVirtualTopics()
 	}
 	if c.DeadLetterQueue == "" {
 		c.DeadLetterQueue = "ActiveMQ.DLQ"
@@ -93,13 +101,15 @@ func (c *Config) defaults() {
 
 // Broker implements gateway.Broker.
 type Broker struct {
+	// Queues are those of all nodes, for who manages them.
+	*manage.Queues
 	cfg    Config
 	ids    string // what the ids of this process begin with
 	seats  []*seat
 	topics hub
 	// facts are what the registry says, and durables what this node's sessions hold of it.
-	facts     facts
-	durables  durables
+	facts     *facts.Facts
+	durables  feed.Holders
 	policies  atomic.Pointer[policies]
 	browsings browsings
 	seekers   seekers
@@ -110,12 +120,12 @@ type Broker struct {
 	// arriving counts messages on their way through the journals.
 	arriving atomic.Int64
 	// judging: owners are being asked what waits for consumers that may be slow.
-	judging  atomic.Bool
-	counts   counters
-	ledger   ledger
-	advisor  advisor
-	taps     atomic.Pointer[[]*Tap]
-	refusals turnedAway // logins
+	judging atomic.Bool
+	counts  counters
+	ledger  *quota.Ledger
+	advisor *advising.Advisor
+	taps    tap.Set
+	audit   *audit.Book
 	// inquiries about queues that have no answer yet.
 	inquiries atomic.Int64
 
@@ -169,9 +179,12 @@ func New(ctx context.Context, cfg Config) (*Broker, error) {
 		named:    make(map[string]*session),
 		expiring: make(map[*session]time.Time),
 	}
-	b.advisor.init(b)
+	b.advisor = advising.New(audience{b}, advisory.Broker{ID: strings.TrimSuffix(b.ids, ":"), Name: cfg.Node}, b.ids)
 	b.topics.init(b)
-	b.ledger.init(b)
+	b.facts = facts.New(known{b}, cfg.Registry)
+	b.Queues = manage.NewQueues(owners{b})
+	b.audit = audit.NewBook(cfg.Auditor, cfg.Now)
+	b.ledger = quota.NewLedger(usage{b}, cfg.Quotas, cfg.Now)
 	for i := range cfg.Store.Shards() {
 		b.seats = append(b.seats, newSeat(b, i))
 	}
@@ -179,7 +192,10 @@ func New(ctx context.Context, cfg Config) (*Broker, error) {
 	background, b.stop = context.WithCancel(context.Background())
 	b.watching = background
 	b.SetPolicies(cfg.Policies)
-	if err := b.facts.follow(ctx, b); err != nil {
+	giveUp := context.AfterFunc(ctx, b.stop)
+	err := b.facts.Follow(background)
+	giveUp()
+	if err != nil {
 		b.stop()
 		return nil, fmt.Errorf("reading the registry: %w", err)
 	}
@@ -197,7 +213,7 @@ func New(ctx context.Context, cfg Config) (*Broker, error) {
 	}
 	b.background.Go(func() { b.sweep(background) })
 	b.background.Go(func() { b.settle(background) })
-	b.background.Go(func() { b.advisor.run(background) })
+	b.background.Go(func() { b.advisor.Run(background) })
 	return b, nil
 }
 
@@ -244,7 +260,7 @@ func (b *Broker) Close(ctx context.Context) error {
 	b.over = true
 	b.spawning.Unlock()
 	b.background.Wait()
-	b.tellRefusalsLeftOut(b.refusals.restBefore(math.MinInt64)...)
+	b.audit.Close()
 	if b.guests != nil {
 		b.guests.close()
 	}

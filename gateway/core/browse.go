@@ -6,7 +6,9 @@ import (
 	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/completion"
 	"github.com/sluice-mq/sluice/gateway/dispatch"
+	"github.com/sluice-mq/sluice/gateway/manage"
 	"github.com/sluice-mq/sluice/gateway/selector"
 )
 
@@ -54,10 +56,8 @@ func (b *browsings) answer(f *gateway.Frame) {
 	}
 }
 
-var errNoPage = gateway.Errorf(gateway.Unavailable, "the node that has the messages cannot be asked now")
-
 // browse asks the owner of a shard for a page, as FrameBrowse says, and waits for it. It gives up when stop is closed. In f it notes the owner's epoch: whoever goes on at a
-// place that another owner named gets errNoPage, for the places are other ones now.
+// place that another owner named gets manage.ErrNoPage, for the places are other ones now.
 func (b *Broker) browse(shard int, f *gateway.Frame, stop <-chan struct{}) (*gateway.Frame, error) {
 	t := b.seats[shard]
 	var number uint64
@@ -78,7 +78,7 @@ func (b *Broker) browse(shard int, f *gateway.Frame, stop <-chan struct{}) (*gat
 		owner, linked := t.owner, t.linked
 		t.mu.Unlock()
 		if !linked {
-			return nil, errNoPage
+			return nil, manage.ErrNoPage
 		}
 		b.cfg.Cluster.Send(owner, &asked)
 	}
@@ -90,7 +90,7 @@ func (b *Broker) browse(shard int, f *gateway.Frame, stop <-chan struct{}) (*gat
 		case page.Err != nil:
 			return nil, page.Err
 		case (f.Tag != 0 || f.Seq != 0) && page.Epoch != f.Epoch:
-			return nil, errNoPage
+			return nil, manage.ErrNoPage
 		}
 		f.Epoch = page.Epoch
 		return page, nil
@@ -98,7 +98,7 @@ func (b *Broker) browse(shard int, f *gateway.Frame, stop <-chan struct{}) (*gat
 	case <-stop:
 	case <-b.watching.Done():
 	}
-	return nil, errNoPage
+	return nil, manage.ErrNoPage
 }
 
 // browse answers another node's FrameBrowse.
@@ -126,7 +126,7 @@ func (s *shard) browse(f *gateway.Frame, done func(*gateway.Frame)) {
 	var wanted *selector.Selector
 	if f.Consumer != nil && f.Consumer.Selector != "" {
 		var err error
-		if wanted, err = s.broker.topics.selectors.parse(f.Consumer.Selector); err != nil {
+		if wanted, err = s.broker.topics.selectors.Parse(f.Consumer.Selector); err != nil {
 			done(&gateway.Frame{Err: publicError(err)})
 			return
 		}
@@ -233,7 +233,7 @@ func (s *shard) loadPicked(all []picked, done func(error)) {
 			missing[p.q] = append(missing[p.q], p)
 		}
 	}
-	loaded := &parts{left: 1 + len(missing), c: doneFunc(done)}
+	loaded := completion.NewParts(1+len(missing), doneFunc(done), 0)
 	for q, some := range missing {
 		slices.SortFunc(some, func(a, b *picked) int { return int(int64(a.entry.Seq) - int64(b.entry.Seq)) })
 		seqs := make([]uint64, len(some))
@@ -244,8 +244,8 @@ func (s *shard) loadPicked(all []picked, done func(error)) {
 			for i := range messages {
 				some[i].entry.Message = messages[i]
 			}
-			loaded.done(err)
+			loaded.Done(err)
 		})
 	}
-	loaded.done(nil)
+	loaded.Done(nil)
 }

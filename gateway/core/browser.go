@@ -4,24 +4,23 @@ import (
 	"sync"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/manage"
+	"github.com/sluice-mq/sluice/gateway/ring"
 )
 
-const (
-	// browserPage is how many messages a browser asks for at once, and browserAhead how many it may have that its door has not taken.
-	browserPage  = 256
-	browserAhead = 2 * browserPage
-)
+// browserAhead is how many messages a browser may have that its door has not taken.
+const browserAhead = 2 * manage.PerusalPage
 
 // browser implements gateway.Subscription for those who only look: nothing is settled, nothing moves.
 type browser struct {
 	session *session
 	options gateway.SubscribeOptions
-	ring    ring
+	ring    ring.Ring
 	room    chan struct{} // there may be room in the ring
 	gone    chan struct{}
 	once    sync.Once
 
-	// Guarded by ring.mu: all is read; with seen the door took the last of it and was told. tag is the last delivery's.
+	// Guarded by the ring's lock: all is read; with seen the door took the last of it and was told. tag is the last delivery's.
 	read bool
 	err  *gateway.Error
 	seen bool
@@ -33,13 +32,13 @@ type browser struct {
 
 func newBrowser(s *session, o gateway.SubscribeOptions) *browser {
 	sub := &browser{session: s, options: o, room: make(chan struct{}, 1), gone: make(chan struct{})}
-	sub.ring.init(o.Wake)
+	sub.ring.Init(o.Wake)
 	return sub
 }
 
 // validBrowser returns why something cannot be browsed.
 func validBrowser(o *gateway.SubscribeOptions) error {
-	for _, d := range destinations(o) {
+	for _, d := range o.Destinations() {
 		if !d.Kind.IsQueue() {
 			return gateway.Errorf(gateway.Invalid, "only queues can be browsed: %s", d)
 		}
@@ -47,7 +46,8 @@ func validBrowser(o *gateway.SubscribeOptions) error {
 	return nil
 }
 
-func (sub *browser) open() {
+// Open implements union.Source.
+func (sub *browser) Open() {
 	sub.session.broker.counts.subscriptions.Add(1)
 	if !sub.session.broker.spawn(sub.readAll) {
 		sub.finish(errStopping)
@@ -56,10 +56,10 @@ func (sub *browser) open() {
 
 // readAll reads what is there now, one queue after another.
 func (sub *browser) readAll() {
-	p := perusal{broker: sub.session.broker, selector: sub.options.Selector, gone: sub.gone, show: sub.add}
-	for _, d := range destinations(&sub.options) {
+	p := manage.Perusal{Owners: owners{sub.session.broker}, Selector: sub.options.Selector, Gone: sub.gone, Show: sub.add}
+	for _, d := range sub.options.Destinations() {
 		sub.wild = d.IsPattern()
-		if err := p.read(d.Place()); err != nil {
+		if err := p.Read(d.Place()); err != nil {
 			sub.finish(publicError(err))
 			return
 		}
@@ -76,13 +76,13 @@ func (sub *browser) add(m *gateway.Message, redeliveries uint32) bool {
 		return true
 	}
 	for {
-		sub.ring.mu.Lock()
-		if sub.ring.n < browserAhead && (sub.ring.n == 0 || sub.ring.bytes < ringBytes) {
+		sub.ring.Lock()
+		if sub.ring.Len() < browserAhead && (sub.ring.Len() == 0 || sub.ring.Bytes() < ring.MostBytes) {
 			sub.tag++
-			sub.ring.hand(gateway.Delivery{Message: m, Tag: sub.tag, Redeliveries: redeliveries})
+			sub.ring.Hand(gateway.Delivery{Message: m, Tag: sub.tag, Redeliveries: redeliveries})
 			return true
 		}
-		sub.ring.mu.Unlock()
+		sub.ring.Unlock()
 		if !sub.session.broker.awaitRoom(sub.room, sub.gone) {
 			return false
 		}
@@ -91,19 +91,19 @@ func (sub *browser) add(m *gateway.Message, redeliveries uint32) bool {
 
 // finish notes that nothing more comes.
 func (sub *browser) finish(err *gateway.Error) {
-	sub.ring.mu.Lock()
+	sub.ring.Lock()
 	sub.read, sub.err = true, err
-	sub.ring.mu.Unlock()
+	sub.ring.Unlock()
 	sub.tellEnd()
 }
 
 // tellEnd tells the door when it has taken everything.
 func (sub *browser) tellEnd() {
-	sub.ring.mu.Lock()
-	tell := sub.read && !sub.seen && sub.ring.n == 0
+	sub.ring.Lock()
+	tell := sub.read && !sub.seen && sub.ring.Len() == 0
 	sub.seen = sub.seen || tell
 	err := sub.err
-	sub.ring.mu.Unlock()
+	sub.ring.Unlock()
 	select {
 	case <-sub.gone:
 		return
@@ -116,9 +116,9 @@ func (sub *browser) tellEnd() {
 
 // Next implements gateway.Subscription.
 func (sub *browser) Next(dst []gateway.Delivery, maxBytes int) int {
-	sub.ring.mu.Lock()
-	n, _ := sub.ring.take(dst, maxBytes)
-	sub.ring.mu.Unlock()
+	sub.ring.Lock()
+	n, _ := sub.ring.Take(dst, maxBytes)
+	sub.ring.Unlock()
 	select {
 	case sub.room <- struct{}{}:
 	default:
@@ -148,7 +148,8 @@ func (sub *browser) Release([]uint64, gateway.Return) error { return nil }
 // Extend implements gateway.Subscription.
 func (sub *browser) Extend(int) {}
 
-func (sub *browser) settleNow(_ []uint64, _ bool, c gateway.Completion, token uint64) {
+// SettleNow implements union.Source.
+func (sub *browser) SettleNow(_ []uint64, _ bool, c gateway.Completion, token uint64) {
 	complete(c, token, nil)
 }
 
@@ -159,4 +160,15 @@ func (sub *browser) Close() {
 		sub.session.ended(sub)
 		sub.session.broker.counts.subscriptions.Add(-1)
 	})
+}
+
+// awaitRoom waits until a subscription that is read for has room. It returns false if it has gone, or the broker stops.
+func (b *Broker) awaitRoom(room, gone <-chan struct{}) bool {
+	select {
+	case <-room:
+		return true
+	case <-gone:
+	case <-b.watching.Done():
+	}
+	return false
 }

@@ -1,9 +1,8 @@
 package core
 
 import (
-	"strconv"
-
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/past"
 	"github.com/sluice-mq/sluice/gateway/schedule"
 )
 
@@ -120,7 +119,7 @@ func (s *session) commit(t *commitment) {
 	waits := s.committing > 0 || s.flushing
 	t.ahead = waits && t.mayPrepare()
 	if t.id == "" && (t.ahead || len(t.stored) > 1) { // now, because a crash has them carried out in the order of their numbers
-		t.id = s.ids + transactionMark + strconv.FormatUint(s.sent.Add(1), 10)
+		t.id = past.TransactionID(s.ids, s.sent.Add(1))
 	}
 	if waits {
 		s.held = append(s.held, t.start)

@@ -7,6 +7,8 @@ import (
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/core"
+	"github.com/sluice-mq/sluice/gateway/feed"
+	"github.com/sluice-mq/sluice/gateway/manage"
 	"github.com/sluice-mq/sluice/gateway/policy"
 )
 
@@ -52,7 +54,7 @@ func TestWhatIsKeptIsCountedFromAnyNode(t *testing.T) {
 	for _, name := range names {
 		subs = append(subs, r.lasting(1, s, durably("t", name)))
 	}
-	asked := func(name string) (all []core.Kept) {
+	asked := func(name string) (all []manage.Kept) {
 		for _, w := range r.worlds {
 			for _, b := range w.broker.Bindings() {
 				if d, one := b.Destination(); b.Name == name {
@@ -71,13 +73,13 @@ func TestWhatIsKeptIsCountedFromAnyNode(t *testing.T) {
 	r.Settle()
 	r.worlds[2].send(r.worlds[2].session(), topic("t"), true, numbers(0, 7)...)
 	for i, name := range names {
-		want := core.Kept{Messages: 7, Waiting: 7}
+		want := manage.Kept{Messages: 7, Waiting: 7}
 		if i == 0 {
 			want.Consumers = 1
 			kept := asked(name)[0] // it acknowledges by itself what was handed out
 			want.Messages, want.Waiting = kept.Messages, kept.Waiting
 		}
-		require.Equal(t, []core.Kept{want, want, want}, asked(name), name)
+		require.Equal(t, []manage.Kept{want, want, want}, asked(name), name)
 	}
 	of := core.ByKind{}
 	for _, w := range r.worlds {
@@ -86,7 +88,7 @@ func TestWhatIsKeptIsCountedFromAnyNode(t *testing.T) {
 	require.GreaterOrEqual(t, of.Durable, 21)
 	_, err := r.worlds[0].broker.Kept(t.Context(), topic("t"))
 	require.Equal(t, gateway.Invalid, gateway.KindOf(err))
-	many := core.Binding{Topic: "a.>", Queue: "Consumer.x.{topic}"}
+	many := feed.Binding{Topic: "a.>", Queue: "Consumer.x.{topic}"}
 	_, one := many.Destination()
 	require.False(t, one)
 }

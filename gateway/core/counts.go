@@ -3,7 +3,9 @@ package core
 import (
 	"sync/atomic"
 
+	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/dispatch"
+	"github.com/sluice-mq/sluice/gateway/quota"
 )
 
 // counters count since the start of the process.
@@ -20,6 +22,28 @@ type counters struct {
 	// limited messages found no room in their queue; blockings waited for it, and blocked do now.
 	limited, blockings atomic.Uint64
 	blocked            atomic.Int64
+}
+
+// ByKind counts messages that are not in ordinary queues: Durable and Temporary are among those that wait, Scheduled among the delayed ones, Retained among none.
+type ByKind struct {
+	// Durable subscriptions keep them, Temporary queues hold them, Scheduled ones are to be sent later.
+	Durable, Temporary, Scheduled int
+	// Retained of topics, for those who come later.
+	Retained int
+}
+
+// add counts what a queue holds.
+func (k *ByKind) add(place string, waiting, later int) {
+	if place == gateway.SchedulePlace {
+		k.Scheduled += waiting + later
+		return
+	}
+	switch d, _ := gateway.Placed(place); d.Kind {
+	case gateway.KindSubscription:
+		k.Durable += waiting
+	case gateway.KindTempQueue:
+		k.Temporary += waiting
+	}
 }
 
 // Stats is a snapshot of the broker for metrics.
@@ -43,7 +67,7 @@ type Stats struct {
 	// LoginsRefused by the authenticator, a limit or another client with the same id; ActionsDenied for lack of rights.
 	LoginsRefused, ActionsDenied uint64
 	// Limits has an entry for each limit that there is, always in the same order.
-	Limits []LimitCount
+	Limits []quota.Count
 	// AdvisoriesTold are those that somebody listened to; AdvisoriesLost found no room, and nobody heard them.
 	AdvisoriesTold, AdvisoriesLost uint64
 	// Moved messages were appended again to free space before them.
@@ -63,12 +87,12 @@ func (b *Broker) Stats() Stats {
 	st := Stats{
 		QueueIn: c.queueIn.Load(), QueueOut: c.queueOut.Load(), TopicIn: c.topicIn.Load(), TopicOut: c.topicOut.Load(),
 		Spilled: c.spilled.Load(), DeadLettered: c.deadLettered.Load(), Dropped: c.dropped.Load(),
-		ActionsDenied: c.denied.Load(), Limits: b.ledger.reached.snapshot(),
+		ActionsDenied: c.denied.Load(), Limits: b.ledger.Counts(),
 		SlowDropped: c.slowDropped.Load(), SlowEnded: c.slowEnded.Load(), LoginsRefused: c.refused.Load(),
 		TopicRelayed: c.topicRelayed.Load(), TopicDroppedLinks: c.topicDroppedLinks.Load(),
-		AdvisoriesTold: b.advisor.told.Load(), AdvisoriesLost: b.advisor.lost.Load(),
 		Moved: c.moved.Load(), Subscriptions: int(c.subscriptions.Load()), MemoryBytes: b.memory.Load(),
 	}
+	st.AdvisoriesTold, st.AdvisoriesLost = b.advisor.Counts()
 	st.Refused, st.Expired = c.dead[dispatch.Refused].Load(), c.dead[dispatch.Expired].Load()
 	st.Exhausted, st.Crowded = c.dead[dispatch.Exhausted].Load(), c.dead[dispatch.Crowded].Load()
 	st.LimitRefused, st.LimitBlocked, st.Blocked = c.limited.Load(), c.blockings.Load(), int(c.blocked.Load())

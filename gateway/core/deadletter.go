@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/dispatch"
+	"github.com/sluice-mq/sluice/gateway/feed"
 )
 
 // What a dead message says of itself: in ActiveMQ's words where it was sent, when it would have expired and, for some causes, why it is dead. In ours, in its
@@ -29,7 +29,7 @@ const (
 	brokerUser = "ActiveMQBroker"
 )
 
-var deadHeaders = [...]string{originHeader, expirationHeader, deliveryModeHeader, causeHeader, deadReasonHeader, deadRedeliveriesHeader, deadOriginHeader, deadSubscriptionHeader}
+var deadHeaders = [...]string{feed.OriginHeader, expirationHeader, deliveryModeHeader, causeHeader, deadReasonHeader, deadRedeliveriesHeader, deadOriginHeader, deadSubscriptionHeader}
 
 // deadCopy makes the message that goes to a dead-letter queue, as ActiveMQ makes it: the same message-id, never expiring, and headers that say where it comes
 // from and why. place is where it waited.
@@ -38,7 +38,7 @@ func deadCopy(m *gateway.Message, place, queue string, d *dispatch.Death) *gatew
 	dead.Destination, dead.Also, dead.Queue, dead.Expires = gateway.Destination{Kind: gateway.KindQueue, Name: queue}, nil, "", 0
 	dead.Header = afresh(m.Header)
 	add := func(name, value string) { dead.Header = append(dead.Header, gateway.Field{Name: name, Value: value}) }
-	add(originHeader, originOf(m.Destination))
+	add(feed.OriginHeader, feed.OriginOf(m.Destination))
 	add(expirationHeader, strconv.FormatInt(m.Expires, 10)) // 0, too
 	if !m.Persistent {
 		add(deliveryModeHeader, notPersistent)
@@ -49,7 +49,7 @@ func deadCopy(m *gateway.Message, place, queue string, d *dispatch.Death) *gatew
 	}
 	add(deadReasonHeader, reasonOf(d))
 	add(deadRedeliveriesHeader, strconv.FormatUint(uint64(d.Entry.Redeliveries), 10))
-	if origin, ok := m.Header.Get(originHeader); ok {
+	if origin, ok := m.Header.Get(feed.OriginHeader); ok {
 		add(deadOriginHeader, origin)
 	}
 	if kept, _ := gateway.Placed(place); kept.Kind == gateway.KindSubscription {
@@ -144,8 +144,8 @@ func (b *Broker) carry(m *gateway.Message, errand string, then func(error)) {
 
 // revived makes the message that a dead one was, for where it is to go again. Errors: Invalid, if it does not say where it comes from.
 func (b *Broker) revived(dead *gateway.Message) (*gateway.Message, error) {
-	origin, _ := dead.Header.Get(originHeader)
-	to, ok := parseOrigin(origin)
+	origin, _ := dead.Header.Get(feed.OriginHeader)
+	to, ok := feed.ParseOrigin(origin)
 	if !ok {
 		return nil, gateway.Errorf(gateway.Invalid, "the message does not say where it was sent")
 	}
@@ -155,7 +155,7 @@ func (b *Broker) revived(dead *gateway.Message) (*gateway.Message, error) {
 		m.Persistent = false
 	}
 	if before, ok := dead.Header.Get(deadOriginHeader); ok {
-		m.Header = withOrigin(m.Header, before)
+		m.Header = feed.WithOrigin(m.Header, before)
 	}
 	if text, ok := dead.Header.Get(expirationHeader); ok {
 		if at, err := strconv.ParseInt(text, 10, 64); err == nil && at > b.nowMillis() {
@@ -170,17 +170,4 @@ func (b *Broker) revived(dead *gateway.Message) (*gateway.Message, error) {
 		m.Queue = place
 	}
 	return m, nil
-}
-
-// parseOrigin reads what originOf writes.
-func parseOrigin(text string) (gateway.Destination, bool) {
-	for _, kind := range [...]gateway.Kind{gateway.KindQueue, gateway.KindTopic, gateway.KindTempQueue} {
-		for _, prefix := range [...]string{"/" + kind.String() + "/", kind.String() + "://"} {
-			if name, ok := strings.CutPrefix(text, prefix); ok {
-				d := gateway.Destination{Kind: kind, Name: name}
-				return d, d.Validate() == nil && !d.IsPattern() && !strings.Contains(name, ",")
-			}
-		}
-	}
-	return gateway.Destination{}, false
 }

@@ -2,9 +2,13 @@ package core
 
 import (
 	"context"
+	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
 )
+
+// dropWithin is how long somebody waits until what is kept is dropped.
+const dropWithin = 5 * time.Second
 
 // unlessUsed is the Count of a FrameDrop that is refused if the queue has consumers.
 const unlessUsed = 1
@@ -20,7 +24,7 @@ func (b *Broker) drop(ctx context.Context, place string, since uint64, unused bo
 	}
 	answer := make(chan error, 1)
 	b.seatOf(place).call(f, func(err error) { answer <- err })
-	ctx, cancel := context.WithTimeout(ctx, writeWithin)
+	ctx, cancel := context.WithTimeout(ctx, dropWithin)
 	defer cancel()
 	select {
 	case err := <-answer:
@@ -32,7 +36,7 @@ func (b *Broker) drop(ctx context.Context, place string, since uint64, unused bo
 
 // drop carries out FrameDrop.
 func (s *shard) drop(f *gateway.Frame, done func(error)) {
-	if bound := s.broker.topics.boundTo(f.Queue); bound != nil && bound.revision > f.Seq {
+	if bound := s.broker.topics.boundTo(f.Queue); bound != nil && bound.Revision > f.Seq {
 		done(nil)
 		return
 	}
@@ -65,7 +69,7 @@ func (b *Broker) orphan(place string, revision uint64) {
 		return
 	}
 	b.spawn(func() {
-		b.facts.awaited(b.watching, revision) // so that nobody adds to it
+		b.facts.Awaited(b.watching, revision) // so that nobody adds to it
 		s.drop(&gateway.Frame{Kind: gateway.FrameDrop, Queue: place, Seq: revision}, func(error) {})
 	})
 }
@@ -74,7 +78,7 @@ func (b *Broker) orphan(place string, revision uint64) {
 // a cluster the registry may be behind them.
 func (s *shard) disown() {
 	b := s.broker
-	if b.cfg.Cluster != nil || b.facts.registry == nil {
+	if b.cfg.Cluster != nil || !b.facts.Kept() {
 		return
 	}
 	s.mu.Lock()

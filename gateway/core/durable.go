@@ -3,63 +3,10 @@ package core
 import (
 	"context"
 	"slices"
-	"sync"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/feed"
 )
-
-// durables are the durable subscriptions that sessions of this node hold. On other nodes clients may hold the same: they compete.
-type durables struct {
-	mu   sync.Mutex
-	held map[string]*holding // by place
-}
-
-type holding struct {
-	n      int
-	shared bool
-}
-
-// take holds a durable subscription, unless somebody does already who does not share it.
-func (d *durables) take(client, name string, shared bool) (place string, err error) {
-	place = durablePlace(client, name)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	h := d.held[place]
-	if h != nil && !(h.shared && shared) {
-		return "", gateway.Errorf(gateway.Conflict, "Durable consumer is in use for client: %s and subscriptionName: %s", client, name)
-	}
-	if h == nil {
-		h = &holding{shared: shared}
-		if d.held == nil {
-			d.held = make(map[string]*holding)
-		}
-		d.held[place] = h
-	}
-	h.n++
-	return place, nil
-}
-
-// leave is the end of take.
-func (d *durables) leave(place string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if h := d.held[place]; h != nil {
-		if h.n--; h.n == 0 {
-			delete(d.held, place)
-		}
-	}
-}
-
-func (d *durables) isHeld(place string) bool { return d.holders(place) > 0 }
-
-func (d *durables) holders(place string) int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if h := d.held[place]; h != nil {
-		return h.n
-	}
-	return 0
-}
 
 // lasting is what an enrolled subscription has to do because its queue is fed by a topic.
 type lasting struct {
@@ -68,7 +15,7 @@ type lasting struct {
 	// since is the revision of the binding, 0 if there is none.
 	since uint64
 	// anew: the binding was made anew by this subscription. What it does not keep may have come in a moment before.
-	anew *feed
+	anew *feed.Feed
 	// sifts: deliveries are looked at one by one, by anew or by rights. unwritten are then the tags of those that Next returned and Written was not told of, if
 	// the client acknowledges nothing: what it does not see must not be counted among them.
 	sifts, settles bool
@@ -87,11 +34,11 @@ func (s *session) validDurable(o *gateway.SubscribeOptions) error {
 	case o.Browse:
 		return gateway.Errorf(gateway.Invalid, "Invalid Subscription: a durable subscription cannot be browsed")
 	}
-	return durable(s.login.ClientID, o.Durable).Validate()
+	return feed.Durable(s.login.ClientID, o.Durable).Validate()
 }
 
 func kindWord(o *gateway.SubscribeOptions) string {
-	for _, d := range append([]gateway.Destination{o.Destination}, o.Also...) {
+	for _, d := range o.Destinations() {
 		switch {
 		case d.Kind.IsTemp():
 			return "temporary"
@@ -110,14 +57,14 @@ func (e *enrolled) last() error {
 		e.since = revision
 		return err
 	}
-	place, err := s.broker.durables.take(s.login.ClientID, o.Durable, o.Shared)
+	place, err := s.broker.durables.Take(s.login.ClientID, o.Durable, o.Shared)
 	if err != nil {
 		return err
 	}
 	e.place = place
-	want := Binding{Topic: o.Destination.Name, Client: s.login.ClientID, Name: o.Durable, Selector: o.Selector, NoLocal: o.NoLocal, User: s.who().Name}
+	want := feed.Binding{Topic: o.Destination.Name, Client: s.login.ClientID, Name: o.Durable, Selector: o.Selector, NoLocal: o.NoLocal, User: s.who().Name}
 	f := s.broker.topics.boundTo(place)
-	if f != nil && !f.keepsTheSame(&want) && s.broker.durables.holders(place) > 1 {
+	if f != nil && !f.KeepsTheSame(&want) && s.broker.durables.Count(place) > 1 {
 		err = gateway.Errorf(gateway.Conflict, "Durable consumer is in use for client: %s and subscriptionName: %s", want.Client, want.Name)
 	}
 	renewed := false
@@ -129,24 +76,17 @@ func (e *enrolled) last() error {
 		return err
 	}
 	if renewed {
-		e.anew = s.broker.topics.compile(want)
+		e.anew = feed.New(want)
 	}
 	e.sifts = renewed || o.Destination.IsPattern()
 	e.settles = e.sifts && o.AutoAck
 	return nil
 }
 
-// compile is a feed that nobody is told of.
-func (h *hub) compile(b Binding) *feed {
-	f := &feed{Binding: b}
-	f.selector, _ = h.selectors.parse(b.Selector) // it was read before
-	return f
-}
-
 // unhold gives a durable subscription up.
 func (e *enrolled) unhold() {
 	if e.place != "" {
-		e.session.broker.durables.leave(e.place)
+		e.session.broker.durables.Leave(e.place)
 	}
 }
 
@@ -157,7 +97,7 @@ func (e *enrolled) sift(ds []gateway.Delivery) int {
 	var over []uint64
 	for i := range ds {
 		m := ds[i].Message
-		if !g.mayRead(m.Destination) || e.anew != nil && !(gateway.Matches(e.anew.Topic, m.Destination.Name) && e.anew.selects(m, nil)) {
+		if !g.mayRead(m.Destination) || e.anew != nil && !(gateway.Matches(e.anew.Topic, m.Destination.Name) && e.anew.Selects(m, "")) {
 			over = append(over, ds[i].Tag)
 			continue
 		}
@@ -199,7 +139,7 @@ func (e *enrolled) settleWritten(n int) {
 // Forget implements gateway.Session.
 func (s *session) Forget(name string, c gateway.Completion, token uint64) {
 	b := s.broker
-	f := b.topics.boundTo(durablePlace(s.login.ClientID, name))
+	f := b.topics.boundTo(feed.Durable(s.login.ClientID, name).Place())
 	if f == nil {
 		complete(c, token, gateway.Errorf(gateway.NotFound, "No durable subscription exists for clientID: %s and subscriptionName: %s", s.login.ClientID, name))
 		return

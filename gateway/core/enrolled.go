@@ -6,26 +6,27 @@ import (
 	"sync/atomic"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/facts"
+	"github.com/sluice-mq/sluice/gateway/feed"
+	"github.com/sluice-mq/sluice/gateway/quota"
 	"github.com/sluice-mq/sluice/gateway/selector"
+	"github.com/sluice-mq/sluice/gateway/tap"
+	"github.com/sluice-mq/sluice/gateway/union"
 )
-
-// source is a subscription on a queue or a topic.
-type source interface {
-	gateway.Subscription
-	settler
-	open()
-}
 
 // enrolled is a subscription as its client has it: what the client takes and settles is counted and, if somebody wants that, bounded,
 // written down and shown.
 type enrolled struct {
-	source  source
+	source  union.Source
 	session *session
 	options gateway.SubscribeOptions
 
 	lasting
 	// guard is that of a durable subscription to a pattern of topics.
 	guard atomic.Pointer[guard]
+
+	// share is what it has of its session's accounts.
+	share *quota.Share
 
 	// number is the subscription's in its session, and unsaid: it is still to be told that it is there.
 	number uint64
@@ -46,13 +47,6 @@ type enrolled struct {
 	out    map[uint64]handed
 	queue  []handed
 	untold int
-
-	// Guarded by the ledger's lock: what it may have outstanding, whether that may change, the room in flight that it has
-	// taken, and what it waits for.
-	prefetch int
-	open     bool
-	tokens   int
-	waitsFor *account
 }
 
 // handed is a delivery that the client has.
@@ -65,7 +59,7 @@ type handed struct {
 	subject *gateway.Message
 	size    int
 	// shown are the taps that have shown it.
-	shown []*Tap
+	shown []*tap.Tap
 }
 
 // announcedTo is an enrolled subscription of which other nodes must hear.
@@ -85,7 +79,7 @@ func (s *session) Subscribe(o gateway.SubscribeOptions) (gateway.Subscription, e
 	s.broker.usualPrefetch(&o)
 	for {
 		st := s.standing.Load()
-		for _, d := range destinations(&o) {
+		for _, d := range o.Destinations() {
 			if err := s.mayOpen(st, d, o.Browse); err != nil {
 				return nil, err
 			}
@@ -94,8 +88,7 @@ func (s *session) Subscribe(o gateway.SubscribeOptions) (gateway.Subscription, e
 		if err := e.last(); err != nil {
 			return nil, err
 		}
-		prefetch, changes, err := s.broker.ledger.enrol(e)
-		extend(changes)
+		prefetch, err := e.enrol()
 		if err != nil {
 			e.unhold()
 			return nil, s.limited(err, o.Destination)
@@ -112,16 +105,16 @@ func (s *session) Subscribe(o gateway.SubscribeOptions) (gateway.Subscription, e
 		}
 		s.mu.Unlock()
 		if closed || !judged {
-			s.broker.ledger.strike(e)
+			s.broker.ledger.Strike(e.share)
 			e.discard()
 		}
 		if closed {
 			return nil, errSessionClosed
 		}
 		if judged {
-			e.source.open()
-			s.broker.ledger.opened(e)
-			s.tellSubscribed(e)
+			e.source.Open()
+			s.broker.ledger.Opened(e.share)
+			s.trail.Subscribed(&e.options)
 			e.adviseBegun()
 			return e.announced(), nil
 		}
@@ -133,7 +126,7 @@ func (s *session) valid(o *gateway.SubscribeOptions) error {
 	if len(o.Also) > alsoMost {
 		return gateway.Errorf(gateway.Limit, "the subscription has %d destinations, the limit is %d", len(o.Also)+1, alsoMost+1)
 	}
-	for _, d := range destinations(o) {
+	for _, d := range o.Destinations() {
 		if err := d.Validate(); err != nil {
 			return err
 		}
@@ -149,22 +142,22 @@ func (s *session) valid(o *gateway.SubscribeOptions) error {
 			return err
 		}
 	}
-	if _, err := s.broker.topics.selectors.parse(o.Selector); err != nil || !o.NoLocal || o.Durable != "" {
+	if _, err := s.broker.topics.selectors.Parse(o.Selector); err != nil || !o.NoLocal || o.Durable != "" {
 		return err
 	}
-	if !slices.ContainsFunc(destinations(o), func(d gateway.Destination) bool { return d.Kind.IsQueue() }) {
+	if !slices.ContainsFunc(o.Destinations(), func(d gateway.Destination) bool { return d.Kind.IsQueue() }) {
 		return nil
 	}
 	// Ids say whose messages are: in a queue they wait for others, whichever node it is on, and as dead ones, too.
 	o.Selector = selector.Both(o.Selector, selector.NotOf(s.ids))
-	_, err := s.broker.topics.selectors.parse(o.Selector)
+	_, err := s.broker.topics.selectors.Parse(o.Selector)
 	return err
 }
 
 // announced is the subscription as its door gets it.
 func (e *enrolled) announced() gateway.Subscription {
 	far, ok := e.source.(gateway.Announced)
-	switch known := (factKnown{&e.session.broker.facts, e.since}); {
+	switch known := (facts.Known{Facts: e.session.broker.facts, Revision: e.since}); {
 	case e.since != 0 && ok:
 		return announcedTo{e, bothKnown{known, far}}
 	case e.since != 0:
@@ -180,14 +173,14 @@ func (e *enrolled) make(st *standing, o gateway.SubscribeOptions) {
 	s := e.session
 	if e.place != "" { // what is kept for it was selected before
 		e.guard.Store(newGuard(st.rights, o.Destination))
-		o.Destination, o.Selector, o.NoLocal = durable(s.login.ClientID, o.Durable), "", false
+		o.Destination, o.Selector, o.NoLocal = feed.Durable(s.login.ClientID, o.Durable), "", false
 		o.AutoAck = o.AutoAck && !e.settles
 	}
 	switch {
 	case o.Browse:
 		e.source = newBrowser(s, o)
-	case joins(&o):
-		e.source = newUnion(s, st, o, e.number)
+	case union.Joins(&o):
+		e.source = union.New(joined{s, e.number}, st.rights, o)
 	case o.Destination.Kind.IsTopic():
 		e.source = newTopicSubscription(s, newGuard(st.rights, o.Destination), o, e.number)
 	default:
@@ -200,7 +193,7 @@ func (e *enrolled) discard() {
 	e.unhold()
 	switch sub := e.source.(type) {
 	case *topicSubscription:
-		sub.session.broker.topics.selectors.leave(sub.selector)
+		sub.session.broker.topics.selectors.Leave(sub.selector)
 	case *queueSubscription:
 		sub.unchoose()
 	}
@@ -222,14 +215,14 @@ func (e *enrolled) tell(err *gateway.Error) {
 
 // gone takes the subscription out of the books once it is closed.
 func (e *enrolled) gone(withSession bool) {
-	e.session.broker.ledger.strike(e)
+	e.session.broker.ledger.Strike(e.share)
 	e.unhold()
 	e.adviseEnded()
 	e.mu.Lock()
 	why := e.why
 	e.mu.Unlock()
 	if !withSession {
-		e.session.tellUnsubscribed(e, why)
+		e.session.trail.Unsubscribed(&e.options, e.taken.Load(), why)
 	}
 }
 

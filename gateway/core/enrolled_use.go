@@ -2,16 +2,18 @@ package core
 
 import (
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/advising"
 	"github.com/sluice-mq/sluice/gateway/advisory"
+	"github.com/sluice-mq/sluice/gateway/tap"
 )
 
 // Next implements gateway.Subscription.
 func (e *enrolled) Next(dst []gateway.Delivery, maxBytes int) int {
 	s := e.session
-	gated := s.standing.Load().gated
+	gated := s.standing.Load().terms.Gated
 	room := len(dst)
 	if gated && room > 0 {
-		if room = s.broker.ledger.take(e, room); room == 0 {
+		if room = s.broker.ledger.Take(e.share, room, s.tellLimit); room == 0 {
 			return 0
 		}
 	}
@@ -22,13 +24,13 @@ func (e *enrolled) Next(dst []gateway.Delivery, maxBytes int) int {
 		n = e.source.Next(dst[:room], maxBytes)
 	}
 	if gated {
-		s.broker.ledger.giveBack(e, room-n)
+		s.broker.ledger.GiveBack(e.share, room-n)
 	}
 	if n == 0 {
 		return 0
 	}
-	taps := s.broker.taps.Load()
-	if gated || taps != nil || s.broker.commands() || s.broker.advisor.heeds(advisory.Consumed) || e.options.AutoAck && e.tracks.Load() {
+	taps := s.broker.taps.Open()
+	if gated || taps != nil || s.broker.audit.Commands() || s.broker.advisor.Heeds(advisory.Consumed) || e.options.AutoAck && e.tracks.Load() {
 		e.track(dst[:n], gated, taps)
 	}
 	e.taken.Add(uint64(n))
@@ -37,10 +39,10 @@ func (e *enrolled) Next(dst []gateway.Delivery, maxBytes int) int {
 }
 
 // track remembers deliveries that the client is about to get.
-func (e *enrolled) track(ds []gateway.Delivery, gated bool, taps *[]*Tap) {
+func (e *enrolled) track(ds []gateway.Delivery, gated bool, taps []*tap.Tap) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	consumed := e.session.broker.advisor.heeds(advisory.Consumed)
+	consumed := e.session.broker.advisor.Heeds(advisory.Consumed)
 	if !e.tracks.Load() {
 		e.untold = e.inFlight()
 		e.tracks.Store(true)
@@ -51,10 +53,10 @@ func (e *enrolled) track(ds []gateway.Delivery, gated bool, taps *[]*Tap) {
 	for i := range ds {
 		h := handed{id: ds[i].Message.ID, d: ds[i].Message.Destination, token: gated}
 		if consumed && e.session.broker.advisesConsumed(h.d) {
-			h.subject, h.size = subject(ds[i].Message), ds[i].Message.Size()
+			h.subject, h.size = advising.Subject(ds[i].Message), ds[i].Message.Size()
 		}
 		if taps != nil {
-			h.shown = e.session.showDelivery(*taps, e, &ds[i])
+			h.shown = e.session.watched().ShowDelivery(taps, e.session.broker.cfg.Now(), e.options.Name, &ds[i])
 		}
 		if e.options.AutoAck {
 			e.queue = append(e.queue, h)
@@ -134,14 +136,11 @@ func (e *enrolled) rid(kind gateway.EventKind, done []handed) {
 			tokens++
 		}
 	}
-	e.session.broker.ledger.giveBack(e, tokens)
+	e.session.broker.ledger.GiveBack(e.share, tokens)
 	if kind == "" || len(done) == 0 {
 		return
 	}
-	if e.session.broker.commands() {
-		e.session.tellSettled(kind, done)
-	}
-	e.session.showSettled(kind, e, done)
+	e.tellSettled(kind, done)
 	if kind == gateway.Acknowledged {
 		e.session.broker.adviseConsumed(done)
 	}
@@ -161,10 +160,10 @@ func (e *enrolled) Nack(tags []uint64, c gateway.Completion, token uint64) {
 	e.rid(gateway.Refused, done)
 }
 
-// settleNow carries out a committed transaction's acknowledgements.
-func (e *enrolled) settleNow(tags []uint64, nack bool, c gateway.Completion, token uint64) {
+// SettleNow carries out a committed transaction's acknowledgements.
+func (e *enrolled) SettleNow(tags []uint64, nack bool, c gateway.Completion, token uint64) {
 	done := e.settle(tags, false)
-	e.source.settleNow(tags, nack, c, token)
+	e.source.SettleNow(tags, nack, c, token)
 	if nack {
 		e.rid(gateway.Refused, done)
 	} else {
@@ -188,3 +187,14 @@ func (e *enrolled) Extend(n int) {
 
 // Close implements gateway.Subscription.
 func (e *enrolled) Close() { e.source.Close() }
+
+// Retire implements gateway.Retirable.
+func (e *enrolled) Retire(tags []uint64) {
+	r, ok := e.source.(gateway.Retirable)
+	if !ok {
+		return
+	}
+	done := e.settle(tags, false)
+	r.Retire(tags)
+	e.rid("", done)
+}

@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-mq/sluice/gateway"
-	"github.com/sluice-mq/sluice/gateway/core"
 	"github.com/sluice-mq/sluice/gateway/gatewaytest"
+	"github.com/sluice-mq/sluice/gateway/past"
 )
 
 // archive is a store in memory as one that copies it sees it.
@@ -44,7 +44,7 @@ func TestExportAndTake(t *testing.T) {
 	ids := map[string]string{}
 	places := map[[2]int]bool{}
 	n := 0
-	require.NoError(t, core.Export(t.Context(), archive{from.store}, func(e core.Exported) error {
+	require.NoError(t, past.Export(t.Context(), archive{from.store}, func(e past.Exported) error {
 		require.False(t, places[[2]int{e.Shard, e.Number}])
 		places[[2]int{e.Shard, e.Number}] = true
 		ids[string(e.Message.Body)] = e.Message.ID

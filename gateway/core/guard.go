@@ -62,17 +62,17 @@ func (h *hub) rejudge(all []judged) {
 
 // clean takes away what waits and may not be read, and has what comes on routes of an earlier judgement looked at.
 func (sub *topicSubscription) clean(judgement uint64) {
-	sub.ring.mu.Lock()
+	sub.ring.Lock()
 	sub.judgement = judgement
-	hungry := sub.ring.hungry
-	for range sub.ring.n {
-		if d := sub.ring.pop(); sub.mayHear(d.Message.Destination.Name) {
-			sub.ring.push(d)
+	hungry := sub.ring.Hungry()
+	for range sub.ring.Len() {
+		if d := sub.ring.Pop(); sub.mayHear(d.Message.Destination.Name) {
+			sub.ring.Push(d)
 		}
 	}
-	sub.ring.hungry = hungry
+	sub.ring.SetHungry(hungry)
 	release := len(sub.held) > 0 && !sub.behind(2)
-	sub.ring.mu.Unlock()
+	sub.ring.Unlock()
 	if release {
 		sub.letGo(sub.session.broker.nowMillis())
 	}

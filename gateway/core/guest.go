@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/attach"
 	"github.com/sluice-mq/sluice/gateway/dispatch"
+	"github.com/sluice-mq/sluice/gateway/ring"
 )
 
 // guests are the other nodes as they use shards of this one: like doors, with a session each.
@@ -44,14 +46,11 @@ type guestSubscription struct {
 }
 
 // guestBytes is how far a guest's subscription is sent ahead.
-const guestBytes = ringBytes
+const guestBytes = ring.MostBytes
 
 func newGuests(b *Broker) *guests { return &guests{broker: b, all: make(map[string]*guest)} }
 
-// session is one that no client has.
-func (gs *guests) session() *session {
-	return &session{broker: gs.broker, subscriptions: make(map[closer]*enrolled)}
-}
+func (gs *guests) session() *session { return gs.broker.nobody() }
 
 func (gs *guests) of(node string) *guest {
 	gs.mu.Lock()
@@ -203,11 +202,11 @@ func (g *guest) subscribe(s *shard, f *gateway.Frame, credit int, had []dispatch
 	}
 	wish(&o, f.Consumer)
 	gsub.queueSubscription = newQueueSubscription(g.session, s, o)
-	gsub.wild = f.Tag == wildSubscriber
+	gsub.wild = f.Tag == attach.Wild
 	g.mu.Lock()
 	g.subs[f.Subscription] = gsub
 	g.mu.Unlock()
-	seqs, tags := gsub.resume(credit, had)
+	seqs, tags := gsub.Resume(credit, had)
 	g.tellAdopted(gsub, seqs, tags)
 	g.list(gsub)
 }
@@ -238,7 +237,7 @@ func (g *guest) use(f *gateway.Frame) {
 		case len(f.Tags) == 0:
 			sub.standstill(func() { done(nil) })
 		default:
-			sub.settleNow(f.Tags, false, doneFunc(done), 0)
+			sub.SettleNow(f.Tags, false, doneFunc(done), 0)
 		}
 	case gateway.FrameNack:
 		sub.Nack(f.Tags, doneFunc(done), 0)
@@ -317,6 +316,16 @@ func (g *guest) pass(sub *guestSubscription, buf []gateway.Delivery, room int) (
 	}
 	clear(buf[:n])
 	return n
+}
+
+// standstill takes back what waits for its node, and answers behind all that it has been sent. Who asks for it has taken its credit back before.
+func (sub *guestSubscription) standstill(answer func()) {
+	sub.sending.Lock()
+	defer sub.sending.Unlock()
+	sub.shard.on(sub.queue, func(q *queue, fx *dispatch.Effects) {
+		_ = sub.takeBack(q, nil, fx) // what is in the ring is in flight here, unless the subscription is closed
+	})
+	answer()
 }
 
 // again has all subscriptions looked at: something that held them up may be over.

@@ -88,7 +88,7 @@ func (i *inspections) sweep(now int64) {
 
 // inspected answers another node: whether the session of a temporary destination lives, what advisories tell of, or the numbers of queues, topics or subscriptions.
 func (b *Broker) inspected(node string, f *gateway.Frame) {
-	if b.advisor.inspected(node, f) {
+	if b.inspectedByAdvisor(node, f) {
 		return
 	}
 	answer := &gateway.Frame{Kind: gateway.FrameInspected, Number: f.Number}

@@ -10,6 +10,8 @@ import (
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/advisory"
+	"github.com/sluice-mq/sluice/gateway/feed"
+	"github.com/sluice-mq/sluice/gateway/selector"
 )
 
 // TopicDelivery says who hears on a node of a cluster what was sent to a topic on another one.
@@ -58,7 +60,7 @@ type route struct {
 	here   []*topicSubscription
 	away   []leg
 	// feeds are the queues that the topic feeds, and retain says that it is kept for those who come later.
-	feeds  []fed
+	feeds  []feed.Fed
 	retain bool
 	// tally counts its messages; nil: nobody asks.
 	tally *topicTally
@@ -175,7 +177,7 @@ func (h *hub) down(node string) {
 	p := h.peers[at]
 	h.peers = slices.Delete(h.peers, at, at+1)
 	for _, in := range p.interests {
-		h.broker.advisor.listen(in.destination, -1)
+		h.broker.advisor.Listen(in.destination, -1)
 	}
 	for _, f := range h.flushes {
 		f.heard(node)
@@ -233,7 +235,7 @@ func (h *hub) wants(p *peer, in *interest) {
 	defer h.mu.Unlock()
 	p.known = max(p.known, in.name)
 	p.interests[in.name] = in
-	h.broker.advisor.listen(in.destination, 1)
+	h.broker.advisor.Listen(in.destination, 1)
 	if isPattern(in.destination) {
 		p.patterns = append(p.patterns, in)
 	} else {
@@ -250,7 +252,7 @@ func (h *hub) wantsNoMore(p *peer, name uint64) {
 		return
 	}
 	delete(p.interests, name)
-	h.broker.advisor.listen(in.destination, -1)
+	h.broker.advisor.Listen(in.destination, -1)
 	if isPattern(in.destination) {
 		p.patterns = without(p.patterns, in)
 	} else if rest := without(p.exact[in.destination], in); len(rest) > 0 {
@@ -318,10 +320,10 @@ func (h *hub) handOut(p *peer, f *gateway.Frame) {
 	m := f.Message
 	w := waiter{p, uint64(m.Size())}
 	r := h.route(topicKey(m.Destination))
-	var v verdict
+	var v selector.Verdict
 	given := 0
 	for _, sub := range r.here {
-		if !sub.isServed(f) || sub.selector != nil && !v.of(sub.selector, m) || sub.options.Match != nil && !sub.options.Match(m) {
+		if !sub.isServed(f) || sub.selector != nil && !v.Of(sub.selector, m) || sub.options.Match != nil && !sub.options.Match(m) {
 			continue
 		}
 		given++

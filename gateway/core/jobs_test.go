@@ -13,6 +13,7 @@ import (
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/core"
 	"github.com/sluice-mq/sluice/gateway/gatewaytest"
+	"github.com/sluice-mq/sluice/gateway/manage"
 	"github.com/sluice-mq/sluice/gateway/schedule"
 )
 
@@ -108,7 +109,7 @@ func TestWhatIsBeingSentIsRemovedToo(t *testing.T) {
 	}
 	c.next(50)
 	gatewaytest.Eventually(t, func() bool {
-		removed, err := w.broker.Unschedule(t.Context(), schedule.Always(), func(*core.Scheduled) bool { return true })
+		removed, err := w.broker.Unschedule(t.Context(), schedule.Always(), func(*manage.Scheduled) bool { return true })
 		require.NoError(t, err)
 		return removed == 0
 	}, "all are removed")

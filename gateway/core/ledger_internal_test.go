@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/gatewaytest"
+	"github.com/sluice-mq/sluice/gateway/quota"
 )
 
 // guestOf connects, subscribes, sends, takes, acknowledges some of it, and leaves in one way or another.
@@ -78,28 +79,20 @@ func TestTheLedgerIsEmptyWhenEverybodyHasGone(t *testing.T) {
 	}
 	everybody.Go(func() {
 		r := rand.New(rand.NewPCG(99, 7))
-		some := func() Quota {
-			return Quota{Connections: r.IntN(5), Subscriptions: r.IntN(9), InFlight: r.IntN(9), PublishMessages: r.IntN(2) * 1_000_000}
+		some := func() quota.Quota {
+			return quota.Quota{Connections: r.IntN(5), Subscriptions: r.IntN(9), InFlight: r.IntN(9), PublishMessages: r.IntN(2) * 1_000_000}
 		}
 		for range 300 {
-			b.SetQuotas(Quotas{Total: some(), PerUser: some(), PerAddress: some(), Overrides: []QuotaFor{{Users: []string{"user1"}, Quota: some()}}})
+			b.SetQuotas(quota.Quotas{Total: some(), PerUser: some(), PerAddress: some(), Overrides: []quota.For{{Users: []string{"user1"}, Quota: some()}}})
 			b.Reauthorize()
 			b.Connections()
 		}
-		b.SetQuotas(Quotas{})
+		b.SetQuotas(quota.Quotas{})
 	})
 	everybody.Wait()
-	l := &b.ledger
-	l.mu.Lock()
-	require.Empty(t, l.users)
-	require.Empty(t, l.hosts)
-	require.Empty(t, l.blocked)
-	require.Empty(t, l.total.subscriptions)
-	require.Empty(t, l.total.destinations)
-	require.Empty(t, l.total.waiting)
-	require.Zero(t, l.total.connections)
-	require.Zero(t, l.total.inFlight)
-	l.mu.Unlock()
+	accounts, uses := b.ledger.InUse()
+	require.Zero(t, accounts)
+	require.Zero(t, uses)
 	require.Empty(t, b.Connections())
 	require.Zero(t, b.Stats().Subscriptions)
 	require.Zero(t, b.Stats().InFlight)

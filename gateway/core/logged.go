@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/completion"
 )
 
 // logbook knows which topics have a log: what is sent to them is stored there first, and is there for whoever subscribes once it is.
@@ -83,7 +84,7 @@ func (l *logged) Complete(_ uint64, err error) {
 	}
 	w := l.w
 	if len(l.batch) > 1 {
-		w = waiter{&parts{left: len(l.batch), c: w.c, token: w.token}, 0}
+		w = waiter{completion.NewParts(len(l.batch), w.c, w.token), 0}
 	}
 	for _, m := range l.batch {
 		l.hub.spreadOut(m, l.from, w)
@@ -150,13 +151,13 @@ func (t *commitment) logging() bool {
 	if len(batches) == 0 {
 		return false
 	}
-	all := &parts{left: len(batches), c: doneFunc(func(err error) {
+	all := completion.NewParts(len(batches), doneFunc(func(err error) {
 		if err != nil {
 			t.fail(err)
 			return
 		}
 		t.begin()
-	})}
+	}), 0)
 	for _, batch := range batches {
 		h.append(batch, all)
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/past"
 )
 
 // Begin implements gateway.Tenant.
@@ -20,14 +21,15 @@ func (b *Broker) Begin(i int, epoch uint64, j gateway.Journal, ready func(sole f
 		if s == nil {
 			return
 		}
-		found.restore(s)
+		s.restore(found)
 		s.mu.Lock()
-		s.remains.begin(s, found)
-		for id := range found.prepared { // who offers it again is told when it was carried out, not before
-			s.known.reopen(id)
+		s.tag = s.remains.Begin(s.tag, found)
+		for p := range found.Prepared() { // who offers it again is told when it was carried out, not before
+			s.known.Reopen(p.ID)
 		}
 		s.mu.Unlock()
-		b.cfg.Logger.Info("queues of a shard read", "shard", i, "records", found.last-found.first+1, "took", time.Since(start).Round(time.Millisecond).String())
+		first, last := found.Span()
+		b.cfg.Logger.Info("queues of a shard read", "shard", i, "records", last-first+1, "took", time.Since(start).Round(time.Millisecond).String())
 		s.await(append(b.guests.nodes(), b.cfg.Node))
 		if !t.open(s, tenure) {
 			return
@@ -42,13 +44,12 @@ func (b *Broker) Begin(i int, epoch uint64, j gateway.Journal, ready func(sole f
 const readAgain = time.Second
 
 // read reads a journal until it succeeds or the tenure is over; then there is no shard.
-func (b *Broker) read(tenure context.Context, i int, epoch uint64, j gateway.Journal) (*shard, *replay) {
+func (b *Broker) read(tenure context.Context, i int, epoch uint64, j gateway.Journal) (*shard, *past.Replay) {
 	for {
 		s := newShard(b, i, j)
 		s.epoch = epoch
-		found := newReplay()
-		found.known = &s.known
-		err := j.Replay(tenure, found.record)
+		found := past.NewReplay(&s.known)
+		err := j.Replay(tenure, found.Record)
 		if err == nil {
 			return s, found
 		}
@@ -77,7 +78,7 @@ func (b *Broker) End(i int) {
 // Up implements gateway.Peer.
 func (b *Broker) Up(node string) {
 	b.topics.up(node)
-	b.facts.up(node)
+	b.facts.Up(node)
 	b.guests.welcome(node)
 	for _, t := range b.seats {
 		t.linkTo(node, true)
@@ -93,7 +94,7 @@ func (b *Broker) Down(node string) {
 	b.guests.goodbye(node)
 	b.inspections.down(node)
 	b.topics.down(node)
-	b.facts.down(node)
+	b.facts.Down(node)
 }
 
 // Owner implements gateway.Peer.
@@ -118,7 +119,7 @@ func (b *Broker) Receive(node string, f *gateway.Frame) {
 	case gateway.FrameInterest, gateway.FrameDisinterest, gateway.FramePublish, gateway.FrameHeard, gateway.FrameKnown:
 		b.topics.hear(node, f)
 	case gateway.FrameApplied:
-		b.facts.hear(node, f.Seq)
+		b.facts.Hear(node, f.Seq)
 	case gateway.FrameFlush:
 		b.topics.flushFor(node, f.Number)
 	case gateway.FrameFlushed:
@@ -138,20 +139,20 @@ func (b *Broker) Receive(node string, f *gateway.Frame) {
 
 // repeatAway carries out the transactions that owners before this one have not finished. Parts that are
 // in their journals are recognised by their names.
-func (b *Broker) repeatAway(s *shard, found *replay) {
-	for _, p := range inOrder([]*replay{found}) {
-		b.cfg.Logger.Info("an interrupted transaction is carried out", "transaction", p.id)
-		t := &commitment{session: b.guests.session(), id: p.id, coordinator: s, prepared: p.seq, stored: p.messages}
+func (b *Broker) repeatAway(s *shard, found *past.Replay) {
+	for _, p := range past.InOrder(found) {
+		b.cfg.Logger.Info("an interrupted transaction is carried out", "transaction", p.ID)
+		t := &commitment{session: b.guests.session(), id: p.ID, coordinator: s, prepared: p.Seq, stored: p.Messages}
 		t.c = doneFunc(func(err error) {
 			s.mu.Lock()
-			waiting := s.known.end(p.id, nil) // it has happened, whatever became of its parts
+			waiting := s.known.End(p.ID, nil) // it has happened, whatever became of its parts
 			s.mu.Unlock()
 			for _, w := range waiting {
 				w(err)
 			}
 		})
 		t.session.committing++
-		t.carryOut(p.messages)
+		t.carryOut(p.Messages)
 	}
 }
 
@@ -178,7 +179,7 @@ func (b *Broker) attend() {
 			subs := t.following()
 			t.mu.Unlock()
 			for _, sub := range subs {
-				sub.options.Wake()
+				sub.Wake()
 			}
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/advisory"
+	"github.com/sluice-mq/sluice/gateway/quota"
 )
 
 // Open implements gateway.Broker.
@@ -24,13 +25,13 @@ func (b *Broker) Open(ctx context.Context, login gateway.Login) (gateway.Session
 		s, now, err := b.admit(&login, &standing{principal: p, rights: rights}, judgement)
 		if err != nil {
 			b.refusedLogin(&login, p, err)
-			if x, ok := err.(*exceeded); ok {
-				return nil, x.told
+			if x, ok := err.(*quota.Reached); ok {
+				return nil, x.Told
 			}
 			return nil, err
 		}
 		if s != nil {
-			s.tellConnected()
+			s.trail.Connected()
 			s.adviseConnected()
 			return s, nil
 		}
@@ -61,7 +62,7 @@ func (b *Broker) admit(login *gateway.Login, st *standing, judgement uint64) (s 
 			return nil, 0, gateway.Errorf(gateway.Conflict, "Broker: %s - Client: %s already connected from tcp://%s", b.cfg.Node, login.ClientID, other.login.Remote)
 		}
 	}
-	accounts, err := b.ledger.enter(st.principal, login.Remote)
+	accounts, err := b.ledger.Enter(st.principal, login.Remote)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -72,9 +73,10 @@ func (b *Broker) admit(login *gateway.Login, st *standing, judgement uint64) (s 
 	}
 	s.id = strings.TrimSuffix(s.ids, ":-1:1:")
 	s.login.Credentials = gateway.Credentials{}
-	st.paces, st.gated = b.ledger.terms(accounts)
+	s.trail = b.audit.Trail(&s.login, s.id, s.who)
+	st.terms = b.ledger.Terms(accounts)
 	s.standing.Store(st)
-	s.untold.Store(b.advisor.heeds(advisory.Connection))
+	s.untold.Store(b.advisor.Heeds(advisory.Connection))
 	b.sessions[s] = struct{}{}
 	b.named[s.id] = s
 	if !st.principal.Expires.IsZero() {

@@ -2,14 +2,8 @@ package core
 
 import (
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/attach"
 	"github.com/sluice-mq/sluice/gateway/dispatch"
-)
-
-const (
-	// adoptMost is how many deliveries of a client one frame names at most.
-	adoptMost = 8192
-	// adoptAll is how many a node names for one subscription. What its client has beyond them comes again, marked.
-	adoptAll = 1 << 17
 )
 
 // opening is a subscription of another node that is not open yet: it must be with all that its client has already.
@@ -29,7 +23,7 @@ func (g *guest) announced(s *shard, f *gateway.Frame) {
 		g.openings[f.Subscription] = o
 	}
 	for i, seq := range f.Seqs {
-		if len(o.had) == adoptAll {
+		if len(o.had) == attach.AdoptAll {
 			return
 		}
 		h := dispatch.Had{Seq: seq}
@@ -70,7 +64,7 @@ func (g *guest) opened(f *gateway.Frame) *opening {
 // tellAdopted tells the node which of the deliveries are its subscription's here.
 func (g *guest) tellAdopted(sub *guestSubscription, seqs, tags []uint64) {
 	for len(seqs) > 0 {
-		n := min(len(seqs), adoptMost)
+		n := min(len(seqs), attach.AdoptMost)
 		g.broker.cfg.Cluster.Send(g.node, &gateway.Frame{
 			Kind: gateway.FrameAdopted, Shard: sub.shard.index, Epoch: sub.shard.epoch, Subscription: sub.wire, Seqs: seqs[:n], Tags: tags[:n],
 		})

@@ -6,102 +6,39 @@ import (
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/dispatch"
+	"github.com/sluice-mq/sluice/gateway/manage"
 	"github.com/sluice-mq/sluice/gateway/selector"
 )
 
-// Selection says which of the messages that wait in a queue an operation is for.
-type Selection struct {
-	// Selector is a JMS selector, ID a message-id; empty: all.
-	Selector, ID string
-	// Most is how many, 0 is all that wait when the operation begins.
-	Most int
-}
-
-// Outcome is what an operation did: how many messages it was done with, and how many it could not be done with, which stay where they were.
-type Outcome struct{ Done, Left int }
-
-// What an operation does with messages.
 const (
-	removing = "remove"
-	moving   = "move"
-	retrying = "retry"
-)
-
-const (
-	// operateMost is how many messages an owner looks at at once, and operateWithin how long it may take for them.
-	operateMost   = 256
+	// operateWithin is how long an owner may take for what it is asked at once.
 	operateWithin = 30 * time.Second
 	// operateLook is how often it is looked whether the owner is still the one that was asked, and operateLooks how often it is found not to be before nothing more is awaited.
 	operateLook  = 100 * time.Millisecond
 	operateLooks = 10
 )
 
-// Remove takes messages that wait out of a queue, for good. Who asks must have been found to have the right to manage it. Errors: Invalid selector; Unavailable,
-// and then some of it may have been done.
-func (b *Broker) Remove(ctx context.Context, queue gateway.Destination, which Selection) (Outcome, error) {
-	return b.operate(ctx, queue, which, gateway.Frame{Transaction: removing})
+// owners are the owners of shards, wherever they are, as those see them who manage queues.
+type owners struct{ broker *Broker }
+
+// Ask implements manage.Owners.
+func (o owners) Ask(ctx context.Context, f *gateway.Frame) (*gateway.Frame, error) {
+	return o.broker.askOwner(ctx, f)
 }
 
-// Move takes messages that wait to another queue, behind what is there, whatever its limits. Each is stored there first. Rights and errors as for Remove; who asks
-// must be allowed to write to the other queue, too.
-func (b *Broker) Move(ctx context.Context, queue, to gateway.Destination, which Selection) (Outcome, error) {
-	if to.Kind != gateway.KindQueue || to.IsPattern() || to == queue {
-		return Outcome{}, gateway.Errorf(gateway.Invalid, "messages of %s cannot be moved to %s", queue, to)
-	}
-	if err := to.Validate(); err != nil {
-		return Outcome{}, err
-	}
-	return b.operate(ctx, queue, which, gateway.Frame{Transaction: moving, Message: &gateway.Message{Destination: to}})
+// Page implements manage.Owners.
+func (o owners) Page(shard int, f *gateway.Frame, stop <-chan struct{}) (*gateway.Frame, error) {
+	return o.broker.browse(shard, f, stop)
 }
 
-// Retry takes dead messages back to where they were sent, as the messages that they were: those that were kept for a durable subscription to that alone. What does not
-// say where it comes from, or comes from what is gone, stays. Rights and errors as for Remove.
-func (b *Broker) Retry(ctx context.Context, queue gateway.Destination, which Selection) (Outcome, error) {
-	return b.operate(ctx, queue, which, gateway.Frame{Transaction: retrying})
-}
+// Shards implements manage.Owners.
+func (o owners) Shards() int { return len(o.broker.seats) }
 
-// operate has a queue's owner do something with messages, some at a time.
-func (b *Broker) operate(ctx context.Context, queue gateway.Destination, which Selection, f gateway.Frame) (all Outcome, err error) {
-	if err := b.operable(queue, which); err != nil {
-		return all, err
-	}
-	f.Kind, f.Queue, f.Group = gateway.FrameOperate, queue.Place(), which.ID
-	if which.Selector != "" {
-		f.Consumer = &gateway.Consumer{Selector: which.Selector}
-	}
-	for {
-		f.Redeliveries = uint32(min(max(which.Most-all.Done, 0), operateMost))
-		f.Count = operateMost
-		answer, err := b.askOwner(ctx, &f)
-		if err != nil {
-			return all, err
-		}
-		all.Done += int(answer.Count)
-		all.Left += int(answer.Redeliveries)
-		elsewhere := (f.Tag != 0 || f.Seq != 0) && answer.Epoch != f.Epoch
-		f.Tag, f.Seq, f.Epoch = answer.Tag, answer.Seq, answer.Epoch
-		switch {
-		case which.Most > 0 && all.Done >= which.Most:
-			return all, nil
-		case elsewhere: // another owner has other places: it is begun anew
-			f.Tag, f.Seq, all.Left = 0, 0, 0
-		case f.Tag == 0:
-			return all, nil
-		}
-	}
-}
+// Now implements manage.Owners.
+func (o owners) Now() int64 { return o.broker.nowMillis() }
 
-// operable returns why an operation cannot be for that.
-func (b *Broker) operable(queue gateway.Destination, which Selection) error {
-	if !queue.Kind.IsQueue() || queue.IsPattern() {
-		return gateway.Errorf(gateway.Invalid, "%s is not a queue", queue)
-	}
-	if err := queue.Validate(); err != nil {
-		return err
-	}
-	_, err := b.topics.selectors.parse(which.Selector)
-	return err
-}
+// Stopping implements manage.Owners.
+func (o owners) Stopping() <-chan struct{} { return o.broker.watching.Done() }
 
 // askOwner asks the owner of a queue once.
 func (b *Broker) askOwner(ctx context.Context, f *gateway.Frame) (*gateway.Frame, error) {
@@ -123,7 +60,7 @@ func (b *Broker) askOwner(ctx context.Context, f *gateway.Frame) (*gateway.Frame
 		owner, linked := t.owner, t.linked
 		t.mu.Unlock()
 		if !linked {
-			return nil, errNoPage
+			return nil, manage.ErrNoPage
 		}
 		b.cfg.Cluster.Send(owner, &asked)
 	}
@@ -149,12 +86,12 @@ func (b *Broker) answered(ctx context.Context, t *seat, epoch uint64, answer cha
 				left--
 			}
 		case <-ctx.Done():
-			return nil, errNoPage
+			return nil, manage.ErrNoPage
 		case <-b.watching.Done():
-			return nil, errNoPage
+			return nil, manage.ErrNoPage
 		}
 	}
-	return nil, errNoPage
+	return nil, manage.ErrNoPage
 }
 
 // operate answers another node's FrameOperate.
@@ -172,16 +109,28 @@ type taking struct {
 	done   func(*gateway.Frame)
 }
 
+// count is what Kept asks for. What is about to die counts as well, and what comes again later.
+func (s *shard) count(queue string) *gateway.Frame {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	q := s.queues[queue]
+	if q == nil {
+		return &gateway.Frame{}
+	}
+	st := q.Stats()
+	return &gateway.Frame{Count: int64(st.Waiting + st.InFlight + st.Dying + st.Later), Seq: uint64(st.Waiting), Redeliveries: uint32(st.Subscriptions)}
+}
+
 // operate carries out FrameOperate.
 func (s *shard) operate(f *gateway.Frame, done func(*gateway.Frame)) {
-	if f.Transaction == counting {
+	if f.Transaction == manage.Counting {
 		done(s.count(f.Queue))
 		return
 	}
 	var wanted *selector.Selector
 	if f.Consumer != nil {
 		var err error
-		if wanted, err = s.broker.topics.selectors.parse(f.Consumer.Selector); err != nil {
+		if wanted, err = s.broker.topics.selectors.Parse(f.Consumer.Selector); err != nil {
 			done(&gateway.Frame{Err: publicError(err)})
 			return
 		}
@@ -220,7 +169,7 @@ func (t *taking) pick(q *queue) (all []picked) {
 		t.answer.Seq = q.LastTag()
 	}
 	last := t.answer.Seq
-	found := q.Browse(t.frame.Tag, int(min(max(t.frame.Count, 1), operateMost)))
+	found := q.Browse(t.frame.Tag, int(min(max(t.frame.Count, 1), manage.OperateMost)))
 	for _, e := range found {
 		if e.Tag <= last {
 			all = append(all, picked{q: q, entry: e})
@@ -285,7 +234,7 @@ func (t *taking) over(err error) {
 }
 
 // removes reports whether messages only go.
-func (t *taking) removes() bool { return t.frame.Transaction == removing }
+func (t *taking) removes() bool { return t.frame.Transaction == manage.Removing }
 
 // carryOff takes a message that was taken out to where it is to go.
 func (s *shard) carryOff(d pendingDeath, t *taking) {
@@ -294,11 +243,11 @@ func (s *shard) carryOff(d pendingDeath, t *taking) {
 	switch {
 	case t.removes():
 		then(nil)
-	case f.Transaction == moving && f.Message != nil:
+	case f.Transaction == manage.Moving && f.Message != nil:
 		m := d.Entry.Message.Copy()
 		m.Destination, m.Also, m.Queue = f.Message.Destination, nil, ""
 		b.carry(m, s.errand(d.Entry.Tag), then)
-	case f.Transaction == retrying:
+	case f.Transaction == manage.Retrying:
 		m, err := b.revived(d.Entry.Message)
 		if err != nil {
 			then(err)

@@ -11,6 +11,7 @@ import (
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/core"
 	"github.com/sluice-mq/sluice/gateway/gatewaytest"
+	"github.com/sluice-mq/sluice/gateway/manage"
 )
 
 // kill has all messages of a queue refused.
@@ -38,15 +39,15 @@ func TestDeadMessagesAreRetried(t *testing.T) {
 		for range 2 { // the second time its ids are known everywhere
 			w.kill(s, "a", 5)
 			w.kill(s, "b", 5)
-			done, err := w.broker.Retry(context.Background(), queue("ActiveMQ.DLQ"), core.Selection{Selector: "n = '2'"})
+			done, err := w.broker.Retry(context.Background(), queue("ActiveMQ.DLQ"), manage.Selection{Selector: "n = '2'"})
 			require.NoError(t, err)
-			require.Equal(t, core.Outcome{Done: 2}, done)
-			done, err = w.broker.Retry(context.Background(), queue("ActiveMQ.DLQ"), core.Selection{Most: 3})
+			require.Equal(t, manage.Outcome{Done: 2}, done)
+			done, err = w.broker.Retry(context.Background(), queue("ActiveMQ.DLQ"), manage.Selection{Most: 3})
 			require.NoError(t, err)
-			require.Equal(t, core.Outcome{Done: 3}, done)
-			done, err = w.broker.Retry(context.Background(), queue("ActiveMQ.DLQ"), core.Selection{})
+			require.Equal(t, manage.Outcome{Done: 3}, done)
+			done, err = w.broker.Retry(context.Background(), queue("ActiveMQ.DLQ"), manage.Selection{})
 			require.NoError(t, err)
-			require.Equal(t, core.Outcome{Done: 5}, done)
+			require.Equal(t, manage.Outcome{Done: 5}, done)
 		}
 		for _, name := range []string{"a", "b"} {
 			c := w.subscribe(s, queue(name), 10, true)
@@ -67,9 +68,9 @@ func TestWhatHasNoOriginIsNotRetried(t *testing.T) {
 	w := newWorld(t)
 	s := w.session()
 	w.send(s, queue("ActiveMQ.DLQ"), true, "x")
-	done, err := w.broker.Retry(context.Background(), queue("ActiveMQ.DLQ"), core.Selection{})
+	done, err := w.broker.Retry(context.Background(), queue("ActiveMQ.DLQ"), manage.Selection{})
 	require.NoError(t, err)
-	require.Equal(t, core.Outcome{Left: 1}, done)
+	require.Equal(t, manage.Outcome{Left: 1}, done)
 	require.Equal(t, []string{"x"}, bodies(w.subscribe(s, queue("ActiveMQ.DLQ"), 1, true).next(1)))
 }
 
@@ -85,9 +86,9 @@ func TestMessagesAreMovedAndRemoved(t *testing.T) {
 		w.send(s, from, false, numbers(600, 610)...)
 		busy := w.subscribe(s, from, 10, false)
 		busy.next(10)
-		done, err := w.broker.Move(context.Background(), from, to, core.Selection{})
+		done, err := w.broker.Move(context.Background(), from, to, manage.Selection{})
 		require.NoError(t, err)
-		require.Equal(t, core.Outcome{Done: 600}, done, "what somebody has stays")
+		require.Equal(t, manage.Outcome{Done: 600}, done, "what somebody has stays")
 		c := w.subscribe(s, to, 1000, true)
 		seen := map[string]bool{}
 		for _, d := range c.next(600) {
@@ -101,21 +102,21 @@ func TestMessagesAreMovedAndRemoved(t *testing.T) {
 		got := w.subscribe(s, from, 1, false)
 		id := got.next(1)[0].Message.ID
 		got.Close()
-		done, err = w.broker.Remove(context.Background(), from, core.Selection{ID: id})
+		done, err = w.broker.Remove(context.Background(), from, manage.Selection{ID: id})
 		require.NoError(t, err)
-		require.Equal(t, core.Outcome{Done: 1}, done)
-		done, err = w.broker.Remove(context.Background(), from, core.Selection{})
+		require.Equal(t, manage.Outcome{Done: 1}, done)
+		done, err = w.broker.Remove(context.Background(), from, manage.Selection{})
 		require.NoError(t, err)
-		require.Equal(t, core.Outcome{Done: 9}, done)
+		require.Equal(t, manage.Outcome{Done: 9}, done)
 	}
 	gatewaytest.Eventually(t, func() bool { return one.waiting() == 0 }, "nothing is left")
 	one.crash()
 	require.Zero(t, one.waiting(), "removed for good")
-	_, err := one.broker.Move(context.Background(), queue("x"), queue("x"), core.Selection{})
+	_, err := one.broker.Move(context.Background(), queue("x"), queue("x"), manage.Selection{})
 	require.Equal(t, gateway.Invalid, gateway.KindOf(err))
-	_, err = one.broker.Remove(context.Background(), topic("x"), core.Selection{})
+	_, err = one.broker.Remove(context.Background(), topic("x"), manage.Selection{})
 	require.Equal(t, gateway.Invalid, gateway.KindOf(err))
-	_, err = one.broker.Remove(context.Background(), queue("x"), core.Selection{Selector: "a >"})
+	_, err = one.broker.Remove(context.Background(), queue("x"), manage.Selection{Selector: "a >"})
 	require.Equal(t, gateway.Invalid, gateway.KindOf(err))
 }
 
@@ -134,9 +135,9 @@ func TestADeadMessageOfADurableSubscriptionGoesBackToIt(t *testing.T) {
 	var o outcome
 	subs[0].Nack(tags(subs[0].next(1)), &o, 0)
 	require.NoError(t, o.wait(t, 1)[0])
-	done, err := w.broker.Retry(context.Background(), queue("ActiveMQ.DLQ"), core.Selection{})
+	done, err := w.broker.Retry(context.Background(), queue("ActiveMQ.DLQ"), manage.Selection{})
 	require.NoError(t, err)
-	require.Equal(t, core.Outcome{Done: 1}, done)
+	require.Equal(t, manage.Outcome{Done: 1}, done)
 	got := subs[0].next(1)
 	require.Equal(t, topic("t"), got[0].Message.Destination)
 	require.Empty(t, got[0].Message.Header)
@@ -158,7 +159,7 @@ func TestOperatorsLookIntoQueues(t *testing.T) {
 		}
 		held := w.subscribe(s, q, 3, false)
 		held.next(3)
-		look := func(which core.Selection) (got []string) {
+		look := func(which manage.Selection) (got []string) {
 			require.NoError(t, w.broker.Look(t.Context(), q, which, func(m *gateway.Message, _ uint32) error {
 				if got = append(got, string(m.Body)); len(got) == 300 && w != one {
 					at := "n2"
@@ -171,24 +172,24 @@ func TestOperatorsLookIntoQueues(t *testing.T) {
 			return got
 		}
 		for range 2 {
-			require.Equal(t, numbers(0, 600), look(core.Selection{}))
+			require.Equal(t, numbers(0, 600), look(manage.Selection{}))
 		}
-		require.Equal(t, numbers(0, 7), look(core.Selection{Most: 7}))
-		require.Equal(t, []string{"599"}, look(core.Selection{Selector: "n = '599'"}))
-		require.Empty(t, look(core.Selection{ID: "none"}))
+		require.Equal(t, numbers(0, 7), look(manage.Selection{Most: 7}))
+		require.Equal(t, []string{"599"}, look(manage.Selection{Selector: "n = '599'"}))
+		require.Empty(t, look(manage.Selection{ID: "none"}))
 		held.Close()
 	}
 	enough := errors.New("enough")
-	require.NoError(t, one.broker.Look(t.Context(), queue("q"), core.Selection{}, func(*gateway.Message, uint32) error { return enough }))
+	require.NoError(t, one.broker.Look(t.Context(), queue("q"), manage.Selection{}, func(*gateway.Message, uint32) error { return enough }))
 	one.send(one.session(), queue("q"), true, "x", "y")
-	require.ErrorIs(t, one.broker.Look(t.Context(), queue("q"), core.Selection{}, func(*gateway.Message, uint32) error { return enough }), enough)
+	require.ErrorIs(t, one.broker.Look(t.Context(), queue("q"), manage.Selection{}, func(*gateway.Message, uint32) error { return enough }), enough)
 	for _, d := range []gateway.Destination{topic("t"), queue("a.>"), queue("")} {
-		err := one.broker.Look(t.Context(), d, core.Selection{}, nil)
+		err := one.broker.Look(t.Context(), d, manage.Selection{}, nil)
 		require.Equal(t, gateway.Invalid, gateway.KindOf(err), "%s", d)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	require.ErrorIs(t, one.broker.Look(ctx, queue("q"), core.Selection{}, nil), context.Canceled)
+	require.ErrorIs(t, one.broker.Look(ctx, queue("q"), manage.Selection{}, nil), context.Canceled)
 }
 
 // The owner of a queue may change while it is worked off: what is left is done at the next one.
@@ -201,22 +202,22 @@ func TestOperationsOutliveTheirOwner(t *testing.T) {
 		w, q := r.worlds[2], queue(fmt.Sprint("from", round))
 		w.send(w.session(), q, true, numbers(0, 1500)...)
 		type result struct {
-			core.Outcome
+			manage.Outcome
 			err error
 		}
 		done := make(chan result, 1)
 		go func() {
-			o, err := w.broker.Move(context.Background(), q, queue("to"), core.Selection{})
+			o, err := w.broker.Move(context.Background(), q, queue("to"), manage.Selection{})
 			done <- result{o, err}
 		}()
 		at := fmt.Sprint("n", 1+round%3)
 		r.Move(0, at)
 		r.Move(1, at)
 		got := <-done
-		left, err := w.broker.Move(context.Background(), q, queue("to"), core.Selection{})
+		left, err := w.broker.Move(context.Background(), q, queue("to"), manage.Selection{})
 		require.NoError(t, err)
 		if got.err == nil {
-			require.Equal(t, core.Outcome{Done: 1500}, got.Outcome, "nothing was left out in silence")
+			require.Equal(t, manage.Outcome{Done: 1500}, got.Outcome, "nothing was left out in silence")
 			require.Zero(t, left.Done)
 		}
 	}

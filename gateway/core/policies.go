@@ -68,7 +68,7 @@ func (b *Broker) usualPrefetch(o *gateway.SubscribeOptions) {
 	if !o.PrefetchUnset || o.Browse || !p.prefetches {
 		return
 	}
-	for _, d := range destinations(o) {
+	for _, d := range o.Destinations() {
 		if n := p.Find(d).Prefetch; n > 0 {
 			o.Prefetch = n
 			return

@@ -1,11 +1,15 @@
 package core
 
 import (
+	"math"
+	"slices"
 	"sync/atomic"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/completion"
 	"github.com/sluice-mq/sluice/gateway/dispatch"
 	"github.com/sluice-mq/sluice/gateway/policy"
+	"github.com/sluice-mq/sluice/gateway/ring"
 	"github.com/sluice-mq/sluice/gateway/selector"
 )
 
@@ -22,7 +26,7 @@ type queueSubscription struct {
 	// apart: it has not joined its queue yet, and comes with so much more credit than its prefetch. Guarded by the shard's lock.
 	apart  bool
 	credit int
-	ring   ring
+	ring   ring.Ring
 	wild   bool // it does not keep its queue alive
 
 	// taken are the tags that Next returned and Written was not told of, in order;
@@ -34,24 +38,21 @@ type queueSubscription struct {
 }
 
 // reportBytes is how much is taken before the queue is told that there is room.
-const reportBytes = ringBytes / 4
-
-// ringBytes bounds the deliveries that wait in a ring: a large prefetch must not
-// bring all of a queue's large messages into memory.
-const ringBytes = 1 << 20
+const reportBytes = ring.MostBytes / 4
 
 func newQueueSubscription(s *session, shard *shard, o gateway.SubscribeOptions) *queueSubscription {
 	sub := &queueSubscription{session: s, shard: shard, queue: o.Destination.Place(), options: o}
-	sub.ring.init(o.Wake)
+	sub.ring.Init(o.Wake)
 	sub.choose()
 	return sub
 }
 
-func (sub *queueSubscription) open() { sub.resume(0, nil) }
+// Open implements union.Source.
+func (sub *queueSubscription) Open() { sub.Resume(0, nil) }
 
-// resume opens it with so much more credit than its prefetch, and with what its client has from owners before this one. It returns
+// Resume implements attach.Local: it opens it with so much more credit than its prefetch, and with what its client has from owners before this one. It returns
 // those of them that are its own from here on, and their tags: each adds one to the credit, which was lent without it.
-func (sub *queueSubscription) resume(credit int, had []dispatch.Had) (seqs, tags []uint64) {
+func (sub *queueSubscription) Resume(credit int, had []dispatch.Had) (seqs, tags []uint64) {
 	sub.shard.on(sub.queue, func(q *queue, fx *dispatch.Effects) {
 		if sub.closed.Load() { // with its session, before it was open
 			return
@@ -84,16 +85,16 @@ func (sub *queueSubscription) resume(credit int, had []dispatch.Had) (seqs, tags
 
 // push adds a delivery and reports whether the door must be woken.
 func (sub *queueSubscription) push(e *dispatch.Entry) bool {
-	sub.ring.mu.Lock()
-	defer sub.ring.mu.Unlock()
-	return sub.ring.push(gateway.Delivery{Message: e.Message, Tag: e.Tag, Redeliveries: e.Redeliveries, Seq: e.Seq})
+	sub.ring.Lock()
+	defer sub.ring.Unlock()
+	return sub.ring.Push(gateway.Delivery{Message: e.Message, Tag: e.Tag, Redeliveries: e.Redeliveries, Seq: e.Seq})
 }
 
 // Next implements gateway.Subscription.
 func (sub *queueSubscription) Next(dst []gateway.Delivery, maxBytes int) int {
-	sub.ring.mu.Lock()
-	n, bytes := sub.ring.take(dst, maxBytes)
-	sub.ring.mu.Unlock()
+	sub.ring.Lock()
+	n, bytes := sub.ring.Take(dst, maxBytes)
+	sub.ring.Unlock()
 	if n == 0 {
 		return 0
 	}
@@ -112,8 +113,8 @@ func (sub *queueSubscription) Next(dst []gateway.Delivery, maxBytes int) int {
 	return n
 }
 
-// pending is what waits for its door.
-func (sub *queueSubscription) pending() (n, bytes int) { return sub.ring.pending() }
+// Pending is what waits for its door.
+func (sub *queueSubscription) Pending() (n, bytes int) { return sub.ring.Pending() }
 
 // Written implements gateway.Subscription.
 func (sub *queueSubscription) Written(n int) {
@@ -182,24 +183,24 @@ func (sub *queueSubscription) closeWith(untaken []uint64) {
 	sub.session.broker.counts.subscriptions.Add(-1)
 	sub.shard.on(sub.queue, func(q *queue, fx *dispatch.Effects) {
 		delete(q.subscriptions, sub.id)
-		sub.ring.mu.Lock()
-		waiting, _ := sub.ring.empty()
-		sub.ring.mu.Unlock()
+		sub.ring.Lock()
+		waiting, _ := sub.ring.Empty()
+		sub.ring.Unlock()
 		untaken = append(untaken, waiting...)
 		q.Unsubscribe(sub.id, untaken, sub.session.broker.nowMillis(), fx)
 	})
 	sub.unchoose()
 }
 
-// settleNow carries out a committed transaction's acknowledgements. The transaction has
+// SettleNow implements union.Source: it carries out a committed transaction's acknowledgements. The transaction has
 // happened, so that nothing is an error any more: what is not here counts as settled or,
 // if the subscription has ended, is acknowledged where it waits, and not refused.
-func (sub *queueSubscription) settleNow(tags []uint64, nack bool, c gateway.Completion, token uint64) {
+func (sub *queueSubscription) SettleNow(tags []uint64, nack bool, c gateway.Completion, token uint64) {
 	sub.shard.on(sub.queue, func(q *queue, fx *dispatch.Effects) {
 		now := sub.session.broker.nowMillis()
 		if nack {
 			sub.refuseHere(q, tags, now, fx)
-			sub.shard.refuse(refusedIn(fx), waiter{regardless{c}, token})
+			sub.shard.refuse(refusedIn(fx), waiter{completion.Regardless{To: c}, token})
 			return
 		}
 		if q.Ack(sub.id, tags, now, fx) != nil {
@@ -248,8 +249,43 @@ func refusedIn(fx *dispatch.Effects) (tags []uint64) {
 	return tags
 }
 
-// regardless completes without an error.
-type regardless struct{ to gateway.Completion }
+// noCredit is more than any subscription has.
+const noCredit = -math.MaxInt32
 
-// Complete implements gateway.Completion.
-func (r regardless) Complete(token uint64, _ error) { r.to.Complete(token, nil) }
+// Release implements gateway.Subscription.
+func (sub *queueSubscription) Release(tags []uint64, r gateway.Return) (err error) {
+	sub.shard.on(sub.queue, func(q *queue, fx *dispatch.Effects) {
+		if r.Untouched() {
+			err = sub.takeBack(q, tags, fx)
+			return
+		}
+		err = q.Release(sub.id, tags, r, sub.session.broker.nowMillis(), fx)
+	})
+	return err
+}
+
+// takeBack puts what is given back untouched, and what waits in the ring, into their old places. The shard's lock is held.
+func (sub *queueSubscription) takeBack(q *queue, tags []uint64, fx *dispatch.Effects) error {
+	now := sub.session.broker.nowMillis()
+	sub.ring.Lock()
+	defer sub.ring.Unlock()
+	if err := q.Release(sub.id, append(slices.Clone(tags), sub.ring.Tags()...), gateway.Return{}, now, fx); err != nil {
+		return err
+	}
+	if _, bytes := sub.ring.Empty(); bytes > 0 {
+		q.Taken(sub.id, int64(bytes), now, fx)
+	}
+	return nil
+}
+
+// Retire implements gateway.Retirable.
+func (sub *queueSubscription) Retire(tags []uint64) {
+	sub.shard.on(sub.queue, func(q *queue, fx *dispatch.Effects) {
+		now := sub.session.broker.nowMillis()
+		q.Extend(sub.id, noCredit, now, fx)
+		_ = sub.takeBack(q, nil, fx) // what is in the ring is in flight here
+		for i := range tags {
+			_ = q.Release(sub.id, tags[i:i+1], gateway.Return{Redelivered: true}, now, fx) // but for those that are not here any more
+		}
+	})
+}

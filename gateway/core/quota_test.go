@@ -14,6 +14,7 @@ import (
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/core"
 	"github.com/sluice-mq/sluice/gateway/gatewaytest"
+	"github.com/sluice-mq/sluice/gateway/quota"
 )
 
 // connect opens a session, or says why not.
@@ -21,20 +22,20 @@ func (w *world) connect(user, remote string) (gateway.Session, error) {
 	return w.broker.Open(context.Background(), gateway.Login{Remote: remote, Credentials: gateway.Credentials{Login: user}})
 }
 
-func quotas(q core.Quotas) func(*core.Config) { return func(c *core.Config) { c.Quotas = q } }
+func quotas(q quota.Quotas) func(*core.Config) { return func(c *core.Config) { c.Quotas = q } }
 
 // reached is how often a limit was.
 func (w *world) reached(scope, limit string) uint64 {
 	all := w.broker.Stats().Limits
-	i := slices.IndexFunc(all, func(c core.LimitCount) bool { return c.Scope == scope && c.Limit == limit })
+	i := slices.IndexFunc(all, func(c quota.Count) bool { return c.Scope == scope && c.Limit == limit })
 	require.NotEqual(w, -1, i)
 	return all[i].Count
 }
 
 func TestConnectionsAreLimitedInWords(t *testing.T) {
-	w := newWorld(t, quotas(core.Quotas{
-		Total: core.Quota{Connections: 6}, PerUser: core.Quota{Connections: 2}, PerAddress: core.Quota{Connections: 3},
-		Overrides: []core.QuotaFor{{Users: []string{"robot"}, Quota: core.Quota{Connections: 1}}},
+	w := newWorld(t, quotas(quota.Quotas{
+		Total: quota.Quota{Connections: 6}, PerUser: quota.Quota{Connections: 2}, PerAddress: quota.Quota{Connections: 3},
+		Overrides: []quota.For{{Users: []string{"robot"}, Quota: quota.Quota{Connections: 1}}},
 	}))
 	refused := func(user, remote, text string) {
 		t.Helper()
@@ -76,7 +77,7 @@ func TestConnectionsAreLimitedInWords(t *testing.T) {
 }
 
 func TestSubscriptionsAndDestinationsAreLimited(t *testing.T) {
-	w := newWorld(t, quotas(core.Quotas{PerUser: core.Quota{Subscriptions: 3, Destinations: 2}}))
+	w := newWorld(t, quotas(quota.Quotas{PerUser: quota.Quota{Subscriptions: 3, Destinations: 2}}))
 	one, err := w.connect("alice", "192.0.2.1:1")
 	require.NoError(t, err)
 	two, err := w.connect("alice", "192.0.2.2:1")
@@ -111,7 +112,7 @@ func TestSubscriptionsAndDestinationsAreLimited(t *testing.T) {
 // When queues that somebody has made are gone, others may be made; their owner knows it.
 func TestQueuesThatAreGoneCountNoMore(t *testing.T) {
 	var late atomic.Int64 // a clock that is set
-	r := newRealm(t, quotas(core.Quotas{PerUser: core.Quota{Destinations: 2}}), func(c *core.Config) {
+	r := newRealm(t, quotas(quota.Quotas{PerUser: quota.Quota{Destinations: 2}}), func(c *core.Config) {
 		c.Now = func() time.Time { return time.Now().Add(time.Duration(late.Load())) }
 	})
 	r.Move(0, "n2")
@@ -134,7 +135,7 @@ func TestQueuesThatAreGoneCountNoMore(t *testing.T) {
 
 // Whoever makes queues by sending to them is bounded, too, also over connections.
 func TestQueuesMadeBySendsAreLimited(t *testing.T) {
-	w := newWorld(t, quotas(core.Quotas{PerUser: core.Quota{Destinations: 3}}))
+	w := newWorld(t, quotas(quota.Quotas{PerUser: quota.Quota{Destinations: 3}}))
 	w.send(w.session(), queue("there"), true, "before")
 	for i := range 3 {
 		s, err := w.connect("alice", "192.0.2.1:1")
@@ -172,7 +173,7 @@ func TestQueuesMadeBySendsAreLimited(t *testing.T) {
 func TestPublishersAreAskedToPauseAndNothingIsRefused(t *testing.T) {
 	var clock atomic.Int64
 	start := time.Now()
-	w := newWorld(t, quotas(core.Quotas{PerUser: core.Quota{PublishMessages: 10}, PerAddress: core.Quota{PublishBytes: 100_000}}), func(c *core.Config) {
+	w := newWorld(t, quotas(quota.Quotas{PerUser: quota.Quota{PublishMessages: 10}, PerAddress: quota.Quota{PublishBytes: 100_000}}), func(c *core.Config) {
 		c.Now = func() time.Time { return start.Add(time.Duration(clock.Load())) }
 	})
 	s, err := w.connect("alice", "192.0.2.1:1")
@@ -208,10 +209,10 @@ func TestPublishersAreAskedToPauseAndNothingIsRefused(t *testing.T) {
 	s, err = w.connect("bob", "192.0.2.1:1")
 	require.NoError(t, err)
 	require.InDelta(t, 1.5, s.(gateway.Paced).Pause().Seconds(), 0.01)
-	w.broker.SetQuotas(core.Quotas{})
+	w.broker.SetQuotas(quota.Quotas{})
 	require.Zero(t, s.(gateway.Paced).Pause())
 	require.NoError(t, w.tryCommit(s, queue("q"), queue("q")))
-	w.broker.SetQuotas(core.Quotas{PerUser: core.Quota{PublishMessages: 1}})
+	w.broker.SetQuotas(quota.Quotas{PerUser: quota.Quota{PublishMessages: 1}})
 	require.NoError(t, w.tryCommit(s, queue("q"), queue("q"), queue("q")))
 	require.Equal(t, 2*time.Second, s.(gateway.Paced).Pause(), "messages of transactions count")
 }
@@ -231,7 +232,7 @@ func wakeable(t *testing.T, s gateway.Session, d gateway.Destination, prefetch i
 }
 
 func TestDeliveriesInFlightAreBounded(t *testing.T) {
-	w := newWorld(t, quotas(core.Quotas{PerUser: core.Quota{InFlight: 10}}))
+	w := newWorld(t, quotas(quota.Quotas{PerUser: quota.Quota{InFlight: 10}}))
 	s, err := w.connect("alice", "192.0.2.1:1")
 	require.NoError(t, err)
 	w.send(s, queue("q"), false, numbers(0, 100)...)
@@ -277,7 +278,7 @@ func TestDeliveriesInFlightAreBounded(t *testing.T) {
 func (w *world) hoarded(name string, _ gateway.Subscription) int {
 	s, err := w.connect("bob", "192.0.2.2:1")
 	require.NoError(w, err)
-	w.broker.SetQuotas(core.Quotas{PerUser: core.Quota{InFlight: 10}, Overrides: []core.QuotaFor{{Users: []string{"bob"}}}})
+	w.broker.SetQuotas(quota.Quotas{PerUser: quota.Quota{InFlight: 10}, Overrides: []quota.For{{Users: []string{"bob"}}}})
 	sub, err := s.Subscribe(gateway.SubscribeOptions{Destination: queue(name), Prefetch: 1000, Wake: func() {}})
 	require.NoError(w, err)
 	n := len(take(sub))
@@ -287,7 +288,7 @@ func (w *world) hoarded(name string, _ gateway.Subscription) int {
 
 // A transaction's acknowledgements free room when it commits.
 func TestTransactionsFreeRoomWhenTheyCommit(t *testing.T) {
-	w := newWorld(t, quotas(core.Quotas{Total: core.Quota{InFlight: 4}}))
+	w := newWorld(t, quotas(quota.Quotas{Total: quota.Quota{InFlight: 4}}))
 	s, err := w.connect("alice", "192.0.2.1:1")
 	require.NoError(t, err)
 	w.send(s, queue("q"), false, numbers(0, 10)...)
@@ -306,7 +307,7 @@ func TestTransactionsFreeRoomWhenTheyCommit(t *testing.T) {
 // More subscriptions than may have anything in flight: all of them get their turns.
 func TestManySubscriptionsShareLittleRoom(t *testing.T) {
 	for _, auto := range []bool{true, false} {
-		w := newWorld(t, quotas(core.Quotas{PerUser: core.Quota{InFlight: 3}}))
+		w := newWorld(t, quotas(quota.Quotas{PerUser: quota.Quota{InFlight: 3}}))
 		s, err := w.connect("alice", "192.0.2.1:1")
 		require.NoError(t, err)
 		var inFlight, most, done atomic.Int64
@@ -360,7 +361,7 @@ func TestQuotasChangeAtRunTime(t *testing.T) {
 	sub := wakeable(t, s, queue("q"), 20, false)
 	before := take(sub)
 	require.Len(t, before, 20)
-	w.broker.SetQuotas(core.Quotas{PerUser: core.Quota{InFlight: 5, Connections: 1}})
+	w.broker.SetQuotas(quota.Quotas{PerUser: quota.Quota{InFlight: 5, Connections: 1}})
 	require.NoError(t, w.try(s, queue("q"), false), "what is open stays")
 	_, err = w.connect("alice", "192.0.2.1:1")
 	require.Error(t, err)
@@ -368,19 +369,19 @@ func TestQuotasChangeAtRunTime(t *testing.T) {
 	after := take(sub)
 	require.Len(t, after, 5)
 	wakes := sub.wakes.Load()
-	w.broker.SetQuotas(core.Quotas{})
+	w.broker.SetQuotas(quota.Quotas{})
 	require.Greater(t, sub.wakes.Load(), wakes)
 	sub.Ack(tags(after[:1]), nil, 0)
 	require.Len(t, take(sub), 16)
 	require.Equal(t, 20, w.broker.Connections()[0].Subscriptions[0].InFlight)
-	w.broker.SetQuotas(core.Quotas{PerUser: core.Quota{InFlight: 30}})
+	w.broker.SetQuotas(quota.Quotas{PerUser: quota.Quota{InFlight: 30}})
 	sub.Ack(tags(after[1:]), nil, 0)
 	require.Len(t, take(sub), 4)
 }
 
 // Room in flight is the same whoever owns the queue, and also when its owner changes.
 func TestDeliveriesInFlightAreBoundedInAClusterToo(t *testing.T) {
-	r := newRealm(t, quotas(core.Quotas{PerUser: core.Quota{InFlight: 6}}))
+	r := newRealm(t, quotas(quota.Quotas{PerUser: quota.Quota{InFlight: 6}}))
 	r.Move(shard("q"), "n2")
 	s, w := r.open(alice, 0), r.worlds[0]
 	w.send(s, queue("q"), true, numbers(0, 30)...)

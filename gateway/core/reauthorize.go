@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/union"
 )
 
 // openSessions are those that are open now.
@@ -52,11 +53,11 @@ func (s *session) reauthorize() (all []judged) {
 		b.cfg.Logger.Warn("a session could not be renewed and stays as it is", "session", s.id, "user", old.principal.Name, "error", err)
 		p = old.principal
 	}
-	b.ledger.renewed(p)
+	b.ledger.Renewed(p)
 	st := &standing{principal: p, rights: b.cfg.Authorizer.Rights(p)}
 	b.expire(s, p.Expires)
 	s.mu.Lock()
-	st.paces, st.gated = b.ledger.terms(s.accounts)
+	st.terms = b.ledger.Terms(s.accounts)
 	s.standing.Store(st)
 	clear(s.grants)
 	subs := make([]*enrolled, 0, len(s.subscriptions))
@@ -71,8 +72,8 @@ func (s *session) reauthorize() (all []judged) {
 			e.source.Close()
 			continue
 		}
-		if u, ok := e.source.(*union); ok {
-			all = append(all, u.judge(st)...)
+		if u, ok := e.source.(*union.Union); ok {
+			all = append(all, judgeJoined(u, st)...)
 		}
 		if e.place != "" {
 			e.guard.Store(newGuard(st.rights, d))
@@ -88,7 +89,7 @@ func (s *session) reauthorize() (all []judged) {
 
 // mayStay returns why a subscription may not go on, nil if it may.
 func (s *session) mayStay(st *standing, e *enrolled) *gateway.Error {
-	for _, d := range destinations(&e.options) {
+	for _, d := range e.options.Destinations() {
 		if d.Kind.IsTemp() {
 			continue // its own
 		}

@@ -5,7 +5,9 @@ import (
 	"sync"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/advising"
 	"github.com/sluice-mq/sluice/gateway/advisory"
+	"github.com/sluice-mq/sluice/gateway/selector"
 )
 
 // overheard is what a subscription hears while it waits to be told what there is: what is among that is not told once more.
@@ -22,8 +24,8 @@ func (sub *topicSubscription) recites() bool {
 
 // overhear begins to remember what the subscription hears, for one of those that will tell it what there is, and stopOverhearing ends it.
 func (sub *topicSubscription) overhear() {
-	sub.ring.mu.Lock()
-	defer sub.ring.mu.Unlock()
+	sub.ring.Lock()
+	defer sub.ring.Unlock()
 	if sub.overheard == nil {
 		sub.overheard = &overheard{bodies: make(map[string]struct{})}
 	}
@@ -31,8 +33,8 @@ func (sub *topicSubscription) overhear() {
 }
 
 func (sub *topicSubscription) stopOverhearing() {
-	sub.ring.mu.Lock()
-	defer sub.ring.mu.Unlock()
+	sub.ring.Lock()
+	defer sub.ring.Unlock()
 	if sub.overheard.waits--; sub.overheard.waits == 0 {
 		sub.overheard = nil
 	}
@@ -44,7 +46,7 @@ func (o *overheard) isNew(m *gateway.Message) bool {
 	if _, has := o.bodies[body]; has {
 		return false
 	}
-	if advisory.Is(m.Destination.Name) && len(o.bodies) < 4*rosterMost {
+	if advisory.Is(m.Destination.Name) && len(o.bodies) < 4*advising.RosterMost {
 		o.bodies[body] = struct{}{}
 	}
 	return true
@@ -70,15 +72,15 @@ func (sub *topicSubscription) adviseKnown() {
 	}
 	r := &recital{sub: sub, seen: make(map[gateway.Destination]struct{}), asked: make(map[string]*peer)}
 	// What is here now is told in the turn that it has from before it was looked at: what goes after that is told to be gone later.
-	here := make(chan roster, 1)
-	b.advisor.tell(advice{
-		instead: func() {
-			all := b.advisor.counted(b.watching, <-here)
+	here := make(chan advising.Roster, 1)
+	b.advisor.Tell(advising.Advice{
+		Instead: func() {
+			all := b.counted(b.watching, <-here)
 			r.tell(&all)
 		},
-		over: sub.stopOverhearing,
+		Over: sub.stopOverhearing,
 	})
-	here <- b.advisor.known(pattern)
+	here <- b.known(pattern)
 	if b.guests == nil || !sub.far {
 		return
 	}
@@ -133,7 +135,7 @@ func (r *recital) ask(node string) {
 	h.mu.Unlock()
 	r.sub.overhear()
 	b.inspections.ask(b, node, &gateway.Frame{Queue: asksKnown + r.sub.options.Destination.Name}, func(f *gateway.Frame) {
-		var all roster
+		var all advising.Roster
 		if understand(f, &all) {
 			r.tell(&all)
 		}
@@ -142,28 +144,28 @@ func (r *recital) ask(node string) {
 }
 
 // tell tells the subscription of what is on a node.
-func (r *recital) tell(all *roster) {
+func (r *recital) tell(all *advising.Roster) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.seen) > 4*rosterMost {
+	if len(r.seen) > 4*advising.RosterMost {
 		clear(r.seen)
 	}
-	for _, m := range all.messages(r.seen) {
+	for _, m := range all.Messages(r.seen) {
 		r.sub.hear(m)
 	}
 }
 
 // hear gives an advisory to this subscription alone.
 func (sub *topicSubscription) hear(m *gateway.Message) {
-	sub.session.broker.advisor.stamp(m)
-	var v verdict
+	sub.session.broker.advisor.Stamp(m)
+	var v selector.Verdict
 	if !advisory.Matches(sub.options.Destination.Name, m.Destination.Name) || !sub.mayHear(m.Destination.Name) ||
-		sub.selector != nil && !v.of(sub.selector, m) || sub.options.Match != nil && !sub.options.Match(m) {
+		sub.selector != nil && !v.Of(sub.selector, m) || sub.options.Match != nil && !sub.options.Match(m) {
 		return
 	}
-	sub.ring.mu.Lock()
+	sub.ring.Lock()
 	isNew := sub.overheard == nil || sub.overheard.isNew(m)
-	sub.ring.mu.Unlock()
+	sub.ring.Unlock()
 	if isNew {
 		sub.offer(m, waiter{}, 0)
 	}

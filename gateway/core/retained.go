@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/completion"
 	"github.com/sluice-mq/sluice/gateway/dispatch"
 	"github.com/sluice-mq/sluice/gateway/policy"
 )
@@ -91,7 +92,7 @@ func (h *hub) land(c gateway.Completion) gateway.Completion {
 	if !h.retains.Load() {
 		return c
 	}
-	return &landingDone{h, h.landing.begin(), c}
+	return &landingDone{h, h.landing.Begin(), c}
 }
 
 type landingDone struct {
@@ -105,6 +106,59 @@ func (l *landingDone) Hold(token uint64) { hold(l.c, token) }
 
 // Complete implements gateway.Completion.
 func (l *landingDone) Complete(token uint64, err error) {
-	l.hub.landing.end(l.generation)
+	l.hub.landing.End(l.generation)
 	complete(l.c, token, err)
 }
+
+// copies are what queues keep of a message.
+func (r *route) copies(m *gateway.Message, from *session) (all []*gateway.Message) {
+	client := ""
+	if from != nil {
+		client = from.login.ClientID
+	}
+	for i := range r.feeds {
+		if f := &r.feeds[i]; f.Selects(m, client) {
+			c := f.Copy(m)
+			if c.Queue == "" {
+				r.broker.live(c, c.Destination)
+			}
+			all = append(all, c)
+		}
+	}
+	if r.retain {
+		c := m.Copy()
+		c.Also, c.Queue = nil, gateway.RetainedPlace(m.Destination.Name)
+		all = append(all, c)
+	}
+	return all
+}
+
+// keep has the queues keep a message that the topic feeds. What is left for the sender to wait for is told by the waiter that it returns; not ok: the
+// message is refused.
+func (h *hub) keep(r *route, m *gateway.Message, from *session, w waiter) (rest waiter, ok bool) {
+	b := h.broker
+	copies := r.copies(m, from)
+	if len(copies) == 0 {
+		return w, true
+	}
+	if m.Persistent && !b.cfg.Store.Space().Sends {
+		complete(w.c, w.token, errNoSpace)
+		return waiter{}, false
+	}
+	all := completion.NewParts(1+len(copies), w.c, w.token)
+	if from != nil {
+		sent := amount{len(copies), len(copies) * m.Size()}
+		all.After = func() { from.underway.take(sent) }
+		if from.underway.add(sent) {
+			all.Hold(0)
+		}
+	}
+	for _, c := range copies {
+		b.counts.queueIn.Add(1)
+		place := c.Place()
+		b.seatOf(place).send(c, b.wayOf(from, place, true), all, 0)
+	}
+	return waiter{all, 0}, true
+}
+
+var errNoSpace = gateway.Errorf(gateway.NoSpace, "the store has no space left")

@@ -79,18 +79,18 @@ func (sub *topicSubscription) remember(r *recall) {
 		b.topics.flush(r.gone)
 		sub.recallAll(r, seen)
 	}
-	sub.ring.mu.Lock()
+	sub.ring.Lock()
 	wake := false
 	for _, m := range r.early {
 		if _, twice := seen[m.ID]; !twice && !sub.closed.Load() {
 			sub.tag++
-			wake = sub.ring.push(gateway.Delivery{Message: m, Tag: sub.tag}) || wake
+			wake = sub.ring.Push(gateway.Delivery{Message: m, Tag: sub.tag}) || wake
 		}
 	}
 	sub.recall, sub.seen = nil, seen
-	sub.ring.mu.Unlock()
+	sub.ring.Unlock()
 	if wake {
-		sub.ring.wake()
+		sub.ring.Wake()
 	}
 	late := time.NewTimer(seenFor)
 	defer late.Stop()
@@ -99,9 +99,9 @@ func (sub *topicSubscription) remember(r *recall) {
 	case <-r.gone:
 	case <-b.watching.Done():
 	}
-	sub.ring.mu.Lock()
+	sub.ring.Lock()
 	sub.seen = nil
-	sub.ring.mu.Unlock()
+	sub.ring.Unlock()
 }
 
 // recallAll gets what is kept in all shards.
@@ -179,21 +179,21 @@ func (sub *topicSubscription) recalled(m *gateway.Message, r *recall) bool {
 		return true
 	}
 	for {
-		sub.ring.mu.Lock()
+		sub.ring.Lock()
 		if sub.closed.Load() {
-			sub.ring.mu.Unlock()
+			sub.ring.Unlock()
 			return false
 		}
 		if !sub.mayHear(m.Destination.Name) {
-			sub.ring.mu.Unlock()
+			sub.ring.Unlock()
 			return true
 		}
-		if sub.ring.n == 0 || !sub.behind(1) {
+		if sub.ring.Len() == 0 || !sub.behind(1) {
 			sub.tag++
-			sub.ring.hand(gateway.Delivery{Message: m, Tag: sub.tag})
+			sub.ring.Hand(gateway.Delivery{Message: m, Tag: sub.tag})
 			return true
 		}
-		sub.ring.mu.Unlock()
+		sub.ring.Unlock()
 		if !b.awaitRoom(r.room, r.gone) {
 			return false
 		}
@@ -243,7 +243,7 @@ func (h *hub) flush(gone <-chan struct{}) {
 		h.broker.cfg.Cluster.Send(p.node, &gateway.Frame{Kind: gateway.FrameFlush, Number: number})
 	}
 	h.mu.Unlock()
-	h.landing.wait(func() { h.flushed("", number) })
+	h.landing.Wait(func() { h.flushed("", number) })
 	late := time.NewTimer(flushWithin)
 	defer late.Stop()
 	select {
@@ -259,7 +259,7 @@ func (h *hub) flush(gone <-chan struct{}) {
 
 // flushFor tells another node when all that was sent here is where it is kept.
 func (h *hub) flushFor(node string, number uint64) {
-	h.landing.wait(func() {
+	h.landing.Wait(func() {
 		h.broker.cfg.Cluster.Send(node, &gateway.Frame{Kind: gateway.FrameFlushed, Number: number})
 	})
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-mq/sluice/gateway"
-	"github.com/sluice-mq/sluice/gateway/core"
 	"github.com/sluice-mq/sluice/gateway/gatewaytest"
+	"github.com/sluice-mq/sluice/gateway/manage"
 )
 
 // refused has a consumer refuse the next message.
@@ -20,9 +20,9 @@ func (w *world) refused(c *consumer) {
 }
 
 // retried takes all dead messages back.
-func (w *world) retried() core.Outcome {
+func (w *world) retried() manage.Outcome {
 	w.Helper()
-	done, err := w.broker.Retry(context.Background(), queue("ActiveMQ.DLQ"), core.Selection{})
+	done, err := w.broker.Retry(context.Background(), queue("ActiveMQ.DLQ"), manage.Selection{})
 	require.NoError(w, err)
 	return done
 }
@@ -39,7 +39,7 @@ func TestADeadMessageOfATemporaryQueueGoesBackWhileItsClientIsThere(t *testing.T
 			c := w.subscribe(asks, temp(asks, name), 10, false)
 			w.send(w.session(), temp(asks, name), true, "answer")
 			w.refused(c)
-			require.Equal(t, core.Outcome{Done: 1}, w.retried())
+			require.Equal(t, manage.Outcome{Done: 1}, w.retried())
 			got := c.next(1)
 			require.Equal(t, temp(asks, name), got[0].Message.Destination)
 			require.Empty(t, got[0].Message.Header)
@@ -47,10 +47,10 @@ func TestADeadMessageOfATemporaryQueueGoesBackWhileItsClientIsThere(t *testing.T
 			c.Nack(tags(got), &o, 0)
 			require.NoError(t, o.wait(t, 1)[0])
 			asks.Close()
-			gatewaytest.Eventually(t, func() bool { return w.retried() == core.Outcome{Left: 1} }, "its client has gone")
-			done, err := w.broker.Move(context.Background(), queue("ActiveMQ.DLQ"), queue("late"), core.Selection{})
+			gatewaytest.Eventually(t, func() bool { return w.retried() == manage.Outcome{Left: 1} }, "its client has gone")
+			done, err := w.broker.Move(context.Background(), queue("ActiveMQ.DLQ"), queue("late"), manage.Selection{})
 			require.NoError(t, err)
-			require.Equal(t, core.Outcome{Done: 1}, done)
+			require.Equal(t, manage.Outcome{Done: 1}, done)
 		}
 	}
 	for i := range 3 {
@@ -75,7 +75,7 @@ func TestADeadMessageOfAVirtualTopicGoesBackToItsConsumer(t *testing.T) {
 	live.next(1)
 	w.refused(a)
 	for range 2 {
-		require.Equal(t, core.Outcome{Done: 1}, w.retried())
+		require.Equal(t, manage.Outcome{Done: 1}, w.retried())
 		got := a.next(1)
 		require.Equal(t, queue("Consumer.a.t"), got[0].Message.Destination)
 		require.Equal(t, gateway.Header{{Name: "original-destination", Value: "/topic/t"}}, got[0].Message.Header)
@@ -84,7 +84,7 @@ func TestADeadMessageOfAVirtualTopicGoesBackToItsConsumer(t *testing.T) {
 		require.NoError(t, o.wait(t, 1)[0])
 	}
 	a.Close()
-	require.Equal(t, core.Outcome{Done: 1}, w.retried())
+	require.Equal(t, manage.Outcome{Done: 1}, w.retried())
 	b.none()
 	live.none()
 	w.restart()
@@ -102,8 +102,8 @@ func TestADeadMessageOfAnEndedSubscriptionStays(t *testing.T) {
 	var o outcome
 	s.Forget("d", &o, 0)
 	require.NoError(t, o.wait(t, 1)[0])
-	require.Equal(t, core.Outcome{Left: 1}, w.retried())
+	require.Equal(t, manage.Outcome{Left: 1}, w.retried())
 	c = w.lasting(s, gateway.SubscribeOptions{Destination: topic("t"), Durable: "d"})
-	require.Equal(t, core.Outcome{Done: 1}, w.retried(), "made anew, it is there again")
+	require.Equal(t, manage.Outcome{Done: 1}, w.retried(), "made anew, it is there again")
 	require.Equal(t, []string{"x"}, bodies(c.next(1)))
 }

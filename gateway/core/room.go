@@ -1,6 +1,9 @@
 package core
 
-import "github.com/sluice-mq/sluice/gateway"
+import (
+	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/completion"
+)
 
 // A transaction asks for room in the queues with limits before its point of no return: then all of it is refused, or waits. What it sends comes
 // in whatever came meanwhile, because it has happened. Copies that topics feed to queues are not asked for.
@@ -32,22 +35,22 @@ func (t *commitment) room() bool {
 	}
 	asks := t.asks
 	t.asks = nil
-	all := &parts{left: 1 + len(asks), c: doneFunc(func(err error) {
+	all := completion.NewParts(1+len(asks), doneFunc(func(err error) {
 		if err != nil {
 			t.fail(err)
 			return
 		}
 		t.begin()
-	})}
+	}), 0)
 	for place, a := range asks {
 		x := consignment{place: place, way: t.session.wayOf(place, false), messages: a.messages, bytes: int64(a.bytes)}
 		t.session.broker.seatOf(place).call(x.frame(), func(err error) {
 			if kind := gateway.KindOf(err); err != nil && (kind == gateway.Invalid || kind == gateway.NotFound) {
 				err = nil // a node that knows of no limits
 			}
-			all.done(err)
+			all.Done(err)
 		})
 	}
-	all.done(nil)
+	all.Done(nil)
 	return true
 }

@@ -2,11 +2,16 @@ package core
 
 import (
 	"errors"
+	"strconv"
 	"sync"
 	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/completion"
 	"github.com/sluice-mq/sluice/gateway/dispatch"
+	"github.com/sluice-mq/sluice/gateway/feed"
+	"github.com/sluice-mq/sluice/gateway/manage"
+	"github.com/sluice-mq/sluice/gateway/ring"
 	"github.com/sluice-mq/sluice/gateway/schedule"
 )
 
@@ -39,7 +44,7 @@ func (s *shard) schedule() {
 	}
 	s.scheduling = true
 	s.mu.Unlock()
-	x := &scheduler{shard: s, session: &session{broker: s.broker, subscriptions: make(map[closer]*enrolled)}, wake: make(chan struct{}, 1)}
+	x := &scheduler{shard: s, session: s.broker.nobody(), wake: make(chan struct{}, 1)}
 	x.sub = newQueueSubscription(x.session, s, gateway.SubscribeOptions{
 		Destination: gateway.Destination{Kind: gateway.KindQueue, Name: gateway.SchedulePlace}, Prefetch: firingMost,
 		Redelivery: &gateway.Redelivery{Maximum: -1}, Wake: x.rouse,
@@ -58,7 +63,7 @@ func (x *scheduler) rouse() {
 
 // run sends what is due until the shard is another node's or the broker closes.
 func (x *scheduler) run() {
-	x.sub.open()
+	x.sub.Open()
 	defer x.sub.Close()
 	buf := make([]gateway.Delivery, 64)
 	for {
@@ -71,7 +76,7 @@ func (x *scheduler) run() {
 			x.rest()
 			return
 		}
-		for n := x.sub.Next(buf, ringBytes); n > 0; n = x.sub.Next(buf, ringBytes) {
+		for n := x.sub.Next(buf, ring.MostBytes); n > 0; n = x.sub.Next(buf, ring.MostBytes) {
 			for _, d := range buf[:n] {
 				x.firing.Add(1)
 				x.fire(d)
@@ -206,4 +211,53 @@ func (s *session) sendLater(m *gateway.Message, unmade map[string]error, c gatew
 	}
 	t.c = s.witness(m, c)
 	s.commit(t)
+}
+
+// manageSchedule does what a message to ActiveMQ's scheduler asks for: with what its sender sent, and with what goes to where he may manage. What
+// he may not, and what is not there, is left out without a word.
+func (s *session) manageSchedule(m *gateway.Message, reply gateway.Destination, hasReply bool) error {
+	r, err := schedule.ReadRequest(m.Header)
+	if err != nil {
+		return err
+	}
+	b, st := s.broker, s.standing.Load()
+	may := func(x *manage.Scheduled) bool { return x.May(st.principal, st.rights) }
+	switch r.Action {
+	case schedule.Browse:
+		if !hasReply {
+			return nil
+		}
+		g, err := s.granted(reply)
+		if err != nil {
+			return err
+		}
+		return b.ScheduledPages(b.watching, r.Range, func(page []manage.Scheduled) error { return s.showJobs(page, may, g) })
+	case schedule.Remove:
+		_, err = b.Unschedule(b.watching, r.Range, func(x *manage.Scheduled) bool { return x.Message.ID == r.ID && may(x) })
+	case schedule.RemoveAll:
+		_, err = b.Unschedule(b.watching, r.Range, may)
+	}
+	return err
+}
+
+// showJobs sends what somebody may see of a page to where he wants it, and waits until it is there.
+func (s *session) showJobs(page []manage.Scheduled, may func(*manage.Scheduled) bool, to *grant) error {
+	answer := make(chan error, 1)
+	sent := completion.NewParts(1, doneFunc(func(err error) { answer <- err }), 0)
+	for i := range page {
+		x := &page[i]
+		if !may(x) {
+			continue
+		}
+		sent.Add()
+		id := s.ids + strconv.FormatUint(s.sent.Add(1), 10)
+		s.route(schedule.Shown(x.Message, id, to.destination, feed.OriginOf(x.Message.Destination)), to, sent, 0)
+	}
+	sent.Done(nil)
+	select {
+	case err := <-answer:
+		return err
+	case <-s.broker.watching.Done():
+		return errStopping
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/attach"
 )
 
 // seat is what sessions know of a shard. On a single node the shard is here, for ever. In a
@@ -38,8 +39,8 @@ type seat struct {
 	changed  sync.Cond // leaving or a tenure
 	// reading ends the reading of a journal that this node began to own.
 	reading context.CancelFunc
-	wires   map[uint64]*clusterSubscription // by the names that their attachments have on links
-	subs    map[*clusterSubscription]struct{}
+	wires   map[uint64]*attach.Subscription // by the names that their attachments have on links
+	subs    map[*attach.Subscription]struct{}
 }
 
 // call is something that the owner has to do and to answer.
@@ -54,7 +55,7 @@ type call struct {
 const mostCalls = 1 << 16
 
 func newSeat(b *Broker, i int) *seat {
-	t := &seat{broker: b, index: i, subs: make(map[*clusterSubscription]struct{}), wires: make(map[uint64]*clusterSubscription)}
+	t := &seat{broker: b, index: i, subs: make(map[*attach.Subscription]struct{}), wires: make(map[uint64]*attach.Subscription)}
 	t.changed.L = &t.mu
 	return t
 }
@@ -105,7 +106,7 @@ func (t *seat) offer() {
 		}
 		if c.frame == nil { // asked of an owner that is gone
 			c.over = true
-			go c.done(errOwnerGone)
+			go c.done(attach.ErrOwnerGone)
 			continue
 		}
 		f := *c.frame // the link keeps it
@@ -115,17 +116,17 @@ func (t *seat) offer() {
 }
 
 // depart lists the subscriptions for a round of attach, which must follow. The lock is held since before it changed where the owner is.
-func (t *seat) depart() []*clusterSubscription {
+func (t *seat) depart() []*attach.Subscription {
 	t.attaching++
 	return t.following()
 }
 
 // attach takes subscriptions to where the owner is. When no round is under way any more, the owner is told that it has
 // heard of everything.
-func (t *seat) attach(subs []*clusterSubscription) {
+func (t *seat) attach(subs []*attach.Subscription) {
 	t.broker.seekers.seekAt(t)
 	for _, sub := range subs {
-		sub.attach()
+		sub.Attach()
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -186,8 +187,8 @@ func (t *seat) owned(node string, epoch uint64, linked bool) {
 }
 
 // following lists the subscriptions. The lock is held.
-func (t *seat) following() []*clusterSubscription {
-	all := make([]*clusterSubscription, 0, len(t.subs))
+func (t *seat) following() []*attach.Subscription {
+	all := make([]*attach.Subscription, 0, len(t.subs))
 	for sub := range t.subs {
 		all = append(all, sub)
 	}
@@ -234,7 +235,7 @@ func (t *seat) open(s *shard, tenure context.Context) bool {
 			switch {
 			case c.over:
 			case c.frame == nil:
-				c.done(errOwnerGone)
+				c.done(attach.ErrOwnerGone)
 			default:
 				s.serve(c.frame, c.done)
 			}
@@ -262,7 +263,7 @@ func (t *seat) ask(f, again *gateway.Frame, done func(error)) {
 	if !t.isThere(f.Epoch) || t.offered != len(t.calls) {
 		t.mu.Unlock()
 		if again == nil {
-			done(errOwnerGone)
+			done(attach.ErrOwnerGone)
 			return
 		}
 		t.call(again, done)
@@ -275,8 +276,6 @@ func (t *seat) ask(f, again *gateway.Frame, done func(error)) {
 	t.broker.cfg.Cluster.Send(t.owner, f)
 	t.mu.Unlock()
 }
-
-var errOwnerGone = gateway.Errorf(gateway.Unavailable, "the node that had the queue is gone; the message will be delivered again")
 
 // end takes the shard away. What it has not answered is told later, by the journal.
 func (t *seat) end() {

@@ -5,13 +5,11 @@ import (
 	"sync/atomic"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/union"
 )
 
 // lostQueue is the Count of a FrameFound for a queue that nobody uses but subscriptions to patterns: they leave it, so that it can go.
 const lostQueue = -1
-
-// wildSubscriber is the Tag of a FrameSubscribe of one of those.
-const wildSubscriber = 1
 
 // seekers are the subscriptions to patterns of queues, of this node and, as far as it owns queues, of others. The zero value is ready to use.
 type seekers struct {
@@ -27,7 +25,8 @@ type seekers struct {
 
 // seeker is a pattern of a union.
 type seeker struct {
-	union   *union
+	broker  *Broker
+	union   *union.Union
 	pattern string
 	name    uint64
 }
@@ -57,20 +56,17 @@ func seekable(place string) bool {
 }
 
 // add has a union join the queues of a pattern, now and later.
-func (k *seekers) add(u *union, pattern string) {
+func (k *seekers) add(b *Broker, u *union.Union, pattern string) {
 	k.mu.Lock()
 	if k.here == nil {
 		k.here = make(map[uint64]*seeker)
 	}
 	k.last++
-	s := &seeker{u, pattern, k.last}
+	s := &seeker{b, u, pattern, k.last}
 	k.here[s.name] = s
 	k.n.Add(1)
 	k.mu.Unlock()
-	u.mu.Lock()
-	closed := u.closed
-	u.mu.Unlock()
-	if closed { // meanwhile
+	if u.Closed() { // meanwhile
 		k.remove(u)
 		return
 	}
@@ -78,7 +74,7 @@ func (k *seekers) add(u *union, pattern string) {
 }
 
 // of are a union's patterns.
-func (k *seekers) of(u *union) (all []*seeker) {
+func (k *seekers) of(u *union.Union) (all []*seeker) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, s := range k.here {
@@ -90,21 +86,20 @@ func (k *seekers) of(u *union) (all []*seeker) {
 }
 
 // again has a union find queues that it left, or may join now.
-func (k *seekers) again(u *union) {
+func (k *seekers) again(u *union.Union) {
 	for _, s := range k.of(u) {
 		s.seek()
 	}
 }
 
 // remove forgets a union.
-func (k *seekers) remove(u *union) {
-	b := u.session.broker
+func (k *seekers) remove(u *union.Union) {
 	for _, s := range k.of(u) {
 		k.mu.Lock()
 		delete(k.here, s.name)
 		k.n.Add(-1)
 		k.mu.Unlock()
-		for _, t := range b.seats {
+		for _, t := range s.broker.seats {
 			t.seek(s, 0)
 		}
 	}
@@ -112,7 +107,7 @@ func (k *seekers) remove(u *union) {
 
 // seek asks all owners for the queues of a pattern.
 func (s *seeker) seek() {
-	for _, t := range s.union.session.broker.seats {
+	for _, t := range s.broker.seats {
 		t.seek(s, 1)
 	}
 }
@@ -154,9 +149,9 @@ func (k *seekers) seekAt(t *seat) {
 func (s *seeker) saw(x sighting) {
 	d := gateway.Destination{Kind: gateway.KindQueue, Name: x.queue}
 	if x.lost {
-		s.union.leave(d)
+		s.union.Leave(d)
 	} else {
-		s.union.join(d, true)
+		s.union.Join(d, true)
 	}
 }
 

@@ -38,7 +38,7 @@ func (s *shard) arrival(p *parcel, c gateway.Completion, token uint64) *arrival 
 		record: gateway.Record{Type: gateway.RecordMessage, Message: p.message, Relaxed: !p.message.Persistent},
 	}
 	if p.remains { // whoever reads it has them in their places, too
-		a.record.Order = s.remains.order
+		a.record.Order = s.remains.Order()
 	}
 	return a
 }
@@ -77,8 +77,8 @@ func (s *shard) keep(p *parcel) bool {
 	m := p.message
 	s.mu.Lock()
 	q := s.queue(m.Place())
-	if p.remains && s.remains.passed(q.name, m) {
-		s.remains.late++
+	if p.remains && s.remains.Passed(q.name, m) {
+		s.remains.Lose()
 		s.mu.Unlock()
 		return true
 	}

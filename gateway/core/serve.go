@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/completion"
+	"github.com/sluice-mq/sluice/gateway/past"
 )
 
 // partKept is for how long the record of a transaction's part is kept for another node that carries the
@@ -12,10 +14,7 @@ import (
 const partKept = time.Minute
 
 // doneFunc is a function as a gateway.Completion.
-type doneFunc func(error)
-
-// Complete implements gateway.Completion.
-func (f doneFunc) Complete(_ uint64, err error) { f(err) }
+type doneFunc = completion.Func
 
 // serve does what a call asks for, which may have been offered before, to this owner or another.
 func (s *shard) serve(f *gateway.Frame, done func(error)) {
@@ -40,7 +39,7 @@ func (s *shard) serve(f *gateway.Frame, done func(error)) {
 	case f.Kind == gateway.FrameSend && f.Message != nil && (!f.Message.Persistent || isTemp(f.Message)) && f.Transaction == "":
 		s.serveLight(f, done)
 	case f.Kind == gateway.FrameSend && f.Message != nil:
-		name := nameOf(f.Message, f.Transaction)
+		name := past.NameOf(f.Message, f.Transaction)
 		if f.Queue != "" { // of a run that takes what may have been here before
 			name = f.Queue + "\x00" + name
 		}
@@ -53,7 +52,7 @@ func (s *shard) serve(f *gateway.Frame, done func(error)) {
 // once does something unless it was done before, and tells everybody who asked for it how it ended.
 func (s *shard) once(name string, done func(error), do func(told func(error))) {
 	s.mu.Lock()
-	isNew, over := s.known.begin(name, done)
+	isNew, over := s.known.Begin(name, done)
 	s.mu.Unlock()
 	if over {
 		done(nil)
@@ -63,7 +62,7 @@ func (s *shard) once(name string, done func(error), do func(told func(error))) {
 	}
 	do(func(err error) {
 		s.mu.Lock()
-		waiting := s.known.end(name, err)
+		waiting := s.known.End(name, err)
 		s.mu.Unlock()
 		done(err)
 		for _, w := range waiting {
@@ -117,7 +116,7 @@ func (s *shard) serveSend(f *gateway.Frame, told func(error)) {
 	a.then = func(seq uint64, err error) {
 		if err == nil && seq != 0 {
 			s.mu.Lock()
-			s.known.kept(f.Transaction, seq)
+			s.known.Kept(f.Transaction, seq)
 			s.mu.Unlock()
 			time.AfterFunc(partKept, func() { s.letGo(f.Transaction) })
 		}
@@ -129,7 +128,7 @@ func (s *shard) serveSend(f *gateway.Frame, told func(error)) {
 // letGo lets the record of a part be trimmed.
 func (s *shard) letGo(name string) {
 	s.mu.Lock()
-	delete(s.kept, s.known.kept(name, 0))
+	delete(s.kept, s.known.Kept(name, 0))
 	s.mu.Unlock()
 }
 
@@ -169,4 +168,12 @@ func (s *shard) leave() (memory []*gateway.Frame) {
 		s.broker.loaded.Add(-q.loaded)
 	}
 	return memory
+}
+
+// Take takes a message that another broker had, with the identity and the redeliveries that it had there. Completion as
+// in gateway.Session.Send. A message that was taken or sent a short time before is recognised by its id and not taken twice, unless
+// this is another run: an empty one is the senders' own.
+func (b *Broker) Take(run string, m *gateway.Message, redeliveries uint32, c gateway.Completion, token uint64) {
+	f := &gateway.Frame{Kind: gateway.FrameSend, Message: m, Redeliveries: redeliveries, Queue: run}
+	b.seatOf(m.Place()).call(f, func(err error) { complete(c, token, err) })
 }

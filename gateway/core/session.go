@@ -7,6 +7,9 @@ import (
 	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/audit"
+	"github.com/sluice-mq/sluice/gateway/completion"
+	"github.com/sluice-mq/sluice/gateway/quota"
 	"github.com/sluice-mq/sluice/gateway/schedule"
 )
 
@@ -25,8 +28,8 @@ type session struct {
 	// last is the grant that was used last.
 	last atomic.Pointer[grant]
 	// accounts are those that its use of the broker is counted in. They never change.
-	accounts []*account
-	restraints
+	accounts quota.Accounts
+	trail    *audit.Trail
 	// underway are copies of what it sent to topics.
 	underway underway
 	// subscribed counts its subscriptions, and untold: it is still to be told that it is there.
@@ -46,6 +49,13 @@ type session struct {
 	questions  []func()                         // that are not answered yet
 	temps      map[gateway.Destination]struct{} // its temporary destinations, as far as it has subscribed to them
 	left       bool                             // closed, and its subscriptions are
+}
+
+// nobody makes a session that no client has.
+func (b *Broker) nobody() *session {
+	s := &session{broker: b, subscriptions: make(map[closer]*enrolled)}
+	s.trail = b.audit.Trail(&s.login, "", s.who)
+	return s
 }
 
 // closer is a subscription as its session sees it.
@@ -116,8 +126,8 @@ func (s *session) admit(m *gateway.Message) (*grant, error) {
 	if size > s.broker.cfg.MaxMessage {
 		return nil, gateway.Errorf(gateway.Limit, "the message is %d bytes long, the limit is %d", size, s.broker.cfg.MaxMessage)
 	}
-	if len(g.standing.paces) > 0 {
-		s.charge(g.standing, size)
+	if g.standing.terms.Paced() {
+		s.broker.ledger.Charge(&g.standing.terms, size, s.tellLimit)
 	}
 	var id [96]byte
 	m.ID = string(strconv.AppendUint(append(id[:0], s.ids...), s.sent.Add(1), 10))
@@ -187,7 +197,7 @@ func (s *session) Close() {
 	}
 	s.broker.release(s)
 	s.dropTemps()
-	s.broker.ledger.leave(s)
+	s.broker.ledger.Leave(s.accounts)
 	s.tellDisconnected()
 	s.adviseDisconnected()
 	s.mu.Lock()
@@ -202,8 +212,4 @@ func (s *session) Close() {
 // idle reports whether nothing is held behind a transaction. Its caller holds the lock.
 func (s *session) idle() bool { return s.committing == 0 && !s.flushing && len(s.held) == 0 }
 
-func complete(c gateway.Completion, token uint64, err error) {
-	if c != nil {
-		c.Complete(token, err)
-	}
-}
+func complete(c gateway.Completion, token uint64, err error) { completion.Complete(c, token, err) }

@@ -5,7 +5,9 @@ import (
 	"sync/atomic"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/completion"
 	"github.com/sluice-mq/sluice/gateway/dispatch"
+	"github.com/sluice-mq/sluice/gateway/past"
 	"github.com/sluice-mq/sluice/gateway/policy"
 	"github.com/sluice-mq/sluice/gateway/statistics"
 )
@@ -75,9 +77,9 @@ type shard struct {
 	late    []*queueSubscription
 	since   int64
 	// known are the messages and transactions that other nodes may offer again.
-	known known
+	known past.Known
 	// remains of the owner before this one.
-	remains remains
+	remains past.Remains
 
 	// down: what was only in memory is written down, and nothing more is kept there.
 	down bool
@@ -152,11 +154,7 @@ func (w waiter) hold() waiter {
 }
 
 // hold passes on that what c is told of is kept back.
-func hold(c gateway.Completion, token uint64) {
-	if h, ok := c.(gateway.Holder); ok {
-		h.Hold(token)
-	}
-}
+func hold(c gateway.Completion, token uint64) { completion.Hold(c, token) }
 
 // aftermath is what remains to be done once the lock is released.
 type aftermath struct {
@@ -252,7 +250,7 @@ func (s *shard) effects(q *queue) {
 	for i := range fx.Deliver {
 		d := &fx.Deliver[i]
 		if ordered && !d.Entry.Message.Persistent {
-			s.remains.handOut(q.name, d.Entry.Message)
+			s.remains.HandOut(q.name, d.Entry.Message)
 		}
 		if sub := q.subscriptions[d.Sub]; sub.push(&d.Entry) {
 			s.after.wake = append(s.after.wake, sub)
@@ -310,7 +308,7 @@ func (s *shard) release() {
 	s.after = aftermath{}
 	s.mu.Unlock()
 	for _, sub := range a.wake {
-		sub.ring.wake()
+		sub.ring.Wake()
 	}
 	for _, l := range a.loads {
 		s.load(l)
@@ -360,7 +358,7 @@ func (s *shard) load(l pendingLoad) {
 func (s *shard) entry(m *gateway.Message, seq uint64, remains bool) dispatch.Entry {
 	next := s.nextTag
 	if remains {
-		next = s.remains.next
+		next = s.remains.Next
 	}
 	return dispatch.Entry{Tag: next(), Seq: seq, Expires: s.broker.until(m.Queue, m.Timestamp, m.Expires), Message: m, Size: uint32(m.Size()), Lane: dispatch.LaneOf(m)}
 }
@@ -369,8 +367,8 @@ func (s *shard) entry(m *gateway.Message, seq uint64, remains bool) dispatch.Ent
 // comes without its body when memory for bodies is short. The lock is held.
 func (s *shard) store(q *queue, a *arrival, seq uint64) {
 	m := a.record.Message
-	if a.remains && s.remains.passed(q.name, m) {
-		s.remains.late++
+	if a.remains && s.remains.Passed(q.name, m) {
+		s.remains.Lose()
 		s.settling = append(s.settling, seq)
 		return
 	}

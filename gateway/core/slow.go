@@ -6,7 +6,10 @@ import (
 	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/advising"
 	"github.com/sluice-mq/sluice/gateway/advisory"
+	"github.com/sluice-mq/sluice/gateway/feed"
+	"github.com/sluice-mq/sluice/gateway/ring"
 )
 
 const (
@@ -27,7 +30,7 @@ type slowness struct {
 // watchConsumers tells of consumers of queues that are slow: they have all that they may have and settle none of it, although more waits. It is the
 // sweep's; what waits is asked of the owners meanwhile, and nobody is judged until they have said so.
 func (b *Broker) watchConsumers(now int64) {
-	if !b.advisor.heeds(advisory.Slow) || b.judging.Load() {
+	if !b.advisor.Heeds(advisory.Slow) || b.judging.Load() {
 		return
 	}
 	var all []*enrolled
@@ -70,13 +73,13 @@ func (e *enrolled) stands(now int64) bool {
 
 // full reports whether a consumer of one queue, or a durable subscription, has all that it may have.
 func (e *enrolled) full() bool {
-	source, ok := e.source.(interface{ pending() (n, bytes int) })
+	source, ok := e.source.(interface{ Pending() (n, bytes int) })
 	if d := e.options.Destination; !ok || d.IsPattern() || d.Kind != gateway.KindQueue && e.place == "" {
 		return false
 	}
-	n, bytes := source.pending()
+	n, bytes := source.Pending()
 	n += e.inFlight()
-	return n > 0 && (bytes >= ringBytes || n >= e.session.broker.ledger.allowed(e))
+	return n > 0 && (bytes >= ring.MostBytes || n >= e.allowed())
 }
 
 // judge tells that the consumer is slow, if more waits for it.
@@ -84,7 +87,7 @@ func (e *enrolled) judge(ctx context.Context, now int64) {
 	b, d := e.session.broker, e.options.Destination
 	from := d
 	if e.place != "" {
-		from = durable(e.session.login.ClientID, e.options.Durable)
+		from = feed.Durable(e.session.login.ClientID, e.options.Durable)
 	}
 	if kept, err := b.Kept(ctx, from); err != nil || kept.Waiting == 0 {
 		e.slow.since = now - (slowAfter - judgeAgain).Milliseconds()
@@ -93,7 +96,7 @@ func (e *enrolled) judge(ctx context.Context, now int64) {
 	if e.slow.told = e.settled.Load() == e.slow.settled; !e.slow.told {
 		return
 	}
-	b.advisor.tell(advice{topic: advisory.Topic(advisory.Slow, d), make: func(int) *gateway.Message {
-		return b.advisor.origin.SlowConsumer(e.session.subscriber(&e.options, e.number, d), d)
+	b.advisor.Tell(advising.Advice{Topic: advisory.Topic(advisory.Slow, d), Make: func(int) *gateway.Message {
+		return b.advisor.Origin.SlowConsumer(e.session.subscriber(&e.options, e.number, d), d)
 	}})
 }

@@ -3,8 +3,10 @@ package core
 import (
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/feed"
 )
 
 // alsoMost is how many destinations a composite one may have beside the first.
@@ -30,7 +32,7 @@ func (b *Broker) spreads(m *gateway.Message) bool {
 // compositeOrigin is a composite destination as ActiveMQ writes it.
 func compositeOrigin(m *gateway.Message) string {
 	var b strings.Builder
-	b.WriteString(originOf(m.Destination))
+	b.WriteString(feed.OriginOf(m.Destination))
 	for _, d := range m.Also {
 		b.WriteByte(',')
 		b.WriteString(d.String())
@@ -63,7 +65,7 @@ func (x *spread) to(d gateway.Destination, m *gateway.Message, origin string) {
 		x.from.broker.live(m, d) // nobody else has it yet, and its sender may want to know where it stands in a log
 	} else {
 		c = m.Copy()
-		c.Also, c.Destination, c.Header = nil, d, withOrigin(c.Header, origin)
+		c.Also, c.Destination, c.Header = nil, d, feed.WithOrigin(c.Header, origin)
 		c = x.from.broker.lived(c, d)
 	}
 	p := x.from.broker.forwarded(d)
@@ -74,7 +76,7 @@ func (x *spread) to(d gateway.Destination, m *gateway.Message, origin string) {
 		return
 	}
 	for _, next := range p.ForwardTo {
-		x.to(next, c, originOf(d))
+		x.to(next, c, feed.OriginOf(d))
 	}
 }
 
@@ -97,9 +99,9 @@ func (x *spread) here(m *gateway.Message) {
 // fromHere is a header that says that it comes from d where it said that it comes from origin.
 func fromHere(h gateway.Header, origin string, d gateway.Destination) gateway.Header {
 	for i := range h {
-		if h[i].Name == originHeader && h[i].Value == origin {
+		if h[i].Name == feed.OriginHeader && h[i].Value == origin {
 			h = slices.Clone(h)
-			h[i].Value = originOf(d)
+			h[i].Value = feed.OriginOf(d)
 			break
 		}
 	}
@@ -165,4 +167,24 @@ func needed(unmade map[string]error, d gateway.Destination, g *grant) map[string
 	}
 	unmade[d.Place()] = g.unmade
 	return unmade
+}
+
+const (
+	// underwayMost and underwayBytes are how many copies for queues that topics feed may be on their way for one session until its door is told to wait.
+	underwayMost  = 8192
+	underwayBytes = 32 << 20
+)
+
+// underway counts copies that are on their way to the queues that keep them.
+type underway struct{ copies, bytes atomic.Int64 }
+
+// add reports whether there are too many now.
+func (u *underway) add(a amount) (tooMany bool) {
+	copies, bytes := u.copies.Add(int64(a.messages)), u.bytes.Add(int64(a.bytes))
+	return copies > underwayMost || bytes > underwayBytes
+}
+
+func (u *underway) take(a amount) {
+	u.copies.Add(-int64(a.messages))
+	u.bytes.Add(-int64(a.bytes))
 }

@@ -5,15 +5,15 @@ import (
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/advisory"
+	"github.com/sluice-mq/sluice/gateway/quota"
 )
 
 // standing is who a session acts for and what it may do. It is replaced and never changed, so that nobody sees half of a change.
 type standing struct {
 	principal gateway.Principal
 	rights    gateway.Rights
-	// paces are those that the session's sends are charged to, and gated says that what its clients have in flight is bounded.
-	paces []*pace
-	gated bool
+	// terms are those of the session's accounts.
+	terms quota.Terms
 }
 
 // grant says that a session may send to a destination while it has that standing.
@@ -81,7 +81,7 @@ func (s *session) judge(d gateway.Destination) (*grant, error) {
 	case unmade != nil:
 		g.unmade = unmade
 	default:
-		if err := s.broker.ledger.create(s, d, s.broker.isHere(d.Name)); err != nil {
+		if err := s.broker.ledger.Create(s.accounts, d, s.broker.isHere(d.Name)); err != nil {
 			return nil, s.limited(err, d)
 		}
 	}

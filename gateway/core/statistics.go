@@ -249,9 +249,9 @@ func (s *session) subscriptionsOf(all []statistics.OfSubscription) []statistics.
 			Exclusive: o.Exclusive, Retroactive: o.Retroactive, Out: e.taken.Load(), InFlight: e.inFlight(),
 		}
 		if sub, ok := e.source.(*topicSubscription); ok {
-			sub.ring.mu.Lock()
+			sub.ring.Lock()
 			n.Slow = sub.slow
-			sub.ring.mu.Unlock()
+			sub.ring.Unlock()
 		}
 		all = append(all, n)
 	}

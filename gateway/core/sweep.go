@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/dispatch"
+	"github.com/sluice-mq/sluice/gateway/past"
 )
 
 const (
@@ -42,12 +43,12 @@ func (b *Broker) sweep(ctx context.Context) {
 		case <-tick.C:
 		}
 		b.topics.sweep(b.nowMillis())
-		b.facts.sweep(b.nowMillis())
+		b.facts.Sweep(b.nowMillis())
 		b.inspections.sweep(b.nowMillis())
 		b.endExpired(b.cfg.Now())
-		b.tellRefusalsLeftOut(b.refusals.restBefore(b.cfg.Now().Unix())...)
+		b.audit.Sweep()
 		sweeps++
-		b.ledger.sweep(sweeps%askSweeps == 0)
+		b.ledger.Sweep(sweeps%askSweeps == 0)
 		b.watchConsumers(b.nowMillis())
 		b.attend()
 		for _, s := range b.owned() {
@@ -146,7 +147,7 @@ func (s *shard) visit(now int64, low uint64) (uint64, *queue, int64) {
 const (
 	// offeredMost and offeredBytes bound what a journal of a cluster keeps of its newest records although it
 	// needs none of them: a node that had no answer offers its messages again, and the next owner has to recognise them.
-	offeredMost  = 2 * knownMost // an owner begins with some thousand records that have none
+	offeredMost  = 2 * past.KnownMost // an owner begins with some thousand records that have none
 	offeredBytes = 16 << 20
 )
 

@@ -178,18 +178,17 @@ func (sub *topicSubscription) tellOf(all map[string]*statistics.OfDestination) {
 			}
 		}
 	}
-	sub.ring.mu.Lock()
-	defer sub.ring.mu.Unlock()
+	sub.ring.Lock()
+	defer sub.ring.Unlock()
 	if own != nil {
 		own.InFlight += len(sub.unacked)
 	}
-	for i := range sub.ring.n {
-		m := sub.ring.items[(sub.ring.head+i)&(len(sub.ring.items)-1)].Message
-		if n := all[m.Destination.Name]; n != nil {
+	sub.ring.Each(func(d *gateway.Delivery) {
+		if n := all[d.Message.Destination.Name]; n != nil {
 			n.Cached++
-			n.MemoryUsage += int64(m.Size())
+			n.MemoryUsage += int64(d.Message.Size())
 		}
-	}
+	})
 }
 
 // durablesHere adds the consumers of durable subscriptions that this node has the messages of, and what they did with those.

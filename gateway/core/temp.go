@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/past"
 )
 
 // A temporary destination is there as long as the session whose name it begins with. What waits in a temporary queue is in memory only. It goes with the session;
@@ -54,7 +55,7 @@ func (s *session) mayHave(d gateway.Destination) error {
 
 // haveTemps notes what is there until the session ends. The lock is held.
 func (s *session) haveTemps(o *gateway.SubscribeOptions) {
-	for _, d := range destinations(o) {
+	for _, d := range o.Destinations() {
 		_, has := s.temps[d]
 		if !d.Kind.IsTemp() || has || len(s.temps) >= tempsMost {
 			continue
@@ -63,7 +64,7 @@ func (s *session) haveTemps(o *gateway.SubscribeOptions) {
 			s.temps = make(map[gateway.Destination]struct{})
 		}
 		s.temps[d] = struct{}{}
-		s.broker.advisor.destination(d, s.id, false)
+		s.broker.advisor.Destination(d, s.id, false)
 	}
 }
 
@@ -74,7 +75,7 @@ func (s *session) dropTemps() {
 	s.temps = nil
 	s.mu.Unlock()
 	for d := range temps {
-		s.broker.advisor.destination(d, s.id, true)
+		s.broker.advisor.Destination(d, s.id, true)
 		if d.Kind == gateway.KindTempQueue {
 			s.broker.seatOf(d.Place()).call(&gateway.Frame{Kind: gateway.FrameDrop, Queue: d.Place()}, func(error) {})
 		}
@@ -153,7 +154,7 @@ var errNobodySays = gateway.Errorf(gateway.Unavailable, "the node of the tempora
 
 // nodeOf is the node in the name of a session, or of what belongs to one: see Broker.ids.
 func nodeOf(name string) string {
-	node := strings.TrimPrefix(origin(name), "ID:")
+	node := strings.TrimPrefix(past.Origin(name), "ID:")
 	for range 3 { // port, time, and a zero
 		i := strings.LastIndexByte(node, '-')
 		if i < 0 {

@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/ring"
 	"github.com/sluice-mq/sluice/gateway/selector"
 )
 
@@ -13,7 +14,7 @@ type topicSubscription struct {
 	session *session
 	options gateway.SubscribeOptions
 	number  uint64 // in its session
-	ring    ring
+	ring    ring.Ring
 	closed  atomic.Bool
 	// far: it hears what was sent on other nodes, which interest made them send. Set when it is opened.
 	far      bool
@@ -28,7 +29,7 @@ type topicSubscription struct {
 	// recital tells it what there is on other nodes, nil if it does not want to know. Guarded by the hub's lock.
 	recital *recital
 
-	// Guarded by ring.mu.
+	// Guarded by the ring's lock.
 	recall    *recall             // what is kept comes first; nil: it has
 	seen      map[string]struct{} // ids of what came so, for a while
 	judgement uint64              // messages on routes of an earlier one have to be looked at
@@ -60,20 +61,21 @@ func newTopicSubscription(s *session, g *guard, o gateway.SubscribeOptions, numb
 	if !o.AutoAck {
 		sub.unacked = make(map[uint64]struct{})
 	}
-	sub.selector, _ = s.broker.topics.selectors.take(o.Selector) // it was read before
+	sub.selector, _ = s.broker.topics.selectors.Take(o.Selector) // it was read before
 	sub.guard.Store(g)
-	sub.ring.init(o.Wake)
+	sub.ring.Init(o.Wake)
 	return sub
 }
 
-func (sub *topicSubscription) open() {
+// Open implements union.Source.
+func (sub *topicSubscription) Open() {
 	b := sub.session.broker
 	var r *recall
 	if sub.recalls() {
 		r = &recall{room: make(chan struct{}, 1), gone: make(chan struct{}), elsewhere: b.topics.elsewhere(sub)}
-		sub.ring.mu.Lock()
+		sub.ring.Lock()
 		sub.recall, sub.left = r, r.gone
-		sub.ring.mu.Unlock()
+		sub.ring.Unlock()
 	}
 	if sub.recites() {
 		sub.overhear()
@@ -92,30 +94,30 @@ func (sub *topicSubscription) open() {
 // subscriber that works, and a stuck one hinders nobody for long.
 func (sub *topicSubscription) offer(m *gateway.Message, w waiter, judgement uint64) (held bool) {
 	b := sub.session.broker
-	sub.ring.mu.Lock()
+	sub.ring.Lock()
 	if sub.closed.Load() || sub.options.Prefetch <= 0 || sub.judgement > judgement && !sub.mayHear(m.Destination.Name) {
-		sub.ring.mu.Unlock()
+		sub.ring.Unlock()
 		return false
 	}
 	if sub.recall != nil || sub.seen != nil {
 		if sub.isEarly(m) {
-			sub.ring.mu.Unlock()
+			sub.ring.Unlock()
 			return false
 		}
 	}
 	if sub.overheard != nil {
 		sub.overheard.isNew(m)
 	}
-	if sub.ring.n > 0 && (sub.ring.n >= sub.most() || sub.ring.bytes+m.Size() > b.cfg.TopicBytes) {
+	if sub.ring.Len() > 0 && (sub.ring.Len() >= sub.most() || sub.ring.Bytes()+m.Size() > b.cfg.TopicBytes) {
 		if sub.overflow(m) {
-			sub.ring.mu.Unlock()
+			sub.ring.Unlock()
 			sub.end()
 			return false
 		}
 	}
 	sub.tag++
-	wake := sub.ring.push(gateway.Delivery{Message: m, Tag: sub.tag})
-	if sub.ring.n > sub.options.Prefetch && sub.options.Prefetch > 1 && !sub.options.AutoAck {
+	wake := sub.ring.Push(gateway.Delivery{Message: m, Tag: sub.tag})
+	if sub.ring.Len() > sub.options.Prefetch && sub.options.Prefetch > 1 && !sub.options.AutoAck {
 		sub.adviseSlow(m)
 	}
 	first := false
@@ -126,12 +128,12 @@ func (sub *topicSubscription) offer(m *gateway.Message, w waiter, judgement uint
 		}
 		sub.held = append(sub.held, w)
 	}
-	sub.ring.mu.Unlock()
+	sub.ring.Unlock()
 	if first {
 		b.topics.watch(sub)
 	}
 	if wake {
-		sub.ring.wake()
+		sub.ring.Wake()
 	}
 	return held
 }
@@ -139,16 +141,16 @@ func (sub *topicSubscription) offer(m *gateway.Message, w waiter, judgement uint
 // behind reports whether more than an nth of the soft bound waits. The lock is held.
 func (sub *topicSubscription) behind(n int) bool {
 	cfg := &sub.session.broker.cfg
-	return sub.ring.n*n > cfg.TopicMessages/softShare || sub.ring.bytes*n > cfg.TopicBytes/softShare
+	return sub.ring.Len()*n > cfg.TopicMessages/softShare || sub.ring.Bytes()*n > cfg.TopicBytes/softShare
 }
 
 // letGo completes the senders that waited, if the subscription has caught up or
 // its grace is over, and reports whether nobody waits any more.
 func (sub *topicSubscription) letGo(now int64) bool {
-	sub.ring.mu.Lock()
+	sub.ring.Lock()
 	over := max(now-sub.heldSince, sub.heldSince-now) > graceMillis // the clock may be set back
 	if len(sub.held) > 0 && !over && !sub.closed.Load() && sub.behind(2) {
-		sub.ring.mu.Unlock()
+		sub.ring.Unlock()
 		return false
 	}
 	held := sub.held
@@ -156,7 +158,7 @@ func (sub *topicSubscription) letGo(now int64) bool {
 	if len(held) > 0 && over && sub.behind(2) {
 		sub.tellSlow()
 	}
-	sub.ring.mu.Unlock()
+	sub.ring.Unlock()
 	for _, w := range held {
 		complete(w.c, w.token, nil)
 	}
@@ -171,22 +173,22 @@ func (sub *topicSubscription) tellSlow() {
 	sub.slow = true
 	b := sub.session.broker
 	b.cfg.Logger.Warn("slow consumer", "destination", sub.options.Destination.String(), "remote", sub.session.login.From(),
-		"user", sub.session.who().Name, "waiting", sub.ring.n, "bytes", sub.ring.bytes, "policy", b.cfg.SlowConsumer.String())
+		"user", sub.session.who().Name, "waiting", sub.ring.Len(), "bytes", sub.ring.Bytes(), "policy", b.cfg.SlowConsumer.String())
 }
 
 // overflow makes room for m, or reports that the subscription must end. The lock is held.
 func (sub *topicSubscription) overflow(m *gateway.Message) (end bool) {
 	b := sub.session.broker
 	most := sub.most()
-	if most == b.cfg.TopicMessages || sub.ring.n < most { // and not what its client wants
+	if most == b.cfg.TopicMessages || sub.ring.Len() < most { // and not what its client wants
 		sub.tellSlow()
 		sub.adviseSlow(m)
 		if b.cfg.SlowConsumer == Disconnect {
 			return true
 		}
 	}
-	for sub.ring.n > 0 && (sub.ring.n >= most || sub.ring.bytes+m.Size() > b.cfg.TopicBytes) {
-		oldest := sub.ring.pop().Message
+	for sub.ring.Len() > 0 && (sub.ring.Len() >= most || sub.ring.Bytes()+m.Size() > b.cfg.TopicBytes) {
+		oldest := sub.ring.Pop().Message
 		sub.dropped++
 		sub.discarded++
 		b.counts.slowDropped.Add(1)
@@ -227,26 +229,26 @@ func (sub *topicSubscription) end() {
 
 // Next implements gateway.Subscription.
 func (sub *topicSubscription) Next(dst []gateway.Delivery, maxBytes int) int {
-	sub.ring.mu.Lock()
+	sub.ring.Lock()
 	if !sub.options.AutoAck {
 		dst = dst[:min(len(dst), max(sub.credit, 0))]
 	}
 	n := sub.takeFresh(dst, maxBytes)
 	if !sub.options.AutoAck {
 		sub.credit -= n
-		sub.ring.hungry = sub.ring.n == 0 || sub.credit <= 0
+		sub.ring.SetHungry(sub.ring.Len() == 0 || sub.credit <= 0)
 		for _, d := range dst[:n] {
 			sub.unacked[d.Tag] = struct{}{}
 		}
 	}
 	caught := sub.slow && !sub.behind(2)
-	sub.toldSlow = sub.toldSlow && sub.ring.n > 0
+	sub.toldSlow = sub.toldSlow && sub.ring.Len() > 0
 	release := len(sub.held) > 0 && !sub.behind(2)
 	dropped, r := sub.dropped, sub.recall
 	if caught {
 		sub.slow, sub.dropped = false, 0
 	}
-	sub.ring.mu.Unlock()
+	sub.ring.Unlock()
 	if r != nil {
 		r.more()
 	}
@@ -264,7 +266,7 @@ func (sub *topicSubscription) Next(dst []gateway.Delivery, maxBytes int) int {
 // takeFresh is the ring's take without what has expired while it waited. The lock is held.
 func (sub *topicSubscription) takeFresh(dst []gateway.Delivery, maxBytes int) int {
 	for {
-		taken, _ := sub.ring.take(dst, maxBytes)
+		taken, _ := sub.ring.Take(dst, maxBytes)
 		n := 0
 		for i := range dst[:taken] {
 			if sub.session.broker.expired(dst[i].Message) {
@@ -288,8 +290,8 @@ func (sub *topicSubscription) Written(int) {}
 
 // settle forgets deliveries; not ok if one is unknown.
 func (sub *topicSubscription) settle(tags []uint64) (ok bool) {
-	sub.ring.mu.Lock()
-	defer sub.ring.mu.Unlock()
+	sub.ring.Lock()
+	defer sub.ring.Unlock()
 	for _, tag := range tags {
 		if _, ok := sub.unacked[tag]; !ok {
 			return false
@@ -314,7 +316,7 @@ func (sub *topicSubscription) answer(ok bool, c gateway.Completion, token uint64
 		complete(c, token, errUnknownDelivery)
 		return
 	}
-	sub.ring.wake()
+	sub.ring.Wake()
 	complete(c, token, nil)
 }
 
@@ -328,17 +330,17 @@ func (sub *topicSubscription) Release(tags []uint64, _ gateway.Return) error {
 	if !sub.settle(tags) {
 		return errUnknownDelivery
 	}
-	sub.ring.wake()
+	sub.ring.Wake()
 	return nil
 }
 
 // Extend implements gateway.Subscription.
 func (sub *topicSubscription) Extend(n int) {
-	sub.ring.mu.Lock()
+	sub.ring.Lock()
 	sub.allowance += n
 	sub.credit = sub.allowance - len(sub.unacked)
-	sub.ring.mu.Unlock()
-	sub.ring.wake()
+	sub.ring.Unlock()
+	sub.ring.Wake()
 }
 
 // Close implements gateway.Subscription.
@@ -347,20 +349,20 @@ func (sub *topicSubscription) Close() {
 		return
 	}
 	sub.session.broker.topics.remove(sub)
-	sub.session.broker.topics.selectors.leave(sub.selector)
+	sub.session.broker.topics.selectors.Leave(sub.selector)
 	sub.session.ended(sub)
 	sub.session.broker.counts.subscriptions.Add(-1)
-	sub.ring.mu.Lock()
-	sub.ring.items, sub.ring.head, sub.ring.n, sub.ring.bytes = nil, 0, 0, 0
+	sub.ring.Lock()
+	sub.ring.Clear()
 	if sub.left != nil {
 		close(sub.left)
 	}
-	sub.ring.mu.Unlock()
+	sub.ring.Unlock()
 	sub.letGo(sub.session.broker.nowMillis())
 }
 
-// settleNow carries out a committed transaction's acknowledgements.
-func (sub *topicSubscription) settleNow(tags []uint64, nack bool, c gateway.Completion, token uint64) {
+// SettleNow implements union.Source: it carries out a committed transaction's acknowledgements.
+func (sub *topicSubscription) SettleNow(tags []uint64, nack bool, c gateway.Completion, token uint64) {
 	if nack {
 		sub.Nack(tags, nil, 0)
 	} else {

@@ -2,11 +2,14 @@ package core
 
 import (
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/advisory"
+	"github.com/sluice-mq/sluice/gateway/feed"
+	"github.com/sluice-mq/sluice/gateway/selector"
 )
 
 // hub knows who subscribes to which topic.
@@ -20,15 +23,12 @@ type hub struct {
 	routes map[string]*route
 	// watched subscriptions keep senders waiting.
 	watched map[*topicSubscription]struct{}
-	// What topics feed, by key; durable subscriptions by place; and by topic and pattern.
-	feeds       map[string]*feed
-	bound       map[string]*feed
-	fed         map[string][]*feed
-	fedPatterns []*feed
-	selectors   selectors
+	// feeds are the queues that topics feed.
+	feeds     feed.Table
+	selectors selector.Shared
 	// retains: the policy keeps something of some topics for those who come later. landing is what is on its way there.
 	retains atomic.Bool
-	landing landing
+	landing feed.Landing
 	logbook logbook
 	// flushes are under way, by number.
 	flushes   map[uint64]*flushing
@@ -56,7 +56,6 @@ func (h *hub) init(b *Broker) {
 	h.routes = make(map[string]*route)
 	h.watched = make(map[*topicSubscription]struct{})
 	h.interests = make(map[interestKey]*interest)
-	h.feeds, h.bound, h.fed = make(map[string]*feed), make(map[string]*feed), make(map[string][]*feed)
 }
 
 // publish hands a message to every current subscriber, here and on other nodes, and to the queues that the topic feeds. The sender is told
@@ -93,16 +92,16 @@ func (h *hub) show(r *route, m *gateway.Message, from *session, w waiter) {
 		complete(w.c, w.token, nil)
 		return
 	}
-	if h.broker.advisor.heeds(advisory.Delivered, advisory.NoConsumer) {
+	if h.broker.advisor.Heeds(advisory.Delivered, advisory.NoConsumer) {
 		h.adviseSent(r, m)
 	}
-	var v verdict
+	var v selector.Verdict
 	given := 0
 	for _, sub := range r.here {
 		if sub.options.NoLocal && sub.session == from {
 			continue
 		}
-		if sub.selector != nil && !v.of(sub.selector, m) || sub.options.Match != nil && !sub.options.Match(m) {
+		if sub.selector != nil && !v.Of(sub.selector, m) || sub.options.Match != nil && !sub.options.Match(m) {
 			continue
 		}
 		given++
@@ -153,8 +152,8 @@ func (h *hub) sweep(now int64) {
 func (h *hub) unwatch(sub *topicSubscription) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	sub.ring.mu.Lock()
-	defer sub.ring.mu.Unlock()
+	sub.ring.Lock()
+	defer sub.ring.Unlock()
 	if len(sub.held) == 0 {
 		delete(h.watched, sub)
 	}
@@ -177,7 +176,7 @@ func (h *hub) route(topic string) *route {
 	if isTempPlace(topic) {
 		patterns = nil // nobody but its session hears it
 	} else {
-		r.feeds, r.retain = h.feedsOf(topic), h.retains.Load() && !advisory.Is(topic) && h.broker.retention(topic).Any()
+		r.feeds, r.retain = h.feeds.For(topic, h.broker.cfg.VirtualTopics), h.retains.Load() && !advisory.Is(topic) && h.broker.retention(topic).Any()
 	}
 	for _, sub := range patterns {
 		if advisory.Matches(sub.options.Destination.Name, topic) && sub.mayHear(topic) {
@@ -215,7 +214,7 @@ func (h *hub) add(sub *topicSubscription) {
 	if sub.heeds = true; !h.has(name) {
 		h.adviseTopic(name, false)
 	}
-	h.broker.advisor.listen(name, 1)
+	h.broker.advisor.Listen(name, 1)
 	if isPattern(name) {
 		h.patterns = append(h.patterns, sub)
 	} else {
@@ -239,7 +238,7 @@ func (h *hub) remove(sub *topicSubscription) {
 	h.renounce(sub)
 	if sub.heeds {
 		sub.heeds = false
-		h.broker.advisor.listen(name, -1)
+		h.broker.advisor.Listen(name, -1)
 		if !h.has(name) {
 			h.adviseTopic(name, true)
 		}
@@ -256,4 +255,18 @@ func without[T any](list []*T, x *T) []*T {
 		}
 	}
 	return list
+}
+
+// together puts subscriptions with the same selector beside one another.
+func together(subs []*topicSubscription) {
+	if !slices.ContainsFunc(subs, func(s *topicSubscription) bool { return s.selector != nil }) {
+		return
+	}
+	text := func(s *topicSubscription) string {
+		if s.selector == nil {
+			return ""
+		}
+		return s.selector.String()
+	}
+	slices.SortStableFunc(subs, func(a, b *topicSubscription) int { return strings.Compare(text(a), text(b)) })
 }

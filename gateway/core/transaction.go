@@ -1,12 +1,10 @@
 package core
 
 import (
-	"fmt"
-	"strconv"
-	"strings"
 	"sync"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/past"
 )
 
 // maxTransaction bounds the persistent messages of one transaction in bytes: they
@@ -15,7 +13,7 @@ const maxTransaction = 24 << 20
 
 // settler is a subscription that can acknowledge for a transaction.
 type settler interface {
-	settleNow(tags []uint64, nack bool, c gateway.Completion, token uint64)
+	SettleNow(tags []uint64, nack bool, c gateway.Completion, token uint64)
 }
 
 // commitment is a transaction being carried out: first the point of no return,
@@ -217,7 +215,7 @@ func (t *commitment) carryOut(stored []*gateway.Message) {
 	}
 	for _, a := range t.acks {
 		if sub, ok := a.Subscription.(settler); ok {
-			sub.settleNow(a.Tags, a.Nack, t, 0)
+			sub.SettleNow(a.Tags, a.Nack, t, 0)
 		} else {
 			t.Complete(0, nil)
 		}
@@ -262,29 +260,14 @@ type place struct {
 func (b *Broker) appendPart(id string, i int, m *gateway.Message, then func(place, error)) {
 	seat := b.seatOf(m.Place())
 	if b.cfg.Cluster != nil { // whoever owns it recognises what was carried out before
-		f := &gateway.Frame{Kind: gateway.FrameSend, Message: m, Transaction: partName(id, i)}
+		f := &gateway.Frame{Kind: gateway.FrameSend, Message: m, Transaction: past.PartName(id, i)}
 		seat.call(f, func(err error) { then(place{}, err) })
 		return
 	}
-	a := &arrival{shard: seat.here.Load(), kept: true, record: gateway.Record{Type: gateway.RecordMessage, Message: m, Transaction: partName(id, i)}}
+	a := &arrival{shard: seat.here.Load(), kept: true, record: gateway.Record{Type: gateway.RecordMessage, Message: m, Transaction: past.PartName(id, i)}}
 	a.then = func(seq uint64, err error) { then(place{a.shard, seq}, err) }
 	a.append()
 }
-
-// transactionMark stands between the session's id and the number of a transaction in its id.
-const transactionMark = "tx"
-
-// transactionNumber is the number in a transaction's id; it grows within a session.
-func transactionNumber(id string) uint64 {
-	i := strings.LastIndex(id, transactionMark)
-	if i < 0 {
-		return 0
-	}
-	n, _ := strconv.ParseUint(id[i+len(transactionMark):], 10, 64)
-	return n
-}
-
-func partName(id string, i int) string { return fmt.Sprintf("%s/%d", id, i) }
 
 // partStored counts the messages of the record into their journals. When all are
 // there, the record has done its duty. If one failed, the record stays and the next start repeats it.
@@ -331,7 +314,7 @@ func (f finished) Appended(seq uint64, err error) {
 	f.shard.mu.Unlock()
 	if b := f.shard.broker; b.cfg.Cluster != nil {
 		for i, m := range f.messages {
-			b.seatOf(m.Place()).letGo(partName(f.id, i))
+			b.seatOf(m.Place()).letGo(past.PartName(f.id, i))
 		}
 	}
 	for _, p := range f.kept {

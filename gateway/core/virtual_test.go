@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/core"
+	"github.com/sluice-mq/sluice/gateway/feed"
 )
 
 // B6 142: from the first SUBSCRIBE on a consumer's queue collects what its topic is sent, also while nobody is there, whatever the delivery mode.
@@ -68,7 +69,7 @@ func TestCopiesHaveTheIDOfTheMessage(t *testing.T) {
 // A wildcard binds the pattern: each topic has its queue, also those that come later.
 func TestVirtualTopicsOfAPattern(t *testing.T) {
 	w := newLasting(t)
-	require.NoError(t, w.broker.Bind(context.Background(), core.Binding{Topic: "x.>", Queue: "Consumer.A.{topic}"}))
+	require.NoError(t, w.broker.Bind(context.Background(), feed.Binding{Topic: "x.>", Queue: "Consumer.A.{topic}"}))
 	s := w.session()
 	w.lasting(s, gateway.SubscribeOptions{Destination: queue("Consumer.A.x.y")}).Close() // once for both
 	for _, name := range []string{"x", "x.y", "x.y.z", "y"} {
@@ -80,7 +81,7 @@ func TestVirtualTopicsOfAPattern(t *testing.T) {
 		require.Equal(t, []string{name}, bodies(c.next(1)))
 		c.none()
 	}
-	for _, bad := range []core.Binding{{}, {Topic: "x"}, {Topic: "x.>", Queue: "q"}, {Topic: "x", Queue: "q.{topic}"}, {Topic: "x", Queue: "q", Name: "n"}, {Topic: "x", Queue: "q", Selector: "a ="}} {
+	for _, bad := range []feed.Binding{{}, {Topic: "x"}, {Topic: "x.>", Queue: "q"}, {Topic: "x", Queue: "q.{topic}"}, {Topic: "x", Queue: "q", Name: "n"}, {Topic: "x", Queue: "q", Selector: "a ="}} {
 		require.Equal(t, gateway.Invalid, gateway.KindOf(w.broker.Bind(context.Background(), bad)), "%+v", bad)
 	}
 }
@@ -110,7 +111,7 @@ func TestBindingsCanBeEnded(t *testing.T) {
 // The rules say which queues collect what.
 func TestVirtualTopicsByTheRules(t *testing.T) {
 	w := newLasting(t, func(c *core.Config) {
-		c.VirtualTopics = []core.VirtualTopic{{Topics: []string{"VirtualTopic.>"}, Queues: "Consumer.*."}, {Topics: []string{"a.*"}, Queues: "site.*.of."}}
+		c.VirtualTopics = []feed.VirtualTopic{{Topics: []string{"VirtualTopic.>"}, Queues: "Consumer.*."}, {Topics: []string{"a.*"}, Queues: "site.*.of."}}
 	})
 	s := w.session()
 	for _, name := range []string{"Consumer.A.VirtualTopic.t", "Consumer.A.t", "Consumer.A", "Consumer", "Consumer.A.", "site.x.of.a.b", "site.x.of.a.b.c", "site.x.off.a.b", "Consumer.*.VirtualTopic.t.x"} {
@@ -124,7 +125,7 @@ func TestVirtualTopicsByTheRules(t *testing.T) {
 		bound = append(bound, b.Topic+" to "+b.Queue)
 	}
 	require.Equal(t, []string{"VirtualTopic.t to Consumer.A.VirtualTopic.t", "a.b to site.x.of.a.b"}, bound)
-	w.config.VirtualTopics = []core.VirtualTopic{}
+	w.config.VirtualTopics = []feed.VirtualTopic{}
 	w.restart()
 	w.send(w.session(), topic("a.b"), true, "x")
 	require.Zero(t, w.waiting(), "there is no such rule any more")

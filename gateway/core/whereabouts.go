@@ -1,45 +1,45 @@
 package core
 
-import "github.com/sluice-mq/sluice/gateway"
+import (
+	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/attach"
+)
 
-// whereabouts are where a seat's owner is: here, or at a node to which there is a link, or nowhere.
-type whereabouts struct {
-	shard *shard
-	node  string
-	epoch uint64
-}
+// attaching is a seat as subscriptions to the shard's queues see it.
+type attaching struct{ *seat }
 
-// place tells it, and gives the subscription a name there if it is another node.
-func (t *seat) place(sub *clusterSubscription) (p whereabouts, wire uint64) {
+// Place implements attach.Seat.
+func (t attaching) Place(sub *attach.Subscription) attach.Place {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if s := t.here.Load(); s != nil {
-		return whereabouts{shard: s, epoch: s.epoch}, 0
+		return attach.Place{Here: s, Epoch: s.epoch}
 	}
 	if !t.linked || t.leaving != nil {
-		return whereabouts{}, 0
+		return attach.Place{}
 	}
-	wire = t.broker.wire.Add(1)
+	wire := t.broker.wire.Add(1)
 	t.wires[wire] = sub
-	return whereabouts{node: t.owner, epoch: t.epoch}, wire
+	return attach.Place{There: t.owner, Epoch: t.epoch, Wire: wire}
 }
 
-// unplug forgets a name.
-func (t *seat) unplug(wire uint64) {
+// Unplug implements attach.Seat.
+func (t attaching) Unplug(wire uint64) {
 	t.mu.Lock()
 	delete(t.wires, wire)
 	t.mu.Unlock()
 }
 
-// follow has a subscription told when the owner changes, until forget.
-func (t *seat) follow(sub *clusterSubscription) {
+// Follow implements attach.Seat.
+func (t attaching) Follow(sub *attach.Subscription) {
 	t.mu.Lock()
 	t.subs[sub] = struct{}{}
 	t.mu.Unlock()
-	sub.attach()
+	sub.Attach()
 }
 
-func (t *seat) forget(sub *clusterSubscription) {
+// Forget implements attach.Seat.
+func (t attaching) Forget(sub *attach.Subscription) {
 	t.mu.Lock()
 	delete(t.subs, sub)
 	t.mu.Unlock()
@@ -56,20 +56,20 @@ func (t *seat) delivered(node string, f *gateway.Frame) {
 	switch {
 	case sub == nil:
 	case f.Kind == gateway.FrameAdopted:
-		sub.adoptedThere(f)
+		sub.Adopted(f)
 	case f.Message != nil:
-		sub.arrived(f)
+		sub.Arrived(f)
 	}
 }
 
-// isAt reports whether the owner is the one of an epoch, and there is a link to it.
-func (t *seat) isAt(epoch uint64) bool {
+// IsAt implements attach.Seat.
+func (t attaching) IsAt(epoch uint64) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.isThere(epoch)
 }
 
-// isThere is isAt. The lock is held. This node may have become the owner without having heard that another is none any more.
+// isThere reports whether the owner is the one of an epoch, and there is a link to it. The lock is held. This node may have become the owner without having heard that another is none any more.
 func (t *seat) isThere(epoch uint64) bool {
 	return t.linked && t.leaving == nil && t.epoch == epoch && t.opening == nil && t.here.Load() == nil
 }
@@ -83,3 +83,40 @@ func (t *seat) stale(node string, epoch uint64) {
 		t.linkTo(node, false)
 	}
 }
+
+// Ask implements attach.Seat.
+func (t attaching) Ask(f, again *gateway.Frame, done func(error)) { t.ask(f, again, done) }
+
+// Call implements attach.Seat.
+func (t attaching) Call(f *gateway.Frame, done func(error)) { t.call(f, done) }
+
+// attached is the node of a session, as its subscriptions to queues see it.
+type attached struct{ session *session }
+
+// InTouch implements attach.Node.
+func (n attached) InTouch() bool { return n.session.broker.inTouch() }
+
+// Send implements attach.Node.
+func (n attached) Send(node string, f *gateway.Frame) { n.session.broker.cfg.Cluster.Send(node, f) }
+
+// Opened implements attach.Node.
+func (n attached) Opened() { n.session.broker.counts.subscriptions.Add(1) }
+
+// Delivered implements attach.Node.
+func (n attached) Delivered(messages int) { n.session.broker.counts.queueOut.Add(uint64(messages)) }
+
+// Ended implements attach.Node.
+func (n attached) Ended(sub *attach.Subscription) {
+	n.session.ended(sub)
+	n.session.broker.counts.subscriptions.Add(-1)
+}
+
+// Attach implements attach.Owner.
+func (s *shard) Attach(o gateway.SubscribeOptions, wild bool) attach.Local {
+	sub := newQueueSubscription(s.broker.guests.session(), s, o)
+	sub.wild = wild
+	return sub
+}
+
+// Replaced implements attach.Owner.
+func (s *shard) Replaced() bool { return s.replaced.Load() }

@@ -5,14 +5,6 @@ import (
 	"github.com/sluice-mq/sluice/gateway/dispatch"
 )
 
-// wishesOf are what another node has to know of a subscription that it serves, nil if that is nothing.
-func wishesOf(o *gateway.SubscribeOptions) *gateway.Consumer {
-	if o.Selector == "" && !o.Exclusive && o.Priority == 0 && o.Redelivery == nil {
-		return nil
-	}
-	return &gateway.Consumer{Selector: o.Selector, Exclusive: o.Exclusive, Priority: o.Priority, Redelivery: o.Redelivery}
-}
-
 // wish adds to options what another node said of them.
 func wish(o *gateway.SubscribeOptions, c *gateway.Consumer) {
 	if c != nil {
@@ -33,7 +25,7 @@ func (sub *queueSubscription) consumer(prefetch int) dispatch.Consumer {
 func (sub *queueSubscription) choose() {
 	selectors := &sub.session.broker.topics.selectors
 	var err error
-	if sub.selector, err = selectors.take(sub.options.Selector); err != nil {
+	if sub.selector, err = selectors.Take(sub.options.Selector); err != nil {
 		sub.mute = true
 		sub.session.broker.cfg.Logger.Error("a selector of another node is not understood, and selects nothing", "queue", sub.queue, "error", err)
 	}
@@ -41,7 +33,7 @@ func (sub *queueSubscription) choose() {
 
 // unchoose is the end of choose.
 func (sub *queueSubscription) unchoose() {
-	sub.session.broker.topics.selectors.leave(sub.selector)
+	sub.session.broker.topics.selectors.Leave(sub.selector)
 }
 
 // waitsToJoin reports whether a subscription joins its queue only when all others had the time to say what they have: of those that may have a queue to themselves

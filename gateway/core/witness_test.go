@@ -14,6 +14,8 @@ import (
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/core"
 	"github.com/sluice-mq/sluice/gateway/gatewaytest"
+	"github.com/sluice-mq/sluice/gateway/quota"
+	watch "github.com/sluice-mq/sluice/gateway/tap"
 )
 
 // clerk is an Auditor that keeps what it is told.
@@ -155,7 +157,7 @@ func TestEveryMessageIsWrittenDownIfThatIsWanted(t *testing.T) {
 func TestRefusalsAreWrittenDownWithRestraint(t *testing.T) {
 	var clock atomic.Int64
 	start := time.Unix(1_700_000_000, 0)
-	w, rules, c := newAudited(t, quotas(core.Quotas{PerUser: core.Quota{Subscriptions: 1}}), func(cfg *core.Config) {
+	w, rules, c := newAudited(t, quotas(quota.Quotas{PerUser: quota.Quota{Subscriptions: 1}}), func(cfg *core.Config) {
 		cfg.Now = func() time.Time { return start.Add(time.Duration(clock.Load())) }
 	})
 	s, _ := w.login("alice", "192.0.2.1:1")
@@ -191,7 +193,7 @@ func TestRefusalsAreWrittenDownWithRestraint(t *testing.T) {
 }
 
 func TestLimitsThatMakeClientsWaitAreWrittenDownOnce(t *testing.T) {
-	w, _, c := newAudited(t, quotas(core.Quotas{PerUser: core.Quota{InFlight: 2, PublishMessages: 3}}))
+	w, _, c := newAudited(t, quotas(quota.Quotas{PerUser: quota.Quota{InFlight: 2, PublishMessages: 3}}))
 	s, _ := w.login("alice", "192.0.2.1:1")
 	sub := w.subscribe(s, queue("q"), 10, false)
 	c.written()
@@ -231,18 +233,18 @@ func TestConnectionsAreListedAndEndedByAdministrators(t *testing.T) {
 	require.Equal(t, 3, w.broker.Depth("q")+1)
 }
 
-func shown(t *testing.T, tap *core.Tap, n int) (events []core.TapEvent) {
+func shown(t *testing.T, watching *watch.Tap, n int) (events []watch.Event) {
 	t.Helper()
 	for range n {
 		select {
-		case e := <-tap.Events():
+		case e := <-watching.Events():
 			events = append(events, e)
 		case <-time.After(gatewaytest.Wait):
 			t.Fatal("no event")
 		}
 	}
 	select {
-	case e := <-tap.Events():
+	case e := <-watching.Events():
 		t.Fatalf("one more: %+v", e)
 	default:
 	}
@@ -256,7 +258,7 @@ func TestTapsShowWhatHappensToMessages(t *testing.T) {
 	w.send(s, queue("a.early"), false, "0")
 	before := early.next(1)
 	ctx, cancel := context.WithCancel(t.Context())
-	tap, err := w.broker.Tap(ctx, core.TapOptions{Destination: queue("a.>"), Bodies: true, MaxBody: 4})
+	watching, err := w.broker.Tap(ctx, watch.Options{Destination: queue("a.>"), Bodies: true, MaxBody: 4})
 	require.NoError(t, err)
 	early.ack(before...)
 	sub, err := s.Subscribe(gateway.SubscribeOptions{Destination: queue("a.b"), Name: "one", Prefetch: 10, Wake: func() {}})
@@ -271,19 +273,19 @@ func TestTapsShowWhatHappensToMessages(t *testing.T) {
 	require.Len(t, got, 2)
 	sub.Ack(tags(got[:1]), nil, 0)
 	sub.Nack(tags(got[1:]), nil, 0)
-	e := shown(t, tap, 6)
+	e := shown(t, watching, 6)
 	var kinds []string
 	for _, x := range e {
 		kinds = append(kinds, string(x.Kind)+" "+x.MessageID)
 	}
 	first, second := got[0].Message.ID, got[1].Message.ID
 	require.Equal(t, []string{"sent " + first, "sent " + second, "delivered " + first, "delivered " + second, "acked " + first, "refused " + second}, kinds)
-	require.Equal(t, core.TapEvent{
-		Kind: core.TapDelivered, Time: e[2].Time, Session: w.broker.Connections()[0].Session, User: "alice", Remote: "192.0.2.1:1", Subscription: "one",
+	require.Equal(t, watch.Event{
+		Kind: watch.Delivered, Time: e[2].Time, Session: w.broker.Connections()[0].Session, User: "alice", Remote: "192.0.2.1:1", Subscription: "one",
 		Destination: queue("a.b"), MessageID: first, Header: m.Header, Body: []byte("long"), BodySize: 9,
 	}, e[2])
 	cancel()
-	_, open := <-tap.Events()
+	_, open := <-watching.Events()
 	require.False(t, open)
 	w.send(s, queue("a.b"), false, "3")
 }
@@ -293,11 +295,11 @@ func TestTapsShowAPart(t *testing.T) {
 	alice, _ := w.login("alice", "192.0.2.1:1")
 	bob, _ := w.login("bob", "192.0.2.1:1")
 	sub := w.subscribe(bob, queue("q"), 100, true)
-	his, err := w.broker.Tap(t.Context(), core.TapOptions{Session: w.broker.Connections()[1].Session})
+	his, err := w.broker.Tap(t.Context(), watch.Options{Session: w.broker.Connections()[1].Session})
 	require.NoError(t, err)
-	matching, err := w.broker.Tap(t.Context(), core.TapOptions{Match: func(m *gateway.Message) bool { return string(m.Body) == "7" }})
+	matching, err := w.broker.Tap(t.Context(), watch.Options{Match: func(m *gateway.Message) bool { return string(m.Body) == "7" }})
 	require.NoError(t, err)
-	some, err := w.broker.Tap(t.Context(), core.TapOptions{Every: 10})
+	some, err := w.broker.Tap(t.Context(), watch.Options{Every: 10})
 	require.NoError(t, err)
 	w.send(alice, queue("q"), false, numbers(0, 100)...)
 	sub.next(100)
@@ -320,24 +322,24 @@ func TestTapsShowAPart(t *testing.T) {
 func TestTapsHoldNothingUp(t *testing.T) {
 	w := newWorld(t)
 	s, _ := w.login("alice", "192.0.2.1:1")
-	tap, err := w.broker.Tap(t.Context(), core.TapOptions{})
+	watching, err := w.broker.Tap(t.Context(), watch.Options{})
 	require.NoError(t, err)
 	w.send(s, queue("q"), false, numbers(0, 1000)...)
-	require.EqualValues(t, 488, tap.Dropped())
-	<-tap.Events()
+	require.EqualValues(t, 488, watching.Dropped())
+	<-watching.Events()
 	w.send(s, queue("q"), false, "last")
-	var last core.TapEvent
-	for len(tap.Events()) > 0 {
-		last = <-tap.Events()
+	var last watch.Event
+	for len(watching.Events()) > 0 {
+		last = <-watching.Events()
 	}
 	require.EqualValues(t, 488, last.Dropped)
 	for range 7 {
-		_, err := w.broker.Tap(t.Context(), core.TapOptions{})
+		_, err := w.broker.Tap(t.Context(), watch.Options{})
 		require.NoError(t, err)
 	}
-	_, err = w.broker.Tap(t.Context(), core.TapOptions{})
+	_, err = w.broker.Tap(t.Context(), watch.Options{})
 	require.Equal(t, "there are 8 taps, the limit is 8", gateway.TextOf(err))
-	_, err = w.broker.Tap(t.Context(), core.TapOptions{Every: -1})
+	_, err = w.broker.Tap(t.Context(), watch.Options{Every: -1})
 	require.Equal(t, gateway.Invalid, gateway.KindOf(err))
 }
 
@@ -352,9 +354,9 @@ func TestTapsComeAndGo(t *testing.T) {
 		taps.Go(func() {
 			for !done.Load() {
 				ctx, cancel := context.WithCancel(context.Background())
-				tap, err := w.broker.Tap(ctx, core.TapOptions{Bodies: true})
+				watching, err := w.broker.Tap(ctx, watch.Options{Bodies: true})
 				if err == nil {
-					<-tap.Events()
+					<-watching.Events()
 				}
 				cancel()
 			}

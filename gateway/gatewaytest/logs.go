@@ -1,6 +1,7 @@
 package gatewaytest
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"slices"
@@ -44,12 +45,17 @@ func (l *Logs) learn(key string, value []byte, _ uint64) {
 		delete(l.all, topic)
 		return
 	}
-	if k := l.all[topic]; k != nil && k.ID == f.ID {
-		k.LogFact = f
-		return
+	for _, k := range l.all {
+		if stream(k.LogFact) == stream(f) {
+			k.LogFact = f
+			l.all[topic] = k
+			return
+		}
 	}
-	l.all[topic] = &keptLog{LogFact: f}
+	l.all[topic] = &keptLog{LogFact: f, first: f.First}
 }
+
+func stream(f gateway.LogFact) string { return cmp.Or(f.Stream, f.ID) }
 
 // Break has everything fail from now on; nil mends it.
 func (l *Logs) Break(err error) {

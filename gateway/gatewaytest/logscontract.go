@@ -17,8 +17,10 @@ import (
 func LogsContract(t *testing.T, open func(t *testing.T, dir string) (l gateway.Logs, r gateway.Registry, shut func())) {
 	for name, part := range map[string]func(t *testing.T, l gateway.Logs, r gateway.Registry){
 		"what is appended is read": logIsRead, "a log is there as its fact says": logFollowsItsFact,
-		"many append at once": logHasNoHoles, "a log is read by the time": logByTime, "copies are stored once": logTakesCopiesOnce,
-		"many append the same copies": logTakesCopiesOfMany, "copies that are not to be stored once are stored as they are": logTakesCopiesAsTheyAre,
+		"many append at once": logHasNoHoles, "a log is read by the time": logByTime, "a log begins where its fact says": logBegins,
+		"a log may get another topic": logIsHandedOn,
+		"copies are stored once":      logTakesCopiesOnce, "many append the same copies": logTakesCopiesOfMany,
+		"copies that are not to be stored once are stored as they are": logTakesCopiesAsTheyAre,
 	} {
 		t.Run(name, func(t *testing.T) {
 			l, r, shut := open(t, t.TempDir())
@@ -164,6 +166,47 @@ func logHasNoHoles(t *testing.T, l gateway.Logs, r gateway.Registry) {
 	}
 	all.Wait()
 	require.Len(t, readLog(t, l, "P.T", gateway.LogQuery{}), writers*(each+each/2))
+}
+
+func logBegins(t *testing.T, l gateway.Logs, r gateway.Registry) {
+	_, err := r.Put(t.Context(), gateway.LogKeys+"P.T", []byte(`{"id":"one","first":5}`))
+	require.NoError(t, err)
+	Eventually(t, func() bool { _, err := l.Read(t.Context(), "P.T", gateway.LogQuery{}); return err == nil }, "the fact is known")
+	for _, from := range []uint64{0, 7} {
+		p, err := l.Read(t.Context(), "P.T", gateway.LogQuery{From: from, Messages: 1, Bytes: 1})
+		require.NoError(t, err)
+		require.Equal(t, gateway.LogPage{Log: "one", First: 5, Next: 5, At: 5}, p, "without a message")
+	}
+	a, b := logged("a"), logged("b")
+	require.NoError(t, appendTo(l, "P.T", a))
+	require.NoError(t, appendTo(l, "P.T", b))
+	require.Equal(t, []uint64{5, 6}, []uint64{a.Offset, b.Offset})
+	require.Equal(t, []string{"5 a", "6 b"}, readLog(t, l, "P.T", gateway.LogQuery{}))
+}
+
+func logIsHandedOn(t *testing.T, l gateway.Logs, r gateway.Registry) {
+	put := func(topic string) {
+		_, err := r.Put(t.Context(), gateway.LogKeys+topic, []byte(`{"id":"one","first":5,"stream":"three"}`))
+		require.NoError(t, err)
+		Eventually(t, func() bool { _, err := l.Read(t.Context(), topic, gateway.LogQuery{}); return err == nil }, "the fact is known")
+	}
+	gone := func(topic string) {
+		_, err := r.Delete(t.Context(), gateway.LogKeys+topic)
+		require.NoError(t, err)
+		Eventually(t, func() bool { _, err := l.Read(t.Context(), topic, gateway.LogQuery{}); return err != nil }, "it is gone")
+	}
+	put("P.T")
+	require.NoError(t, appendTo(l, "P.T", logged("a")))
+	put("P.U")
+	require.NoError(t, appendTo(l, "P.U", logged("b")))
+	require.Equal(t, []string{"5 a", "6 b"}, readLog(t, l, "P.T", gateway.LogQuery{}))
+	gone("P.T")
+	require.NoError(t, appendTo(l, "P.U", logged("c")))
+	require.Equal(t, []string{"5 a", "6 b", "7 c"}, readLog(t, l, "P.U", gateway.LogQuery{}))
+	p, err := l.Read(t.Context(), "P.U", gateway.LogQuery{})
+	require.NoError(t, err)
+	require.Equal(t, "one", p.Log)
+	gone("P.U")
 }
 
 func logByTime(t *testing.T, l gateway.Logs, r gateway.Registry) {

@@ -50,20 +50,10 @@ func FirstSequence(path string) (uint64, bool) {
 // first bytes of each block; call it when there is something to purge, not for every record. It may be called from any
 // goroutine.
 func (l *Log) Boundary(below uint64) (seq uint64, ok bool) {
-	entries, err := os.ReadDir(l.dir)
-	if err != nil {
+	indexes, ok := blocksOf(l.dir)
+	if !ok {
 		return 0, false
 	}
-	var indexes []uint64
-	for _, e := range entries {
-		if isKey(e.Name()) {
-			return 0, false // encrypted: what looks like a header is noise
-		}
-		if index, ok := blockIndex(e.Name()); ok {
-			indexes = append(indexes, index)
-		}
-	}
-	slices.Sort(indexes)
 	l.firstsMu.Lock()
 	defer l.firstsMu.Unlock()
 	for old := range l.firsts {
@@ -71,10 +61,40 @@ func (l *Log) Boundary(below uint64) (seq uint64, ok bool) {
 			delete(l.firsts, old)
 		}
 	}
+	return boundary(indexes, below, l.first)
+}
+
+// Boundary is that of the log whose blocks live in dir, for who has not added it: it reads the first bytes of blocks each time.
+func Boundary(dir string, below uint64) (seq uint64, ok bool) {
+	indexes, ok := blocksOf(dir)
+	if !ok {
+		return 0, false
+	}
+	return boundary(indexes, below, func(index uint64) (uint64, bool) { return FirstSequence(filepath.Join(dir, blockName(index))) })
+}
+
+// blocksOf are the indexes of the blocks in a directory, in order. It is false if they cannot be read.
+func blocksOf(dir string) (indexes []uint64, ok bool) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, false
+	}
+	for _, e := range entries {
+		if isKey(e.Name()) {
+			return nil, false // encrypted: what looks like a header is noise
+		}
+		if index, ok := blockIndex(e.Name()); ok {
+			indexes = append(indexes, index)
+		}
+	}
+	slices.Sort(indexes)
+	return indexes, true
+}
+
+func boundary(indexes []uint64, below uint64, first func(index uint64) (uint64, bool)) (seq uint64, ok bool) {
 	for i := len(indexes) - 1; i > 0; i-- {
-		first, ok := l.first(indexes[i])
-		if ok && first <= below {
-			return first, true
+		if seq, ok := first(indexes[i]); ok && seq <= below {
+			return seq, true
 		}
 	}
 	return 0, false

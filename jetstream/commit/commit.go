@@ -180,7 +180,12 @@ func (c *Committer) syncAll() error {
 
 // Add begins committing for a log whose blocks live in dir, a stream's msgs directory, which must exist. When Add
 // returns, everything stored there before the call is on disk: read the log back after Add, not before.
-func (c *Committer) Add(dir string, s Source) (*Log, error) {
+func (c *Committer) Add(dir string, s Source) (*Log, error) { return c.add(dir, s, false) }
+
+// AddSynced is Add for who knows that all that is stored there is on disk: it was stored before a SyncAll, and nothing since.
+func (c *Committer) AddSynced(dir string, s Source) (*Log, error) { return c.add(dir, s, true) }
+
+func (c *Committer) add(dir string, s Source, synced bool) (*Log, error) {
 	l := &Log{committer: c, dir: dir, source: s, firsts: map[uint64]uint64{}}
 	err := c.ask(func() error {
 		if err := c.Err(); err != nil {
@@ -191,10 +196,12 @@ func (c *Committer) Add(dir string, s Source) (*Log, error) {
 				l.release()
 				return fmt.Errorf("commit: watch %s: %w", dir, err)
 			}
-			if err := c.syncAll(); err != nil {
-				c.finder.remove(l)
-				l.release()
-				return err
+			if !synced {
+				if err := c.syncAll(); err != nil {
+					c.finder.remove(l)
+					l.release()
+					return err
+				}
 			}
 			l.synced()
 		}

@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-mq/sluice/gateway"
-	"github.com/sluice-mq/sluice/gateway/core"
 	"github.com/sluice-mq/sluice/gateway/gatewaytest"
+	"github.com/sluice-mq/sluice/gateway/quota"
 )
 
 // people knows everybody but those that were dismissed.
@@ -118,7 +118,7 @@ func TestRefusedLoginsByEveryWay(t *testing.T) {
 // Who sends faster than it may waits, and loses nothing.
 func TestRatesMakeClientsWait(t *testing.T) {
 	p := &people{}
-	w := newWorld(t, withPeople(p), func(s *settings) { s.core.Quotas = core.Quotas{PerUser: core.Quota{PublishMessages: 40}} })
+	w := newWorld(t, withPeople(p), func(s *settings) { s.core.Quotas = quota.Quotas{PerUser: quota.Quota{PublishMessages: 40}} })
 	for _, way := range ways {
 		c := w.as(way, "login:"+way)
 		c.expect("CONNECTED")

@@ -30,8 +30,8 @@ func (c caller) routed() {
 	c.must("PUT", "/projects/P/routes/r", `{"topic":"projects/P/topics/t","targets":["projects/P/topics/every","projects/P/topics/site-{attributes.site}"],"deadLetterTopic":"projects/P/topics/refused"}`, nil)
 }
 
-// flood publishes messages with a name until it is told to stop, at whichever node takes them. What has no answer may be there all the same.
-func flood(t *testing.T, name string, all ...*nodes.Node) (published *atomic.Int64, stop func()) {
+// pour publishes messages with a name until it is told to stop, at whichever node takes them. What has no answer may be there all the same.
+func pour(t *testing.T, name string, all ...*nodes.Node) (published *atomic.Int64, stop func()) {
 	published = new(atomic.Int64)
 	over := make(chan struct{})
 	var background sync.WaitGroup
@@ -178,7 +178,7 @@ func TestThreeNodesCopyOnce(t *testing.T) {
 	c := nodes.StartCluster(t, "listeners=stomp=127.0.0.1:0,nats=127.0.0.1:0,admin=127.0.0.1:0,pubsub=127.0.0.1:0", "pubsub.service_token="+token)
 	service := caller{t, c.Nodes[0], token}
 	service.routed()
-	published, stop := flood(t, "x", c.Nodes[:]...)
+	published, stop := pour(t, "x", c.Nodes[:]...)
 	defer stop()
 	comes := func() {
 		t.Helper()
@@ -222,7 +222,7 @@ func TestARouteGoesOnAfterAKill(t *testing.T) {
 	}
 	durable()
 	for i := range 4 {
-		published, stop := flood(t, fmt.Sprint(i), n)
+		published, stop := pour(t, fmt.Sprint(i), n)
 		require.Eventually(t, func() bool { return published.Load() > 300 }, soon, time.Millisecond)
 		n.Kill()
 		stop()

@@ -9,9 +9,12 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/sluice-mq/sluice/auth"
+	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/core"
+	"github.com/sluice-mq/sluice/gateway/past"
 	"github.com/sluice-mq/sluice/jetstream"
 	"github.com/sluice-mq/sluice/jetstream/embed"
 )
@@ -36,10 +39,10 @@ func (n *node) adopt(ctx context.Context, cfg Config, log *slog.Logger) error {
 		err = a.settle(ctx, cfg, store, log)
 	}
 	if err == nil { // what the cluster has already counts
-		err = n.adoptFacts(ctx, store)
+		err = n.adoptFacts(ctx, cfg, store)
 	}
 	if err == nil {
-		err = core.Export(ctx, store, func(e core.Exported) error { return a.next(ctx, e) })
+		err = past.Export(ctx, store, func(e past.Exported) error { return a.next(ctx, e) })
 	}
 	err = errors.Join(err, a.in.wait(ctx), store.Close(ctx))
 	if err == nil {
@@ -53,23 +56,53 @@ func (n *node) adopt(ctx context.Context, cfg Config, log *slog.Logger) error {
 	return jetstream.Adopted(cfg.DataDir)
 }
 
-// adoptFacts brings durable subscriptions and the like into the cluster, unless it has ones of the same name.
-func (n *node) adoptFacts(ctx context.Context, alone *jetstream.Store) error {
-	known := make(map[string]bool)
-	err := eachFact(ctx, n.store.Registry(), func(key string, _ []byte) error {
-		known[key] = true
+// adoptFacts brings durable subscriptions and the like into the cluster, unless it has ones of the same name, and topics with their logs. What was sent to a topic of which the
+// cluster has another one goes to the end of that one's log.
+func (n *node) adoptFacts(ctx context.Context, cfg Config, alone *jetstream.Store) error {
+	in := newLogIntake(ctx, cfg.Node, n.store.Registry(), n.store.Logs())
+	if err := in.clear(); err != nil {
+		return err
+	}
+	known := make(map[string][]byte)
+	err := eachFact(ctx, n.store.Registry(), func(key string, value []byte) error {
+		known[key] = value
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	return eachFact(ctx, alone.Registry(), func(key string, value []byte) error {
-		if known[key] {
-			return nil
+	out := newLogExport(alone.Logs())
+	err = eachFact(ctx, alone.Registry(), func(key string, value []byte) error {
+		out.note(key, value)
+		there, is := known[key]
+		topic, isTopic := strings.CutPrefix(key, gateway.LogKeys)
+		switch {
+		case isTopic && is:
+			same, err := sameLog(value, there)
+			in.onto[topic] = !same
+			return err
+		case isTopic:
+			in.facts[topic] = value
+		case !is:
+			_, err := n.store.Registry().Put(ctx, key, value)
+			return err
 		}
-		_, err := n.store.Registry().Put(ctx, key, value)
-		return err
+		return nil
 	})
+	if err == nil {
+		err = out.run(ctx, in)
+	}
+	if err == nil {
+		err = in.rest()
+	}
+	return err
+}
+
+// sameLog reports whether two topics have the same log: one of them came from the other.
+func sameLog(a, b []byte) (bool, error) {
+	var one, other gateway.LogFact
+	err := errors.Join(json.Unmarshal(a, &one), json.Unmarshal(b, &other))
+	return one.ID == other.ID, err
 }
 
 // adoption is how far it has come, as its file says.
@@ -123,7 +156,7 @@ func (a *adoption) settle(ctx context.Context, cfg Config, store *jetstream.Stor
 }
 
 // next takes the next message, unless it was taken before.
-func (a *adoption) next(ctx context.Context, e core.Exported) error {
+func (a *adoption) next(ctx context.Context, e past.Exported) error {
 	if e.Shard < a.Shard || e.Shard == a.Shard && e.Number < a.Number {
 		return nil
 	}

@@ -129,3 +129,64 @@ func TestANodeWhoseClusterNeverWasGoesOnAlone(t *testing.T) {
 	alone.await("ready")
 	alone.requireFilled(count)
 }
+
+// A node that was alone brings its topics with their messages into the cluster, once, though it is killed meanwhile; of a topic that the cluster has as well the messages go behind those that are there.
+func TestOneNodesTopicsGrowIntoACluster(t *testing.T) {
+	const count = 1500
+	dirs := threeConfigs(t)
+	t.Setenv("SLUICE_PUBSUB_SERVICE_TOKEN", "the-service-token")
+	alone := launch(t, free("serve", "--data-dir", dirs[0])...)
+	alone.await("ready")
+	must := func(p *program, method, path, body string) string {
+		t.Helper()
+		code, said := p.call(method, path, "the-service-token", body)
+		require.Equal(t, 200, code, said)
+		return said
+	}
+	topic := func(p *program, name string) {
+		must(p, "PUT", "/projects/P/topics/"+name, "")
+		must(p, "PUT", "/projects/P/subscriptions/of-"+name, `{"topic":"projects/P/topics/`+name+`"}`)
+	}
+	publish := func(p *program, name, text string, n int) {
+		one := fmt.Sprintf(`{"attributes":{"text":%q}}`, text)
+		must(p, "POST", "/projects/P/topics/"+name+":publish", `{"messages":[`+strings.TrimSuffix(strings.Repeat(one+",", n), ",")+`]}`)
+	}
+	must(alone, "POST", "/projects/P", `{"description":""}`)
+	topic(alone, "own")
+	topic(alone, "both")
+	publish(alone, "own", "own", count/2)
+	publish(alone, "own", "own", count/2)
+	publish(alone, "both", "alone", 10)
+	must(alone, "POST", "/projects/P/subscriptions/of-own:modifyOffset", `{"offset":1000}`)
+	require.NoError(t, alone.cmd.Process.Signal(syscall.SIGTERM))
+	alone.exit()
+
+	require.NoError(t, os.Rename(dirs[0], dirs[0]+".alone"))
+	nodes := launchAll(t, dirs)
+	for _, p := range nodes {
+		p.await("ready")
+	}
+	others := nodes[1:]
+	must(others[0], "POST", "/projects/P", `{"description":""}`)
+	topic(others[0], "both")
+	publish(others[0], "both", "cluster", 5)
+	require.NoError(t, nodes[0].cmd.Process.Signal(syscall.SIGKILL))
+	nodes[0].exit()
+	require.NoError(t, os.RemoveAll(dirs[0]))
+	require.NoError(t, os.Rename(dirs[0]+".alone", dirs[0]))
+	first := launchAll(t, dirs[:1])[0]
+	first.await("the messages that the node had alone go into the cluster")
+	require.NoError(t, first.cmd.Process.Signal(syscall.SIGKILL))
+	first.exit()
+	first = launchAll(t, dirs[:1])[0]
+	first.await("ready")
+	for _, p := range append(others, first) {
+		require.JSONEq(t, fmt.Sprintf(`{"max":%d,"min":0,"current":1000}`, count), must(p, "GET", "/projects/P/subscriptions/of-own:offsets", ""))
+	}
+	said := must(first, "POST", "/projects/P/subscriptions/of-both:pull", `{"maxMessages":"100"}`)
+	require.Equal(t, 5, strings.Count(said, `"cluster"`))
+	require.GreaterOrEqual(t, strings.Count(said, `"alone"`), 10)
+	require.Less(t, strings.LastIndex(said, `"cluster"`), strings.Index(said, `"alone"`))
+	publish(others[1], "own", "new", 1)
+	require.Equal(t, count-1000+1, strings.Count(must(first, "POST", "/projects/P/subscriptions/of-own:pull", `{"maxMessages":"1000"}`), `"text"`))
+}

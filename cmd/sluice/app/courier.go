@@ -10,11 +10,8 @@ import (
 	"github.com/sluice-mq/sluice/protocols/pubsub/courier"
 )
 
-// openCourier begins to run the routes that this node leads, where somebody listens for HTTP Pub/Sub.
+// openCourier begins to run the routes that this node leads.
 func (n *node) openCourier(cfg Config, log *slog.Logger) error {
-	if n.directory == nil {
-		return nil
-	}
 	settings := courier.Config{
 		Directory: n.directory, Logs: n.store.Logs(), Node: cfg.Node, Arrivals: n.arrivals(cfg, "route"), Logger: log,
 		Open:  func(ctx context.Context) (gateway.Session, error) { return n.own(ctx, "route") },

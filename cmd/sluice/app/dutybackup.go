@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,26 +10,36 @@ import (
 	"sync"
 
 	"github.com/sluice-mq/sluice/gateway"
-	"github.com/sluice-mq/sluice/gateway/core"
+	"github.com/sluice-mq/sluice/gateway/past"
 	"github.com/sluice-mq/sluice/jetstream"
 	"github.com/sluice-mq/sluice/protocols/pubsub/resource"
 )
 
-// Backup writes a backup of all queues to w, and nothing else.
+// Backup writes a backup of all queues and topics' logs to w, and nothing else.
 func (d *duty) Backup(ctx context.Context, w io.Writer) error {
 	b := jetstream.NewBackupWriter(w)
-	err := eachFact(ctx, d.life.node.store.Registry(), b.AddFact)
+	logs := newLogExport(d.life.node.store.Logs())
+	err := eachFact(ctx, d.life.node.store.Registry(), func(key string, value []byte) error {
+		if strings.HasPrefix(key, gateway.LogKeys+unfinished) {
+			return nil
+		}
+		logs.note(key, value)
+		return b.AddFact(key, value)
+	})
+	if err == nil {
+		err = logs.run(ctx, b)
+	}
 	if err != nil {
 		return err
 	}
-	if err := core.Export(ctx, d.life.node.store, func(e core.Exported) error { return b.Add(e.Message, e.Redeliveries) }); err != nil {
+	if err := past.Export(ctx, d.life.node.store, func(e past.Exported) error { return b.Add(e.Message, e.Redeliveries) }); err != nil {
 		return err
 	}
 	n, err := b.Close()
 	if err != nil {
 		return err
 	}
-	d.life.log.Info("a backup was made", "messages", n)
+	d.life.log.Info("a backup was made", "messages", n, "topics", len(logs.topics), "topics_messages", logs.messages)
 	return nil
 }
 
@@ -63,27 +72,10 @@ func eachFact(ctx context.Context, r gateway.Registry, fn func(key string, value
 	return nil
 }
 
-// restored is what becomes of a backup's fact; nil: nothing. The messages of a topic's log are in no backup: the topic gets another log, which its subscriptions read from
-// the front, unless it has one.
-func restored(key string, value []byte, there bool) ([]byte, error) {
-	if !strings.HasPrefix(key, gateway.LogKeys) {
-		return value, nil
-	}
-	if there {
-		return nil, nil
-	}
-	var fact map[string]json.RawMessage
-	if err := json.Unmarshal(value, &fact); err != nil {
-		return nil, fmt.Errorf("the fact %s: %w", key, err)
-	}
-	fact["id"], _ = json.Marshal(resource.NewID()) // which a text never fails to be
-	return json.Marshal(fact)
-}
-
 // errSome ends an export at the first message.
 var errSome = errors.New("there is a message")
 
-// Restore takes the messages of a backup into the queues. Unless merge is set it wants them to be empty. It writes nothing before it has
+// Restore takes the messages of a backup into the queues and topics' logs. Unless merge is set it wants the queues to be empty; a topic that is there stays as it is. It writes nothing before it has
 // read all of r. Whether somebody has had the messages since the backup nobody knows: they are
 // marked as redelivered.
 func (d *duty) Restore(ctx context.Context, r io.Reader, merge bool, w io.Writer) error {
@@ -93,7 +85,7 @@ func (d *duty) Restore(ctx context.Context, r io.Reader, merge bool, w io.Writer
 	}
 	defer end()
 	if !merge {
-		err := core.Export(ctx, d.life.node.store, func(core.Exported) error { return errSome })
+		err := past.Export(ctx, d.life.node.store, func(past.Exported) error { return errSome })
 		if errors.Is(err, errSome) {
 			return errors.New("the queues are not empty; with --merge the backup's messages are added to what is there")
 		}
@@ -101,25 +93,77 @@ func (d *duty) Restore(ctx context.Context, r io.Reader, merge bool, w io.Writer
 			return err
 		}
 	}
-	there := make(map[string]bool)
-	if err := eachFact(ctx, d.life.node.store.Registry(), func(key string, _ []byte) error { there[key] = true; return nil }); err != nil {
+	registry := d.life.node.store.Registry()
+	logs := newLogIntake(ctx, d.life.cfg.Node, registry, d.life.node.store.Logs())
+	facts, err := newFactIntake(ctx, registry, logs)
+	if err != nil {
 		return err
 	}
 	in := newIntake(d.life.node.broker, "restore "+rand.Text())
 	_, err = jetstream.ReadBackup(r, jetstream.Backup{
-		Fact: func(key string, value []byte) error {
-			value, err := restored(key, value, there[key])
-			if err != nil || value == nil {
-				return err
-			}
-			_, err = d.life.node.store.Registry().Put(ctx, key, value)
-			return err
-		},
+		Fact: facts.take, Log: logs.AddLog, Logged: logs.AddLogged,
 		Message: func(m *gateway.Message, redeliveries uint32) error { return in.take(ctx, m, max(redeliveries, 1)) },
 	})
-	if err := errors.Join(err, in.wait(ctx)); err != nil {
-		return fmt.Errorf("after %d messages: %w", in.taken, err)
+	if err == nil {
+		err = logs.rest()
 	}
-	teller{w, d.life.log}.tell(fmt.Sprintf("%d messages restored", in.taken))
+	if err := errors.Join(err, in.wait(ctx)); err != nil {
+		return fmt.Errorf("after %d messages of queues and %d of %d topics: %w", in.taken, logs.messages, logs.topics, err)
+	}
+	t := teller{w, d.life.log}
+	t.tell(fmt.Sprintf("%d messages restored", in.taken))
+	if logs.topics > 0 {
+		t.tell(fmt.Sprintf("%d messages of %d topics restored", logs.messages, logs.topics))
+	}
+	if len(facts.left) > 0 {
+		t.tell("subscriptions were left out, because the logs of their topics that are there end before the places where they would go on", "facts", strings.Join(facts.left, ", "))
+	}
 	return nil
+}
+
+// factIntake brings the facts of a backup into a registry. What is there of topics and subscriptions stays as it is.
+type factIntake struct {
+	ctx      context.Context
+	registry gateway.Registry
+	logs     *logIntake
+	there    map[string]bool
+	ends     map[string]uint64 // of the logs that are there, by their IDs
+	left     []string          // keys of facts that were left out
+}
+
+func newFactIntake(ctx context.Context, r gateway.Registry, logs *logIntake) (*factIntake, error) {
+	f := &factIntake{ctx: ctx, registry: r, logs: logs, there: make(map[string]bool), ends: make(map[string]uint64)}
+	if err := logs.clear(); err != nil {
+		return nil, err
+	}
+	return f, eachFact(ctx, r, func(key string, _ []byte) error {
+		f.there[key] = true
+		if topic, ok := strings.CutPrefix(key, gateway.LogKeys); ok {
+			page, err := logs.logs.Read(ctx, topic, gateway.LogQuery{})
+			if err == nil {
+				f.ends[page.Log] = page.Next
+			} else if gateway.KindOf(err) != gateway.NotFound {
+				return fmt.Errorf("the log of topic %s: %w", topic, err)
+			}
+		}
+		return nil
+	})
+}
+
+// take takes a fact. Those of topics wait until their logs are there.
+func (f *factIntake) take(key string, value []byte) error {
+	topic, isTopic := strings.CutPrefix(key, gateway.LogKeys)
+	log, offset, hasPlace := resource.Place(key, value)
+	switch end, known := f.ends[log]; {
+	case (isTopic || hasPlace) && f.there[key], strings.HasPrefix(topic, unfinished):
+		return nil
+	case isTopic:
+		f.logs.facts[topic] = value
+		return nil
+	case hasPlace && known && offset > end:
+		f.left = append(f.left, key)
+		return nil
+	}
+	_, err := f.registry.Put(f.ctx, key, value)
+	return err
 }

@@ -13,8 +13,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/sluice-mq/sluice/gateway"
-	"github.com/sluice-mq/sluice/gateway/core"
 	"github.com/sluice-mq/sluice/gateway/selector"
+	"github.com/sluice-mq/sluice/gateway/tap"
 	"github.com/sluice-mq/sluice/protocols/admin"
 )
 
@@ -103,7 +103,7 @@ func (d *duty) Tap(ctx context.Context, c admin.Call, w io.Writer) error {
 }
 
 // tapOptions reads what to watch.
-func tapOptions(c admin.Call) (o core.TapOptions, err error) {
+func tapOptions(c admin.Call) (o tap.Options, err error) {
 	o.Session = c.Arguments.Get(sessionArgument)
 	o.Bodies = c.Arguments.Has(bodiesArgument)
 	if text := c.Arguments.Get(destinationArgument); text != "" {
@@ -157,7 +157,7 @@ type tapLine struct {
 	Dropped      uint64      `json:"dropped_before,omitempty"`
 }
 
-func tapped(e core.TapEvent) tapLine {
+func tapped(e tap.Event) tapLine {
 	l := tapLine{
 		Time: e.Time.UTC(), Event: string(e.Kind), Destination: e.Destination.String(), Message: e.MessageID, User: e.User, Session: e.Session, Remote: e.Remote,
 		Subscription: e.Subscription, Redeliveries: e.Redeliveries, Size: e.BodySize, Dropped: e.Dropped,

@@ -36,10 +36,10 @@ type node struct {
 	broker *core.Broker
 	rules  *rulebook
 
-	directory *resource.Directory         // of HTTP Pub/Sub; nil where nobody listens for it
-	service   string                      // its service token
+	directory *resource.Directory         // of HTTP Pub/Sub
+	service   string                      // its service token; empty where nobody listens
 	rejudged  chan struct{}               // what somebody there may do has changed
-	pusher    atomic.Pointer[push.Pusher] // nil where nobody listens
+	pusher    atomic.Pointer[push.Pusher] // nil until it runs
 	courier   atomic.Pointer[courier.Courier]
 	hush      []func() // have them begin nothing more, without waiting
 	guard     *guard
@@ -236,12 +236,8 @@ func (n *node) openBroker(ctx context.Context, cfg Config, log *slog.Logger) (er
 	if n.rules, err = openRulebook(ctx, n.store.Registry(), cfg.Policies, log); err != nil {
 		return err
 	}
-	var forms gateway.Schemas
-	if cfg.listens(PubSubProtocol) {
-		forms = schemas{&n.guard.callers}
-	}
 	n.broker, err = core.New(ctx, core.Config{
-		Node: cfg.Node, Store: n.store, Cluster: others, Registry: n.store.Registry(), Logs: n.store.Logs(), Schemas: forms, Authenticator: who, Authorizer: may, Auditor: n.guard.auditor(), Quotas: quotas(cfg.Limits), Kept: unmade(cfg.Auth), Logger: log,
+		Node: cfg.Node, Store: n.store, Cluster: others, Registry: n.store.Registry(), Logs: n.store.Logs(), Schemas: schemas{&n.guard.callers}, Authenticator: who, Authorizer: may, Auditor: n.guard.auditor(), Quotas: quotas(cfg.Limits), Kept: unmade(cfg.Auth), Logger: log,
 		MaxMessage:  int(cfg.Limits.MaxMessageSize) + headerRoom,
 		QueueMemory: int64(cfg.Queues.Memory), TopicMessages: cfg.Topics.PendingMessages, TopicBytes: int(cfg.Topics.PendingBytes),
 		SlowConsumer: slow, TopicDelivery: delivery[cfg.TopicDelivery], Policies: n.rules.table(), VirtualTopics: virtualTopics(cfg.VirtualTopics),

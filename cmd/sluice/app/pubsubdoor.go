@@ -50,35 +50,18 @@ func (c *callers) Rights(p gateway.Principal) gateway.Rights {
 // serviceTokenFile, in the data directory, is where a node keeps the service token that it has made itself.
 const serviceTokenFile = "pubsub.token"
 
-// openDirectory reads the projects, users, topics and subscriptions of HTTP Pub/Sub, where somebody listens for it, and follows them. The broker is open: it
-// hears of what topics there are before the directory does.
+// openDirectory reads the projects, users, topics and subscriptions of HTTP Pub/Sub, and follows them, whether or not somebody listens for it here: the schemas of topics count at every door, tokens
+// open each, and what falls to this node is pushed. The broker is open: it hears of what topics there are before the directory does.
 func (n *node) openDirectory(ctx context.Context, cfg Config, log *slog.Logger) error {
-	if !cfg.listens(PubSubProtocol) {
-		return nil
-	}
-	r := &secrets{environ: n.guard.environ, beside: n.guard.beside}
-	service, err := r.read(cfg.PubSub.ServiceToken)
-	if err != nil {
-		return fmt.Errorf("pubsub.service_token: %w", err)
-	}
-	if service == "" {
-		if service, err = ownServiceToken(filepath.Join(cfg.DataDir, serviceTokenFile), log); err != nil {
-			return fmt.Errorf("making a service token: %w", err)
+	var (
+		service string
+		vault   *resource.Vault
+		err     error
+	)
+	if cfg.listens(PubSubProtocol) {
+		if service, vault, err = n.pubsubSecrets(cfg, log); err != nil {
+			return err
 		}
-	}
-	if len(service) < leastServiceToken {
-		return fmt.Errorf("pubsub.service_token: it is shorter than %d characters: it opens everything, and could be guessed", leastServiceToken)
-	}
-	var vault *resource.Vault
-	key, err := r.read(cfg.PubSub.TokenKey)
-	if err == nil && key != "" {
-		vault, err = resource.NewVault([]byte(key))
-	}
-	if err != nil {
-		return fmt.Errorf("pubsub.token_key: %w", err)
-	}
-	for _, w := range r.warnings {
-		log.Warn(w)
 	}
 	following, unfollow := context.WithCancel(context.Background())
 	reader := context.AfterFunc(ctx, unfollow) // while it is read as a whole
@@ -103,6 +86,33 @@ func (n *node) openDirectory(ctx context.Context, cfg Config, log *slog.Logger) 
 	return nil
 }
 
+// pubsubSecrets are the service token, and what keeps users' tokens, nil if nothing does.
+func (n *node) pubsubSecrets(cfg Config, log *slog.Logger) (service string, vault *resource.Vault, err error) {
+	r := &secrets{environ: n.guard.environ, beside: n.guard.beside}
+	if service, err = r.read(cfg.PubSub.ServiceToken); err != nil {
+		return "", nil, fmt.Errorf("pubsub.service_token: %w", err)
+	}
+	if service == "" {
+		if service, err = ownServiceToken(filepath.Join(cfg.DataDir, serviceTokenFile), log); err != nil {
+			return "", nil, fmt.Errorf("making a service token: %w", err)
+		}
+	}
+	if len(service) < leastServiceToken {
+		return "", nil, fmt.Errorf("pubsub.service_token: it is shorter than %d characters: it opens everything, and could be guessed", leastServiceToken)
+	}
+	key, err := r.read(cfg.PubSub.TokenKey)
+	if err == nil && key != "" {
+		vault, err = resource.NewVault([]byte(key))
+	}
+	if err != nil {
+		return "", nil, fmt.Errorf("pubsub.token_key: %w", err)
+	}
+	for _, w := range r.warnings {
+		log.Warn(w)
+	}
+	return service, vault, nil
+}
+
 // ownServiceToken is the one that a node has made itself, and makes it first.
 func ownServiceToken(path string, log *slog.Logger) (string, error) {
 	r := &secrets{}
@@ -120,9 +130,6 @@ const rejudgeEvery = time.Second
 
 // rejudge has everybody's rights looked at again when they may have changed, not too often. The doors are open.
 func (n *node) rejudge() {
-	if n.directory == nil {
-		return
-	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var background sync.WaitGroup
 	background.Go(func() {

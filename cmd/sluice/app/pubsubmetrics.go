@@ -1,6 +1,8 @@
 package app
 
 import (
+	"slices"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sluice-mq/sluice/protocols/pubsub"
@@ -29,6 +31,11 @@ func describePubSub() []*prometheus.Desc {
 func (n *node) collectPubSub(ch chan<- prometheus.Metric) {
 	d := n.guard.callers.directory.Load()
 	if d == nil {
+		return
+	}
+	projects, users, topics, subscriptions := d.Count()
+	here := slices.ContainsFunc(n.listening(), func(l listener) bool { return l.protocol == PubSubProtocol })
+	if !here && projects+users+topics+subscriptions == 0 {
 		return
 	}
 	var all pubsub.Figures
@@ -68,7 +75,6 @@ func (n *node) collectPubSub(ch chan<- prometheus.Metric) {
 			ch <- prometheus.MustNewConstMetric(pubsubLag, prometheus.GaugeValue, float64(l.Messages), l.Route)
 		}
 	}
-	projects, users, topics, subscriptions := d.Count()
 	for kind, count := range map[string]int{"project": projects, "user": users, "topic": topics, "subscription": subscriptions} {
 		ch <- prometheus.MustNewConstMetric(pubsubObjects, prometheus.GaugeValue, float64(count), kind)
 	}

@@ -31,11 +31,8 @@ func (s schemas) Check(topic string, number int, m *gateway.Message) error {
 // mostGrace is what pushes under way have to end when the node stops, if it has so much time.
 const mostGrace = 5 * time.Second
 
-// openPusher begins to push what this node leads, where somebody listens for HTTP Pub/Sub.
+// openPusher begins to push what this node leads.
 func (n *node) openPusher(cfg Config, log *slog.Logger) error {
-	if n.directory == nil {
-		return nil
-	}
 	settings := push.Config{
 		Directory: n.directory, Logs: n.store.Logs(), Node: cfg.Node, PrivateAddresses: cfg.PubSub.Push.AllowPrivateAddresses,
 		Grace: min(mostGrace, time.Duration(cfg.ShutdownTimeout)/2), Logger: log,

@@ -8,7 +8,7 @@ import (
 	"strconv"
 
 	"github.com/sluice-mq/sluice/gateway"
-	"github.com/sluice-mq/sluice/gateway/core"
+	"github.com/sluice-mq/sluice/gateway/manage"
 	"github.com/sluice-mq/sluice/protocols/admin"
 )
 
@@ -26,7 +26,7 @@ const (
 )
 
 // selectionOf reads which queue, and which of its messages, and finds out whether whoever asks may manage it.
-func selectionOf(c admin.Call) (queue gateway.Destination, which core.Selection, err error) {
+func selectionOf(c admin.Call) (queue gateway.Destination, which manage.Selection, err error) {
 	text := c.Arguments.Get(destinationArgument)
 	if text == "" {
 		return queue, which, errors.New("which queue? (such as /queue/a.b)")
@@ -34,7 +34,7 @@ func selectionOf(c admin.Call) (queue gateway.Destination, which core.Selection,
 	if queue, err = destination(text); err != nil {
 		return queue, which, err
 	}
-	which = core.Selection{Selector: c.Arguments.Get(selectorArgument), ID: c.Arguments.Get(messageIDArgument)}
+	which = manage.Selection{Selector: c.Arguments.Get(selectorArgument), ID: c.Arguments.Get(messageIDArgument)}
 	if text := c.Arguments.Get(maximumArgument); text != "" {
 		if which.Most, err = strconv.Atoi(text); err != nil || which.Most < 1 {
 			return queue, which, fmt.Errorf("%q is not a number from 1", text)
@@ -81,7 +81,7 @@ func (d *duty) MoveQueue(ctx context.Context, c admin.Call, w io.Writer) error {
 }
 
 // tellOutcome says what was done, also of what did not come to its end.
-func tellOutcome(w io.Writer, done core.Outcome, what string, err error) error {
+func tellOutcome(w io.Writer, done manage.Outcome, what string, err error) error {
 	text := fmt.Sprintf("%d messages %s", done.Done, what)
 	if done.Left > 0 {
 		text += fmt.Sprintf(", %d could not be and stay", done.Left)

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
-	"github.com/sluice-mq/sluice/gateway/core"
+	"github.com/sluice-mq/sluice/gateway/manage"
 	"github.com/sluice-mq/sluice/gateway/schedule"
 	"github.com/sluice-mq/sluice/protocols/admin"
 )
@@ -50,7 +50,7 @@ func chosenBy(c admin.Call, now time.Time) (which chosen, err error) {
 }
 
 // wants reports whether a message is meant.
-func (c *chosen) wants(x *core.Scheduled) bool {
+func (c *chosen) wants(x *manage.Scheduled) bool {
 	d := x.Message.Destination
 	return (len(c.jobs) == 0 || slices.Contains(c.jobs, x.Message.ID)) && (c.to.Name == "" || c.to.Kind == d.Kind && gateway.Matches(c.to.Name, d.Name))
 }
@@ -64,7 +64,7 @@ func (d *duty) ListSchedule(ctx context.Context, c admin.Call, w io.Writer) erro
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "JOB\tDESTINATION\tNEXT\tCOMES\tUSER\tBYTES")
 	others := 0
-	err = d.life.node.broker.Scheduled(ctx, which.Range, func(x core.Scheduled) error {
+	err = d.life.node.broker.Scheduled(ctx, which.Range, func(x manage.Scheduled) error {
 		switch {
 		case !which.wants(&x):
 		case c.Rights.May(gateway.Manage, x.Message.Destination) != nil:
@@ -94,7 +94,7 @@ func (d *duty) RemoveScheduled(ctx context.Context, c admin.Call, w io.Writer) e
 		return errors.New("which ones? (name jobs, as sluice schedule list does, or give a --destination or --within)")
 	}
 	var denied error
-	removed, err := d.life.node.broker.Unschedule(ctx, which.Range, func(x *core.Scheduled) bool {
+	removed, err := d.life.node.broker.Unschedule(ctx, which.Range, func(x *manage.Scheduled) bool {
 		if !which.wants(x) {
 			return false
 		}
@@ -107,5 +107,5 @@ func (d *duty) RemoveScheduled(ctx context.Context, c admin.Call, w io.Writer) e
 	if err == nil {
 		err = denied
 	}
-	return tellOutcome(w, core.Outcome{Done: removed}, "removed", err)
+	return tellOutcome(w, manage.Outcome{Done: removed}, "removed", err)
 }

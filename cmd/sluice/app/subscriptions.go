@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
-	"github.com/sluice-mq/sluice/gateway/core"
+	"github.com/sluice-mq/sluice/gateway/feed"
 	"github.com/sluice-mq/sluice/protocols/admin"
 )
 
@@ -46,7 +46,7 @@ func (d *duty) Subscriptions(ctx context.Context, w io.Writer) error {
 }
 
 // bindingName is what a binding is called: /queue/Consumer.a.b, or client:name of a durable subscription.
-func bindingName(b *core.Binding) string {
+func bindingName(b *feed.Binding) string {
 	if b.Queue != "" {
 		return "/queue/" + b.Queue
 	}
@@ -55,7 +55,7 @@ func bindingName(b *core.Binding) string {
 }
 
 // selectorWords say what is kept of a topic.
-func selectorWords(b *core.Binding) string {
+func selectorWords(b *feed.Binding) string {
 	switch {
 	case b.Selector != "" && b.NoLocal:
 		return shownText(b.Selector) + " (not its own)"
@@ -105,7 +105,7 @@ func (d *duty) DeleteSubscription(ctx context.Context, c admin.Call, w io.Writer
 }
 
 // mayDelete: it takes the right to manage the queue, or the topics that a durable subscription is for.
-func mayDelete(rights gateway.Rights, b *core.Binding) error {
+func mayDelete(rights gateway.Rights, b *feed.Binding) error {
 	at, one := b.Destination()
 	if b.Queue == "" || !one {
 		at = gateway.Destination{Kind: gateway.KindTopic, Name: b.Topic}

@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"github.com/sluice-mq/sluice/gateway"
-	"github.com/sluice-mq/sluice/gateway/core"
+	"github.com/sluice-mq/sluice/gateway/feed"
 )
 
 // VirtualTopic says which queues collect what is sent to topics.
@@ -18,17 +18,17 @@ type VirtualTopic struct {
 
 // defaultVirtualTopics are those of the gateway's core.
 func defaultVirtualTopics() (all []VirtualTopic) {
-	for _, v := range core.DefaultVirtualTopics() {
+	for _, v := range feed.DefaultVirtualTopics() {
 		all = append(all, VirtualTopic(v))
 	}
 	return all
 }
 
 // virtualTopics are never nil, which would be the default.
-func virtualTopics(all []VirtualTopic) []core.VirtualTopic {
-	some := make([]core.VirtualTopic, len(all))
+func virtualTopics(all []VirtualTopic) []feed.VirtualTopic {
+	some := make([]feed.VirtualTopic, len(all))
 	for i, v := range all {
-		some[i] = core.VirtualTopic(v)
+		some[i] = feed.VirtualTopic(v)
 	}
 	return some
 }

@@ -5,14 +5,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/sluice-mq/sluice/gateway/core"
+	"github.com/sluice-mq/sluice/gateway/feed"
 )
 
 func TestVirtualTopicsAreThoseThatAreSaid(t *testing.T) {
-	require.Equal(t, core.DefaultVirtualTopics(), virtualTopics(Default().VirtualTopics))
+	require.Equal(t, feed.DefaultVirtualTopics(), virtualTopics(Default().VirtualTopics))
 	c, err := loadPolicies(t, "virtual_topics: [{topics: [\"VirtualTopic.>\", orders], queues: \"Taker.*.\"}, {topics: [a], queues: q.}]\n")
 	require.NoError(t, err)
-	require.Equal(t, []core.VirtualTopic{{Topics: []string{"VirtualTopic.>", "orders"}, Queues: "Taker.*."}, {Topics: []string{"a"}, Queues: "q."}}, virtualTopics(c.VirtualTopics))
+	require.Equal(t, []feed.VirtualTopic{{Topics: []string{"VirtualTopic.>", "orders"}, Queues: "Taker.*."}, {Topics: []string{"a"}, Queues: "q."}}, virtualTopics(c.VirtualTopics))
 	c, err = loadPolicies(t, "virtual_topics: []\n")
 	require.NoError(t, err)
 	require.NotNil(t, virtualTopics(c.VirtualTopics), "which would be the default")

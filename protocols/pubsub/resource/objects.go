@@ -74,12 +74,14 @@ type Name struct{ Project, Name string }
 // String is the name that other doors know a topic by.
 func (n Name) String() string { return n.Project + "." + n.Name }
 
-// Topic is a topic. Its fact is what gives it a log: see gateway.LogFact, whose fields are ID and Retention.
+// Topic is a topic. Its fact is what gives it a log: see gateway.LogFact, whose fields are ID, Retention, First and Stream.
 type Topic struct {
 	Origin
 	Name `json:"-"`
 	// Retention is for how long messages stay, in milliseconds.
-	Retention int64 `json:"retention_ms"`
+	Retention int64  `json:"retention_ms"`
+	First     uint64 `json:"first,omitempty"`
+	Stream    string `json:"stream,omitempty"`
 	// Schema is the ID of one, which may be gone; or empty.
 	Schema string `json:"schema,omitempty"`
 	// ACL are the IDs of users.

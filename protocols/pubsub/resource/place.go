@@ -1,0 +1,24 @@
+package resource
+
+import (
+	"encoding/json"
+	"strings"
+)
+
+// Place is where something goes on reading of which a fact speaks: the log's ID and the offset. A log that ends before would have messages that it never reads. ok is false if the fact
+// speaks of no such thing.
+func Place(key string, value []byte) (log string, offset uint64, ok bool) {
+	switch {
+	case strings.HasPrefix(key, subscriptionKeys):
+		var s Subscription
+		if json.Unmarshal(value, &s) == nil {
+			return s.Log, s.Start, true
+		}
+	case strings.HasPrefix(key, cursorKeys):
+		var c Cursor
+		if json.Unmarshal(value, &c) == nil {
+			return c.Log, c.Offset, true
+		}
+	}
+	return "", 0, false
+}
