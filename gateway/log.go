@@ -32,8 +32,8 @@ type Logs interface {
 	// as persistent messages are, and then each has its Offset; with an Error of kind NotFound if the topic has no log; else they are not in the
 	// log, unless the kind is Unavailable: then nobody knows. The order of calls is kept. The slice is not kept.
 	//
-	// Messages whose Source says Once are stored once, whoever appends them, how often, and however much later: those of a batch are of one route, in the order
-	// of their sources' offsets, and of each route a log takes only what comes from behind the source of the last copy that it has. The rest of the
+	// Messages whose Source says Once are stored once, whoever appends them, how often, and however much later: those of a batch are of one route and one log, in the
+	// order of their sources' offsets, and of those a log takes only what comes from behind the source of the last copy that it has. The rest of the
 	// batch is passed over, completes with the others, and has the Offset of that copy. Whoever appends them waits for one call before he makes the next
 	// for the same route and topic. The Error is of kind Invalid if a batch is not like that.
 	Append(topic string, batch []*Message, c Completion, token uint64)
@@ -65,13 +65,13 @@ type LogPage struct {
 	Messages []*Message
 }
 
-// OnceOf is the route by whose copies a batch is to be stored once; empty if it is to be stored as it is. The Error is of kind Invalid if a Source makes no sense, or the batch cannot
-// be stored like that.
-func OnceOf(batch []*Message) (route string, err error) {
+// OnceOf is the Key of the sources by which a batch is to be stored once; empty if it is to be stored as it is. The Error is of kind Invalid if a Source makes no sense, or the batch
+// cannot be stored like that.
+func OnceOf(batch []*Message) (key string, err error) {
 	for i, m := range batch {
 		s, first := m.Source, batch[0].Source
-		if s != nil && !validRoute(s.Route) {
-			return "", Errorf(Invalid, "%.200q cannot be the name of a route", s.Route)
+		if s != nil && (!ValidLogID(s.Route) || !ValidLogID(s.Log)) {
+			return "", Errorf(Invalid, "%.200q cannot be the ID of a route and a log", s.Key())
 		}
 		once := s != nil && s.Once
 		switch {
@@ -79,22 +79,23 @@ func OnceOf(batch []*Message) (route string, err error) {
 			return "", Errorf(Invalid, "copies that are to be stored once are appended by themselves")
 		case !once:
 			continue
-		case s.Route != first.Route:
+		case s.Route != first.Route || s.Log != first.Log:
 			return "", Errorf(Invalid, "copies that are to be stored once are appended by their routes")
 		case i > 0 && s.Offset <= batch[i-1].Source.Offset:
 			return "", Errorf(Invalid, "copies that are to be stored once are appended in the order of their sources")
 		}
-		route = s.Route
+		key = s.Key()
 	}
-	return route, nil
+	return key, nil
 }
 
-func validRoute(name string) bool {
-	if name == "" || len(name) > MaxRoute {
+// ValidLogID reports whether something can be the ID of a log.
+func ValidLogID(id string) bool {
+	if id == "" || len(id) > 64 {
 		return false
 	}
-	for i := range len(name) {
-		c := name[i]
+	for i := range len(id) {
+		c := id[i]
 		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-') {
 			return false
 		}

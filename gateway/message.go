@@ -65,8 +65,8 @@ type Message struct {
 
 // Source is where a copy comes from.
 type Source struct {
-	// Route names the route that has made it together with the log that it was made from: 1 to MaxRoute letters, digits and '-'.
-	Route string
+	// Route is the ID of the route that has made it, and Log that of the log that it was made from: 1 to 64 letters, digits and '-', each.
+	Route, Log string
 	// Offset is where the message stands in that log of which it is a copy.
 	Offset uint64
 	// Hops is through how many routes it has come.
@@ -75,8 +75,8 @@ type Source struct {
 	Once bool
 }
 
-// MaxRoute is how long the name in a Source may be.
-const MaxRoute = 128
+// Key names the route and the log together.
+func (s *Source) Key() string { return s.Route + "." + s.Log }
 
 // Place returns where the message waits.
 func (m *Message) Place() string {

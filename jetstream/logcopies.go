@@ -19,15 +19,15 @@ import (
 // The copies that a route makes have a subject of their own in the stream of their log. Who appends some says which record was the last with that subject, as far as he
 // knows, and the stream refuses them if it is another one. So nobody's belief, pause or repetition has a copy stored twice, and what is known of it is as old as the log.
 
-// copySubject is that of the copies of a route.
-func (t *topicLog) copySubject(route string) string { return t.subject + ".r." + route }
+// copySubject is that of the copies of a route from a log, by the key of their sources.
+func (t *topicLog) copySubject(key string) string { return t.subject + ".r." + key }
 
 // subjectOf is that of a message.
 func (t *topicLog) subjectOf(m *gateway.Message) string {
 	if m.Source == nil {
 		return t.subject
 	}
-	return t.copySubject(m.Source.Route)
+	return t.copySubject(m.Source.Key())
 }
 
 // lastCopy is the last copy of a route that a log has; its sequence is 0 if there is none.
@@ -35,8 +35,8 @@ type lastCopy struct{ seq, source uint64 }
 
 // fenced is what has to be so for copies to be stored.
 type fenced struct {
-	route string
-	last  lastCopy
+	key  string // of the sources
+	last lastCopy
 }
 
 // guard has the stream refuse the first record of a batch, and with it all, unless it follows the last copy. Without a fence it does nothing.
@@ -72,7 +72,7 @@ func (f *flight) foundAt(seq uint64) reply {
 // copying are copies on their way to their log.
 type copying struct {
 	asked *appending // as their appender has them
-	route string
+	key   string     // of the sources
 	until time.Time
 	again bool // others came in between
 }
@@ -81,8 +81,8 @@ type copying struct {
 const overtakenPause = 2 * time.Millisecond
 
 // copyIn appends those of a batch of copies that are not in the log yet.
-func (t *topicLog) copyIn(a *appending, route string) error {
-	c := &copying{asked: a, route: route, until: time.Now().Add(appendWithin)}
+func (t *topicLog) copyIn(a *appending, key string) error {
+	c := &copying{asked: a, key: key, until: time.Now().Add(appendWithin)}
 	if !t.logs.spawn(c.offer) {
 		return errClosed
 	}
@@ -97,7 +97,7 @@ func (c *copying) offer() {
 	if c.again {
 		_ = pause(ctx, overtakenPause) // if it ends lastOf says so
 	}
-	last, err := t.lastOf(ctx, c.route)
+	last, err := t.lastOf(ctx, c.key)
 	if err != nil {
 		if !errors.Is(err, errNoLog) {
 			err = gateway.WrapError(gateway.Unavailable, err, "the log does not say which copies it has")
@@ -117,7 +117,7 @@ func (c *copying) offer() {
 	}
 	a, err := t.appending(rest, c, 0)
 	if err == nil {
-		a.fence = &fenced{c.route, last}
+		a.fence = &fenced{c.key, last}
 		err = t.push(a)
 	}
 	if err != nil {
@@ -137,9 +137,9 @@ func (c *copying) Complete(_ uint64, err error) {
 }
 
 // lastOf finds the last copy of a route: as it was when this node saw it last, or as the stream's leader says.
-func (t *topicLog) lastOf(ctx context.Context, route string) (lastCopy, error) {
+func (t *topicLog) lastOf(ctx context.Context, key string) (lastCopy, error) {
 	t.mu.Lock()
-	last, ok := t.copies[route]
+	last, ok := t.copies[key]
 	t.mu.Unlock()
 	if ok {
 		return last, nil
@@ -149,7 +149,7 @@ func (t *topicLog) lastOf(ctx context.Context, route string) (lastCopy, error) {
 			return lastCopy{}, err
 		}
 	}
-	body, err := json.Marshal(map[string]string{"last_by_subj": t.copySubject(route)})
+	body, err := json.Marshal(map[string]string{"last_by_subj": t.copySubject(key)})
 	if err != nil {
 		return lastCopy{}, err
 	}
@@ -185,13 +185,13 @@ func (t *topicLog) copied(a *appending) {
 	if t.copies == nil || len(t.copies) >= mostCopies {
 		t.copies = make(map[string]lastCopy)
 	}
-	t.copies[a.fence.route] = lastCopy{a.last, a.batch[len(a.batch)-1].Source.Offset}
+	t.copies[a.fence.key] = lastCopy{a.last, a.batch[len(a.batch)-1].Source.Offset}
 }
 
 // overtaken forgets what was known of the copies of a route. The lock is held.
 func (t *topicLog) overtaken(a *appending) {
-	if a.fence != nil && t.copies[a.fence.route] == a.fence.last {
-		delete(t.copies, a.fence.route)
+	if a.fence != nil && t.copies[a.fence.key] == a.fence.last {
+		delete(t.copies, a.fence.key)
 	}
 }
 
@@ -212,8 +212,8 @@ func (t *topicLog) unlockAndCommit(a *appending) {
 	log.Dirty()
 }
 
-// copyVersion begins the records of copies, where others have their version: after it and their type come the name of the route, the source's offset and the hops, and
-// then a message as in the other records.
+// copyVersion begins the records of copies, where others have their version: after it and their type come the IDs of the route and the log, the source's offset and the hops,
+// and then a message as in the other records.
 const copyVersion = 0x81
 
 // appendLogged appends the record of a message in a log.
@@ -222,6 +222,7 @@ func appendLogged(dst []byte, m *gateway.Message) []byte {
 		return appendRecord(dst, &gateway.Record{Type: gateway.RecordMessage, Message: m})
 	}
 	dst = appendString(append(dst, copyVersion, byte(gateway.RecordMessage)), m.Source.Route)
+	dst = appendString(dst, m.Source.Log)
 	dst = binary.AppendUvarint(dst, m.Source.Offset)
 	dst = binary.AppendUvarint(dst, uint64(m.Source.Hops))
 	return appendMessage(dst, m, 0, 0, "")
@@ -240,11 +241,12 @@ func decodeLogged(b []byte) (*gateway.Message, error) {
 		return r.Message, nil
 	}
 	d := decoder{b: b[2:]}
-	route, offset, hops := string(d.bytes(d.uvarint())), d.uvarint(), d.uvarint()
+	route, log := string(d.bytes(d.uvarint())), string(d.bytes(d.uvarint()))
+	offset, hops := d.uvarint(), d.uvarint()
 	m, _, _, _ := d.message(true)
 	if d.failed || b[1] != byte(gateway.RecordMessage) || hops > math.MaxInt32 {
 		return nil, errBadRecord
 	}
-	m.Source = &gateway.Source{Route: route, Offset: offset, Hops: int(hops)}
+	m.Source = &gateway.Source{Route: route, Log: log, Offset: offset, Hops: int(hops)}
 	return m, nil
 }

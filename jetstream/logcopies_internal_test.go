@@ -13,9 +13,9 @@ import (
 func FuzzDecodeLogged(f *testing.F) {
 	m := &gateway.Message{ID: "x", Destination: gateway.Destination{Kind: gateway.KindQueue, Name: "P.T"}, Header: gateway.Header{{Name: "a", Value: "b"}}, Body: []byte("c"), Persistent: true}
 	f.Add(appendLogged(nil, m))
-	m.Source = &gateway.Source{Route: "r-1", Offset: 1 << 40, Hops: 3}
+	m.Source = &gateway.Source{Route: "r-1", Log: "l", Offset: 1 << 40, Hops: 3}
 	f.Add(appendLogged(nil, m))
-	f.Add([]byte{copyVersion, 1, 1, 'r', 0xff, 0xff, 0xff, 0xff, 0x0f})
+	f.Add([]byte{copyVersion, 1, 1, 'r', 1, 'l', 0xff, 0xff, 0xff, 0xff, 0x0f})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := decodeLogged(bytes.Clone(b))
 		if err != nil {

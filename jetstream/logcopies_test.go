@@ -23,7 +23,7 @@ func copyInto(l gateway.Logs, topic, route string, from, n int) error {
 	for i := from; i < from+n; i++ {
 		batch = append(batch, &gateway.Message{
 			Destination: gateway.Destination{Kind: gateway.KindTopic, Name: topic}, Body: fmt.Append(nil, route, i), Persistent: true,
-			Source: &gateway.Source{Route: route, Offset: uint64(i), Hops: 1, Once: true},
+			Source: &gateway.Source{Route: route, Log: "source", Offset: uint64(i), Hops: 1, Once: true},
 		})
 	}
 	c := make(landed, 1)

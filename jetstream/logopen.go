@@ -14,7 +14,7 @@ import (
 // config is how the stream is made. On a single node the store itself lets go of what is too old, by whole blocks: the server would rewrite them.
 func (t *topicLog) config() jetstream.StreamConfig {
 	c := jetstream.StreamConfig{
-		Name: t.stream, Description: "messages of topic " + t.topic + "; written by Sluice alone", Subjects: []string{t.subject, t.copySubject("*")},
+		Name: t.stream, Description: "messages of topic " + t.topic + "; written by Sluice alone", Subjects: []string{t.subject, t.copySubject("*.*")},
 		Storage: jetstream.FileStorage, Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardOld, Replicas: 1,
 		AllowDirect: true, AllowAtomicPublish: true, Duplicates: 100 * time.Millisecond,
 		MaxMsgs: -1, MaxBytes: -1, MaxMsgSize: -1, MaxMsgsPerSubject: -1, MaxConsumers: -1,

@@ -295,7 +295,7 @@ func (l *logs) append(topic string, batch []*gateway.Message, c gateway.Completi
 	if err := l.store.Err(); err != nil {
 		return gateway.WrapError(gateway.Unavailable, err, "the store has failed")
 	}
-	route, err := gateway.OnceOf(batch)
+	key, err := gateway.OnceOf(batch)
 	if err != nil {
 		return err
 	}
@@ -303,8 +303,8 @@ func (l *logs) append(topic string, batch []*gateway.Message, c gateway.Completi
 	if err != nil {
 		return err
 	}
-	if route != "" {
-		return t.copyIn(a, route)
+	if key != "" {
+		return t.copyIn(a, key)
 	}
 	return t.push(a)
 }

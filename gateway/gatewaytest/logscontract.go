@@ -231,7 +231,7 @@ func logByTime(t *testing.T, l gateway.Logs, r gateway.Registry) {
 func copies(route string, offsets ...uint64) (batch []*gateway.Message) {
 	for _, o := range offsets {
 		m := logged(fmt.Sprint(route, o))
-		m.Source = &gateway.Source{Route: route, Offset: o, Hops: 2, Once: true}
+		m.Source = &gateway.Source{Route: route, Log: "source", Offset: o, Hops: 2, Once: true}
 		batch = append(batch, m)
 	}
 	return batch
@@ -251,16 +251,20 @@ func logTakesCopiesOnce(t *testing.T, l gateway.Logs, r gateway.Registry) {
 	require.Equal(t, []string{"0 a0", "1 b7", "2 b9", "3 x", "4 a1", "5 a4"}, readLog(t, l, "P.T", gateway.LogQuery{}))
 	p, err := l.Read(t.Context(), "P.T", gateway.LogQuery{From: 2, Messages: 2, Bytes: 1 << 20})
 	require.NoError(t, err)
-	require.Equal(t, &gateway.Source{Route: "b", Offset: 9, Hops: 2}, p.Messages[0].Source)
+	require.Equal(t, &gateway.Source{Route: "b", Log: "source", Offset: 9, Hops: 2}, p.Messages[0].Source)
 	require.Nil(t, p.Messages[1].Source)
 	require.Equal(t, copies("b", 9)[0].Header, p.Messages[0].Header)
+	other := copies("a", 10)
+	other[0].Source.Log = "another"
 	for text, batch := range map[string][]*gateway.Message{
-		"not a copy": append(copies("a", 9), logged("y")), "another route's": append(copies("a", 9), copies("b", 10)...),
-		"twice": copies("a", 9, 9), "backwards": copies("a", 10, 9), "no name": copies("", 9), "no subject": copies("a.b", 9), "too long": copies(strings.Repeat("a", gateway.MaxRoute+1), 9),
+		"another log's": append(copies("a", 9), other...), "not a copy": append(copies("a", 9), logged("y")), "another route's": append(copies("a", 9), copies("b", 10)...),
+		"twice": copies("a", 9, 9), "backwards": copies("a", 10, 9), "no name": copies("", 9), "no subject": copies("a.b", 9), "too long": copies(strings.Repeat("a", 65), 9),
 	} {
 		require.Equal(t, gateway.Invalid, gateway.KindOf(appendTo(l, "P.T", batch...)), text)
 	}
-	require.Len(t, readLog(t, l, "P.T", gateway.LogQuery{}), 6)
+	other[0].Source.Offset = 0
+	require.NoError(t, appendTo(l, "P.T", other...), "another log begins at its own front")
+	require.Len(t, readLog(t, l, "P.T", gateway.LogQuery{}), 7)
 }
 
 func logTakesCopiesAsTheyAre(t *testing.T, l gateway.Logs, r gateway.Registry) {
@@ -281,7 +285,7 @@ func logTakesCopiesAsTheyAre(t *testing.T, l gateway.Logs, r gateway.Registry) {
 	require.Equal(t, []string{"0 a3", "1 a4", "2 x", "3 b1", "4 a9", "5 b1", "6 a10", "7 b2"}, readLog(t, l, "P.T", gateway.LogQuery{}))
 	p, err := l.Read(t.Context(), "P.T", gateway.LogQuery{From: 4, Messages: 1})
 	require.NoError(t, err)
-	require.Equal(t, &gateway.Source{Route: "a", Offset: 9, Hops: 2}, p.Messages[0].Source)
+	require.Equal(t, &gateway.Source{Route: "a", Log: "source", Offset: 9, Hops: 2}, p.Messages[0].Source)
 }
 
 func logTakesCopiesOfMany(t *testing.T, l gateway.Logs, r gateway.Registry) {

@@ -71,7 +71,7 @@ type Refusal struct {
 
 // Config of a Copier.
 type Config struct {
-	// ID is what copies name as their Source's Route: that of the route and of the log that it reads, so that offsets mean one thing.
+	// ID is the route's, by which copies are known.
 	ID string
 	// Name is the route's, for dead letters.
 	Name string

@@ -103,7 +103,7 @@ func plain(body string, attributes ...string) *gateway.Message {
 
 func (b *bench) copier(dead string, s route.Spec) *route.Copier {
 	return route.New(route.Config{
-		ID: "r-src", Name: "P.r", From: "P.src", Log: "src", DeadLetters: dead, Rule: parse(b.t, s), Logs: b.logs, Session: b, Topics: b, Place: b,
+		ID: "r", Name: "P.r", From: "P.src", Log: "src", DeadLetters: dead, Rule: parse(b.t, s), Logs: b.logs, Session: b, Topics: b, Place: b,
 		Now: func() time.Time { return b.now },
 	}, 0)
 }
@@ -135,9 +135,9 @@ func TestWhatCannotBeCopied(t *testing.T) {
 		return nil
 	}
 	around := plain(`{"x":"0"}`)
-	around.Source = &gateway.Source{Route: "another", Offset: 1, Hops: route.MaxHops}
+	around.Source = &gateway.Source{Route: "another", Log: "log", Offset: 1, Hops: route.MaxHops}
 	almost := plain(`{"x":"1"}`)
-	almost.Source = &gateway.Source{Route: "another", Offset: 2, Hops: route.MaxHops - 1}
+	almost.Source = &gateway.Source{Route: "another", Log: "log", Offset: 2, Hops: route.MaxHops - 1}
 	b.publish(around, almost, plain(`{"x":"2"}`, "to", "b"), plain("not JSON", "k", "v"), plain(`{"x":"odd"}`, "to", "b"), plain(`{"x":"5"}`, "to", "c"), plain(`{"x":"6"}`, "to", "no name"),
 		plain(`{"x":"7"}`, "to", "src"), plain(`{"x":"8"}`, "to", "dead"), plain(`{"x":"9"}`, "to", "a"))
 	b.step(c)
@@ -157,7 +157,7 @@ func TestWhatCannotBeCopied(t *testing.T) {
 	require.Equal(t, &route.Refusal{Offset: 8, Text: "P.dead: that is for dead letters", At: 1_000_000}, b.progress.Refusal)
 	m, err := b.logs.Read(t.Context(), "P.a", gateway.LogQuery{Messages: 1, Bytes: 1})
 	require.NoError(t, err)
-	require.Equal(t, &gateway.Source{Route: "r-src", Offset: 1, Hops: route.MaxHops}, m.Messages[0].Source)
+	require.Equal(t, &gateway.Source{Route: "r", Log: "src", Offset: 1, Hops: route.MaxHops}, m.Messages[0].Source)
 }
 
 // Without a topic for dead letters what is refused is passed over, and counted.

@@ -45,7 +45,7 @@ func (i *item) why() string {
 
 // source is what a copy of the item says of itself.
 func (c *Copier) source(i *item) *gateway.Source {
-	return &gateway.Source{Route: c.cfg.ID, Offset: i.m.Offset, Hops: hops(i.m) + 1, Once: true}
+	return &gateway.Source{Route: c.cfg.ID, Log: c.cfg.Log, Offset: i.m.Offset, Hops: hops(i.m) + 1, Once: true}
 }
 
 // hops is through how many routes a message has come.

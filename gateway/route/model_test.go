@@ -93,7 +93,7 @@ func (w *world) lead(rule *route.Rule) *leader {
 	next := w.progress.Next
 	w.mu.Unlock()
 	c := route.New(route.Config{
-		ID: "r-src", Name: "P.r", From: "P.src", Log: "src", DeadLetters: "P.dead", Rule: rule, Page: 5, Logs: l, Session: l, Topics: l, Place: l,
+		ID: "r", Name: "P.r", From: "P.src", Log: "src", DeadLetters: "P.dead", Rule: rule, Page: 5, Logs: l, Session: l, Topics: l, Place: l,
 		Now: l.now,
 	}, next)
 	go func() {

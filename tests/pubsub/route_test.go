@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -79,8 +80,8 @@ func pour(t *testing.T, name string, all ...*nodes.Node) (published *atomic.Int6
 // copied is a message of a topic, as far as copies have it.
 type copied struct{ data, site string }
 
-// all are the messages of a topic.
-func (c caller) all(topic string) (got []copied) {
+// whole is all messages of a topic.
+func (c caller) whole(topic string) (got []copied) {
 	c.t.Helper()
 	sub := "/projects/P/subscriptions/all-" + topic
 	require.Eventually(c.t, func() bool {
@@ -123,7 +124,7 @@ func (c caller) done() (p progress) {
 // exact checks that each copy is where it belongs, once and in order.
 func (c caller) exact() (messages int) {
 	c.t.Helper()
-	source := c.all("t")
+	source := c.whole("t")
 	only := func(which func(m copied) bool) (some []copied) {
 		for _, m := range source {
 			if which(m) {
@@ -139,7 +140,7 @@ func (c caller) exact() (messages int) {
 		"site-b":  only(func(m copied) bool { return m.site == "b" && odd(m) }),
 		"refused": only(func(m copied) bool { return m.site == "b" && !odd(m) || m.site == "c" }),
 	} {
-		got := c.all(topic)
+		got := c.whole(topic)
 		for i := range min(len(got), len(want)) {
 			require.Equal(c.t, want[i], got[i], "%s: copy %d", topic, i)
 		}
@@ -247,4 +248,35 @@ func TestARouteGoesOnAfterAKill(t *testing.T) {
 		}
 	}
 	t.Logf("FIGURE %d messages, %d twice at the durable subscription", messages, twice)
+}
+
+// A backup that is made while a route copies has what it takes to go on: in the node that takes it in, each message that there is has been, or is, copied once.
+func TestARouteGoesOnAfterARestore(t *testing.T) {
+	n := nodes.StartConfigured(t, doors(`{}`))
+	service := caller{t, n, token}
+	service.routed()
+	published, stop := pour(t, "before", n)
+	defer stop()
+	require.Eventually(t, func() bool { return published.Load() > 1000 }, soon, again)
+	file := filepath.Join(t.TempDir(), "backup")
+	sluice(t, n, "backup", "--out", file)
+	stop()
+
+	other := nodes.StartConfigured(t, doors(`{}`))
+	sluice(t, other, "restore", file)
+	there := service.at(other)
+	published, stop = pour(t, "after", other)
+	defer stop()
+	require.Eventually(t, func() bool { return published.Load() > 300 }, soon, again)
+	stop()
+	there.done()
+	times := make(map[copied]int)
+	for _, m := range there.whole("every") {
+		times[m]++
+	}
+	source := there.whole("t")
+	for i, m := range source {
+		require.Equal(t, 1, times[m], "message %d of %d: %v", i, len(source), m)
+	}
+	t.Logf("FIGURE %d messages, %d copies of messages that the backup does not have", len(source), len(times)-len(source))
 }

@@ -24,7 +24,7 @@ type Courier struct {
 	cfg Config
 
 	mu      sync.Mutex
-	workers map[string]*worker // by what copies say of themselves
+	workers map[job]*worker
 
 	copies, refused atomic.Uint64
 }
@@ -35,7 +35,7 @@ func New(cfg Config) (*Courier, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Courier{cfg: cfg, workers: make(map[string]*worker)}, nil
+	return &Courier{cfg: cfg, workers: make(map[job]*worker)}, nil
 }
 
 // Run runs routes until ctx ends. Copies under way then have the Grace to end; after it none is.
@@ -59,33 +59,35 @@ func (c *Courier) Run(ctx context.Context) error {
 	}
 }
 
-// nameOf is what the copies of a route say that they were made by: it, and the log that it copies from.
-func nameOf(r resource.RoutedTopic) string { return r.ID + "-" + r.Of.ID }
+// job is what a worker does: a route, and the log that it copies from.
+type job struct{ route, log string }
+
+func jobOf(r resource.RoutedTopic) job { return job{r.ID, r.Of.ID} }
 
 // assign begins to run the routes that this node leads, and ends the rest.
 func (c *Courier) assign(all []resource.RoutedTopic, nodes []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	known, mine := make(map[string]struct{}), make(map[string]struct{})
+	known, mine := make(map[job]struct{}), make(map[job]struct{})
 	leads := slices.Contains(nodes, c.cfg.Node)
 	for _, r := range all {
-		name := nameOf(r)
-		known[name] = struct{}{}
+		j := jobOf(r)
+		known[j] = struct{}{}
 		if !leads || lead.Leader(r.ID, nodes) != c.cfg.Node {
 			continue
 		}
-		mine[name] = struct{}{}
-		if w := c.workers[name]; w == nil || w.over() {
-			c.workers[name] = c.begin(r)
+		mine[j] = struct{}{}
+		if w := c.workers[j]; w == nil || w.over() {
+			c.workers[j] = c.begin(r)
 		}
 	}
-	for name, w := range c.workers {
-		if _, ok := known[name]; !ok {
+	for j, w := range c.workers {
+		if _, ok := known[j]; !ok {
 			w.abandon() // nobody wants what is under way
 		}
-		if _, ok := mine[name]; !ok {
+		if _, ok := mine[j]; !ok {
 			if w.leave(); w.over() {
-				delete(c.workers, name)
+				delete(c.workers, j)
 			}
 		}
 	}

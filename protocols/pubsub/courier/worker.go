@@ -33,7 +33,7 @@ func newWorker(c *Courier, r resource.RoutedTopic) *worker {
 	w := &worker{c: c, route: r.Route, of: r.Of, left: make(chan struct{}), ended: make(chan struct{}), woken: make(chan struct{}, 1)}
 	w.ctx, w.abandon = context.WithCancel(context.Background())
 	cfg := route.Config{
-		ID: nameOf(r), Name: r.Route.Name.String(), From: r.Of.Name.String(), Log: r.Of.ID, Rule: r.Rule(), Kept: c.cfg.Kept,
+		ID: r.ID, Name: r.Route.Name.String(), From: r.Of.Name.String(), Log: r.Of.ID, Rule: r.Rule(), Kept: c.cfg.Kept,
 		Logs: c.cfg.Logs, Session: w, Topics: w, Place: w, Now: c.cfg.Now,
 	}
 	if r.DeadLetters != "" {
