@@ -30,8 +30,9 @@ func (t *topicLog) subjectOf(m *gateway.Message) string {
 	return t.copySubject(m.Source.Key())
 }
 
-// lastCopy is the last copy of a route that a log has; its sequence is 0 if there is none.
-type lastCopy struct{ seq, source uint64 }
+// lastCopy is the last copy of a route from a log that another log has: the record that has it, which may be a bundle, the copy's own sequence, and its source's offset. The record is
+// 0 if there is none.
+type lastCopy struct{ record, seq, source uint64 }
 
 // fenced is what has to be so for copies to be stored.
 type fenced struct {
@@ -47,7 +48,7 @@ func (f *fenced) guard(m *nats.Msg) {
 	if m.Header == nil {
 		m.Header = nats.Header{}
 	}
-	m.Header[expectLastOfKey] = []string{strconv.FormatUint(f.last.seq, 10)}
+	m.Header[expectLastOfKey] = []string{strconv.FormatUint(f.last.record, 10)}
 }
 
 // alsoWrongLast is in the stream's answer if another record with the subject is on its way to it, as wrongLast is if there is one.
@@ -81,9 +82,9 @@ type copying struct {
 const overtakenPause = 2 * time.Millisecond
 
 // copyIn appends those of a batch of copies that are not in the log yet.
-func (t *topicLog) copyIn(a *appending, key string) error {
+func (a *appending) copyIn(key string) error {
 	c := &copying{asked: a, key: key, until: time.Now().Add(appendWithin)}
-	if !t.logs.spawn(c.offer) {
+	if !a.log.logs.spawn(c.offer) {
 		return errClosed
 	}
 	return nil
@@ -92,7 +93,7 @@ func (t *topicLog) copyIn(a *appending, key string) error {
 // offer has what is not there yet appended behind what is.
 func (c *copying) offer() {
 	t := c.asked.log
-	ctx, cancel := context.WithDeadline(context.Background(), c.until)
+	ctx, cancel := context.WithDeadline(t.logs.following, c.until)
 	defer cancel()
 	if c.again {
 		_ = pause(ctx, overtakenPause) // if it ends lastOf says so
@@ -106,7 +107,7 @@ func (c *copying) offer() {
 		return
 	}
 	rest := c.asked.batch
-	for ; len(rest) > 0 && last.seq != 0 && rest[0].Source.Offset <= last.source; rest = rest[1:] {
+	for ; len(rest) > 0 && last.record != 0 && rest[0].Source.Offset <= last.source; rest = rest[1:] {
 		rest[0].Offset = last.seq - 1
 	}
 	if len(rest) == 0 { // as durable as if it were appended now
@@ -115,9 +116,8 @@ func (c *copying) offer() {
 		t.unlockAndCommit(c.asked)
 		return
 	}
-	a, err := t.appending(rest, c, 0)
-	if err == nil {
-		a.fence = &fenced{c.key, last}
+	a := &appending{log: t, batch: rest, c: c, fence: &fenced{c.key, last}}
+	if err = a.encode(); err == nil {
 		err = t.push(a)
 	}
 	if err != nil {
@@ -136,15 +136,15 @@ func (c *copying) Complete(_ uint64, err error) {
 	c.asked.complete(err)
 }
 
-// lastOf finds the last copy of a route: as it was when this node saw it last, or as the stream's leader says.
+// lastOf finds the last copy with a key: as it was when this node saw it last, or as the stream's leader says.
 func (t *topicLog) lastOf(ctx context.Context, key string) (lastCopy, error) {
 	t.mu.Lock()
-	last, ok := t.copies[key]
+	last, ok := t.copies.last[key]
 	t.mu.Unlock()
 	if ok {
 		return last, nil
 	}
-	if t.logs.store.cfg.Cluster == nil { // what it holds has to be on disk
+	if t.single() { // what it holds has to be on disk
 		if there, err := t.open(ctx, false); err != nil || !there {
 			return lastCopy{}, err
 		}
@@ -166,33 +166,91 @@ func (t *topicLog) lastOf(ctx context.Context, key string) (lastCopy, error) {
 		case err != nil || seq == 0:
 			return lastCopy{}, err
 		}
-		m, err := decodeLogged(record)
-		if err != nil || m.Source == nil {
+		if last, err = lastIn(seq, record); err != nil {
 			return lastCopy{}, &DamageError{Stream: t.stream, What: fmt.Sprintf("record %d cannot be read", seq)}
 		}
-		return lastCopy{seq, m.Source.Offset}, nil
+		return last, nil
 	}
 }
 
-// mostCopies is of how many routes a log remembers the last copies.
+// lastIn is the last copy in a record.
+func lastIn(seq uint64, record []byte) (lastCopy, error) {
+	if !isBundle(record) {
+		m, err := decodeLogged(record)
+		if err != nil || m.Source == nil {
+			return lastCopy{}, errBadRecord
+		}
+		return lastCopy{seq, seq, m.Source.Offset}, nil
+	}
+	n, err := bundleSize(record)
+	if err != nil {
+		return lastCopy{}, err
+	}
+	all, err := decodeBundle(record, n-1)
+	if err != nil || all[0].Source == nil {
+		return lastCopy{}, errBadRecord
+	}
+	return lastCopy{seq, seq + uint64(n) - 1, all[0].Source.Offset}, nil
+}
+
+// copies is what is known here of a log's copies, by the keys of their sources: the last ones, and how many batches are published and have no answer.
+type copies struct {
+	last     map[string]lastCopy
+	underway map[string]int
+}
+
+// mostCopies is of how many keys a log remembers the last copies.
 const mostCopies = 1000
 
-// copied remembers the last copy of a batch that was stored. The lock is held.
-func (t *topicLog) copied(a *appending) {
+// begin takes note of copies that are published. The log's lock is held.
+func (k *copies) begin(a *appending) {
 	if a.fence == nil {
 		return
 	}
-	if t.copies == nil || len(t.copies) >= mostCopies {
-		t.copies = make(map[string]lastCopy)
+	if k.underway == nil {
+		k.underway = make(map[string]int)
 	}
-	t.copies[a.fence.key] = lastCopy{a.last, a.batch[len(a.batch)-1].Source.Offset}
+	k.underway[a.fence.key]++
 }
 
-// overtaken forgets what was known of the copies of a route. The lock is held.
-func (t *topicLog) overtaken(a *appending) {
-	if a.fence != nil && t.copies[a.fence.key] == a.fence.last {
-		delete(t.copies, a.fence.key)
+// behind reports whether a flight would be refused for what others have appended here meanwhile. It is not published then: on a single node what is published after it would be
+// refused as well.
+func (t *topicLog) behind(f *flight) bool {
+	fence := f.batches[0].fence
+	if fence == nil {
+		return false
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	last, known := t.copies.last[fence.key]
+	return known && last != fence.last || t.copies.underway[fence.key] > 0
+}
+
+// copied takes note of what became of copies. The lock is held.
+func (t *topicLog) copied(a *appending, seq uint64, err error) {
+	if a.fence == nil {
+		return
+	}
+	k, key := &t.copies, a.fence.key
+	if a.flying {
+		if k.underway[key]--; k.underway[key] == 0 {
+			delete(k.underway, key)
+		}
+		if err != nil && k.last[key] == a.fence.last { // others have come in between, or nobody knows
+			delete(k.last, key)
+		}
+	}
+	if err != nil {
+		return
+	}
+	if k.last == nil || len(k.last) >= mostCopies {
+		k.last = make(map[string]lastCopy)
+	}
+	record := seq
+	if a.bundled {
+		record -= uint64(len(a.batch)) - 1
+	}
+	k.last[key] = lastCopy{record, seq, a.batch[len(a.batch)-1].Source.Offset}
 }
 
 // unlockAndCommit completes what is in the stream, when it is on disk. The lock is held, and given up.

@@ -107,6 +107,11 @@ func (t *topicLog) opened(ctx context.Context, stream jetstream.Stream) error {
 	s := t.logs.store
 	var log *commit.Log
 	found := stream.CachedInfo()
+	if !t.whole.Load() {
+		if _, err := t.complete(ctx); err != nil {
+			return err
+		}
+	}
 	if s.cfg.Cluster == nil {
 		dir := s.dirOf(t.stream)
 		t.mu.Lock()

@@ -101,6 +101,9 @@ func (t *topicLog) page(ctx context.Context, q gateway.LogQuery) (gateway.LogPag
 		}
 	}
 	s, err := t.state(ctx)
+	if err == nil && !t.whole.Load() && s.last >= t.begins {
+		s, err = t.stateWhole(ctx, s)
+	}
 	if err != nil {
 		return gateway.LogPage{}, err
 	}
@@ -116,51 +119,28 @@ func (t *topicLog) page(ctx context.Context, q gateway.LogQuery) (gateway.LogPag
 	}
 	from = max(from, s.first)
 	page.At = min(from-1, page.Next)
-	return page, t.fill(&page, q, from, s.last)
+	f := filling{log: t, page: &page, query: q, next: from, last: s.last}
+	return page, f.run()
+}
+
+// stateWhole is the state of a log of which nobody has seen yet whether a crash has cut off a bundle at its end; if so, that is completed.
+func (t *topicLog) stateWhole(ctx context.Context, s logState) (logState, error) {
+	missing, err := t.missingSlots(ctx, s.last)
+	if err != nil {
+		return logState{}, err
+	}
+	if len(missing) == 0 {
+		t.whole.Store(true)
+		return s, nil
+	}
+	if _, err := t.open(ctx, false); err != nil {
+		return logState{}, err
+	}
+	return t.state(ctx)
 }
 
 func (t *topicLog) isUnchanged() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.unchanged
-}
-
-// errFull ends a read when there is enough.
-var errFull = errors.New("enough is read")
-
-// fill reads the messages of a page, which begins at a sequence.
-func (t *topicLog) fill(page *gateway.LogPage, q gateway.LogQuery, from, last uint64) error {
-	bytes := 0
-	for next := from; next <= last && len(page.Messages) < q.Messages; {
-		began := next
-		get := getRequest{Seq: next, Batch: int(min(uint64(q.Messages-len(page.Messages)), readBatch, last-next+1)), Bytes: readBytes}
-		err := t.logs.read.batch(t.stream, get, func(seq uint64, b []byte) error {
-			if seq > next && len(page.Messages) == 0 && seq <= last { // they became too old meanwhile
-				next, page.First, page.At = seq, seq-1, seq-1
-			}
-			if seq != next || seq > last {
-				return errFull
-			}
-			m, err := decodeLogged(b)
-			if err != nil {
-				return &DamageError{Stream: t.stream, What: fmt.Sprintf("record %d cannot be read", seq)}
-			}
-			if bytes += m.Size(); bytes > q.Bytes && len(page.Messages) > 0 || len(page.Messages) >= q.Messages {
-				return errFull
-			}
-			m.Destination.Kind, m.Offset = gateway.KindTopic, seq-1
-			page.Messages = append(page.Messages, m)
-			next = seq + 1
-			return nil
-		})
-		switch {
-		case errors.Is(err, errFull), errors.Is(err, errEnd): // a replica that is behind has the rest later
-			return nil
-		case err != nil:
-			return err
-		case next == began:
-			return nil
-		}
-	}
-	return nil
 }

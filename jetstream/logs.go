@@ -57,6 +57,8 @@ type appending struct {
 	log     *topicLog
 	batch   []*gateway.Message
 	records [][]byte
+	bundled bool // they are a bundle and its slots
+	flying  bool // it is published; under its log's lock
 	size    int
 	fence   *fenced // of copies; nil: nothing has to be before them
 	c       gateway.Completion
@@ -295,29 +297,33 @@ func (l *logs) append(topic string, batch []*gateway.Message, c gateway.Completi
 	if err := l.store.Err(); err != nil {
 		return gateway.WrapError(gateway.Unavailable, err, "the store has failed")
 	}
-	key, err := gateway.OnceOf(batch)
-	if err != nil {
+	a := &appending{log: t, batch: append([]*gateway.Message(nil), batch...), c: c, token: token}
+	switch key, err := gateway.OnceOf(batch); {
+	case err != nil:
 		return err
+	case key != "":
+		return a.copyIn(key)
 	}
-	a, err := t.appending(batch, c, token)
-	if err != nil {
+	if err := a.encode(); err != nil {
 		return err
-	}
-	if key != "" {
-		return t.copyIn(a, key)
 	}
 	return t.push(a)
 }
 
-// appending makes a batch ready for its log.
-func (t *topicLog) appending(batch []*gateway.Message, c gateway.Completion, token uint64) (*appending, error) {
-	a := &appending{log: t, batch: append([]*gateway.Message(nil), batch...), records: make([][]byte, len(batch)), c: c, token: token}
-	for i, m := range batch {
+// encode makes the records of a batch.
+func (a *appending) encode() error {
+	a.records = make([][]byte, len(a.batch))
+	alike := true
+	for i, m := range a.batch {
 		a.records[i] = appendLogged(nil, m)
 		if len(a.records[i]) > MaxRecord {
-			return nil, gateway.Errorf(gateway.Limit, "the message is too large for the store")
+			return gateway.Errorf(gateway.Limit, "the message is too large for the store")
 		}
 		a.size += len(a.records[i])
+		alike = alike && a.log.subjectOf(m) == a.log.subjectOf(a.batch[0])
 	}
-	return a, nil
+	if alike { // a bundle has one subject
+		a.records, a.bundled = bundled(a.records, a.size)
+	}
+	return nil
 }

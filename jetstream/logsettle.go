@@ -154,7 +154,7 @@ func (l *logs) resume(ctx context.Context) error {
 		if !t.isReady() {
 			continue
 		}
-		last, err := l.store.lastOf(ctx, t.stream)
+		last, err := t.complete(ctx)
 		if err != nil {
 			return fmt.Errorf("reviving %s: %w", t.stream, err)
 		}

@@ -3,13 +3,10 @@ package jetstream
 import (
 	"context"
 	"errors"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/nats-io/nats.go"
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/jetstream/commit"
@@ -27,6 +24,8 @@ type topicLog struct {
 	begins    uint64      // the sequence of the first record that it ever has
 	opening   sync.Mutex  // held by who makes or opens the stream
 	asking    atomic.Bool // somebody looks why it does not answer
+	bundles   atomic.Bool // the record that was read last was a bundle, or of one
+	whole     atomic.Bool // no bundle at its end was cut off by a crash
 	retention time.Duration
 
 	mu      sync.Mutex
@@ -38,15 +37,18 @@ type topicLog struct {
 	untold  bool // its retention is to be told to the stream
 	dropped bool // the topic is gone
 	flight  int  // bytes
+	flying  int  // batches that are published and not answered
+	astray  bool // a batch of them was refused, and nobody has looked since where the stream of a single node ends
 	log     *commit.Log
 	acked   []*appending
 	sealed  []*appending
 	// unchanged: nobody has opened it since the start of a single node, and all of it is on disk.
 	unchanged bool
-	synced    uint64              // all up to this sequence is on disk, of a single node
-	known     uint64              // the stream has come as far as that
-	oldest    time.Time           // of its messages; zero if that is not known
-	copies    map[string]lastCopy // by route, as far as they are known here
+	synced    uint64    // all up to this sequence is on disk, of a single node
+	known     uint64    // the stream has come as far as that
+	end       uint64    // and of a single node as far as that, if it takes all that was published; for its writer alone
+	oldest    time.Time // of its messages; zero if that is not known
+	copies    copies
 }
 
 // flightMost is how many bytes may be in flight to a log.
@@ -133,7 +135,7 @@ func (t *topicLog) push(a *appending) error {
 func (t *topicLog) run() {
 	for {
 		t.mu.Lock()
-		for t.flight > flightMost && !t.logs.over() {
+		for (t.flight > flightMost || t.astray && t.flying > 0) && !t.logs.over() {
 			t.flown.Wait()
 		}
 		batch := t.waiting
@@ -158,13 +160,18 @@ func (t *topicLog) send(batch []*appending) {
 	known := t.logs.store.cfg.Cluster == nil || t.isReady()
 	ctx, cancel := context.WithTimeout(t.logs.following, appendWithin)
 	_, err := t.open(ctx, true)
+	if err == nil {
+		err = t.align(ctx)
+	}
 	cancel()
 	for len(batch) > 0 {
-		f := together(batch)
+		f := t.together(batch)
 		batch = batch[len(f.batches):]
 		switch {
 		case err != nil:
 			f.landed(0, err)
+		case t.behind(f):
+			f.landed(0, errOvertaken)
 		case known:
 			t.publish(f)
 		default:
@@ -181,19 +188,6 @@ func (t *topicLog) isReady() bool {
 	return t.ready
 }
 
-// together are the first of what waits that the stream takes as one: a single message, or batches up to what an atomic batch may hold. What is asked for
-// at once costs one, which matters: an atomic batch takes 2 ms on a single node, however small it is.
-func together(waiting []*appending) *flight {
-	f := &flight{}
-	for _, a := range waiting {
-		if len(f.batches) > 0 && (len(a.batch) == 1 || f.records == 1 || f.records+len(a.batch) > gateway.MaxLogBatch || a.fence != nil || f.batches[0].fence != nil) {
-			break // who may be refused flies alone
-		}
-		f.batches, f.records = append(f.batches, a), f.records+len(a.batch)
-	}
-	return f
-}
-
 // over reports whether the logs are closed.
 func (l *logs) over() bool {
 	l.mu.Lock()
@@ -201,52 +195,17 @@ func (l *logs) over() bool {
 	return l.closed
 }
 
-// publish sends a flight to the stream: one message as it is, several as an atomic batch. If the connection is gone no answer comes, and that is seen when it
-// is overdue.
-func (t *topicLog) publish(f *flight) {
-	reply := t.logs.ask(f)
-	var err error
-	if first := f.batches[0]; f.records == 1 {
-		m := &nats.Msg{Subject: t.subjectOf(first.batch[0]), Reply: reply, Data: first.records[0]}
-		first.fence.guard(m)
-		err = t.logs.write.PublishMsg(m)
-	} else {
-		err = t.publishAtomic(f, reply)
-	}
-	if err != nil {
-		t.logs.store.cfg.Logger.Error("publishing to a log failed", "stream", t.stream, "error", err)
-	}
-}
-
-func (t *topicLog) publishAtomic(f *flight, reply string) error {
-	id := strings.TrimPrefix(reply, "_r.l.") // of this process and number
-	n := 0
-	for _, a := range f.batches {
-		for i, record := range a.records {
-			n++
-			m := &nats.Msg{Subject: t.subjectOf(a.batch[i]), Data: record, Header: nats.Header{"Nats-Batch-Id": {id}, "Nats-Batch-Sequence": {strconv.Itoa(n)}}}
-			if n == 1 {
-				a.fence.guard(m)
-			}
-			if n == f.records {
-				m.Header["Nats-Batch-Commit"] = []string{"1"}
-				m.Reply = reply
-			}
-			if err := t.logs.write.PublishMsg(m); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
 // landed takes what became of a batch.
 func (t *topicLog) landed(a *appending, seq uint64, err error) {
 	t.mu.Lock()
 	t.flight -= a.size
-	t.flown.Signal()
-	if errors.Is(err, errOvertaken) {
-		t.overtaken(a)
+	if a.flying {
+		t.flying--
+		t.astray = t.astray || err != nil
+	}
+	t.flown.Broadcast()
+	t.copied(a, seq, err)
+	if a.fence != nil && errors.Is(err, errOvertaken) {
 		t.mu.Unlock()
 		a.complete(err)
 		return
@@ -265,7 +224,6 @@ func (t *topicLog) landed(a *appending, seq uint64, err error) {
 	for i, m := range a.batch {
 		m.Offset = seq - uint64(len(a.batch)) + uint64(i)
 	}
-	t.copied(a)
 	t.unlockAndCommit(a)
 }
 

@@ -1,6 +1,7 @@
 package dn
 
 import (
+	"maps"
 	"slices"
 	"strings"
 )
@@ -76,6 +77,25 @@ func (n Name) Key() string {
 	forward := strings.Join(parts, ",")
 	slices.Reverse(parts)
 	return min(forward, strings.Join(parts, ","))
+}
+
+// Gathered is the same for names with the same attributes, however those of different types stand to one another. Those of one type keep their order, whether they are parts
+// of their own or joined by "+". So it is the same for a name and for what programs make of it that keep the values of each type together, as ARGO's mapping service
+// does: "CN=a,OU=b+OU=c,DC=org+DC=example" for /DC=org/DC=example/OU=b/OU=c/CN=a.
+func (n Name) Gathered() string {
+	values := make(map[string][]string)
+	for _, p := range slices.Backward(n.parts) {
+		for _, a := range p {
+			var b strings.Builder
+			a.write(&b, a.oid)
+			values[a.oid] = append(values[a.oid], b.String())
+		}
+	}
+	var all []string
+	for _, oid := range slices.Sorted(maps.Keys(values)) {
+		all = append(all, strings.Join(values[oid], "+"))
+	}
+	return strings.Join(all, ",")
 }
 
 // Equal reports whether two names mean the same.

@@ -11,6 +11,9 @@ import (
 	"github.com/sluice-mq/sluice/gateway"
 )
 
+// ErrRevoked is in the errors of Judge for a certificate that its authority has revoked, or one above it.
+var ErrRevoked = errors.New("revoked")
+
 const (
 	// maxShown is how many certificates a client may show, and maxShownBytes how long they may be together.
 	maxShown      = 10

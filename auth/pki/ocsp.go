@@ -77,7 +77,7 @@ func (r *responders) check(who string, c, issuer *x509.Certificate) error {
 	case a.err != nil || a.status == ocsp.Good:
 		return nil
 	case a.status == ocsp.Revoked:
-		return gateway.Errorf(gateway.Unauthenticated, "%s has been revoked", who)
+		return gateway.WrapError(gateway.Unauthenticated, ErrRevoked, who+" has been revoked")
 	}
 	return gateway.Errorf(gateway.Unauthenticated, "%s is not known to the OCSP responder of %s", who, subject(issuer))
 }

@@ -183,7 +183,7 @@ func (t *trust) checkLists(who string, c, issuer *x509.Certificate, now time.Tim
 			continue
 		}
 		if _, is := l.revoked[serial(c.SerialNumber)]; is {
-			return gateway.Errorf(gateway.Unauthenticated, "%s has been revoked", who)
+			return gateway.WrapError(gateway.Unauthenticated, ErrRevoked, who+" has been revoked")
 		}
 		if !now.Before(l.from.Add(-clockSkew)) && (l.until.IsZero() || now.Before(l.until)) {
 			current = true

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/protocols/pubsub/carry"
 	"github.com/sluice-mq/sluice/protocols/pubsub/resource"
 )
 
@@ -32,7 +33,7 @@ func (s *Server) credentials(h *http.Request) (shown gateway.Credentials) {
 			return shown
 		}
 	}
-	if c, ok := h.Context().Value(connKey{}).(*carried); ok && s.cfg.Guests.Authenticator != nil {
+	if c := carry.From(h.Context()); c != nil && s.cfg.Guests.Authenticator != nil {
 		known := c.Introduction().Credentials
 		shown.Certificate, shown.CertificateErr = known.Certificate, known.CertificateErr
 	}

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/protocols/pubsub/carry"
 	"github.com/sluice-mq/sluice/protocols/pubsub/resource"
 	"github.com/sluice-mq/sluice/protocols/pubsub/wire"
 )
@@ -89,7 +90,7 @@ func (s *Server) answer(w http.ResponseWriter, r *request, route *route) (any, e
 		if err := s.admit(r, route); err != nil {
 			return nil, err
 		}
-		if c, ok := r.Context().Value(connKey{}).(*carried); ok {
+		if c := carry.From(r.Context()); c != nil {
 			c.LoggedIn()
 		}
 	}

@@ -22,8 +22,8 @@ const (
 	almighty = "_admin_"
 )
 
-// validRole reports whether there is such a role.
-func validRole(s string) bool {
+// ValidRole reports whether there is such a role.
+func ValidRole(s string) bool {
 	switch s {
 	case serviceAdmin, projectAdmin, publisher, consumer, pushWorker, metricsViewer, adminViewer, argoAuthn, registerAdmin, almighty:
 		return true

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/sluice-mq/sluice/protocols/internal/listen"
+	"github.com/sluice-mq/sluice/protocols/pubsub/carry"
 	"github.com/sluice-mq/sluice/protocols/pubsub/wire"
 )
 
@@ -27,7 +28,7 @@ const (
 type Server struct {
 	cfg      Config
 	listener *listen.Listener
-	carrier  *carrier
+	carrier  *carry.Carrier
 	http     *http.Server
 	routes   []*route
 	router   wire.Router[*route]
@@ -53,7 +54,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("pubsub: %w", err)
 	}
 	s := &Server{
-		cfg: cfg, listener: l, carrier: newCarrier(l.Addr()), memory: semaphore.NewWeighted(cfg.Memory),
+		cfg: cfg, listener: l, carrier: carry.New(l.Addr()), memory: semaphore.NewWeighted(cfg.Memory),
 		service: sha256.Sum256([]byte(cfg.ServiceToken)), started: cfg.Now(),
 	}
 	s.sessions.init(s)
@@ -69,7 +70,7 @@ func New(cfg Config) (*Server, error) {
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
-		ConnContext:       func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) },
+		ConnContext:       carry.Context,
 		ErrorLog:          slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug),
 	}
 	return s, nil
@@ -77,9 +78,6 @@ func New(cfg Config) (*Server, error) {
 
 // base is what all paths begin with.
 const base = "/v1"
-
-// connKey is where a request's context has its connection.
-type connKey struct{}
 
 // Name is what logs and banners call the door.
 func (s *Server) Name() string { return "pubsub" }
@@ -100,7 +98,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	defer s.sessions.close()
 	stop := context.AfterFunc(ctx, func() { _ = s.http.Close() })
 	defer stop()
-	err := s.listener.Serve(ctx, func(_ context.Context, c net.Conn) { s.carrier.hand(c.(*listen.Conn)) })
+	err := s.listener.Serve(ctx, func(_ context.Context, c net.Conn) { s.carrier.Hand(c.(*listen.Conn)) })
 	_ = s.http.Close()
 	<-served
 	return err

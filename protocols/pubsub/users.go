@@ -211,7 +211,7 @@ func (s *Server) memberships(r *request, asked []wire.MembershipRequest) ([]reso
 
 func validRoles(roles []string) error {
 	for _, role := range roles {
-		if !validRole(role) {
+		if !ValidRole(role) {
 			return wire.Invalid("invalid role: " + role)
 		}
 	}

@@ -32,6 +32,12 @@ func TestThePageOnDestinationsWorksAsItStands(t *testing.T) {
 	follow(t, "destinations.md", 20, "bash", "grep")
 }
 
+// The same of docs/migrating-from-ams.md: who moves finds everything where it was.
+func TestThePageOnMigrationWorksAsItStands(t *testing.T) {
+	_, log := follow(t, "migrating-from-ams.md", 8, "bash", "openssl", "curl", "sha256sum")
+	require.Contains(t, log, "an export of the ARGO Messaging Service was imported")
+}
+
 // follow runs the commands of a page, and returns the folder where that was and the log of the gateway that the page starts and stops.
 func follow(t *testing.T, name string, least int, programs ...string) (dir, log string) {
 	for _, program := range programs {

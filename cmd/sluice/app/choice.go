@@ -51,7 +51,9 @@ const (
 	MQTT          Protocol = "mqtt"
 	// PubSubProtocol is HTTP Pub/Sub.
 	PubSubProtocol Protocol = "pubsub"
-	Admin          Protocol = "admin"
+	// AuthN is the mapping of certificates to tokens of HTTP Pub/Sub.
+	AuthN Protocol = "authn"
+	Admin Protocol = "admin"
 )
 
 // stomp reports whether clients speak STOMP.
@@ -62,7 +64,7 @@ func (p Protocol) native() bool { return p == Nats || p == NatsWebSocket || p ==
 
 // UnmarshalText reads one of the words.
 func (p *Protocol) UnmarshalText(text []byte) (err error) {
-	*p, err = choose(text, Stomp, WebSocket, Nats, NatsWebSocket, MQTT, PubSubProtocol, Admin)
+	*p, err = choose(text, Stomp, WebSocket, Nats, NatsWebSocket, MQTT, PubSubProtocol, AuthN, Admin)
 	return err
 }
 

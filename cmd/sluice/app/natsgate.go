@@ -117,7 +117,7 @@ func (n *node) embedListeners(cfg Config, e *embed.Config) {
 			e.WebSocket = &embed.WebSocket{Address: l.Address.String(), Secured: secured, Origins: l.Origins, SameOrigin: len(l.Origins) == 0}
 		case MQTT:
 			e.MQTT = &embed.MQTT{Address: l.Address.String(), Secured: secured}
-		case Stomp, WebSocket, PubSubProtocol, Admin: // not the server's
+		case Stomp, WebSocket, PubSubProtocol, AuthN, Admin: // not the server's
 		}
 	}
 }

@@ -33,6 +33,8 @@ func (n *node) openDoor(l Listener, cfg Config, log *slog.Logger) error {
 		return n.openNats(cfg, log)
 	case PubSubProtocol:
 		return n.openPubSub(l, cfg, log)
+	case AuthN:
+		return n.openAuthN(l, cfg, log)
 	case Admin: // it is there already
 	}
 	return nil

@@ -47,7 +47,7 @@ func TestEveryMistakeHasItsPlaceAndWords(t *testing.T) {
 		"alias":             {"node: &x a\ndata_dir: *x\n", `c.yaml:2:11: data_dir: aliases and tags are not possible here`},
 		"second document":   {"node: a\n---\nnode: b\n", `c.yaml:3:1: a second document in the file`},
 		"no listeners":      {"listeners: []\n", `c.yaml:1:12: listeners: at least one is needed`},
-		"listener unknown":  {"listeners:\n  - protocol: stmp\n    address: \"localhost:1\"\n", `c.yaml:2:15: listeners[0].protocol: "stmp" is not stomp, websocket, nats, nats-websocket, mqtt, pubsub or admin, did you mean "stomp"?`},
+		"listener unknown":  {"listeners:\n  - protocol: stmp\n    address: \"localhost:1\"\n", `c.yaml:2:15: listeners[0].protocol: "stmp" is not stomp, websocket, nats, nats-websocket, mqtt, pubsub, authn or admin, did you mean "stomp"?`},
 		"listener without":  {"listeners:\n  - protocol: stomp\n", `c.yaml:2:5: listeners[0]: has no address`},
 		"listener of what":  {"listeners:\n  - address: 127.0.0.1:1\n", `c.yaml:2:5: listeners[0]: has no protocol`},
 		"same address":      {"listeners:\n- {protocol: stomp, address: \"localhost:1\"}\n- {protocol: nats, address: \"localhost:1\"}\n", `c.yaml:3:29: listeners[1].address: localhost:1 is already that of listeners[0]`},
@@ -156,7 +156,7 @@ func TestMistakesOutsideTheFileNameTheirSource(t *testing.T) {
 		`SLUICE_LISTENERS: "stomp:1" is not protocol=address, such as stomp=127.0.0.1:61613`,
 		`--log-level: "loud" is not debug, info, warn or error`,
 		`--listen: "stomp" is not protocol=address, such as stomp=127.0.0.1:61613`,
-		`--listen: "stmp" is not stomp, websocket, nats, nats-websocket, mqtt, pubsub or admin, did you mean "stomp"?`,
+		`--listen: "stmp" is not stomp, websocket, nats, nats-websocket, mqtt, pubsub, authn or admin, did you mean "stomp"?`,
 		`SLUICE_NODE: node: "a.b" is not a name of 1 to 64 letters, digits, '-' or '_'`,
 	}, "\n"))
 	_, _, err = Load(Sources{Flags: flags(t, "--listen=nats=localhost:1", "--listen=nats=localhost:2", "--data-dir=")})

@@ -53,21 +53,15 @@ const serviceTokenFile = "pubsub.token"
 // openDirectory reads the projects, users, topics and subscriptions of HTTP Pub/Sub, and follows them, whether or not somebody listens for it here: the schemas of topics count at every door, tokens
 // open each, and what falls to this node is pushed. The broker is open: it hears of what topics there are before the directory does.
 func (n *node) openDirectory(ctx context.Context, cfg Config, log *slog.Logger) error {
-	var (
-		service string
-		vault   *resource.Vault
-		err     error
-	)
-	if cfg.listens(PubSubProtocol) {
-		if service, vault, err = n.pubsubSecrets(cfg, log); err != nil {
-			return err
-		}
+	known, err := n.pubsubSecrets(cfg, log)
+	if err != nil {
+		return err
 	}
 	following, unfollow := context.WithCancel(context.Background())
 	reader := context.AfterFunc(ctx, unfollow) // while it is read as a whole
 	rejudged := make(chan struct{}, 1)
 	n.directory, err = resource.Open(following, resource.Config{
-		Facts: n.store.Registry(), ServiceToken: service, Vault: vault, Shared: cfg.Cluster != nil, Logger: log,
+		Facts: n.store.Registry(), ServiceToken: known.service, Vault: known.vault, Loan: known.loan, Keys: identifierKeys, Shared: cfg.Cluster != nil, Logger: log,
 		Judged: func() {
 			select {
 			case rejudged <- struct{}{}:
@@ -81,36 +75,53 @@ func (n *node) openDirectory(ctx context.Context, cfg Config, log *slog.Logger) 
 		return err
 	}
 	n.guard.callers.directory.Store(n.directory)
-	n.service, n.rejudged = service, rejudged
+	n.service, n.rejudged = known.service, rejudged
 	n.parts = append(n.parts, part{"projects", func(context.Context) error { unfollow(); return nil }})
 	return nil
 }
 
-// pubsubSecrets are the service token, and what keeps users' tokens, nil if nothing does.
-func (n *node) pubsubSecrets(cfg Config, log *slog.Logger) (service string, vault *resource.Vault, err error) {
+// pubsubSecrets are what tokens of HTTP Pub/Sub are known by.
+type pubsubSecrets struct {
+	// service is the service token, empty where nobody listens for HTTP Pub/Sub.
+	service string
+	// vault keeps users' tokens; nil: nothing does.
+	vault *resource.Vault
+	// loan is what tokens are made of that are lent, the same on all nodes; empty: there are none.
+	loan string
+}
+
+func (n *node) pubsubSecrets(cfg Config, log *slog.Logger) (s pubsubSecrets, err error) {
 	r := &secrets{environ: n.guard.environ, beside: n.guard.beside}
-	if service, err = r.read(cfg.PubSub.ServiceToken); err != nil {
-		return "", nil, fmt.Errorf("pubsub.service_token: %w", err)
+	if s.service, err = r.read(cfg.PubSub.ServiceToken); err != nil {
+		return s, fmt.Errorf("pubsub.service_token: %w", err)
 	}
-	if service == "" {
-		if service, err = ownServiceToken(filepath.Join(cfg.DataDir, serviceTokenFile), log); err != nil {
-			return "", nil, fmt.Errorf("making a service token: %w", err)
+	s.loan = s.service
+	if !cfg.listens(PubSubProtocol) { // nobody is given a token here, and those that were given elsewhere open the other doors
+		s.service = ""
+		return s, nil
+	}
+	if s.service == "" {
+		if s.service, err = ownServiceToken(filepath.Join(cfg.DataDir, serviceTokenFile), log); err != nil {
+			return s, fmt.Errorf("making a service token: %w", err)
+		}
+		if cfg.Cluster == nil { // else each node has another one
+			s.loan = s.service
 		}
 	}
-	if len(service) < leastServiceToken {
-		return "", nil, fmt.Errorf("pubsub.service_token: it is shorter than %d characters: it opens everything, and could be guessed", leastServiceToken)
+	if len(s.service) < leastServiceToken {
+		return s, fmt.Errorf("pubsub.service_token: it is shorter than %d characters: it opens everything, and could be guessed", leastServiceToken)
 	}
 	key, err := r.read(cfg.PubSub.TokenKey)
 	if err == nil && key != "" {
-		vault, err = resource.NewVault([]byte(key))
+		s.vault, err = resource.NewVault([]byte(key))
 	}
 	if err != nil {
-		return "", nil, fmt.Errorf("pubsub.token_key: %w", err)
+		return s, fmt.Errorf("pubsub.token_key: %w", err)
 	}
 	for _, w := range r.warnings {
 		log.Warn(w)
 	}
-	return service, vault, nil
+	return s, nil
 }
 
 // ownServiceToken is the one that a node has made itself, and makes it first.
@@ -223,6 +234,11 @@ func (v *validator) pubsub(c Config) {
 		v.say("pubsub.max_message_bytes", "is more than limits.max_message_size")
 	}
 	v.push(c.PubSub.Push)
+	for i, l := range c.Listeners {
+		if l.Protocol == AuthN {
+			v.authn(fmt.Sprintf("listeners[%d]", i), l, c)
+		}
+	}
 	if t := c.PubSub.ServiceToken; t != "" && !t.elsewhere() && len(t) < leastServiceToken {
 		v.say("pubsub.service_token", "is shorter than %d characters: it opens everything, and could be guessed", leastServiceToken)
 	}

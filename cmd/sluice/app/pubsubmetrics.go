@@ -6,10 +6,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sluice-mq/sluice/protocols/pubsub"
+	"github.com/sluice-mq/sluice/protocols/pubsub/authn"
 )
 
 var (
-	pubsubCalls        = prometheus.NewDesc("sluice_pubsub_requests_total", "Requests to HTTP Pub/Sub, by call and answer.", []string{"call", "codes"}, nil)
+	pubsubCalls        = prometheus.NewDesc("sluice_pubsub_requests_total", "Requests to HTTP Pub/Sub and its mapping of certificates, by call and answer.", []string{"call", "codes"}, nil)
 	pubsubPublished    = prometheus.NewDesc("sluice_pubsub_published_total", "Messages published by HTTP.", nil, nil)
 	pubsubPulled       = prometheus.NewDesc("sluice_pubsub_pulled_total", "Messages handed out by HTTP, each time anew.", nil, nil)
 	pubsubAcknowledged = prometheus.NewDesc("sluice_pubsub_acknowledged_total", "Messages acknowledged by HTTP.", nil, nil)
@@ -41,6 +42,11 @@ func (n *node) collectPubSub(ch chan<- prometheus.Metric) {
 	var all pubsub.Figures
 	calls := map[[2]string]uint64{}
 	for _, l := range n.listening() {
+		if s, ok := l.door.(*authn.Server); ok {
+			for _, c := range s.Calls() {
+				calls[[2]string{c.Call, c.Codes}] += c.Count
+			}
+		}
 		s, ok := l.door.(*pubsub.Server)
 		if !ok {
 			continue

@@ -37,7 +37,7 @@ func Main(args []string, p Process) int {
 	root.AddCommand(operateCommands(p)...)
 	root.AddCommand(watchCommands(p)...)
 	root.AddCommand(queueCommands(p)...)
-	root.AddCommand(scheduleCommand(p))
+	root.AddCommand(scheduleCommand(p), pubsubCommand(p))
 	err := root.Execute()
 	if err == nil {
 		return 0

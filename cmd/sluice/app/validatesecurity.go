@@ -98,9 +98,9 @@ func (v *validator) transport(path string, l Listener, storage ByteSize) {
 		}
 	}
 	switch {
-	case len(l.ProxyProtocol) == 0 || l.Protocol.stomp() || l.Protocol == PubSubProtocol:
+	case len(l.ProxyProtocol) == 0 || l.Protocol.stomp() || l.Protocol == PubSubProtocol || l.Protocol == AuthN:
 	case l.Protocol == Admin:
-		v.say(path+".proxy_protocol", "only stomp, websocket and pubsub listeners have it")
+		v.say(path+".proxy_protocol", "only stomp, websocket, pubsub and authn listeners have it")
 	default:
 		v.say(path+".proxy_protocol", "a %s listener cannot have it: it could not tell its proxies from others who say whose client they are; let clients connect directly", l.Protocol)
 	}

@@ -143,7 +143,7 @@ func TestChoices(t *testing.T) {
 	for got, want := range map[string]string{
 		second(read[Durability]("disc")):       `"disc" is not disk, quorum or relaxed, did you mean "disk"?`,
 		second(read[Durability]("eventually")): `"eventually" is not disk, quorum or relaxed`,
-		second(read[Protocol]("STOMP")):        `"STOMP" is not stomp, websocket, nats, nats-websocket, mqtt, pubsub or admin`,
+		second(read[Protocol]("STOMP")):        `"STOMP" is not stomp, websocket, nats, nats-websocket, mqtt, pubsub, authn or admin`,
 		second(read[ErrorStyle]("stricts")):    `"stricts" is not activemq or strict, did you mean "strict"?`,
 		second(read[Personality]("rabbit")):    `"rabbit" is not activemq, rabbitmq, artemis, apollo or strict, did you mean "rabbitmq"?`,
 		second(read[SlowConsumer]("drop")):     `"drop" is not drop_oldest or disconnect`,

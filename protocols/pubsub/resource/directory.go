@@ -27,6 +27,10 @@ type Config struct {
 	ServiceToken string
 	// Vault keeps tokens so that they can be shown again; nil: they cannot.
 	Vault *Vault
+	// Loan is what tokens are made of that are given to users whose own cannot be told, see TokenFor: a secret that all nodes have; empty: there are none.
+	Loan string
+	// Keys are what the identifiers of bindings are compared by, however they are written; nil, or an empty answer, is the text itself.
+	Keys func(identifier string) []string
 	// Shared: other nodes change facts, too.
 	Shared bool
 	// Judged, if not nil, is called after somebody's rights may have changed. It must not wait, nor call the directory.
@@ -70,6 +74,12 @@ type Directory struct {
 	schemaIDs     map[string]*Schema                         // of several the one that was written last
 	revisions     map[string]map[int]*Schema                 // by their schemas' IDs
 	ruled         atomic.Pointer[map[string]*schema.Version] // by topic
+	serviceTypes  map[string]*ServiceType                    // by ID, as authMethods and bindings are
+	authMethods   map[string]*AuthMethod
+	bindings      map[string]*Binding
+	mapped        atomic.Pointer[Mapping] // of these three; nil: it is to be put in order
+	editing       chan struct{}           // full while somebody changes them
+	loanKey       []byte                  // of Config.Loan
 
 	looking sync.Mutex
 	looked  time.Time // when the last look began
@@ -88,6 +98,7 @@ func Open(ctx context.Context, cfg Config) (*Directory, error) {
 		registrations: make(map[string]*Registration), projects: make(map[string]*Project), topics: make(map[Name]*Topic), subscriptions: make(map[Name]*Subscription), cursors: make(map[Name]*Cursor), pushes: make(map[Name]*PushState), restated: make(chan struct{}),
 		routes: make(map[Name]*Route), progress: make(map[Name]*RouteProgress),
 		schemas: make(map[Name]*Schema), schemaIDs: make(map[string]*Schema), revisions: make(map[string]map[int]*Schema),
+		serviceTypes: make(map[string]*ServiceType), authMethods: make(map[string]*AuthMethod), bindings: make(map[string]*Binding), editing: make(chan struct{}, 1), loanKey: loanKey(cfg.Loan),
 	}
 	if err := cfg.Facts.Watch(ctx, d.learn); err != nil {
 		return nil, fmt.Errorf("reading projects and users: %w", err)
@@ -155,6 +166,9 @@ func (d *Directory) take(key string, value []byte, revision uint64) error {
 	if rest, ok := strings.CutPrefix(key, revisionKeys); ok {
 		return d.takeRevision(rest, value, revision)
 	}
+	if mine, err := d.takeMapping(key, value, revision); mine {
+		return err
+	}
 	for _, kind := range []string{gateway.LogKeys, subscriptionKeys, cursorKeys, pushKeys, schemaKeys, routeKeys, placeKeys} {
 		rest, ok := strings.CutPrefix(key, kind)
 		if !ok {
@@ -207,15 +221,25 @@ func (d *Directory) takeUser(name string, value []byte, revision uint64) error {
 	}
 	if old != nil && d.people[old.ID] == old {
 		delete(d.people, old.ID)
-		delete(d.tokens, old.Token.Sum)
+		d.unlearn(old)
 	}
 	if u := d.users[name]; u != nil {
 		if twin := d.people[u.ID]; twin != nil {
-			delete(d.tokens, twin.Token.Sum)
+			d.unlearn(twin)
 		}
-		d.people[u.ID], d.tokens[u.Token.Sum] = u, u
+		d.people[u.ID] = u
+		for _, sum := range d.sums(u) {
+			d.tokens[sum] = u
+		}
 	}
 	return nil
+}
+
+// unlearn forgets by what a user was recognised.
+func (d *Directory) unlearn(u *User) {
+	for _, sum := range d.sums(u) {
+		delete(d.tokens, sum)
+	}
 }
 
 // changesMost is how often a change is tried again because somebody else came in between.
@@ -293,6 +317,14 @@ func (d *Directory) look(ctx context.Context, apart time.Duration) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	return d.cfg.Facts.Watch(ctx, func(string, []byte, uint64) {}) // nothing is missing when it returns
+}
+
+// Refresh is Look for who misses what another node may have made a moment ago. The Error says that there are no other nodes.
+func (d *Directory) Refresh(ctx context.Context) error {
+	if !d.cfg.Shared {
+		return gateway.Errorf(gateway.NotFound, "there are no other nodes")
+	}
+	return d.look(ctx, lookEvery)
 }
 
 // seek looks for something, and once more if another node may have made it.

@@ -68,6 +68,11 @@ func (u *User) Member(p *Project) bool {
 	return slices.ContainsFunc(u.Projects, func(m Membership) bool { return m.Project == p.ID })
 }
 
+// Almighty reports whether the user may do everything.
+func (u *User) Almighty() bool {
+	return slices.Contains(u.ServiceRoles, roleServiceAdmin) || slices.Contains(u.ServiceRoles, roleAlmighty)
+}
+
 // Name names a topic or a subscription.
 type Name struct{ Project, Name string }
 

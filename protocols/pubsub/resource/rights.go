@@ -21,6 +21,7 @@ const (
 // The roles that mean something beyond the HTTP API.
 const (
 	roleServiceAdmin = "service_admin"
+	roleAlmighty     = "_admin_"
 	roleProjectAdmin = "project_admin"
 	rolePublisher    = "publisher"
 	roleConsumer     = "consumer"
