@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-mq/sluice/gateway"
@@ -51,6 +52,30 @@ func TestALogMadeBeforeThereWereRoutesTakesCopies(t *testing.T) {
 	require.Equal(t, []string{"a", "r4", "r5", "r6"}, logged(t, s.Logs(), "P.T"))
 	require.NoError(t, s.Close(context.Background()))
 	ns.Stop()
+}
+
+// Copies of which a crash has cut off the slots are there, and not made again.
+func TestCopiesThatACrashHasCutOffAreThere(t *testing.T) {
+	for there := 1; there <= 4; there++ {
+		b := newBundles(t)
+		require.NoError(t, copyInto(b.store.Logs(), "P.T", "r", 0, 2))
+		batch := messagesOf("r2", "r3", "r4", "r5")
+		for i, m := range batch {
+			m.Source = &gateway.Source{Route: "r", Log: "source", Offset: uint64(i + 2)}
+		}
+		b.raw(func(nc *nats.Conn) {
+			for i, record := range jetstream.Bundled(batch)[:there] {
+				m, err := nc.RequestWithContext(t.Context(), []string{"l.one.r.r.source", "l.one"}[min(i, 1)], record)
+				require.NoError(t, err)
+				require.NotContains(t, string(m.Data), "error")
+			}
+		})
+		b.close()
+		b.open()
+		require.NoError(t, copyInto(b.store.Logs(), "P.T", "r", 1, 3))
+		require.NoError(t, copyInto(b.store.Logs(), "P.T", "r", 4, 4))
+		require.Equal(t, []string{"r0", "r1", "r2", "r3", "r4", "r5", "r6", "r7"}, logged(t, b.store.Logs(), "P.T"))
+	}
 }
 
 // leaderOf is the name of the node that leads a stream.

@@ -19,7 +19,7 @@ func LogsContract(t *testing.T, open func(t *testing.T, dir string) (l gateway.L
 		"what is appended is read": logIsRead, "a log is there as its fact says": logFollowsItsFact,
 		"many append at once": logHasNoHoles, "a log is read by the time": logByTime, "a log begins where its fact says": logBegins,
 		"a log may get another topic": logIsHandedOn,
-		"copies are stored once":      logTakesCopiesOnce, "many append the same copies": logTakesCopiesOfMany,
+		"copies may be large":         logTakesLargeCopies, "copies are stored once": logTakesCopiesOnce, "many append the same copies": logTakesCopiesOfMany,
 		"copies that are not to be stored once are stored as they are": logTakesCopiesAsTheyAre,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -306,10 +306,49 @@ func logTakesCopiesOfMany(t *testing.T, l gateway.Logs, r gateway.Registry) {
 			}
 		})
 	}
-	all.Wait()
-	got := readLog(t, l, "P.T", gateway.LogQuery{})
-	require.GreaterOrEqual(t, len(got), most)
-	for i, text := range got {
-		require.Equal(t, fmt.Sprint(i, " r", i), text)
+	for range 2 { // nobody else is refused because copies are
+		all.Go(func() {
+			for i := range most {
+				if err := appendTo(l, "P.T", []*gateway.Message{logged("x"), logged("x")}[i%2:]...); err != nil {
+					t.Error(err)
+				}
+			}
+		})
 	}
+	all.Wait()
+	p, err := l.Read(t.Context(), "P.T", gateway.LogQuery{Messages: 1000, Bytes: 1 << 20})
+	require.NoError(t, err)
+	made := uint64(0)
+	for _, m := range p.Messages {
+		if m.Source != nil {
+			require.Equal(t, made, m.Source.Offset)
+			require.Equal(t, fmt.Sprint("r", made), string(m.Body))
+			made++
+		}
+	}
+	require.GreaterOrEqual(t, made, uint64(most))
+	require.Len(t, p.Messages, int(made)+3*most)
+}
+
+func logTakesLargeCopies(t *testing.T, l gateway.Logs, r gateway.Registry) {
+	keepLog(t, l, r, "P.T", "one")
+	large := func(offsets ...uint64) (batch []*gateway.Message) {
+		for _, m := range copies("r", offsets...) {
+			m.Body = []byte(strings.Repeat("x", 600_000))
+			batch = append(batch, m)
+		}
+		return batch
+	}
+	require.NoError(t, appendTo(l, "P.T", large(1, 2, 3)...))
+	require.NoError(t, appendTo(l, "P.T", large(2)...))
+	again := large(1, 3, 4)
+	require.NoError(t, appendTo(l, "P.T", again...))
+	require.Equal(t, []uint64{2, 2, 3}, []uint64{again[0].Offset, again[1].Offset, again[2].Offset})
+	require.NoError(t, appendTo(l, "P.T", copies("r", 4, 5, 6, 7)...))
+	again = copies("r", 6, 7)
+	require.NoError(t, appendTo(l, "P.T", again...))
+	require.Equal(t, []uint64{6, 6}, []uint64{again[0].Offset, again[1].Offset})
+	p, err := l.Read(t.Context(), "P.T", gateway.LogQuery{})
+	require.NoError(t, err)
+	require.Equal(t, uint64(7), p.Next)
 }
