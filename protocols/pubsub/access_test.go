@@ -36,7 +36,7 @@ func production() map[string]string {
 		"GET " + topics: sa + " " + pa + " " + p, "GET " + t: sa + " " + pa + " " + p, "POST " + t + ":publish": sa + " " + pa + " " + p,
 		"GET " + subs: sa + " " + pa + " " + c, "GET " + s: sa + " " + pa + " " + c + " " + pw, "POST " + s + ":pull": sa + " " + pa + " " + c + " " + pw,
 		"POST " + s + ":acknowledge": sa + " " + pa + " " + c + " " + pw, "POST " + s + ":modifyAckDeadline": sa + " " + pa + " " + c,
-		"GET " + s + ":offsets": sa + " " + pa + " " + c, "POST " + s + ":modifyOffset": sa + " " + pa + " " + c, "GET " + s + ":timeToOffset": sa + " " + pa + " " + c,
+		"GET " + s + ":offsets": sa + " " + pa + " " + c, "POST " + s + ":modifyOffset": sa + " " + pa + " " + c, "POST " + s + ":seek": sa + " " + pa + " " + c, "GET " + s + ":timeToOffset": sa + " " + pa + " " + c,
 		"POST /registrations": sa + " register_admin", "GET /registrations": sa, "GET /registrations/{uuid}": sa,
 		"POST /registrations/{uuid}:accept": sa, "POST /registrations/{uuid}:decline": sa, "DELETE /registrations/{uuid}": "_admin_",
 		"GET /metrics": sa + " metrics_viewer " + pa, "GET /metrics/va_metrics": sa + " metrics_viewer " + pa, "GET /users/usageReport": "",

@@ -114,6 +114,7 @@ func subscriptionRoutes() []*route {
 		{method: "POST", path: n + ":modifyAckDeadline", roles: readers, serve: (*Server).changeDeadline},
 		{method: "GET", path: n + ":offsets", roles: readers, serve: (*Server).offsets},
 		{method: "POST", path: n + ":modifyOffset", roles: readers, serve: (*Server).changeOffset},
+		{method: "POST", path: n + ":seek", roles: readers, serve: (*Server).seek},
 		{method: "GET", path: n + ":timeToOffset", roles: readers, serve: (*Server).timeToOffset},
 		{method: "GET", path: n + ":acl", roles: admins, serve: (*Server).showSubscriptionACL},
 		{method: "POST", path: n + ":modifyAcl", roles: admins, serve: (*Server).changeSubscriptionACL},

@@ -18,6 +18,7 @@ import (
 	"github.com/sluice-mq/sluice/jetstream/embed"
 	"github.com/sluice-mq/sluice/protocols/nats"
 	"github.com/sluice-mq/sluice/protocols/pubsub/courier"
+	"github.com/sluice-mq/sluice/protocols/pubsub/lease"
 	"github.com/sluice-mq/sluice/protocols/pubsub/push"
 	"github.com/sluice-mq/sluice/protocols/pubsub/resource"
 )
@@ -36,12 +37,13 @@ type node struct {
 	broker *core.Broker
 	rules  *rulebook
 
-	directory *resource.Directory         // of HTTP Pub/Sub
-	service   string                      // its service token; empty where nobody listens
-	rejudged  chan struct{}               // what somebody there may do has changed
-	pusher    atomic.Pointer[push.Pusher] // nil until it runs
-	courier   atomic.Pointer[courier.Courier]
-	hush      []func() // have them begin nothing more, without waiting
+	directory *resource.Directory             // of HTTP Pub/Sub
+	service   string                          // its service token; empty where nobody listens
+	rejudged  chan struct{}                   // what somebody there may do has changed
+	pusher    atomic.Pointer[push.Pusher]     // nil until it runs
+	leases    atomic.Pointer[lease.Keeper]    // likewise
+	courier   atomic.Pointer[courier.Courier] // likewise
+	hush      []func()                        // have them begin nothing more, without waiting
 	guard     *guard
 	voucher   *nats.Voucher // of native clients that log in
 	gate      *nats.Gate    // nil where they do not
@@ -98,6 +100,9 @@ func (n *node) start(ctx context.Context, cfg Config, log *slog.Logger, h *healt
 		return err
 	}
 	if err := n.openPusher(cfg, log); err != nil {
+		return err
+	}
+	if err := n.openLeases(cfg, log); err != nil {
 		return err
 	}
 	if err := n.openCourier(cfg, log); err != nil {

@@ -69,7 +69,7 @@ type Directory struct {
 	pushes        map[Name]*PushState
 	routes        map[Name]*Route
 	progress      map[Name]*RouteProgress
-	restated      chan struct{} // closed when a subscription, a route or a topic changes
+	restated      chan struct{} // closed when a subscription, a topic, a route, or whose a cursor is changes
 	schemas       map[Name]*Schema
 	schemaIDs     map[string]*Schema                         // of several the one that was written last
 	revisions     map[string]map[int]*Schema                 // by their schemas' IDs
@@ -193,7 +193,12 @@ func (d *Directory) take(key string, value []byte, revision uint64) error {
 		case pushKeys:
 			return takeIn(d.pushes, n, value, func(p *PushState) { p.revision = revision })
 		}
-		return takeIn(d.cursors, n, value, func(c *Cursor) { c.revision = revision })
+		before := d.cursors[n]
+		err := takeIn(d.cursors, n, value, func(c *Cursor) { c.revision = revision })
+		if now := d.cursors[n]; before == nil || now == nil || before.Generation != now.Generation || before.Tenure != now.Tenure || before.Leader != now.Leader {
+			d.restate()
+		}
+		return err
 	}
 	return nil
 }

@@ -17,7 +17,7 @@ func Place(key string, value []byte) (log string, offset uint64, ok bool) {
 	case strings.HasPrefix(key, cursorKeys):
 		var c Cursor
 		if json.Unmarshal(value, &c) == nil {
-			return c.Log, c.Offset, true
+			return c.Log, max(c.Offset, c.Next), true
 		}
 	case strings.HasPrefix(key, routeKeys):
 		var r Route
