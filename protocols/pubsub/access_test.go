@@ -28,7 +28,7 @@ func production() map[string]string {
 	const sa, pa, p, c, pw = "service_admin", "project_admin", "publisher", "consumer", "push_worker"
 	topics, subs := "/projects/{project}/topics", "/projects/{project}/subscriptions"
 	t, s, m := topics+"/{topic}", subs+"/{subscription}", "/projects/{project}/members"
-	const x = "/projects/{project}/schemas/{schema}"
+	const x, route = "/projects/{project}/schemas/{schema}", "/projects/{project}/routes/{route}"
 	table := map[string]string{
 		"GET /projects": sa, "POST /projects/{project}": sa,
 		"GET /users/{user}": sa, "POST /users/{user}": sa, "PUT /users/{user}": sa, "DELETE /users/{user}": sa, "POST /users/{user}:refreshToken": sa,
@@ -49,6 +49,7 @@ func production() map[string]string {
 		"PUT " + t, "DELETE " + t, "GET " + t + "/subscriptions", "GET " + t + ":acl", "POST " + t + ":modifyAcl",
 		"POST " + t + ":attachSchema", "POST " + t + ":detachSchema", "GET " + x[:len(x)-9], "GET " + x, "GET " + x + ":revisions", "POST " + x, "PUT " + x, "DELETE " + x, "POST " + x + ":validate",
 		"PUT " + s, "DELETE " + s, "GET " + s + ":acl", "POST " + s + ":modifyAcl", "POST " + s + ":modifyPushConfig", "POST " + s + ":verifyPushEndpoint",
+		"GET /projects/{project}/routes", "GET " + route, "PUT " + route, "DELETE " + route,
 	} {
 		table[both] = sa + " " + pa
 	}

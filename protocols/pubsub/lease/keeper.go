@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
-	"github.com/sluice-mq/sluice/protocols/pubsub/push"
+	"github.com/sluice-mq/sluice/protocols/pubsub/lead"
 	"github.com/sluice-mq/sluice/protocols/pubsub/resource"
 )
 
@@ -169,7 +169,7 @@ func (k *Keeper) leader(sub *resource.Subscription, of *resource.Topic) (string,
 	if c, _ := k.cfg.Directory.Standing(sub, of); slices.Contains(nodes, c.Leader) {
 		return c.Leader, nil
 	}
-	return push.Leader(sub.ID, nodes), nil
+	return lead.Leader(sub.ID, nodes), nil
 }
 
 // bookOf returns the book of a subscription that this node leads. Whoever comes first opens it.

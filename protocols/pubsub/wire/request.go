@@ -28,6 +28,18 @@ func DecodeExactly[T any](body []byte) (request T, err error) {
 	return request, err
 }
 
+// DecodeStrictly is Decode for what the service does not know: a field that nobody has heard of is an error, because what it was to say would not be done.
+func DecodeStrictly[T any](body []byte) (request T, err error) {
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.DisallowUnknownFields()
+	if err = d.Decode(&request); err == nil {
+		if _, more := d.Token(); more != io.EOF {
+			err = errMore
+		}
+	}
+	return request, err
+}
+
 var errMore = errors.New("there is more than one value")
 
 // Bomb reports whether a body would take much more memory than its length once it is decoded: it has too many elements, each of which
