@@ -30,7 +30,7 @@ var (
 func (f *filling) run() error {
 	for f.next <= f.last && len(f.page.Messages) < f.query.Messages {
 		began := f.next
-		err := f.log.logs.read.batch(f.log.stream, f.request(), f.take)
+		err := f.log.batch(f.request(), f.take)
 		switch {
 		case errors.Is(err, errElsewhere):
 		case errors.Is(err, errFull), errors.Is(err, errEnd): // a replica that is behind has the rest later

@@ -13,7 +13,7 @@ import (
 // nobody, and the server says so. The first flight to a stream that was opened goes alone, so that it can be published again without coming behind others.
 
 const (
-	// firstWithin is for how long it is published again, firstEvery how often.
+	// firstWithin is for how long it is published or read again, firstEvery how often it is published.
 	firstWithin = 5 * time.Second
 	firstEvery  = 20 * time.Millisecond
 )

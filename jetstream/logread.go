@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/sluice-mq/sluice/gateway"
@@ -63,10 +64,20 @@ func (t *topicLog) look(ctx context.Context, js jetstream.JetStream) (jetstream.
 	}
 }
 
+// batch reads records as reader does. In a cluster it asks again while nobody has the stream to read from: of one that was made just now, or whose leader is another one, the other replicas take two seconds until they can be read.
+func (t *topicLog) batch(q getRequest, fn func(seq uint64, record []byte) error) error {
+	for waited := time.Duration(0); ; waited += lookAgain {
+		err := t.logs.read.batch(t.stream, q, fn)
+		if t.single() || !errors.Is(err, nats.ErrNoResponders) || waited >= firstWithin || pause(t.logs.following, lookAgain) != nil {
+			return err
+		}
+	}
+}
+
 // since is the sequence of the first record that was stored at a time or later, the one behind last if there is none.
 func (t *topicLog) since(at time.Time, last uint64) (uint64, error) {
 	first := last + 1
-	err := t.logs.read.batch(t.stream, getRequest{Since: &at, Batch: 1, Bytes: readBytes}, func(seq uint64, _ []byte) error {
+	err := t.batch(getRequest{Since: &at, Batch: 1, Bytes: readBytes}, func(seq uint64, _ []byte) error {
 		first = min(first, seq)
 		return nil
 	})

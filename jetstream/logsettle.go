@@ -130,7 +130,7 @@ func (t *topicLog) search(flights []*flight, last uint64) (found map[*flight]uin
 		next = min(next, f.after+1)
 	}
 	for begin := next; next <= last && next-begin < searchMost; {
-		err := t.logs.read.batch(t.stream, getRequest{Seq: next, Batch: readBatch, Bytes: readBytes}, func(seq uint64, b []byte) error {
+		err := t.batch(getRequest{Seq: next, Batch: readBatch, Bytes: readBytes}, func(seq uint64, b []byte) error {
 			if all := sought[string(b)]; len(all) > 0 {
 				found[all[0]], sought[string(b)] = seq+uint64(all[0].records)-1, all[1:]
 			}
