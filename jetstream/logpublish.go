@@ -47,10 +47,13 @@ func (t *topicLog) single() bool { return t.logs.store.cfg.Cluster == nil }
 func (t *topicLog) publish(f *flight) {
 	t.mu.Lock()
 	for _, a := range f.batches {
+		if a.flying { // it found nobody before
+			continue
+		}
 		a.flying = true
+		t.flying++
 		t.copies.begin(a)
 	}
-	t.flying += len(f.batches)
 	t.mu.Unlock()
 	reply := t.logs.ask(f)
 	var err error

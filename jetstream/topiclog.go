@@ -38,7 +38,7 @@ type topicLog struct {
 	dropped bool // the topic is gone
 	flight  int  // bytes
 	flying  int  // batches that are published and not answered
-	astray  bool // a batch of them was refused, and nobody has looked since where the stream of a single node ends
+	astray  bool // on a single node: a batch of them was refused, and nobody has looked since where the stream ends
 	log     *commit.Log
 	acked   []*appending
 	sealed  []*appending
@@ -92,6 +92,7 @@ func (t *topicLog) wake() {
 func (t *topicLog) drop() {
 	t.mu.Lock()
 	t.dropped = true
+	t.flown.Broadcast()
 	t.mu.Unlock()
 }
 
@@ -135,7 +136,7 @@ func (t *topicLog) push(a *appending) error {
 func (t *topicLog) run() {
 	for {
 		t.mu.Lock()
-		for (t.flight > flightMost || t.astray && t.flying > 0) && !t.logs.over() {
+		for (t.flight > flightMost || t.astray && t.flying > 0) && !t.dropped && !t.logs.over() {
 			t.flown.Wait()
 		}
 		batch := t.waiting
@@ -190,8 +191,8 @@ func (t *topicLog) isReady() bool {
 
 // over reports whether the logs are closed.
 func (l *logs) over() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.ending.Lock()
+	defer l.ending.Unlock()
 	return l.closed
 }
 
@@ -201,7 +202,7 @@ func (t *topicLog) landed(a *appending, seq uint64, err error) {
 	t.flight -= a.size
 	if a.flying {
 		t.flying--
-		t.astray = t.astray || err != nil
+		t.astray = t.astray || err != nil && t.single()
 	}
 	t.flown.Broadcast()
 	t.copied(a, seq, err)
