@@ -89,7 +89,7 @@ func (s *Store) Logs() gateway.Logs { return s.logs }
 
 // openLogs begins to follow the facts that give topics a log.
 func (s *Store) openLogs() error {
-	l := &logs{store: s, kick: make(chan struct{}, 1), all: make(map[string]*topicLog), streams: make(map[string]*topicLog), asked: make(map[uint64]*flight)}
+	l := &logs{store: s, kick: make(chan struct{}, 1), all: make(map[string]*topicLog), streams: make(map[string]*topicLog), unread: make(map[string]struct{}), asked: make(map[uint64]*flight)}
 	write, err := s.cfg.Server.Connect(embed.Store, "logs")
 	if err != nil {
 		return err
