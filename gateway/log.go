@@ -31,6 +31,11 @@ type Logs interface {
 	// Append stores messages at the end of a topic's log, side by side, all or none, and does not wait. c.Complete is called once: with nil when they are as durable
 	// as persistent messages are, and then each has its Offset; with an Error of kind NotFound if the topic has no log; else they are not in the
 	// log, unless the kind is Unavailable: then nobody knows. The order of calls is kept. The slice is not kept.
+	//
+	// Messages whose Source says Once are stored once, whoever appends them, how often, and however much later: those of a batch are of one route and one log, in the
+	// order of their sources' offsets, and of those a log takes only what comes from behind the source of the last copy that it has. The rest of the
+	// batch is passed over, completes with the others, and has the Offset of that copy. Whoever appends them waits for one call before he makes the next
+	// for the same route and topic. The Error is of kind Invalid if a batch is not like that.
 	Append(topic string, batch []*Message, c Completion, token uint64)
 	// Read returns messages of a log that are durable. Errors: NotFound, if the topic has no log; Unavailable.
 	Read(ctx context.Context, topic string, q LogQuery) (LogPage, error)
@@ -58,4 +63,42 @@ type LogPage struct {
 	Bytes uint64
 	// Messages from At on, each with its Offset, without a hole.
 	Messages []*Message
+}
+
+// OnceOf is the Key of the sources by which a batch is to be stored once; empty if it is to be stored as it is. The Error is of kind Invalid if a Source makes no sense, or the batch
+// cannot be stored like that.
+func OnceOf(batch []*Message) (key string, err error) {
+	for i, m := range batch {
+		s, first := m.Source, batch[0].Source
+		if s != nil && (!ValidLogID(s.Route) || !ValidLogID(s.Log)) {
+			return "", Errorf(Invalid, "%.200q cannot be the ID of a route and a log", s.Key())
+		}
+		once := s != nil && s.Once
+		switch {
+		case once != (first != nil && first.Once):
+			return "", Errorf(Invalid, "copies that are to be stored once are appended by themselves")
+		case !once:
+			continue
+		case s.Route != first.Route || s.Log != first.Log:
+			return "", Errorf(Invalid, "copies that are to be stored once are appended by their routes")
+		case i > 0 && s.Offset <= batch[i-1].Source.Offset:
+			return "", Errorf(Invalid, "copies that are to be stored once are appended in the order of their sources")
+		}
+		key = s.Key()
+	}
+	return key, nil
+}
+
+// ValidLogID reports whether something can be the ID of a log.
+func ValidLogID(id string) bool {
+	if id == "" || len(id) > 64 {
+		return false
+	}
+	for i := range len(id) {
+		c := id[i]
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-') {
+			return false
+		}
+	}
+	return true
 }

@@ -57,9 +57,26 @@ type Message struct {
 	Timestamp int64
 	// Offset is where it stands in its topic's log, if that has one: see Logs. It is set before its sender is told that it is there.
 	Offset uint64
+	// Source, if not nil, says of which message of a log this one is a copy that a route has made. Only logs keep it.
+	Source *Source
 
 	encoded [encodings]atomic.Pointer[[]byte]
 }
+
+// Source is where a copy comes from.
+type Source struct {
+	// Route is the ID of the route that has made it, and Log that of the log that it was made from: 1 to 64 letters, digits and '-', each.
+	Route, Log string
+	// Offset is where the message stands in that log of which it is a copy.
+	Offset uint64
+	// Hops is through how many routes it has come.
+	Hops int
+	// Once has a log store the copy only if it does not have it: see Logs.Append. It is not kept: what is read of one log may be written to another one as it was.
+	Once bool
+}
+
+// Key names the route and the log together.
+func (s *Source) Key() string { return s.Route + "." + s.Log }
 
 // Place returns where the message waits.
 func (m *Message) Place() string {
@@ -69,7 +86,8 @@ func (m *Message) Place() string {
 	return m.Destination.Place()
 }
 
-// Copy returns a message that may be changed in all but the bytes of its body, and the fields of its header: appending to that is safe.
+// Copy returns a message that may be changed in all but the bytes of its body, and the fields of its header: appending to that is safe. It
+// has no Offset and no Source of its own.
 func (m *Message) Copy() *Message {
 	return &Message{
 		ID: m.ID, Destination: m.Destination, Also: m.Also, Queue: m.Queue, Header: slices.Clip(m.Header), Body: m.Body, Text: m.Text,

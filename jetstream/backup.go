@@ -103,9 +103,7 @@ func (b *BackupWriter) AddLogged(m *gateway.Message) error {
 	if b.part != partLogs {
 		return errors.New("writing the backup: a message of no log")
 	}
-	return b.add(asLogged, func(dst []byte) []byte {
-		return appendRecord(dst, &gateway.Record{Type: gateway.RecordMessage, Message: m})
-	})
+	return b.add(asLogged, func(dst []byte) []byte { return appendLogged(dst, m) })
 }
 
 // Add adds a message of a queue.

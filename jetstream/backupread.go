@@ -124,14 +124,17 @@ func decodeEntry(number uint64, b []byte) (e entry, err error) {
 			return entry{}, errBadRecord
 		}
 		return e, nil
-	case 0, asLogged:
+	case asLogged:
+		if e.message, err = decodeLogged(b); err == nil {
+			e.message.Destination.Kind = gateway.KindTopic
+		}
+		return e, err
+	case 0:
 		rec, err := decodeRecord(b, true)
 		if err != nil || rec.Type != gateway.RecordMessage {
 			return entry{}, errors.Join(errBadRecord, err)
 		}
-		if e.message = rec.Message; number == asLogged {
-			e.message.Destination.Kind = gateway.KindTopic
-		}
+		e.message = rec.Message
 		return e, nil
 	}
 	return entry{}, errBadRecord

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -92,21 +93,10 @@ func (j *journal) purge(ctx context.Context) error {
 	if !ok || boundary <= first {
 		return nil
 	}
-	body, err := json.Marshal(map[string]uint64{"seq": boundary})
-	if err != nil {
-		return err
-	}
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	m, err := j.store.publish.RequestWithContext(ctx, "$JS.API.STREAM.PURGE."+j.stream, body)
-	if err != nil {
+	if err := purgeBelow(ctx, j.store.publish, j.stream, boundary); err != nil {
 		return err
-	}
-	var answer struct {
-		Success bool `json:"success"`
-	}
-	if err := json.Unmarshal(m.Data, &answer); err != nil || !answer.Success {
-		return fmt.Errorf("the stream answered %.200q", m.Data)
 	}
 	stream, err := j.info(ctx)
 	if err != nil {
@@ -116,6 +106,25 @@ func (j *journal) purge(ctx context.Context) error {
 	j.first = boundary
 	j.stored = stream.State.Bytes
 	j.mu.Unlock()
+	return nil
+}
+
+// purgeBelow has a stream let go of what is below a sequence.
+func purgeBelow(ctx context.Context, c *nats.Conn, stream string, seq uint64) error {
+	body, err := json.Marshal(map[string]uint64{"seq": seq})
+	if err != nil {
+		return err
+	}
+	m, err := c.RequestWithContext(ctx, "$JS.API.STREAM.PURGE."+stream, body)
+	if err != nil {
+		return err
+	}
+	var answer struct {
+		Success bool `json:"success"`
+	}
+	if err := json.Unmarshal(m.Data, &answer); err != nil || !answer.Success {
+		return fmt.Errorf("the stream answered %.200q", m.Data)
+	}
 	return nil
 }
 

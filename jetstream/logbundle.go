@@ -109,15 +109,3 @@ func decodeBundle(b []byte, from int) ([]*gateway.Message, error) {
 	}
 	return all, nil
 }
-
-// decodeLogged reads a record of a log; b belongs to the message.
-func decodeLogged(b []byte) (*gateway.Message, error) {
-	r, err := decodeRecord(b, true)
-	if err == nil && r.Message == nil {
-		err = errBadRecord
-	}
-	if err != nil {
-		return nil, err
-	}
-	return r.Message, nil
-}

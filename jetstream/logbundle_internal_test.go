@@ -72,5 +72,5 @@ func Bundled(messages []*gateway.Message) [][]byte {
 
 // Single is the record of a message that is appended alone.
 func Single(m *gateway.Message) []byte {
-	return appendRecord(nil, &gateway.Record{Type: gateway.RecordMessage, Message: m})
+	return appendLogged(nil, m)
 }

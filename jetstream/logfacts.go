@@ -22,7 +22,7 @@ func (l *logs) learn(key string, value []byte, _ uint64) {
 	}
 	var f gateway.LogFact
 	there := value != nil
-	if there && (json.Unmarshal(value, &f) != nil || !validLogID(f.ID) || f.Stream != "" && !validLogID(f.Stream) || f.First > gateway.MaxFirst) {
+	if there && (json.Unmarshal(value, &f) != nil || !gateway.ValidLogID(f.ID) || f.Stream != "" && !gateway.ValidLogID(f.Stream) || f.First > gateway.MaxFirst) {
 		l.store.cfg.Logger.Error("the fact of a log cannot be read, the topic has none", "topic", topic)
 		there = false
 	}
@@ -64,19 +64,6 @@ func (l *logs) release(t *topicLog) {
 		l.gone = append(l.gone, t)
 		l.look()
 	}
-}
-
-func validLogID(id string) bool {
-	if id == "" || len(id) > 64 {
-		return false
-	}
-	for i := range len(id) {
-		c := id[i]
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-') {
-			return false
-		}
-	}
-	return true
 }
 
 // compare deletes the streams of which no fact speaks, and gives the others their retention. Streams are listed first: of one that is there then, the fact was written before.

@@ -32,7 +32,9 @@ func replyOf(m *nats.Msg) (r reply) {
 		return reply{err: errSilent}
 	}
 	r.nobody = len(m.Data) == 0 && m.Header.Get("Status") == "503"
-	r.seq, r.err = parseAck(m.Data)
+	if r.seq, r.err = parseAck(m.Data); overtaken(m.Data) {
+		r.err = errOvertaken
+	}
 	return r
 }
 

@@ -14,7 +14,7 @@ import (
 // config is how the stream is made. On a single node the store itself lets go of what is too old, by whole blocks: the server would rewrite them.
 func (t *topicLog) config() jetstream.StreamConfig {
 	c := jetstream.StreamConfig{
-		Name: t.stream, Description: "messages of topic " + t.topic + "; written by Sluice alone", Subjects: []string{t.subject},
+		Name: t.stream, Description: "messages of topic " + t.topic + "; written by Sluice alone", Subjects: []string{t.subject, t.copySubject("*.*")},
 		Storage: jetstream.FileStorage, Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardOld, Replicas: 1,
 		AllowDirect: true, AllowAtomicPublish: true, Duplicates: 100 * time.Millisecond,
 		MaxMsgs: -1, MaxBytes: -1, MaxMsgSize: -1, MaxMsgsPerSubject: -1, MaxConsumers: -1,
@@ -74,6 +74,9 @@ func (t *topicLog) open(ctx context.Context, make bool) (bool, error) {
 	stream, err := t.insist(ctx, ask)
 	if make && (errorsIsNotFound(err) || errors.Is(err, jetstream.ErrStreamNameAlreadyInUse)) { // another node was quicker, or it had another retention
 		stream, err = t.insist(ctx, func(ctx context.Context) (jetstream.Stream, error) { return js.CreateOrUpdateStream(ctx, t.config()) })
+	}
+	if err == nil && len(stream.CachedInfo().Config.Subjects) < len(t.config().Subjects) { // it was made before there were routes
+		stream, err = t.insist(ctx, func(ctx context.Context) (jetstream.Stream, error) { return js.UpdateStream(ctx, t.config()) })
 	}
 	switch {
 	case errorsIsNotFound(err) && !make:

@@ -21,8 +21,8 @@ import (
 func (t *topicLog) together(waiting []*appending) *flight {
 	f := &flight{}
 	for _, a := range waiting {
-		if len(f.batches) > 0 && (t.alone(a) || t.alone(f.batches[0]) || f.records+len(a.batch) > gateway.MaxLogBatch) {
-			break
+		if len(f.batches) > 0 && (t.alone(a) || t.alone(f.batches[0]) || f.records+len(a.batch) > gateway.MaxLogBatch || a.fence != nil || f.batches[0].fence != nil) {
+			break // who may be refused is, by itself
 		}
 		f.batches, f.records = append(f.batches, a), f.records+len(a.batch)
 	}
@@ -32,6 +32,14 @@ func (t *topicLog) together(waiting []*appending) *flight {
 // alone reports whether a batch is published by itself.
 func (t *topicLog) alone(a *appending) bool { return len(a.batch) == 1 || t.single() && a.bundled }
 
+// subjectAt is that of a record of a batch. Slots need none of their own.
+func (t *topicLog) subjectAt(a *appending, i int) string {
+	if a.bundled && i > 0 {
+		return t.subject
+	}
+	return t.subjectOf(a.batch[i])
+}
+
 // single reports whether this node has the stream for itself.
 func (t *topicLog) single() bool { return t.logs.store.cfg.Cluster == nil }
 
@@ -40,6 +48,7 @@ func (t *topicLog) publish(f *flight) {
 	t.mu.Lock()
 	for _, a := range f.batches {
 		a.flying = true
+		t.copies.begin(a)
 	}
 	t.flying += len(f.batches)
 	t.mu.Unlock()
@@ -49,9 +58,12 @@ func (t *topicLog) publish(f *flight) {
 	case !t.alone(f.batches[0]):
 		err = t.publishAtomic(f, reply)
 	case t.single():
-		err = t.publishRow(f.batches[0].records, reply)
+		err = t.publishRow(f.batches[0], reply)
 	default:
-		err = t.logs.write.PublishRequest(t.subject, reply, f.batches[0].records[0])
+		a := f.batches[0]
+		m := &nats.Msg{Subject: t.subjectAt(a, 0), Reply: reply, Data: a.records[0]}
+		a.fence.guard(m)
+		err = t.logs.write.PublishMsg(m)
 	}
 	t.end += uint64(f.records)
 	if err != nil {
@@ -60,17 +72,19 @@ func (t *topicLog) publish(f *flight) {
 }
 
 // publishRow publishes records one behind the other; the last one is answered, as it is refused if one before it was.
-func (t *topicLog) publishRow(records [][]byte, reply string) error {
+func (t *topicLog) publishRow(a *appending, reply string) error {
 	end := []string{""}
-	m := &nats.Msg{Subject: t.subject, Header: nats.Header{expectLast: end}}
-	for i, record := range records {
-		m.Data, end[0] = record, strconv.FormatUint(t.end+uint64(i), 10)
-		if i == len(records)-1 {
+	m := &nats.Msg{Header: nats.Header{expectLast: end}}
+	a.fence.guard(m)
+	for i, record := range a.records {
+		m.Subject, m.Data, end[0] = t.subjectAt(a, i), record, strconv.FormatUint(t.end+uint64(i), 10)
+		if i == len(a.records)-1 {
 			m.Reply = reply
 		}
 		if err := t.logs.write.PublishMsg(m); err != nil {
 			return err
 		}
+		delete(m.Header, expectLastOfKey)
 	}
 	return nil
 }
@@ -79,11 +93,14 @@ func (t *topicLog) publishAtomic(f *flight, reply string) error {
 	id := strings.TrimPrefix(reply, "_r.l.") // of this process and number
 	n := 0
 	for _, a := range f.batches {
-		for _, record := range a.records {
+		for i, record := range a.records {
 			n++
-			m := &nats.Msg{Subject: t.subject, Data: record, Header: nats.Header{"Nats-Batch-Id": {id}, "Nats-Batch-Sequence": {strconv.Itoa(n)}}}
+			m := &nats.Msg{Subject: t.subjectAt(a, i), Data: record, Header: nats.Header{"Nats-Batch-Id": {id}, "Nats-Batch-Sequence": {strconv.Itoa(n)}}}
 			if n == 1 && t.single() {
 				m.Header[expectLast] = []string{strconv.FormatUint(t.end, 10)}
+			}
+			if n == 1 {
+				a.fence.guard(m)
 			}
 			if n == f.records {
 				m.Header["Nats-Batch-Commit"] = []string{"1"}

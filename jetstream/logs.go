@@ -60,6 +60,7 @@ type appending struct {
 	bundled bool // they are a bundle and its slots
 	flying  bool // it is published; under its log's lock
 	size    int
+	fence   *fenced // of copies; nil: nothing has to be before them
 	c       gateway.Completion
 	token   uint64
 	last    uint64 // the sequence of the last one, once it is stored
@@ -296,14 +297,33 @@ func (l *logs) append(topic string, batch []*gateway.Message, c gateway.Completi
 	if err := l.store.Err(); err != nil {
 		return gateway.WrapError(gateway.Unavailable, err, "the store has failed")
 	}
-	a := &appending{log: t, batch: append([]*gateway.Message(nil), batch...), records: make([][]byte, len(batch)), c: c, token: token}
-	for i, m := range batch {
-		a.records[i] = appendRecord(nil, &gateway.Record{Type: gateway.RecordMessage, Message: m})
+	a := &appending{log: t, batch: append([]*gateway.Message(nil), batch...), c: c, token: token}
+	switch key, err := gateway.OnceOf(batch); {
+	case err != nil:
+		return err
+	case key != "":
+		return a.copyIn(key)
+	}
+	if err := a.encode(); err != nil {
+		return err
+	}
+	return t.push(a)
+}
+
+// encode makes the records of a batch.
+func (a *appending) encode() error {
+	a.records = make([][]byte, len(a.batch))
+	alike := true
+	for i, m := range a.batch {
+		a.records[i] = appendLogged(nil, m)
 		if len(a.records[i]) > MaxRecord {
 			return gateway.Errorf(gateway.Limit, "the message is too large for the store")
 		}
 		a.size += len(a.records[i])
+		alike = alike && a.log.subjectOf(m) == a.log.subjectOf(a.batch[0])
 	}
-	a.records, a.bundled = bundled(a.records, a.size)
-	return t.push(a)
+	if alike { // a bundle has one subject
+		a.records, a.bundled = bundled(a.records, a.size)
+	}
+	return nil
 }

@@ -113,7 +113,7 @@ func (t *topicLog) settle(flights []*flight, info *jetstream.StreamInfo) (rest [
 			rest = append(rest, f)
 		case !t.logs.claim(f):
 		case there:
-			f.take(reply{seq: seq})
+			f.take(f.foundAt(seq))
 		default:
 			f.take(reply{err: errSilent})
 		}
@@ -173,7 +173,7 @@ func (l *logs) resume(ctx context.Context) error {
 				continue
 			}
 			if seq, there := found[f]; there {
-				f.take(reply{seq: seq})
+				f.take(f.foundAt(seq))
 			} else {
 				f.take(reply{err: gateway.Errorf(gateway.NoSpace, "the store has no space left")})
 			}

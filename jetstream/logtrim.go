@@ -2,8 +2,6 @@ package jetstream
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
 
@@ -59,15 +57,7 @@ func (t *topicLog) purge(ctx context.Context) error {
 	if !ok || boundary <= found.FirstSeq {
 		return nil
 	}
-	body, err := json.Marshal(map[string]uint64{"seq": boundary})
-	if err != nil {
-		return err
-	}
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	m, err := t.logs.write.RequestWithContext(ctx, "$JS.API.STREAM.PURGE."+t.stream, body)
-	if err == nil && !json.Valid(m.Data) {
-		err = fmt.Errorf("the stream answered %.200q", m.Data)
-	}
-	return err
+	return purgeBelow(ctx, t.logs.write, t.stream, boundary)
 }

@@ -2,8 +2,6 @@ package jetstream
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 
 	"github.com/nats-io/nats.go"
@@ -183,18 +181,7 @@ func (r *registry) rewrite(ctx context.Context) error {
 	if !ok {
 		return nil
 	}
-	body, err := json.Marshal(map[string]uint64{"seq": boundary})
-	if err != nil {
-		return err
-	}
-	answer, err := r.store.publish.RequestWithContext(ctx, "$JS.API.STREAM.PURGE."+factsStream, body)
-	if err != nil {
-		return err
-	}
-	if !json.Valid(answer.Data) {
-		return errors.New("the stream's answer makes no sense")
-	}
-	return nil
+	return purgeBelow(ctx, r.store.publish, factsStream, boundary)
 }
 
 // resume goes on after the storage of a single node was started again. What was under way may be there or not: nobody was told. Nobody writes.

@@ -48,6 +48,7 @@ type topicLog struct {
 	known     uint64    // the stream has come as far as that
 	end       uint64    // and of a single node as far as that, if it takes all that was published; for its writer alone
 	oldest    time.Time // of its messages; zero if that is not known
+	copies    copies
 }
 
 // flightMost is how many bytes may be in flight to a log.
@@ -169,6 +170,8 @@ func (t *topicLog) send(batch []*appending) {
 		switch {
 		case err != nil:
 			f.landed(0, err)
+		case t.behind(f):
+			f.landed(0, errOvertaken)
 		case known:
 			t.publish(f)
 		default:
@@ -201,6 +204,12 @@ func (t *topicLog) landed(a *appending, seq uint64, err error) {
 		t.astray = t.astray || err != nil
 	}
 	t.flown.Broadcast()
+	t.copied(a, seq, err)
+	if a.fence != nil && errors.Is(err, errOvertaken) {
+		t.mu.Unlock()
+		a.complete(err)
+		return
+	}
 	if err != nil {
 		t.ready = t.ready && t.log != nil // in a cluster: look again whether it is there
 		t.there = t.ready
@@ -215,16 +224,7 @@ func (t *topicLog) landed(a *appending, seq uint64, err error) {
 	for i, m := range a.batch {
 		m.Offset = seq - uint64(len(a.batch)) + uint64(i)
 	}
-	log := t.log
-	if log != nil {
-		t.acked = append(t.acked, a)
-	}
-	t.mu.Unlock()
-	if log == nil {
-		a.complete(nil)
-		return
-	}
-	log.Dirty()
+	t.unlockAndCommit(a)
 }
 
 func (a *appending) complete(err error) {

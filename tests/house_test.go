@@ -216,6 +216,7 @@ func TestTheRulesCatchWhoBreaksThem(t *testing.T) {
 		{"imports", "cmd/sluice/x.go", `import "github.com/spf13/viper"`, "cmd/sluice/app/x.go", ""},
 		{"imports", "protocols/nats/x.go", `import "github.com/sluice-mq/sluice/protocols/stomp/wire"`, "protocols/stomp/x.go", ""},
 		{"imports", "gateway/dispatch/x.go", `import "github.com/sluice-mq/sluice/gateway/core"`, "gateway/core/x.go", `import "github.com/sluice-mq/sluice/gateway/dispatch"`},
+		{"imports", "gateway/quota/x.go", `import "github.com/sluice-mq/sluice/gateway/core"`, "gateway/quota/x_test.go", ""},
 		{"interfaces", "auth/x.go", "type I interface{ A(); B(); C(); D(); E(); F(); G(); H() }", "auth/x.go", "type I interface{ A(); B(); C(); D(); E(); F(); G() }"},
 		{"file-length", "auth/x.go", strings.Repeat("\n", 399), "auth/x.go", strings.Repeat("\n", 398)},
 		{"functions", "auth/x.go", "func f() {\n" + long + "}", "auth/x.go", "func f() {\n" + long[7:] + "}"},
@@ -230,6 +231,7 @@ func TestTheRulesCatchWhoBreaksThem(t *testing.T) {
 		{"globals", "auth/x.go", "var m = map[int]int{}\nfunc f() { m[1] = 2 }", "auth/x.go", "func f() { m := map[int]int{}; m[1] = 2 }"},
 		{"clock", "gateway/dispatch/x.go", "import \"time\"\nvar t = time.Now()", "gateway/core/x.go", ""},
 		{"clock", "gateway/x.go", "func f() { go f() }", "gateway/core/x.go", ""},
+		{"clock", "gateway/quota/x.go", "import \"time\"\nfunc f() { time.Sleep(1) }", "gateway/manage/x.go", ""},
 		{"elapsed", "protocols/nats/x.go", "import \"time\"\nvar t = time.Now().UnixNano()", "protocols/nats/x.go", "import \"time\"\nvar t = time.Now().UnixMicro()"},
 		{"quiet-words", "auth/x.go", "import \"fmt\"\nfunc f() { fmt.Println() }", "cmd/sluice/x.go", ""},
 	} {

@@ -52,3 +52,27 @@ func TestNobodyMayWait(t *testing.T) {
 	completion.NewParts(1, nil, 0).Done(nil)
 	require.Equal(t, 1, told)
 }
+
+// Who waits for a number is told when it is reached, once, in the order in which they came, and nobody waits for longer than they may; the clock may be set.
+func TestALineIsLeftInOrder(t *testing.T) {
+	var l completion.Line
+	h := &holder{}
+	leave := func(reached uint64, now int64) []uint64 {
+		h.tokens = nil
+		l.Leave(reached, now, 100).Tell()
+		return h.tokens
+	}
+	l.Join(5, 1000, h, 1)
+	l.Join(3, 1000, h, 2)
+	l.Join(9, 1050, h, 3)
+	l.Join(5, 1050, nil, 4)
+	require.Empty(t, leave(2, 1100))
+	require.Equal(t, []uint64{2}, leave(4, 1100))
+	require.Equal(t, []uint64{1}, leave(5, 1100))
+	require.False(t, l.Empty())
+	require.Empty(t, leave(8, 1150))
+	require.Equal(t, []uint64{3}, leave(8, 1151))
+	require.True(t, l.Empty())
+	l.Join(9, 1000, h, 5)
+	require.Equal(t, []uint64{5}, leave(0, 10))
+}

@@ -115,11 +115,7 @@ func TestTheEndOfABrowserIsWrittenDown(t *testing.T) {
 
 // A browser of a pattern shows what is in all queues that match, each in its order, and nothing of others; without wildcards nothing changes.
 func TestBrowsersOfPatterns(t *testing.T) {
-	r := newRealm(t)
-	r.Move(0, "n1")
-	r.Move(1, "n2")
-	one := newWorld(t)
-	for _, w := range append([]*world{one}, r.worlds...) {
+	for _, w := range everywhere(t) {
 		s := w.session()
 		root := "r" + fmt.Sprint(len(s.ID())) + fmt.Sprintf("%p", w)
 		var want []string

@@ -1,7 +1,10 @@
 package core
 
 import (
+	"fmt"
+
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/deadletter"
 	"github.com/sluice-mq/sluice/gateway/dispatch"
 )
 
@@ -87,7 +90,7 @@ func (s *shard) bury(d pendingDeath) {
 		s.carryOff(d, by)
 		return
 	}
-	b.carry(deadCopy(m, d.q.name, s.grave(d.q, m, d.Cause), &d.Death), s.errand(d.Entry.Tag), func(err error) {
+	b.carry(deadletter.Copy(m, d.q.name, s.grave(d.q, m, d.Cause), &d.Death), s.errand(d.Entry.Tag), func(err error) {
 		if err == nil {
 			s.adviseDeath(&d, true)
 			b.counts.deadLettered.Add(1)
@@ -147,4 +150,53 @@ func (s *shard) buried(d pendingDeath, err error) {
 	if failed != nil {
 		complete(failed.c, failed.token, failed.err)
 	}
+}
+
+// grave says where a dead message goes: the name of a queue, or "" if it is dropped.
+func (s *shard) grave(q *queue, m *gateway.Message, cause dispatch.Cause) string {
+	rule := &q.policy.DeadLetter
+	switch {
+	case rule.Off, cause == dispatch.Expired && rule.DropExpired, cause == dispatch.Crowded && !rule.Dropped:
+		return ""
+	case m == nil: // it depends on the message
+		return q.name
+	case !m.Persistent && !rule.KeepNonPersistent, s.broker.holdsDead(q.name):
+		return ""
+	}
+	if queue := q.policy.DeadLetterQueue(m.Destination, s.broker.cfg.DeadLetterQueue); queue != q.name {
+		return queue
+	}
+	return ""
+}
+
+// holdsDead reports whether a queue is one for dead messages: what dies there is gone.
+func (b *Broker) holdsDead(queue string) bool {
+	return queue == b.cfg.DeadLetterQueue || b.policies.Load().HoldsDead(queue)
+}
+
+// errand names the moving of a message to another queue, so that its owner recognises it if it is asked again.
+func (s *shard) errand(tag uint64) string {
+	return fmt.Sprintf("%smoved/%d.%d.%d", s.broker.ids, s.index, s.epoch, tag)
+}
+
+// carry takes a message to another queue, whatever its limits, on an errand, and says when it is safe there.
+func (b *Broker) carry(m *gateway.Message, errand string, then func(error)) {
+	seat := b.seatOf(m.Place())
+	s := seat.here.Load()
+	switch {
+	case s == nil:
+		seat.call(&gateway.Frame{Kind: gateway.FrameSend, Queue: errand, Message: m, Tag: uint64(free)}, then)
+	case !m.Persistent || isTemp(m): // a temporary queue is in memory, whatever its messages are
+		s.send(m, free, doneFunc(then), 0)
+	case !b.cfg.Store.Space().Sends:
+		then(errNoSpace)
+	default:
+		a := &arrival{shard: s, then: func(_ uint64, err error) { then(err) }, record: gateway.Record{Type: gateway.RecordMessage, Message: m}}
+		a.append()
+	}
+}
+
+// revived makes the message that a dead one was, for where it is to go again.
+func (b *Broker) revived(dead *gateway.Message) (*gateway.Message, error) {
+	return deadletter.Revived(dead, b.nowMillis(), func(place string) bool { return b.topics.boundTo(place) != nil })
 }

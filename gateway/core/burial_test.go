@@ -2,7 +2,6 @@ package core_test
 
 import (
 	"fmt"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -44,12 +43,7 @@ func TestRefusedMessageIsBuriedAlthoughItWasMovedMeanwhile(t *testing.T) {
 	c.Nack(tags(got), &o, 1)
 	late := <-slow
 	through := queue(neighbour("front"))
-	d := w.subscribe(s, through, 10, false)
-	body := strings.Repeat("x", 8<<20)
-	for range 10 { // more than may be pinned
-		w.send(s, through, true, body)
-		d.ack(d.next(1)...)
-	}
+	w.pass(s, through)
 	j := w.store.Journal(gateway.ShardOf("front", 3))
 	gatewaytest.Eventually(t, func() bool { return j.State().First > 10 }, "the trim behind the move")
 	late()
@@ -81,6 +75,18 @@ func TestRefusedMessageThatCannotBeReadComesBack(t *testing.T) {
 	require.Equal(t, uint32(1), again[0].Redeliveries)
 }
 
+// expiring sends so many messages that expire in an hour.
+func (w *world) expiring(d gateway.Destination, n int) {
+	var o outcome
+	s := w.session()
+	for i := range n {
+		m := message(d, "x", true)
+		m.Expires = time.Now().Add(time.Hour).UnixMilli()
+		s.Send(m, &o, uint64(i))
+	}
+	o.wait(w, n)
+}
+
 // A backlog that expires at once is buried step by step: its bodies must not be in
 // memory all together, nor keep other queues' loads waiting behind them.
 func TestExpiredBacklogIsBuriedStepByStep(t *testing.T) {
@@ -89,14 +95,7 @@ func TestExpiredBacklogIsBuriedStepByStep(t *testing.T) {
 		c.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
 	})
 	const n = 5000
-	var o outcome
-	s := w.session()
-	for i := range n {
-		m := message(queue("q"), "x", true)
-		m.Expires = time.Now().Add(time.Hour).UnixMilli()
-		s.Send(m, &o, uint64(i))
-	}
-	o.wait(t, n)
+	w.expiring(queue("q"), n)
 	var open, most atomic.Int64
 	store.load = func(j gateway.Journal, queue string, seqs []uint64, done func([]*gateway.Message, error)) {
 		if now := open.Add(1); now > most.Load() {
@@ -120,14 +119,7 @@ func TestExpiredMessagesWaitForSpace(t *testing.T) {
 		c.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
 	})
 	const n = 3000
-	var o outcome
-	s := w.session()
-	for i := range n {
-		m := message(queue("q"), "x", true)
-		m.Expires = time.Now().Add(time.Hour).UnixMilli()
-		s.Send(m, &o, uint64(i))
-	}
-	o.wait(t, n)
+	w.expiring(queue("q"), n)
 	w.store.Full.Store(true)
 	ahead.Store(int64(2 * time.Hour))
 	gatewaytest.Eventually(t, func() bool { return w.waiting() == 0 }, "all expired")

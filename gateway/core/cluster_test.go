@@ -61,6 +61,14 @@ func newRealmOf(t *testing.T, shards int, change ...func(*core.Config)) *realm {
 	return r
 }
 
+// everywhere are a node by itself and those of a cluster whose shards have two owners: what holds on each of them holds everywhere.
+func everywhere(t *testing.T) []*world {
+	r := newRealm(t)
+	r.Move(0, "n1")
+	r.Move(1, "n2")
+	return append([]*world{newWorld(t)}, r.worlds...)
+}
+
 // shard is that of a queue.
 func shard(name string) int { return gateway.ShardOf(name, 2) }
 

@@ -331,17 +331,11 @@ func (sub *guestSubscription) standstill(answer func()) {
 // again has all subscriptions looked at: something that held them up may be over.
 func (gs *guests) again() {
 	gs.mu.Lock()
-	all := make([]*guest, 0, len(gs.all))
-	for _, g := range gs.all {
-		all = append(all, g)
-	}
+	all := slices.Collect(maps.Values(gs.all))
 	gs.mu.Unlock()
 	for _, g := range all {
 		g.mu.Lock()
-		subs := make([]*guestSubscription, 0, len(g.subs))
-		for _, sub := range g.subs {
-			subs = append(subs, sub)
-		}
+		subs := slices.Collect(maps.Values(g.subs))
 		g.mu.Unlock()
 		for _, sub := range subs {
 			g.list(sub)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"net"
 	"slices"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/advisory"
 	"github.com/sluice-mq/sluice/gateway/feed"
+	"github.com/sluice-mq/sluice/gateway/relay"
 	"github.com/sluice-mq/sluice/gateway/selector"
 )
 
@@ -75,6 +77,39 @@ type leg struct {
 	skip  []uint64
 	known uint64
 }
+
+// relay sends a message there. If the node is far behind it keeps the sender's completion for a while, and reports true.
+func (l *leg) relay(m *gateway.Message, w waiter) (held bool) {
+	return l.to.Relay(m, l.skip, l.known, w.c, w.token, l.to.broker.nowMillis())
+}
+
+// peer is another node while there is a link to it, as far as topics go.
+type peer struct {
+	*relay.Link
+	linked
+
+	// What it wants. Guarded by the hub's lock.
+	interests map[uint64]*interest
+	exact     map[string][]*interest
+	patterns  []*interest
+	known     uint64 // the last one's name
+	told      uint64 // the last one of ours that it knows
+}
+
+// linked is another node as the link to it sees it.
+type linked struct {
+	broker *Broker
+	node   string
+}
+
+// Send implements relay.Node.
+func (l linked) Send(f *gateway.Frame) { l.broker.cfg.Cluster.Send(l.node, f) }
+
+// Relayed implements relay.Node.
+func (l linked) Relayed() { l.broker.counts.topicRelayed.Add(1) }
+
+// Dropped implements relay.Node.
+func (l linked) Dropped(n int) { l.broker.counts.topicDroppedLinks.Add(uint64(n)) }
 
 // group names the client of a subscription in a way that is the same on all nodes. It is short whatever the client
 // said, and two never have the same.
@@ -145,23 +180,19 @@ func (h *hub) renounce(sub *topicSubscription) {
 }
 
 func (p *peer) tell(in *interest) {
-	p.broker.cfg.Cluster.Send(p.node, &gateway.Frame{Kind: gateway.FrameInterest, Subscription: in.name, Queue: in.destination, Group: in.group})
+	p.Send(&gateway.Frame{Kind: gateway.FrameInterest, Subscription: in.name, Queue: in.destination, Group: in.group})
 }
 
 // up begins to speak with a node, which knows nothing.
 func (h *hub) up(node string) {
 	h.down(node)
-	p := &peer{broker: h.broker, node: node, interests: make(map[uint64]*interest), exact: make(map[string][]*interest)}
+	l := linked{h.broker, node}
+	p := &peer{linked: l, Link: relay.New(l, node, h.broker.cfg.Logger), interests: make(map[uint64]*interest), exact: make(map[string][]*interest)}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	at, _ := h.peer(node)
 	h.peers = slices.Insert(h.peers, at, p)
-	all := make([]*interest, 0, len(h.interests))
-	for _, in := range h.interests {
-		all = append(all, in)
-	}
-	slices.SortFunc(all, func(a, b *interest) int { return cmp.Compare(a.name, b.name) })
-	for _, in := range all {
+	for _, in := range slices.SortedFunc(maps.Values(h.interests), func(a, b *interest) int { return cmp.Compare(a.name, b.name) }) {
 		p.tell(in)
 	}
 }
@@ -185,8 +216,8 @@ func (h *hub) down(node string) {
 	clear(h.routes)
 	known := h.announced(h.broker.nowMillis())
 	h.mu.Unlock()
-	p.leave()
-	tell(known)
+	p.Leave()
+	known.Tell()
 }
 
 // leave ends the talk with all nodes.
@@ -225,7 +256,7 @@ func (h *hub) hear(node string, f *gateway.Frame) {
 	case f.Kind == gateway.FramePublish && f.Message != nil:
 		h.handOut(p, f)
 	case f.Kind == gateway.FrameHeard:
-		p.heardOf(uint64(f.Count), f.Seq)
+		p.HeardOf(uint64(f.Count), f.Seq)
 	}
 }
 

@@ -10,11 +10,7 @@ import (
 
 // B4 121 on queues, as ActiveMQ does it: what a client sends it does not get itself; it waits for others, whoever owns the queue, also as a dead message, and whatever selector there is.
 func TestB4_121_NoLocalOnQueues(t *testing.T) {
-	r := newRealm(t)
-	r.Move(0, "n1")
-	r.Move(1, "n2")
-	one := newWorld(t)
-	for _, w := range append([]*world{one}, r.worlds...) {
+	for _, w := range everywhere(t) {
 		own, other := w.session(), w.session()
 		for _, o := range []gateway.SubscribeOptions{
 			{Destination: queue("q")}, {Destination: queue("q"), Selector: "n = '1' OR n = '1'"}, {Destination: queue("q"), Also: []gateway.Destination{queue("p")}}, {Destination: queue("q.>")},

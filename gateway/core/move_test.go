@@ -53,12 +53,7 @@ func TestMessageAcknowledgedWhileItIsMovedStaysSettled(t *testing.T) {
 	c := w.subscribe(s, queue("front"), 10, false)
 	got := c.next(1)
 	through := queue(neighbour("front"))
-	d := w.subscribe(s, through, 10, false)
-	body := strings.Repeat("x", 8<<20)
-	for range 10 { // more than may be pinned
-		w.send(s, through, true, body)
-		d.ack(d.next(1)...)
-	}
+	w.pass(s, through)
 	<-held
 	c.ack(got...)
 	w.send(s, through, true, "stays")
@@ -72,6 +67,17 @@ func TestMessageAcknowledgedWhileItIsMovedStaysSettled(t *testing.T) {
 	require.Equal(t, 1, w.broker.Depth(through.Name))
 }
 
+// pass sends more than may be pinned through a queue, and takes it.
+func (w *world) pass(s gateway.Session, through gateway.Destination) {
+	w.Helper()
+	d := w.subscribe(s, through, 10, false)
+	body := strings.Repeat("x", 8<<20)
+	for range 10 {
+		w.send(s, through, true, body)
+		d.ack(d.next(1)...)
+	}
+}
+
 // What says that a message was handed out may be trimmed once the message was moved.
 func TestMovedMessageInFlightIsMarkedAfterACrash(t *testing.T) {
 	w := newWorld(t)
@@ -79,12 +85,7 @@ func TestMovedMessageInFlightIsMarkedAfterACrash(t *testing.T) {
 	w.send(s, queue("front"), true, "in flight", "waiting")
 	w.subscribe(s, queue("front"), 1, false).next(1)
 	through := queue(neighbour("front"))
-	d := w.subscribe(s, through, 10, false)
-	body := strings.Repeat("x", 8<<20)
-	for range 10 { // more than may be pinned
-		w.send(s, through, true, body)
-		d.ack(d.next(1)...)
-	}
+	w.pass(s, through)
 	j := w.store.Journal(gateway.ShardOf("front", 3))
 	gatewaytest.Eventually(t, func() bool { return j.State().First > 10 }, "the trim behind the move")
 	w.crash()

@@ -26,11 +26,7 @@ func (w *world) kill(s gateway.Session, name string, n int) {
 
 // Dead messages go back to where they were sent, as often as it takes, on one node and from any node of a cluster.
 func TestDeadMessagesAreRetried(t *testing.T) {
-	r := newRealm(t)
-	r.Move(0, "n1")
-	r.Move(1, "n2")
-	one := newWorld(t)
-	for _, w := range append([]*world{one}, r.worlds...) {
+	for _, w := range everywhere(t) {
 		s := w.session()
 		for i := range 5 {
 			require.NoError(t, w.post(s, numbered(queue("a"), i)))
@@ -75,11 +71,9 @@ func TestWhatHasNoOriginIsNotRetried(t *testing.T) {
 }
 
 func TestMessagesAreMovedAndRemoved(t *testing.T) {
-	r := newRealm(t)
-	r.Move(0, "n1")
-	r.Move(1, "n2")
-	one := newWorld(t)
-	for i, w := range append([]*world{one}, r.worlds...) {
+	all := everywhere(t)
+	one := all[0]
+	for i, w := range all {
 		from, to := queue(fmt.Sprint("from", i)), queue(fmt.Sprint("to", i))
 		s := w.session()
 		w.send(s, from, true, numbers(0, 600)...)

@@ -1,6 +1,8 @@
 package core
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
@@ -11,11 +13,7 @@ import (
 func (b *Broker) openSessions() []*session {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	all := make([]*session, 0, len(b.sessions))
-	for s := range b.sessions {
-		all = append(all, s)
-	}
-	return all
+	return slices.Collect(maps.Keys(b.sessions))
 }
 
 // Reauthorize asks the Authenticator who everybody is now, and the Authorizer what they may. It is called after either has changed its mind. When it
@@ -60,10 +58,7 @@ func (s *session) reauthorize() (all []judged) {
 	st.terms = b.ledger.Terms(s.accounts)
 	s.standing.Store(st)
 	clear(s.grants)
-	subs := make([]*enrolled, 0, len(s.subscriptions))
-	for _, e := range s.subscriptions {
-		subs = append(subs, e)
-	}
+	subs := slices.Collect(maps.Values(s.subscriptions))
 	s.mu.Unlock()
 	for _, e := range subs {
 		d := e.options.Destination
@@ -108,10 +103,7 @@ func (s *session) end(err *gateway.Error) {
 		return
 	}
 	s.why = err
-	subs := make([]*enrolled, 0, len(s.subscriptions))
-	for _, e := range s.subscriptions {
-		subs = append(subs, e)
-	}
+	subs := slices.Collect(maps.Values(s.subscriptions))
 	s.mu.Unlock()
 	if s.login.Ended != nil {
 		s.login.Ended(err)

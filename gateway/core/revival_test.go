@@ -29,11 +29,9 @@ func (w *world) retried() manage.Outcome {
 
 // A dead message of a temporary queue goes back while its client is there, in memory as all that is there; then it stays where the dead are, for an operator to move or remove.
 func TestADeadMessageOfATemporaryQueueGoesBackWhileItsClientIsThere(t *testing.T) {
-	r := newRealm(t)
-	r.Move(0, "n1")
-	r.Move(1, "n2")
-	one := newWorld(t)
-	for _, w := range append([]*world{one}, r.worlds...) {
+	all := everywhere(t)
+	one := all[0]
+	for _, w := range all {
 		for _, name := range []string{"1", "2", "3", "4"} {
 			asks := w.session()
 			c := w.subscribe(asks, temp(asks, name), 10, false)

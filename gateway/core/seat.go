@@ -3,6 +3,8 @@ package core
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -188,11 +190,7 @@ func (t *seat) owned(node string, epoch uint64, linked bool) {
 
 // following lists the subscriptions. The lock is held.
 func (t *seat) following() []*attach.Subscription {
-	all := make([]*attach.Subscription, 0, len(t.subs))
-	for sub := range t.subs {
-		all = append(all, sub)
-	}
-	return all
+	return slices.Collect(maps.Keys(t.subs))
 }
 
 // linkTo notes that the link to a node came or went.

@@ -1,6 +1,8 @@
 package core
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -135,10 +137,7 @@ func (k *seekers) seekAt(t *seat) {
 		return
 	}
 	k.mu.Lock()
-	all := make([]*seeker, 0, len(k.here))
-	for _, s := range k.here {
-		all = append(all, s)
-	}
+	all := slices.Collect(maps.Values(k.here))
 	k.mu.Unlock()
 	for _, s := range all {
 		t.seek(s, 1)

@@ -175,6 +175,14 @@ const (
 	underwayBytes = 32 << 20
 )
 
+// amount is of messages.
+type amount struct{ messages, bytes int }
+
+func (a *amount) add(bytes int) {
+	a.messages++
+	a.bytes += bytes
+}
+
 // underway counts copies that are on their way to the queues that keep them.
 type underway struct{ copies, bytes atomic.Int64 }
 

@@ -1,9 +1,7 @@
 package core_test
 
 import (
-	"context"
 	"fmt"
-	"log/slog"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -17,17 +15,8 @@ import (
 func BenchmarkTopic(b *testing.B) {
 	for _, subscribers := range []int{1, 100} {
 		b.Run(fmt.Sprint(subscribers), func(b *testing.B) {
-			store := gatewaytest.NewMemory(gatewaytest.NewDisk(1))
-			broker, err := core.New(context.Background(), core.Config{
-				Node: "n1", Store: store, Authenticator: gatewaytest.Everyone{}, Authorizer: gatewaytest.Everyone{}, Logger: slog.New(slog.DiscardHandler),
-			})
-			require.NoError(b, err)
-			defer func() {
-				require.NoError(b, broker.Close(context.Background()))
-				store.Close()
-			}()
-			s, err := broker.Open(context.Background(), gateway.Login{Remote: "192.0.2.1:1"})
-			require.NoError(b, err)
+			s := benchBroker(b, func(c *core.Config) { c.Authorizer = gatewaytest.Everyone{} })
+			var err error
 			subs := make([]gateway.Subscription, subscribers)
 			for i := range subs {
 				subs[i], err = s.Subscribe(gateway.SubscribeOptions{Destination: topic("t"), Prefetch: 1000, AutoAck: true, Wake: func() {}})

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/advisory"
+	"github.com/sluice-mq/sluice/gateway/completion"
 	"github.com/sluice-mq/sluice/gateway/feed"
 	"github.com/sluice-mq/sluice/gateway/selector"
 )
@@ -44,7 +45,7 @@ type hub struct {
 	named     uint64
 	peers     []*peer
 	// announcing are those who wait until all nodes know of an interest.
-	announcing []announcement
+	announcing completion.Line
 }
 
 // routesMost bounds the remembered topics.
@@ -130,7 +131,7 @@ func (h *hub) sweep(now int64) {
 	h.mu.Lock()
 	known := h.announced(now)
 	h.mu.Unlock()
-	tell(known)
+	known.Tell()
 	h.mu.RLock()
 	watched := make([]*topicSubscription, 0, len(h.watched))
 	for sub := range h.watched {
@@ -139,7 +140,7 @@ func (h *hub) sweep(now int64) {
 	peers := slices.Clone(h.peers)
 	h.mu.RUnlock()
 	for _, p := range peers {
-		p.letGo(now)
+		p.LetGo(now)
 	}
 	for _, sub := range watched {
 		if sub.letGo(now) {

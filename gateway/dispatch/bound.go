@@ -37,7 +37,7 @@ func (q *Queue) takeOldest() (Entry, bool) {
 		return true
 	})
 	if q.laters() > 0 && (oldest == nil || q.later.first().Tag < oldest.first().Tag) {
-		return q.later.removeAt(0, 0), true
+		return q.takeLater(0, 0), true
 	}
 	if oldest == nil {
 		return Entry{}, false
@@ -65,7 +65,7 @@ func (q *Queue) Purge(fx *Effects) int {
 		q.settle(&e, fx)
 	}
 	for q.laters() > 0 {
-		e := q.later.removeAt(0, 0)
+		e := q.takeLater(0, 0)
 		q.settle(&e, fx)
 	}
 	q.later = nil

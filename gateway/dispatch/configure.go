@@ -1,10 +1,11 @@
 package dispatch
 
 // Configure changes a queue's configuration. What waits takes its new lane, and what may be handed out now is; who has something in
-// flight keeps it. Bounds as in NewQueue; SubscriptionBytes counts for subscriptions that come.
+// flight keeps it. BriefGroups stays as it is. Bounds as in NewQueue; SubscriptionBytes counts for subscriptions that come.
 func (q *Queue) Configure(cfg Config, now int64, fx *Effects) {
 	old := q.cfg
 	q.cfg = cfg.bounded()
+	q.cfg.BriefGroups = old.BriefGroups
 	if old.Priorities != cfg.Priorities {
 		q.relay()
 	}

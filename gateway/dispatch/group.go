@@ -3,7 +3,7 @@ package dispatch
 // A group's messages go to the subscription that got the first of them, until that goes, or the group was closed. Each group has a record of
 // its own up to a number; those beyond share some, as if they were one group. Groups of which there is nothing keep their owner
 // until their record is needed: those that were used last stay longest. While the queue has an exclusive owner, groups of others are
-// free as soon as nothing of them is in flight. Nothing else moves to a consumer
+// free as soon as nothing of them is in flight; brief groups always are. Nothing else moves to a consumer
 // that comes later: new groups go to who has the fewest.
 
 const (
@@ -21,6 +21,8 @@ type group struct {
 	owner  *subscription
 	// flying are in flight and were not closed off.
 	flying int
+	// later are those that come later, of a brief group.
+	later int
 	// lanes with something of it.
 	lanes []*lane
 	// older and newer link those of which there is nothing, which only have an owner.
@@ -86,7 +88,7 @@ func (gs *groups) forget(g *group) {
 // settle lets a record rest, or forgets it, if there is nothing of its group; else it is awake.
 func (gs *groups) settle(g *group) {
 	switch {
-	case len(g.lanes) > 0 || g.flying > 0:
+	case len(g.lanes) > 0 || g.flying > 0 || g.later > 0:
 		gs.wake(g)
 	case g.owner == nil || g.bucket:
 		gs.forget(g)
@@ -166,7 +168,7 @@ func (q *Queue) handedOut(e *Entry, s *subscription) {
 		}
 	}
 	if g.flying == 0 {
-		q.give(g, nil)
+		q.giveUp(g)
 	}
 	q.lanes.settle(g)
 }
@@ -196,8 +198,43 @@ func (q *Queue) letGo(e *Entry) {
 		return
 	}
 	g := q.lanes.find(e.Lane.group())
-	if g.flying--; g.flying == 0 && q.owner != nil && g.owner != q.owner {
-		q.give(g, nil)
+	if g.flying--; g.flying == 0 && (q.cfg.BriefGroups || q.owner != nil && g.owner != q.owner) {
+		q.giveUp(g)
+	}
+	q.lanes.settle(g)
+}
+
+// giveUp frees a group of which nothing is in flight, but for one of which something comes later: nobody gets anything of that.
+func (q *Queue) giveUp(g *group) {
+	if g.later > 0 {
+		q.give(g, &q.barrier)
+		return
+	}
+	q.give(g, nil)
+}
+
+// bar notes that an entry of a brief group comes later.
+func (q *Queue) bar(e *Entry) {
+	if !q.cfg.BriefGroups || e.Lane.group() == 0 {
+		return
+	}
+	if q.lanes == nil {
+		q.lay()
+	}
+	g := q.lanes.open(e.Lane.group())
+	g.later++
+	q.give(g, &q.barrier)
+	q.lanes.wake(g)
+}
+
+// unbar notes that an entry of a brief group comes later no more.
+func (q *Queue) unbar(e *Entry) {
+	if !q.cfg.BriefGroups || e.Lane.group() == 0 {
+		return
+	}
+	g := q.lanes.find(e.Lane.group())
+	if g.later--; g.later == 0 {
+		q.give(g, q.holderOf(g))
 	}
 	q.lanes.settle(g)
 }
@@ -210,7 +247,7 @@ func (q *Queue) claim() {
 	for _, gs := range [...]map[uint64]*group{q.lanes.own, q.lanes.shared} {
 		for _, g := range gs {
 			if g.flying == 0 && g.owner != nil && g.owner != q.owner {
-				q.give(g, nil)
+				q.giveUp(g)
 				q.lanes.settle(g)
 			}
 		}
@@ -234,7 +271,9 @@ func (q *Queue) disown(s *subscription) {
 	for _, gs := range [...]map[uint64]*group{q.lanes.own, q.lanes.shared} {
 		for _, g := range gs {
 			if g.owner == s {
-				q.give(g, q.holderOf(g))
+				if q.give(g, q.holderOf(g)); g.owner == nil {
+					q.giveUp(g)
+				}
 				q.lanes.settle(g)
 			}
 		}

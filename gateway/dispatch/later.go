@@ -113,6 +113,14 @@ func (q *Queue) postpone(e Entry, due int64) {
 		e.Message = nil
 	}
 	q.later.add(e, due)
+	q.bar(&e)
+}
+
+// takeLater takes an entry out that comes later.
+func (q *Queue) takeLater(i, pos int) Entry {
+	e := q.later.removeAt(i, pos)
+	q.unbar(&e)
+	return e
 }
 
 // rouse brings those whose time has come to their places.
@@ -123,7 +131,7 @@ func (q *Queue) rouse(now int64) {
 	}
 	for l.next() <= now {
 		i, pos, _ := l.find(l.turns[0].tag)
-		q.wait(l.removeAt(i, pos))
+		q.wait(q.takeLater(i, pos))
 	}
 	if l.n == 0 {
 		q.later = nil
@@ -139,6 +147,7 @@ func (q *Queue) expireLater(now int64, fx *Effects) {
 	var gone []uint64
 	l.takeDue(now, func(e Entry) {
 		gone = append(gone, e.Tag)
+		q.unbar(&e)
 		q.die(e, Expired, fx)
 	})
 	for _, tag := range gone {

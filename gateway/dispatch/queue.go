@@ -28,8 +28,9 @@ type Queue struct {
 	subs map[SubID]*subscription
 	// rings hold the subscriptions with credit, those of higher priorities first.
 	rings []*ring
-	// owner is the exclusive subscription that has the queue to itself, or nil.
-	owner *subscription
+	// owner is the exclusive subscription that has the queue to itself, or nil. barrier is none: it has the brief groups of which something comes later.
+	owner   *subscription
+	barrier subscription
 	// comings counts subscriptions that ever came; plain are those without a selector.
 	comings uint64
 	plain   int
@@ -223,7 +224,7 @@ func (q *Queue) takeResting(tag uint64) (Entry, bool) {
 	}
 	if q.later != nil {
 		if i, pos, ok := q.later.find(tag); ok {
-			return q.later.removeAt(i, pos), true
+			return q.takeLater(i, pos), true
 		}
 	}
 	return Entry{}, false

@@ -58,6 +58,9 @@ type Config struct {
 	Priorities bool
 	// Exclusive: all subscriptions count as exclusive.
 	Exclusive bool
+	// BriefGroups: a group is a subscription's only while that has something of it in flight, and nothing of it is handed out while something of it
+	// comes later: so its order holds, whoever comes and goes.
+	BriefGroups bool
 	// Redelivery of what comes back; nil: as often as it has to, at once.
 	Redelivery *gateway.Redelivery
 	// SubscriptionBytes bounds what was delivered to a subscription and not Taken

@@ -3,7 +3,6 @@ package facts
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"time"
 
@@ -38,15 +37,7 @@ type Facts struct {
 	mu      sync.Mutex
 	applied uint64            // the last revision that this node knows
 	nodes   map[string]uint64 // the same of those to which there are links
-	waiting []unlearned
-}
-
-// unlearned waits until all linked nodes know of a revision.
-type unlearned struct {
-	revision uint64
-	since    int64
-	c        gateway.Completion
-	token    uint64
+	waiting completion.Line   // until all linked nodes know of a revision
 }
 
 // New are the facts of a registry; nil has none, and takes none.
@@ -80,7 +71,7 @@ func (k *Facts) learn(key string, value []byte, revision uint64) {
 	for _, n := range nodes {
 		k.broker.TellApplied(n, applied)
 	}
-	tell(known)
+	known.Tell()
 }
 
 // Up begins to wait for a node as well.
@@ -101,7 +92,7 @@ func (k *Facts) Down(node string) {
 	delete(k.nodes, node)
 	known := k.learned(k.broker.Now())
 	k.mu.Unlock()
-	tell(known)
+	known.Tell()
 }
 
 // Hear takes in what a node says that it knows.
@@ -112,17 +103,17 @@ func (k *Facts) Hear(node string, revision uint64) {
 	}
 	known := k.learned(k.broker.Now())
 	k.mu.Unlock()
-	tell(known)
+	known.Tell()
 }
 
 // Await completes when this and all linked nodes know of a revision, at the latest after a second.
 func (k *Facts) Await(revision uint64, c gateway.Completion, token uint64) {
 	k.mu.Lock()
 	now := k.broker.Now()
-	k.waiting = append(k.waiting, unlearned{revision, now, c, token})
+	k.waiting.Join(revision, now, c, token)
 	known := k.learned(now)
 	k.mu.Unlock()
-	tell(known)
+	known.Tell()
 }
 
 // Awaited is Await for those who have a goroutine to wait with.
@@ -140,33 +131,19 @@ func (k *Facts) Sweep(now int64) {
 	k.mu.Lock()
 	known := k.learned(now)
 	k.mu.Unlock()
-	tell(known)
+	known.Tell()
 }
 
 // learned takes those off the list whose fact is known everywhere, or who have waited long enough. The lock is held.
-func (k *Facts) learned(now int64) (known []unlearned) {
-	if len(k.waiting) == 0 {
+func (k *Facts) learned(now int64) completion.Served {
+	if k.waiting.Empty() {
 		return nil
 	}
 	everywhere := k.applied
 	for _, r := range k.nodes {
 		everywhere = min(everywhere, r)
 	}
-	k.waiting = slices.DeleteFunc(k.waiting, func(u unlearned) bool {
-		over := u.revision <= everywhere || max(now-u.since, u.since-now) > knownMillis // the clock may be set back
-		if over {
-			known = append(known, u)
-		}
-		return over
-	})
-	return known
-}
-
-// tell completes what was waited for.
-func tell(known []unlearned) {
-	for _, u := range known {
-		completion.Complete(u.c, u.token, nil)
-	}
+	return k.waiting.Leave(everywhere, now, knownMillis)
 }
 
 // Put writes a fact, and Delete takes one away; both return its revision. Errors: Unavailable, and those that the registry gives clients.

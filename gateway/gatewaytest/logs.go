@@ -82,9 +82,34 @@ func (l *Logs) append(topic string, batch []*gateway.Message) error {
 	if len(batch) > gateway.MaxLogBatch {
 		return gateway.Errorf(gateway.Limit, "at most %d messages may be appended at once", gateway.MaxLogBatch)
 	}
+	key, err := gateway.OnceOf(batch)
+	if err != nil {
+		return err
+	}
 	for _, m := range batch {
+		if last := k.lastOf(key); last != nil && m.Source.Offset <= last.Source.Offset {
+			m.Offset = last.Offset
+			continue
+		}
 		m.Offset = k.next()
-		k.messages, k.stored = append(k.messages, m), append(k.stored, l.now())
+		kept := m
+		if key != "" { // whoever reads it does not ask for that
+			source := *m.Source
+			source.Once = false
+			kept = m.Copy()
+			kept.Offset, kept.Source = m.Offset, &source
+		}
+		k.messages, k.stored = append(k.messages, kept), append(k.stored, l.now())
+	}
+	return nil
+}
+
+// lastOf is the last copy of those with a key, nil if there is none.
+func (k *keptLog) lastOf(key string) *gateway.Message {
+	for i := len(k.messages) - 1; key != "" && i >= 0; i-- {
+		if s := k.messages[i].Source; s != nil && s.Key() == key {
+			return k.messages[i]
+		}
 	}
 	return nil
 }

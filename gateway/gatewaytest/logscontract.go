@@ -19,6 +19,8 @@ func LogsContract(t *testing.T, open func(t *testing.T, dir string) (l gateway.L
 		"what is appended is read": logIsRead, "a log is there as its fact says": logFollowsItsFact,
 		"many append at once": logHasNoHoles, "a log is read by the time": logByTime, "a log begins where its fact says": logBegins,
 		"a log may get another topic": logIsHandedOn,
+		"copies may be large":         logTakesLargeCopies, "copies are stored once": logTakesCopiesOnce, "many append the same copies": logTakesCopiesOfMany,
+		"copies that are not to be stored once are stored as they are": logTakesCopiesAsTheyAre,
 	} {
 		t.Run(name, func(t *testing.T) {
 			l, r, shut := open(t, t.TempDir())
@@ -37,6 +39,18 @@ func LogsContract(t *testing.T, open func(t *testing.T, dir string) (l gateway.L
 		require.Equal(t, []string{"0 a", "1 b"}, readLog(t, l, "P.T", gateway.LogQuery{}))
 		require.NoError(t, appendTo(l, "P.T", logged("c")))
 		require.Equal(t, []string{"2 c"}, readLog(t, l, "P.T", gateway.LogQuery{From: 2}))
+	})
+	t.Run("copies are known after the node has gone", func(t *testing.T) {
+		dir := t.TempDir()
+		l, r, shut := open(t, dir)
+		keepLog(t, l, r, "P.T", "one")
+		require.NoError(t, appendTo(l, "P.T", copies("r", 3, 5)...))
+		require.NoError(t, appendTo(l, "P.T", logged("x")))
+		shut()
+		l, _, shut = open(t, dir)
+		defer shut()
+		require.NoError(t, appendTo(l, "P.T", copies("r", 3, 5, 6)...))
+		require.Equal(t, []string{"0 r3", "1 r5", "2 x", "3 r6"}, readLog(t, l, "P.T", gateway.LogQuery{}))
 	})
 }
 
@@ -119,6 +133,9 @@ func logFollowsItsFact(t *testing.T, l gateway.Logs, r gateway.Registry) {
 	Eventually(t, func() bool { return len(readLog(t, l, "P.T", gateway.LogQuery{})) == 0 }, "another log")
 	require.NoError(t, appendTo(l, "P.T", logged("b")))
 	require.Equal(t, []string{"0 b"}, readLog(t, l, "P.T", gateway.LogQuery{}))
+	p, err := l.Read(t.Context(), "P.T", gateway.LogQuery{})
+	require.NoError(t, err)
+	require.Equal(t, "two", p.Log)
 	_, err = r.Delete(t.Context(), gateway.LogKeys+"P.T")
 	require.NoError(t, err)
 	Eventually(t, func() bool { _, err := l.Read(t.Context(), "P.T", gateway.LogQuery{}); return err != nil }, "no log")
@@ -208,4 +225,130 @@ func logByTime(t *testing.T, l gateway.Logs, r gateway.Registry) {
 	p, err := l.Read(t.Context(), "P.T", gateway.LogQuery{Since: time.Now().UnixMilli() + 60_000})
 	require.NoError(t, err)
 	require.Equal(t, uint64(3), p.At, "nothing was stored since")
+}
+
+// copies are what a route makes of the messages at some offsets.
+func copies(route string, offsets ...uint64) (batch []*gateway.Message) {
+	for _, o := range offsets {
+		m := logged(fmt.Sprint(route, o))
+		m.Source = &gateway.Source{Route: route, Log: "source", Offset: o, Hops: 2, Once: true}
+		batch = append(batch, m)
+	}
+	return batch
+}
+
+func logTakesCopiesOnce(t *testing.T, l gateway.Logs, r gateway.Registry) {
+	keepLog(t, l, r, "P.T", "one")
+	require.NoError(t, appendTo(l, "P.T", copies("a", 0)...))
+	require.NoError(t, appendTo(l, "P.T", copies("b", 7, 9)...))
+	require.NoError(t, appendTo(l, "P.T", logged("x")))
+	again := copies("a", 0, 1, 4)
+	require.NoError(t, appendTo(l, "P.T", again...))
+	require.Equal(t, []uint64{0, 4, 5}, []uint64{again[0].Offset, again[1].Offset, again[2].Offset}, "what was there has the offset of the last copy")
+	all := copies("b", 7, 8, 9)
+	require.NoError(t, appendTo(l, "P.T", all...))
+	require.Equal(t, []uint64{2, 2, 2}, []uint64{all[0].Offset, all[1].Offset, all[2].Offset})
+	require.Equal(t, []string{"0 a0", "1 b7", "2 b9", "3 x", "4 a1", "5 a4"}, readLog(t, l, "P.T", gateway.LogQuery{}))
+	p, err := l.Read(t.Context(), "P.T", gateway.LogQuery{From: 2, Messages: 2, Bytes: 1 << 20})
+	require.NoError(t, err)
+	require.Equal(t, &gateway.Source{Route: "b", Log: "source", Offset: 9, Hops: 2}, p.Messages[0].Source)
+	require.Nil(t, p.Messages[1].Source)
+	require.Equal(t, copies("b", 9)[0].Header, p.Messages[0].Header)
+	other := copies("a", 10)
+	other[0].Source.Log = "another"
+	for text, batch := range map[string][]*gateway.Message{
+		"another log's": append(copies("a", 9), other...), "not a copy": append(copies("a", 9), logged("y")), "another route's": append(copies("a", 9), copies("b", 10)...),
+		"twice": copies("a", 9, 9), "backwards": copies("a", 10, 9), "no name": copies("", 9), "no subject": copies("a.b", 9), "too long": copies(strings.Repeat("a", 65), 9),
+	} {
+		require.Equal(t, gateway.Invalid, gateway.KindOf(appendTo(l, "P.T", batch...)), text)
+	}
+	other[0].Source.Offset = 0
+	require.NoError(t, appendTo(l, "P.T", other...), "another log begins at its own front")
+	require.Len(t, readLog(t, l, "P.T", gateway.LogQuery{}), 7)
+}
+
+func logTakesCopiesAsTheyAre(t *testing.T, l gateway.Logs, r gateway.Registry) {
+	keepLog(t, l, r, "P.T", "one")
+	as := func(batch ...*gateway.Message) []*gateway.Message {
+		for _, m := range batch {
+			if m.Source != nil {
+				m.Source.Once = false
+			}
+		}
+		return batch
+	}
+	require.NoError(t, appendTo(l, "P.T", as(append(copies("a", 3, 4), logged("x"), copies("b", 1)[0], copies("a", 9)[0])...)...))
+	require.NoError(t, appendTo(l, "P.T", as(copies("b", 1)...)...))
+	require.Equal(t, gateway.Invalid, gateway.KindOf(appendTo(l, "P.T", as(copies("a.b", 1)...)...)))
+	require.NoError(t, appendTo(l, "P.T", copies("a", 9, 10)...))
+	require.NoError(t, appendTo(l, "P.T", copies("b", 1, 2)...))
+	require.Equal(t, []string{"0 a3", "1 a4", "2 x", "3 b1", "4 a9", "5 b1", "6 a10", "7 b2"}, readLog(t, l, "P.T", gateway.LogQuery{}))
+	p, err := l.Read(t.Context(), "P.T", gateway.LogQuery{From: 4, Messages: 1})
+	require.NoError(t, err)
+	require.Equal(t, &gateway.Source{Route: "a", Log: "source", Offset: 9, Hops: 2}, p.Messages[0].Source)
+}
+
+func logTakesCopiesOfMany(t *testing.T, l gateway.Logs, r gateway.Registry) {
+	keepLog(t, l, r, "P.T", "one")
+	const writers, most = 4, 60
+	var all sync.WaitGroup
+	for w := range writers {
+		all.Go(func() {
+			for at := uint64(0); at < most; {
+				var offsets []uint64
+				for range 1 + (w+int(at))%5 {
+					offsets, at = append(offsets, at), at+1
+				}
+				if err := appendTo(l, "P.T", copies("r", offsets...)...); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	for range 2 { // nobody else is refused because copies are
+		all.Go(func() {
+			for i := range most {
+				if err := appendTo(l, "P.T", []*gateway.Message{logged("x"), logged("x")}[i%2:]...); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	p, err := l.Read(t.Context(), "P.T", gateway.LogQuery{Messages: 1000, Bytes: 1 << 20})
+	require.NoError(t, err)
+	made := uint64(0)
+	for _, m := range p.Messages {
+		if m.Source != nil {
+			require.Equal(t, made, m.Source.Offset)
+			require.Equal(t, fmt.Sprint("r", made), string(m.Body))
+			made++
+		}
+	}
+	require.GreaterOrEqual(t, made, uint64(most))
+	require.Len(t, p.Messages, int(made)+3*most)
+}
+
+func logTakesLargeCopies(t *testing.T, l gateway.Logs, r gateway.Registry) {
+	keepLog(t, l, r, "P.T", "one")
+	large := func(offsets ...uint64) (batch []*gateway.Message) {
+		for _, m := range copies("r", offsets...) {
+			m.Body = []byte(strings.Repeat("x", 600_000))
+			batch = append(batch, m)
+		}
+		return batch
+	}
+	require.NoError(t, appendTo(l, "P.T", large(1, 2, 3)...))
+	require.NoError(t, appendTo(l, "P.T", large(2)...))
+	again := large(1, 3, 4)
+	require.NoError(t, appendTo(l, "P.T", again...))
+	require.Equal(t, []uint64{2, 2, 3}, []uint64{again[0].Offset, again[1].Offset, again[2].Offset})
+	require.NoError(t, appendTo(l, "P.T", copies("r", 4, 5, 6, 7)...))
+	again = copies("r", 6, 7)
+	require.NoError(t, appendTo(l, "P.T", again...))
+	require.Equal(t, []uint64{6, 6}, []uint64{again[0].Offset, again[1].Offset})
+	p, err := l.Read(t.Context(), "P.T", gateway.LogQuery{})
+	require.NoError(t, err)
+	require.Equal(t, uint64(7), p.Next)
 }

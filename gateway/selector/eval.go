@@ -149,24 +149,15 @@ func (n *node) arithmetic(e *environment) Value {
 	case n.op == opRemainder:
 		return Double(math.Mod(l.float(), r.float()))
 	case l.kind == double || r.kind == double:
-		return Double(floats(n.op, l.float(), r.float()))
+		return Double(reckon(n.op, l.float(), r.float()))
 	case l.kind == long || r.kind == long:
-		return Long(wholes(n.op, l.n, r.n))
+		return Long(reckon(n.op, l.n, r.n))
 	}
-	return Integer(int32(wholes(n.op, l.n, r.n))) // beyond 32 bits it wraps, as Java does
+	return Integer(int32(reckon(n.op, l.n, r.n))) // beyond 32 bits it wraps, as Java does
 }
 
-func floats(o op, l, r float64) float64 {
-	switch o {
-	case opAdd:
-		return l + r
-	case opSubtract:
-		return l - r
-	}
-	return l * r
-}
-
-func wholes(o op, l, r int64) int64 {
+// reckon adds, subtracts or multiplies.
+func reckon[T int64 | float64](o op, l, r T) T {
 	switch o {
 	case opAdd:
 		return l + r

@@ -101,6 +101,17 @@ func store(t *testing.T, blocks ...int) (root, dir string) {
 	return root, dir
 }
 
+// oneLog is a committer with a log of one block.
+func oneLog(t *testing.T) (dir string, s *fakeSyncer, c *Committer, r *recorder, l *Log) {
+	root, dir := store(t, 1)
+	s = &fakeSyncer{}
+	c = start(t, root, s)
+	r = newRecorder(s)
+	l, err := c.Add(dir, r)
+	require.NoError(t, err)
+	return dir, s, c, r, l
+}
+
 func create(t *testing.T, dir string, n int) {
 	t.Helper()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, fmt.Sprintf("%d.blk", n)), []byte("x"), 0o644))
@@ -172,12 +183,7 @@ func TestRollOverSyncsOldNewAndDirectory(t *testing.T) {
 }
 
 func TestBlockThatCameAndWentIsSkipped(t *testing.T) {
-	root, dir := store(t, 1)
-	s := &fakeSyncer{}
-	c := start(t, root, s)
-	r := newRecorder(s)
-	l, err := c.Add(dir, r)
-	require.NoError(t, err)
+	dir, s, _, r, l := oneLog(t)
 	s.take()
 	create(t, dir, 2)
 	require.NoError(t, os.Remove(filepath.Join(dir, "2.blk")))
@@ -188,12 +194,7 @@ func TestBlockThatCameAndWentIsSkipped(t *testing.T) {
 }
 
 func TestNextGroupCollectsWhileASyncRuns(t *testing.T) {
-	root, dir := store(t, 1)
-	s := &fakeSyncer{}
-	c := start(t, root, s)
-	r := newRecorder(s)
-	l, err := c.Add(dir, r)
-	require.NoError(t, err)
+	_, s, c, r, l := oneLog(t)
 	s.take()
 	s.mu.Lock()
 	s.enter, s.leave = make(chan struct{}), make(chan struct{})

@@ -55,12 +55,7 @@ func TestOverflowOfAllEventsIsTheKernelsToo(t *testing.T) {
 	if n > 1<<15 {
 		t.Skip("the queue is too long to fill in a test")
 	}
-	root, dir := store(t, 1)
-	s := &fakeSyncer{}
-	c := start(t, root, s)
-	r := newRecorder(s)
-	l, err := c.Add(dir, r)
-	require.NoError(t, err)
+	dir, s, c, r, l := oneLog(t)
 	s.take()
 	name := filepath.Join(dir, "index.db")
 	for range n/2 + 2 {
@@ -170,12 +165,7 @@ func TestDirectoryThatComesBackMeanwhileIsNotTakenUnwatched(t *testing.T) {
 
 // A directory that cannot be watched is read at every commit.
 func TestUnwatchedDirectoryIsListed(t *testing.T) {
-	root, dir := store(t, 1)
-	s := &fakeSyncer{}
-	c := start(t, root, s)
-	r := newRecorder(s)
-	l, err := c.Add(dir, r)
-	require.NoError(t, err)
+	dir, s, c, r, l := oneLog(t)
 	require.NoError(t, c.ask(func() error { // as if there had been no watch left
 		c.finder.remove(l)
 		l.watch, l.listed = noWatch, true

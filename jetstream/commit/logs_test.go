@@ -116,12 +116,7 @@ func TestCloseCommitsWhatIsOutstanding(t *testing.T) {
 }
 
 func TestClosedLogHearsNothingMore(t *testing.T) {
-	root, dir := store(t, 1)
-	s := &fakeSyncer{}
-	c := start(t, root, s)
-	r := newRecorder(s)
-	l, err := c.Add(dir, r)
-	require.NoError(t, err)
+	_, s, c, _, l := oneLog(t)
 	require.NoError(t, l.Close())
 	s.take()
 	l.Dirty()

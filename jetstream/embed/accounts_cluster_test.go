@@ -13,18 +13,21 @@ import (
 	"github.com/sluice-mq/sluice/jetstream/embed"
 )
 
-// three are servers joined by routes.
-func three(t *testing.T) (nodes []*node) {
+// three are servers joined by routes; guarded ones ask who clients are.
+func three(t *testing.T, guarded bool) (nodes []*node) {
 	t.Helper()
 	at := reserved(t, 3)
 	for i, name := range []string{"n1", "n2", "n3"} {
 		s, err := embed.Start(context.Background(), embed.Config{
-			Name: name, Dir: t.TempDir(), MaxPayload: 1 << 20, Logger: slog.New(slog.DiscardHandler), Address: "127.0.0.1:0",
+			Name: name, Dir: t.TempDir(), MaxPayload: 1 << 20, Logger: slog.New(slog.DiscardHandler), Address: "127.0.0.1:0", Guarded: guarded,
 			Streams: embed.Streams{Storage: 1 << 30, Memory: 1 << 20},
 			Cluster: &embed.Cluster{Name: "c", Address: at[i], Routes: at, TLS: trust(t, "the secret of the cluster")},
 		})
 		require.NoError(t, err)
 		t.Cleanup(s.Stop)
+		if guarded {
+			s.Guard((&byName{Server: s}).judge)
+		}
 		addr, err := s.Listen()
 		require.NoError(t, err)
 		nodes = append(nodes, &node{s, addr})
@@ -39,7 +42,7 @@ func three(t *testing.T) (nodes []*node) {
 // to, once and in order, and by no other, also while that one is not there; what they say to topics is heard
 // by native clients of all nodes once.
 func TestInAClusterEachNodeHearsItsOwnClients(t *testing.T) {
-	nodes := three(t)
+	nodes := three(t, false)
 	var heard, told []*nats.Subscription
 	var clients, inbounds []*nats.Conn
 	for _, n := range nodes {
@@ -126,7 +129,7 @@ func settle(t *testing.T, nodes []*node, clients []*nats.Conn) {
 
 // An answer to a request to a topic finds its client from any node, and there may be several.
 func TestAnswersToTopicRequestsComeFromAnyNode(t *testing.T) {
-	nodes := three(t)
+	nodes := three(t, false)
 	nc, err := nats.Connect("nats://" + nodes[0].Addr().String())
 	require.NoError(t, err)
 	t.Cleanup(nc.Close)
@@ -156,7 +159,7 @@ func TestAnswersToTopicRequestsComeFromAnyNode(t *testing.T) {
 // What native clients say to streams of their own goes to the server that leads them, wherever it is, and to no door; requests to the API go to the
 // door of the client's node alone.
 func TestOwnStreamsSpanTheCluster(t *testing.T) {
-	nodes := three(t)
+	nodes := three(t, false)
 	var clients, systems []*nats.Conn
 	var heard []*nats.Subscription
 	for _, n := range nodes {

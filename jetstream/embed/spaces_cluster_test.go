@@ -1,8 +1,6 @@
 package embed_test
 
 import (
-	"context"
-	"log/slog"
 	"testing"
 	"time"
 
@@ -12,33 +10,10 @@ import (
 	"github.com/sluice-mq/sluice/jetstream/embed"
 )
 
-// guardedThree are servers joined by routes that ask who clients are.
-func guardedThree(t *testing.T) (nodes []*node) {
-	t.Helper()
-	at := reserved(t, 3)
-	for i, name := range []string{"n1", "n2", "n3"} {
-		s, err := embed.Start(context.Background(), embed.Config{
-			Name: name, Dir: t.TempDir(), MaxPayload: 1 << 20, Logger: slog.New(slog.DiscardHandler), Address: "127.0.0.1:0", Guarded: true,
-			Streams: embed.Streams{Storage: 1 << 30, Memory: 1 << 20},
-			Cluster: &embed.Cluster{Name: "c", Address: at[i], Routes: at, TLS: trust(t, "the secret of the cluster")},
-		})
-		require.NoError(t, err)
-		t.Cleanup(s.Stop)
-		s.Guard((&byName{Server: s}).judge)
-		addr, err := s.Listen()
-		require.NoError(t, err)
-		nodes = append(nodes, &node{s, addr})
-	}
-	for _, n := range nodes {
-		require.Eventually(t, func() bool { return n.Peers() == 3 }, patience, 10*time.Millisecond)
-	}
-	return nodes
-}
-
 // What a user's clients say to queues, to topics and to JetStream is heard by the door of their node alone, whoever else listens to whatever; their other
 // subjects, inboxes among them, span the nodes. What a node says to a user reaches the clients on that node alone.
 func TestInAGuardedClusterEachNodeHearsItsOwnClients(t *testing.T) {
-	nodes := guardedThree(t)
+	nodes := three(t, true)
 	var heard, all, topics, free []*nats.Subscription
 	var clients, outbounds []*nats.Conn
 	for _, n := range nodes {

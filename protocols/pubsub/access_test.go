@@ -28,7 +28,7 @@ func production() map[string]string {
 	const sa, pa, p, c, pw = "service_admin", "project_admin", "publisher", "consumer", "push_worker"
 	topics, subs := "/projects/{project}/topics", "/projects/{project}/subscriptions"
 	t, s, m := topics+"/{topic}", subs+"/{subscription}", "/projects/{project}/members"
-	const x = "/projects/{project}/schemas/{schema}"
+	const x, route = "/projects/{project}/schemas/{schema}", "/projects/{project}/routes/{route}"
 	table := map[string]string{
 		"GET /projects": sa, "POST /projects/{project}": sa,
 		"GET /users/{user}": sa, "POST /users/{user}": sa, "PUT /users/{user}": sa, "DELETE /users/{user}": sa, "POST /users/{user}:refreshToken": sa,
@@ -36,7 +36,7 @@ func production() map[string]string {
 		"GET " + topics: sa + " " + pa + " " + p, "GET " + t: sa + " " + pa + " " + p, "POST " + t + ":publish": sa + " " + pa + " " + p,
 		"GET " + subs: sa + " " + pa + " " + c, "GET " + s: sa + " " + pa + " " + c + " " + pw, "POST " + s + ":pull": sa + " " + pa + " " + c + " " + pw,
 		"POST " + s + ":acknowledge": sa + " " + pa + " " + c + " " + pw, "POST " + s + ":modifyAckDeadline": sa + " " + pa + " " + c,
-		"GET " + s + ":offsets": sa + " " + pa + " " + c, "POST " + s + ":modifyOffset": sa + " " + pa + " " + c, "GET " + s + ":timeToOffset": sa + " " + pa + " " + c,
+		"GET " + s + ":offsets": sa + " " + pa + " " + c, "POST " + s + ":modifyOffset": sa + " " + pa + " " + c, "POST " + s + ":seek": sa + " " + pa + " " + c, "GET " + s + ":timeToOffset": sa + " " + pa + " " + c,
 		"POST /registrations": sa + " register_admin", "GET /registrations": sa, "GET /registrations/{uuid}": sa,
 		"POST /registrations/{uuid}:accept": sa, "POST /registrations/{uuid}:decline": sa, "DELETE /registrations/{uuid}": "_admin_",
 		"GET /metrics": sa + " metrics_viewer " + pa, "GET /metrics/va_metrics": sa + " metrics_viewer " + pa, "GET /users/usageReport": "",
@@ -49,6 +49,7 @@ func production() map[string]string {
 		"PUT " + t, "DELETE " + t, "GET " + t + "/subscriptions", "GET " + t + ":acl", "POST " + t + ":modifyAcl",
 		"POST " + t + ":attachSchema", "POST " + t + ":detachSchema", "GET " + x[:len(x)-9], "GET " + x, "GET " + x + ":revisions", "POST " + x, "PUT " + x, "DELETE " + x, "POST " + x + ":validate",
 		"PUT " + s, "DELETE " + s, "GET " + s + ":acl", "POST " + s + ":modifyAcl", "POST " + s + ":modifyPushConfig", "POST " + s + ":verifyPushEndpoint",
+		"GET /projects/{project}/routes", "GET " + route, "PUT " + route, "DELETE " + route,
 	} {
 		table[both] = sa + " " + pa
 	}

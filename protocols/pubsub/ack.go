@@ -10,7 +10,7 @@ import (
 	"github.com/sluice-mq/sluice/protocols/pubsub/wire"
 )
 
-// acknowledge moves a subscription's cursor behind the last message that the client names.
+// acknowledge moves a subscription's cursor behind the last message that the client names. Of a leased one just those messages are acknowledged.
 func (s *Server) acknowledge(r *request) (any, error) {
 	sub, err := s.mySubscription(r)
 	if err != nil {
@@ -19,6 +19,9 @@ func (s *Server) acknowledge(r *request) (any, error) {
 	asked, err := wire.Decode[wire.AckRequest](r.body)
 	if err != nil {
 		return nil, wire.Invalid("Invalid ack parameter")
+	}
+	if sub.Lease != nil {
+		return s.acknowledgeLeased(r, sub, asked.AckIDs)
 	}
 	last, ok := wire.Acked(asked.AckIDs, sub.Project, sub.Name.Name)
 	if !ok {

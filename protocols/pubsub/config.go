@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/protocols/internal/listen"
+	"github.com/sluice-mq/sluice/protocols/pubsub/lease"
 	"github.com/sluice-mq/sluice/protocols/pubsub/push"
 	"github.com/sluice-mq/sluice/protocols/pubsub/resource"
 	"github.com/sluice-mq/sluice/protocols/pubsub/wire"
@@ -54,6 +55,8 @@ type Config struct {
 	Logs      Reader
 	// Push pushes to endpoints, see NewPusher; nil: nobody does, and there are no push subscriptions. Whoever made it runs it.
 	Push *push.Pusher
+	// Leases keeps those of subscriptions that have some, see NewLeases; nil: there are no such subscriptions. Whoever made it runs it.
+	Leases *lease.Keeper
 	// ServiceToken may do everything, and is nobody's; empty: there is none. What of a Config may change later is in Terms.
 	ServiceToken string
 	Keys         KeyPlace

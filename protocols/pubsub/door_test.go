@@ -126,7 +126,9 @@ func newWorld(t testing.TB, change func(*pubsub.Config)) *world {
 	w.registry = w.disk.Registry()
 	vault, err := resource.NewVault(bytes.Repeat([]byte{7}, 32))
 	require.NoError(t, err)
-	w.directory, err = resource.Open(t.Context(), resource.Config{Facts: w.registry, Vault: vault, Now: w.clock.Now})
+	following, unfollow := context.WithCancel(context.Background()) // as long as anything that the test began
+	t.Cleanup(unfollow)
+	w.directory, err = resource.Open(following, resource.Config{Facts: w.registry, Vault: vault, Now: w.clock.Now})
 	require.NoError(t, err)
 	w.logs, err = gatewaytest.NewLogs(t.Context(), w.registry, func() int64 { return w.clock.Now().UnixMilli() })
 	require.NoError(t, err)

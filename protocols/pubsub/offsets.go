@@ -1,6 +1,8 @@
 package pubsub
 
 import (
+	"context"
+
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/protocols/pubsub/resource"
 	"github.com/sluice-mq/sluice/protocols/pubsub/wire"
@@ -45,15 +47,51 @@ func (s *Server) changeOffset(r *request) (any, error) {
 	if to < 0 || uint64(to) < page.First || uint64(to) > page.Next {
 		return nil, wire.Invalid("Offset out of bounds")
 	}
-	err = s.cfg.Directory.MoveCursor(r.Context(), sub, t, func(c *resource.Cursor) (bool, error) {
-		c.Offset = uint64(to)
+	return nil, s.moveTo(r.Context(), sub, t, uint64(to))
+}
+
+// moveTo sets a cursor to another place. What was handed out before is as if it had not been.
+func (s *Server) moveTo(ctx context.Context, sub *resource.Subscription, t *resource.Topic, offset uint64) error {
+	err := s.cfg.Directory.MoveCursor(ctx, sub, t, func(c *resource.Cursor) (bool, error) {
+		c.Offset, c.Next, c.Open = offset, 0, nil
 		c.Generation++
 		return true, nil
 	})
 	if err != nil {
-		return nil, unacknowledged(err)
+		return unacknowledged(err)
 	}
-	return nil, nil
+	return nil
+}
+
+// seek sets a subscription to an offset, or to the first message that was stored at a time or later: behind all that there is, if there is none.
+func (s *Server) seek(r *request) (any, error) {
+	asked, err := wire.Decode[wire.SeekRequest](r.body)
+	at, timed := wire.ParseInstant(asked.Time)
+	if err != nil || asked.Offset.Set == (asked.Time != "") || !asked.Offset.Set && !timed {
+		if _, err := s.mySubscription(r); err != nil {
+			return nil, err
+		}
+		return nil, wire.InvalidArguments("Seek(needs an offset, or a time)")
+	}
+	q := gateway.LogQuery{}
+	if timed {
+		q.Since = max(at.UnixMilli(), 1)
+	}
+	sub, t, page, err := s.place(r, q)
+	if err != nil {
+		return nil, err
+	}
+	to := page.At
+	if !timed {
+		if asked.Offset.Value < 0 || uint64(asked.Offset.Value) < page.First || uint64(asked.Offset.Value) > page.Next {
+			return nil, wire.Invalid("Offset out of bounds")
+		}
+		to = uint64(asked.Offset.Value)
+	}
+	if err := s.moveTo(r.Context(), sub, t, to); err != nil {
+		return nil, err
+	}
+	return wire.Nothing{}, nil
 }
 
 func (s *Server) timeToOffset(r *request) (any, error) {

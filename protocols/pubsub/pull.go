@@ -33,7 +33,7 @@ func (s *Server) topicOf(ctx context.Context, sub *resource.Subscription) (*reso
 	return nil, noTopic()
 }
 
-// pull answers with what there is, at once: clients that poll take a pull that waits for one that hangs.
+// pull answers with what there is, at once: clients that poll take a pull that waits for one that hangs. Only of a leased subscription one may wait.
 func (s *Server) pull(r *request) (any, error) {
 	sub, err := s.mySubscription(r)
 	if err != nil {
@@ -48,6 +48,9 @@ func (s *Server) pull(r *request) (any, error) {
 	asked, err := wire.Decode[wire.PullRequest](r.body)
 	if err != nil {
 		return nil, wire.InvalidArguments("Pull Parameters")
+	}
+	if sub.Lease != nil {
+		return s.pullLeased(r, sub, &asked)
 	}
 	t, err := s.topicOf(r.Context(), sub)
 	if err != nil {

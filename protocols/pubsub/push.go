@@ -112,8 +112,12 @@ func (s *Server) changePush(r *request) (any, error) {
 	if err != nil {
 		return nil, wire.InvalidArguments("Subscription")
 	}
-	if _, err := s.theSubscription(r); err != nil {
+	sub, err := s.theSubscription(r)
+	if err != nil {
 		return nil, err
+	}
+	if sub.Lease != nil && asked.Push != (wire.PushRequest{}) {
+		return nil, leasedNotPushed()
 	}
 	return nil, s.revisePush(r, func(sub *resource.Subscription) (err error) {
 		sub.Push, err = s.wantedPush(&asked.Push, &sub.Push)

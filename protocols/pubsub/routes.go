@@ -23,11 +23,12 @@ const (
 	aTopic        = aProject + "/topics/{topic}"
 	aSubscription = aProject + "/subscriptions/{subscription}"
 	aSchema       = aProject + "/schemas/{schema}"
+	aRoute        = aProject + "/routes/{route}"
 )
 
 // routes are all of them. Of two that fit a path the first counts.
 func routes() []*route {
-	return slices.Concat(peopleRoutes(), registrationRoutes(), topicRoutes(), subscriptionRoutes(), schemaRoutes())
+	return slices.Concat(peopleRoutes(), registrationRoutes(), topicRoutes(), subscriptionRoutes(), schemaRoutes(), copyingRoutes())
 }
 
 func peopleRoutes() []*route {
@@ -113,6 +114,7 @@ func subscriptionRoutes() []*route {
 		{method: "POST", path: n + ":modifyAckDeadline", roles: readers, serve: (*Server).changeDeadline},
 		{method: "GET", path: n + ":offsets", roles: readers, serve: (*Server).offsets},
 		{method: "POST", path: n + ":modifyOffset", roles: readers, serve: (*Server).changeOffset},
+		{method: "POST", path: n + ":seek", roles: readers, serve: (*Server).seek},
 		{method: "GET", path: n + ":timeToOffset", roles: readers, serve: (*Server).timeToOffset},
 		{method: "GET", path: n + ":acl", roles: admins, serve: (*Server).showSubscriptionACL},
 		{method: "POST", path: n + ":modifyAcl", roles: admins, serve: (*Server).changeSubscriptionACL},
@@ -133,5 +135,15 @@ func schemaRoutes() []*route {
 		{method: "PUT", path: x, roles: admins, serve: (*Server).changeSchema},
 		{method: "DELETE", path: x, roles: admins, serve: (*Server).deleteSchema},
 		{method: "POST", path: x + ":validate", roles: admins, large: true, serve: (*Server).validate},
+	}
+}
+
+func copyingRoutes() []*route {
+	admins := []string{serviceAdmin, projectAdmin}
+	return []*route{
+		{method: "GET", path: aProject + "/routes", roles: admins, serve: (*Server).listRoutes},
+		{method: "GET", path: aRoute, roles: admins, serve: (*Server).showRoute},
+		{method: "PUT", path: aRoute, roles: admins, serve: (*Server).createRoute},
+		{method: "DELETE", path: aRoute, roles: admins, serve: (*Server).deleteRoute},
 	}
 }

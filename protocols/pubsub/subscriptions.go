@@ -28,6 +28,7 @@ func subscriptionAnswer(sub *resource.Subscription) wire.Subscription {
 		},
 		Deadline: sub.Deadline,
 		Created:  wire.Second(sub.CreatedAt()),
+		Leased:   leasedAnswer(sub),
 	}
 }
 
@@ -93,6 +94,10 @@ func (s *Server) createSubscription(r *request) (any, error) {
 	if t == nil {
 		return nil, wire.NotFound("Topic")
 	}
+	leases, err := s.wantedLease(r, &asked, topic)
+	if err != nil {
+		return nil, err
+	}
 	wanted, err := s.wantedPush(asked.Push, nil)
 	if err != nil {
 		return nil, err
@@ -101,7 +106,7 @@ func (s *Server) createSubscription(r *request) (any, error) {
 	if err != nil {
 		return nil, unread(err)
 	}
-	made := resource.Subscription{Name: r.subscription(), Topic: topic, Log: t.ID, Start: end.Next, Deadline: asked.Deadline.Value, Push: wanted}
+	made := resource.Subscription{Name: r.subscription(), Topic: topic, Log: t.ID, Start: end.Next, Deadline: asked.Deadline.Value, Push: wanted, Lease: leases}
 	or(&made.Deadline, defaultDeadline)
 	sub, err := s.cfg.Directory.CreateSubscription(r.Context(), made, r.caller.id())
 	if gateway.KindOf(err) == gateway.NotFound {
@@ -147,13 +152,21 @@ func (s *Server) changeSubscription(r *request, to func(*resource.Subscription))
 	return in(s.cfg.Directory.ChangeSubscription(r.Context(), r.subscription(), to), "Subscription")
 }
 
+// changeDeadline changes the subscription's deadline, or, of a leased one, that of the deliveries that the client names.
 func (s *Server) changeDeadline(r *request) (any, error) {
-	if _, err := s.mySubscription(r); err != nil {
+	sub, err := s.mySubscription(r)
+	if err != nil {
 		return nil, err
 	}
 	asked, err := wire.Decode[wire.DeadlineRequest](r.body)
-	if err != nil || asked.Deadline.Value < 0 || asked.Deadline.Value > mostDeadline {
+	named := sub.Lease != nil && asked.AckIDs != nil // of others the service passes over them
+	switch {
+	case err != nil || asked.Deadline.Value < 0 || asked.Deadline.Value > mostDeadline || named && !asked.Deadline.Set:
 		return nil, wire.InvalidArguments("ackDeadlineSeconds(needs value between 0 and 600)")
+	case named:
+		return s.extendLeased(r, sub, &asked)
+	case sub.Lease != nil && asked.Deadline.Value == 0:
+		return nil, wire.InvalidArguments("ackDeadlineSeconds(needs value between 1 and 600)")
 	}
 	return nil, s.changeSubscription(r, func(sub *resource.Subscription) { sub.Deadline = asked.Deadline.Value })
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/schedule"
+	"github.com/sluice-mq/sluice/protocols/pubsub/lease"
 	"github.com/sluice-mq/sluice/protocols/pubsub/wire"
 )
 
@@ -31,6 +32,13 @@ func toMessage(topic string, from *wire.MessageRequest, most int) (*gateway.Mess
 		}
 		m.Header = append(m.Header, gateway.Field{Name: strings.Clone(name), Value: strings.Clone(from.Attributes[name])}) // of the request nothing stays
 	}
+	if key := from.OrderingKey; key != "" {
+		if said, has := m.Header.Get(lease.KeyField); has && said != key || len(key) > mostKey {
+			return nil, wire.InvalidArguments("Message")
+		} else if !has {
+			m.Header = append(m.Header, gateway.Field{Name: lease.KeyField, Value: strings.Clone(key)})
+		}
+	}
 	if schedule.Is(m.Header) { // whoever publishes wants to know now where the message stands
 		return nil, wire.InvalidArguments("Message")
 	}
@@ -44,6 +52,9 @@ func toMessage(topic string, from *wire.MessageRequest, most int) (*gateway.Mess
 	}
 	return m, nil
 }
+
+// mostKey is how long an ordering key may be.
+const mostKey = 1024
 
 // headRoom is what a message's attributes may take beside its data.
 const headRoom = 64 << 10

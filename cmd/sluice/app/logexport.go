@@ -18,11 +18,13 @@ type logTaker interface {
 }
 
 // logExport reads the logs of topics. The facts are noted first, and the logs read afterwards: so each log has come at least as far as anything that the facts say of it, and
-// no subscription goes on behind its end.
+// no subscription goes on behind its end. How far each is read is noted before any is, and a copy of a message that is not read is none any more: a route would take what has that
+// message's offset one day for copied.
 type logExport struct {
 	logs   gateway.Logs
 	topics []loggedTopic
 	least  map[string]uint64 // by the log's ID: how far it has come, according to the facts
+	ends   map[string]uint64 // and how far it is read
 	// Messages are how many were read.
 	messages uint64
 }
@@ -30,7 +32,7 @@ type logExport struct {
 type loggedTopic struct{ name, id string }
 
 func newLogExport(logs gateway.Logs) *logExport {
-	return &logExport{logs: logs, least: make(map[string]uint64)}
+	return &logExport{logs: logs, least: make(map[string]uint64), ends: make(map[string]uint64)}
 }
 
 // note takes note of a fact.
@@ -48,6 +50,15 @@ func (x *logExport) note(key string, value []byte) {
 // run reads the logs as they are now.
 func (x *logExport) run(ctx context.Context, to logTaker) error {
 	for _, t := range x.topics {
+		page, there, err := x.read(ctx, t, gateway.LogQuery{})
+		if err != nil {
+			return fmt.Errorf("the log of topic %s: %w", t.name, err)
+		}
+		if there {
+			x.ends[t.id] = page.Next
+		}
+	}
+	for _, t := range x.topics {
 		if err := x.one(ctx, t, to); err != nil {
 			return fmt.Errorf("the log of topic %s: %w", t.name, err)
 		}
@@ -63,13 +74,13 @@ const (
 	logPatience = 30 * time.Second
 )
 
-// one reads a log, up to where it ends when it is begun. Of one that is gone meanwhile with its topic nothing is left but where it was: subscriptions go on from there if there is another one.
+// one reads a log, up to where it ended before. Of one that is gone meanwhile with its topic nothing is left but where it was: subscriptions go on from there if there is another one.
 func (x *logExport) one(ctx context.Context, t loggedTopic, to logTaker) error {
 	page, there, err := x.read(ctx, t, gateway.LogQuery{})
 	if err != nil || !there {
 		return err
 	}
-	at, end := page.First, page.Next
+	at, end := page.First, max(page.First, x.ends[t.id])
 	if err := to.AddLog(t.name, at); err != nil {
 		return err
 	}
@@ -88,6 +99,9 @@ func (x *logExport) one(ctx context.Context, t loggedTopic, to logTaker) error {
 			}
 		}
 		for _, m := range page.Messages {
+			if s := m.Source; s != nil && x.ends[s.Log] <= s.Offset {
+				m = m.Copy() // which has none
+			}
 			if err := to.AddLogged(m); err != nil {
 				return err
 			}

@@ -18,6 +18,8 @@ import (
 	"github.com/sluice-mq/sluice/jetstream/embed"
 	"github.com/sluice-mq/sluice/protocols/nats"
 	"github.com/sluice-mq/sluice/protocols/pubsub"
+	"github.com/sluice-mq/sluice/protocols/pubsub/courier"
+	"github.com/sluice-mq/sluice/protocols/pubsub/lease"
 	"github.com/sluice-mq/sluice/protocols/pubsub/push"
 	"github.com/sluice-mq/sluice/protocols/pubsub/resource"
 )
@@ -36,11 +38,13 @@ type node struct {
 	broker *core.Broker
 	rules  *rulebook
 
-	directory *resource.Directory          // of HTTP Pub/Sub
-	terms     atomic.Pointer[pubsub.Terms] // of its doors; nil where nobody listens
-	rejudged  chan struct{}                // what somebody there may do has changed
-	pusher    atomic.Pointer[push.Pusher]  // nil until it runs
-	hush      func()                       // has it end, without waiting; nil while there is none
+	directory *resource.Directory             // of HTTP Pub/Sub
+	terms     atomic.Pointer[pubsub.Terms]    // of its doors; nil where nobody listens
+	rejudged  chan struct{}                   // what somebody there may do has changed
+	pusher    atomic.Pointer[push.Pusher]     // nil until it runs
+	leases    atomic.Pointer[lease.Keeper]    // likewise
+	courier   atomic.Pointer[courier.Courier] // likewise
+	hush      []func()                        // have them begin nothing more, without waiting
 	guard     *guard
 	voucher   *nats.Voucher // of native clients that log in
 	gate      *nats.Gate    // nil where they do not
@@ -97,6 +101,12 @@ func (n *node) start(ctx context.Context, cfg Config, log *slog.Logger, h *healt
 		return err
 	}
 	if err := n.openPusher(cfg, log); err != nil {
+		return err
+	}
+	if err := n.openLeases(cfg, log); err != nil {
+		return err
+	}
+	if err := n.openCourier(cfg, log); err != nil {
 		return err
 	}
 	for _, l := range cfg.Listeners {

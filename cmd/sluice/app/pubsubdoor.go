@@ -215,7 +215,7 @@ func (n *node) openPubSub(l Listener, cfg Config, log *slog.Logger) error {
 	settings := pubsub.Config{
 		Address: l.Address.String(), TrustedProxies: l.proxies(),
 		Reception: pubsub.Reception{MaxConnections: l.connections(cfg.Limits), MaxUnknown: cfg.Limits.LoggingIn, Login: time.Duration(cfg.Limits.LoginTimeout)},
-		Broker:    n.broker, Directory: n.directory, Logs: n.store.Logs(), Push: n.pusher.Load(), Shared: cfg.Cluster != nil, Version: release(), Usage: usage(),
+		Broker:    n.broker, Directory: n.directory, Logs: n.store.Logs(), Push: n.pusher.Load(), Leases: n.leases.Load(), Shared: cfg.Cluster != nil, Version: release(), Usage: usage(),
 		Logger: log,
 	}
 	if trust := n.guard.trust(l); trust != nil {

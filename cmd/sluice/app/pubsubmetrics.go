@@ -17,12 +17,17 @@ var (
 	pubsubPushes       = prometheus.NewDesc("sluice_pubsub_pushes_total", "Pushes to endpoints, by whether the endpoint took them.", []string{"taken"}, nil)
 	pubsubPushed       = prometheus.NewDesc("sluice_pubsub_pushed_total", "Messages that endpoints took.", nil, nil)
 	pubsubLed          = prometheus.NewDesc("sluice_pubsub_push_subscriptions", "Subscriptions that this node pushes.", nil, nil)
+	pubsubKept         = prometheus.NewDesc("sluice_pubsub_leased_subscriptions", "Leased subscriptions in use that this node keeps.", nil, nil)
+	pubsubLeases       = prometheus.NewDesc("sluice_pubsub_leases", "Messages of those that were handed out and are not acknowledged.", nil, nil)
+	pubsubCopies       = prometheus.NewDesc("sluice_pubsub_copies_total", "Copies that routes made on this node.", nil, nil)
+	pubsubRefused      = prometheus.NewDesc("sluice_pubsub_route_refused_total", "Messages that routes of this node could not copy.", nil, nil)
+	pubsubLag          = prometheus.NewDesc("sluice_pubsub_route_lag_messages", "Messages that a route of this node has not copied yet.", []string{"route"}, nil)
 	pubsubObjects      = prometheus.NewDesc("sluice_pubsub_objects", "Projects, users, topics and subscriptions of HTTP Pub/Sub.", []string{"kind"}, nil)
 )
 
 // describePubSub lists what is shown of HTTP Pub/Sub.
 func describePubSub() []*prometheus.Desc {
-	return []*prometheus.Desc{pubsubCalls, pubsubPublished, pubsubPulled, pubsubAcknowledged, pubsubPushes, pubsubPushed, pubsubLed, pubsubObjects}
+	return []*prometheus.Desc{pubsubCalls, pubsubPublished, pubsubPulled, pubsubAcknowledged, pubsubPushes, pubsubPushed, pubsubLed, pubsubKept, pubsubLeases, pubsubCopies, pubsubRefused, pubsubLag, pubsubObjects}
 }
 
 // collectPubSub shows what the doors for HTTP Pub/Sub have done, all of them together. Calls are those of the API, so that no label grows with clients.
@@ -62,6 +67,14 @@ func (n *node) collectPubSub(ch chan<- prometheus.Metric) {
 	for desc, count := range map[*prometheus.Desc]uint64{pubsubPublished: all.Published, pubsubPulled: all.Pulled, pubsubAcknowledged: all.Acknowledged} {
 		ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(count))
 	}
+	n.collectBeside(ch)
+	for kind, count := range map[string]int{"project": projects, "user": users, "topic": topics, "subscription": subscriptions} {
+		ch <- prometheus.MustNewConstMetric(pubsubObjects, prometheus.GaugeValue, float64(count), kind)
+	}
+}
+
+// collectBeside shows what is done beside the doors: what is pushed, leased and copied.
+func (n *node) collectBeside(ch chan<- prometheus.Metric) {
 	if p := n.pusher.Load(); p != nil {
 		s := p.Stats()
 		for taken, count := range map[string]uint64{"true": s.Pushes, "false": s.Failures} {
@@ -70,7 +83,17 @@ func (n *node) collectPubSub(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(pubsubPushed, prometheus.CounterValue, float64(s.Messages))
 		ch <- prometheus.MustNewConstMetric(pubsubLed, prometheus.GaugeValue, float64(s.Leads))
 	}
-	for kind, count := range map[string]int{"project": projects, "user": users, "topic": topics, "subscription": subscriptions} {
-		ch <- prometheus.MustNewConstMetric(pubsubObjects, prometheus.GaugeValue, float64(count), kind)
+	if k := n.leases.Load(); k != nil {
+		kept, leases := k.Stats()
+		ch <- prometheus.MustNewConstMetric(pubsubKept, prometheus.GaugeValue, float64(kept))
+		ch <- prometheus.MustNewConstMetric(pubsubLeases, prometheus.GaugeValue, float64(leases))
+	}
+	if c := n.courier.Load(); c != nil {
+		s := c.Stats()
+		ch <- prometheus.MustNewConstMetric(pubsubCopies, prometheus.CounterValue, float64(s.Copies))
+		ch <- prometheus.MustNewConstMetric(pubsubRefused, prometheus.CounterValue, float64(s.Refused))
+		for _, l := range s.Lags {
+			ch <- prometheus.MustNewConstMetric(pubsubLag, prometheus.GaugeValue, float64(l.Messages), l.Route)
+		}
 	}
 }

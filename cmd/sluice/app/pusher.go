@@ -13,6 +13,7 @@ import (
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/jetstream"
 	"github.com/sluice-mq/sluice/protocols/pubsub"
+	"github.com/sluice-mq/sluice/protocols/pubsub/lead"
 	"github.com/sluice-mq/sluice/protocols/pubsub/push"
 )
 
@@ -43,24 +44,39 @@ func (n *node) openPusher(cfg Config, log *slog.Logger) error {
 	if cfg.Cluster != nil {
 		settings.Nodes = func() []string { return pushing(n.store.Current(), n.store.Nodes()) }
 	}
-	if cfg.Cluster == nil || cfg.TopicDelivery != LocalDelivery { // else what is sent on other nodes is not heard here
-		settings.Arrivals = push.Listen(func(ctx context.Context) (gateway.Session, error) {
-			return n.broker.Open(ctx, gateway.Login{Protocol: ownSession, Remote: "push"})
-		})
-	}
+	settings.Arrivals = n.arrivals(cfg, "push")
 	pusher, err := pubsub.NewPusher(settings)
 	if err != nil {
 		return err
 	}
 	n.pusher.Store(pusher)
+	n.accompany("pusher", pusher.Run)
+	return nil
+}
+
+// arrivals tells what comes to topics; nil where what is sent on other nodes is not heard here.
+func (n *node) arrivals(cfg Config, who string) lead.Arrivals {
+	if cfg.Cluster != nil && cfg.TopicDelivery == LocalDelivery {
+		return nil
+	}
+	return lead.Listen(func(ctx context.Context) (gateway.Session, error) { return n.own(ctx, who) })
+}
+
+// own opens a session that may do everything.
+func (n *node) own(ctx context.Context, who string) (gateway.Session, error) {
+	return n.broker.Open(ctx, gateway.Login{Protocol: ownSession, Remote: who})
+}
+
+// accompany runs something beside the doors, until the node stops: first it is told to begin nothing more, with the doors, and then waited for.
+func (n *node) accompany(name string, run func(context.Context) error) {
 	running, stop := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_ = pusher.Run(running) // it ends with the context, and says so
+		_ = run(running) // it ends with the context, and says so
 	}()
-	n.hush = stop
-	n.parts = append(n.parts, part{"pusher", func(ctx context.Context) error {
+	n.hush = append(n.hush, stop)
+	n.parts = append(n.parts, part{name, func(ctx context.Context) error {
 		stop()
 		select {
 		case <-ended:
@@ -69,7 +85,6 @@ func (n *node) openPusher(cfg Config, log *slog.Logger) error {
 			return ctx.Err()
 		}
 	}})
-	return nil
 }
 
 // pushing are the names of the nodes that share what is to be pushed, as one of them sees it; nobody while it is out of touch with the others.

@@ -260,8 +260,8 @@ func (l *life) end(cancel context.CancelFunc) error {
 
 	done := make(chan error, 1)
 	go func() {
-		if l.node.hush != nil {
-			l.node.hush()
+		for _, hush := range l.node.hush {
+			hush()
 		}
 		l.duty.stop(timeout)
 		err := l.node.close(all)

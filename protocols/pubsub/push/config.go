@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/protocols/pubsub/lead"
 	"github.com/sluice-mq/sluice/protocols/pubsub/resource"
 	"github.com/sluice-mq/sluice/protocols/pubsub/wire"
 )
@@ -43,9 +44,8 @@ type Config struct {
 	Memory int64
 	// Look is how long a message may be in the log until an idle subscription hears of it, if there are no Arrivals. Default 3 s.
 	Look time.Duration
-	// Arrivals, if not nil, has wake called whenever something may have come to a topic, until stop is called: idle subscriptions then look by themselves once a
-	// minute. wake does not block. See Listen.
-	Arrivals func(topic string, wake func()) (stop func())
+	// Arrivals may be nil. With them idle subscriptions look by themselves once a minute.
+	Arrivals lead.Arrivals
 	// Logger gets what goes wrong; nil is silence.
 	Logger *slog.Logger
 }

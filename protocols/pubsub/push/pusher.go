@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"github.com/sluice-mq/sluice/protocols/pubsub/lead"
 	"github.com/sluice-mq/sluice/protocols/pubsub/resource"
 )
 
@@ -90,13 +91,13 @@ func (p *Pusher) assign(all []resource.PushedSubscription, nodes []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	mine := make(map[string]struct{}, len(p.workers))
-	lead := slices.Contains(nodes, p.cfg.Node)
+	leads := slices.Contains(nodes, p.cfg.Node)
 	for _, s := range all {
 		w := p.workers[s.ID]
 		if w != nil && w.job != jobOf(s) {
 			w.abandon() // nobody wants what is under way
 		}
-		if !lead || Leader(s.ID, nodes) != p.cfg.Node {
+		if !leads || lead.Leader(s.ID, nodes) != p.cfg.Node {
 			continue
 		}
 		mine[s.ID] = struct{}{}

@@ -67,7 +67,9 @@ type Directory struct {
 	subscriptions map[Name]*Subscription
 	cursors       map[Name]*Cursor
 	pushes        map[Name]*PushState
-	restated      chan struct{} // closed when a subscription or a topic changes
+	routes        map[Name]*Route
+	progress      map[Name]*RouteProgress
+	restated      chan struct{} // closed when a subscription, a topic, a route, or whose a cursor is changes
 	schemas       map[Name]*Schema
 	schemaIDs     map[string]*Schema                         // of several the one that was written last
 	revisions     map[string]map[int]*Schema                 // by their schemas' IDs
@@ -96,6 +98,7 @@ func Open(ctx context.Context, cfg Config) (*Directory, error) {
 	d := &Directory{
 		cfg: cfg, news: make(chan struct{}), users: make(map[string]*User), people: make(map[string]*User), tokens: make(map[string]*User),
 		registrations: make(map[string]*Registration), projects: make(map[string]*Project), topics: make(map[Name]*Topic), subscriptions: make(map[Name]*Subscription), cursors: make(map[Name]*Cursor), pushes: make(map[Name]*PushState), restated: make(chan struct{}),
+		routes: make(map[Name]*Route), progress: make(map[Name]*RouteProgress),
 		schemas: make(map[Name]*Schema), schemaIDs: make(map[string]*Schema), revisions: make(map[string]map[int]*Schema),
 		serviceTypes: make(map[string]*ServiceType), authMethods: make(map[string]*AuthMethod), bindings: make(map[string]*Binding), editing: make(chan struct{}, 1),
 	}
@@ -170,7 +173,7 @@ func (d *Directory) take(key string, value []byte, revision uint64) error {
 	if mine, err := d.takeMapping(key, value, revision); mine {
 		return err
 	}
-	for _, kind := range []string{gateway.LogKeys, subscriptionKeys, cursorKeys, pushKeys, schemaKeys} {
+	for _, kind := range []string{gateway.LogKeys, subscriptionKeys, cursorKeys, pushKeys, schemaKeys, routeKeys, placeKeys} {
 		rest, ok := strings.CutPrefix(key, kind)
 		if !ok {
 			continue
@@ -187,10 +190,19 @@ func (d *Directory) take(key string, value []byte, revision uint64) error {
 			return takeIn(d.subscriptions, n, value, func(s *Subscription) { s.Name, s.revision = n, revision })
 		case schemaKeys:
 			return d.takeSchema(n, value, revision)
+		case routeKeys:
+			return d.takeRoute(n, value, revision)
+		case placeKeys:
+			return takeIn(d.progress, n, value, func(p *RouteProgress) { p.revision = revision })
 		case pushKeys:
 			return takeIn(d.pushes, n, value, func(p *PushState) { p.revision = revision })
 		}
-		return takeIn(d.cursors, n, value, func(c *Cursor) { c.revision = revision })
+		before := d.cursors[n]
+		err := takeIn(d.cursors, n, value, func(c *Cursor) { c.revision = revision })
+		if now := d.cursors[n]; before == nil || now == nil || before.Generation != now.Generation || before.Tenure != now.Tenure || before.Leader != now.Leader {
+			d.restate()
+		}
+		return err
 	}
 	return nil
 }

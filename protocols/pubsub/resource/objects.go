@@ -109,6 +109,24 @@ type Subscription struct {
 	Push     Push     `json:"push"`
 	ACL      []string `json:"acl,omitempty"`
 	Owner    string   `json:"project"`
+	// Lease is nil for a subscription that acknowledges all up to an offset.
+	Lease *Lease `json:"lease,omitempty"`
+}
+
+// Lease is how a subscription hands messages out that are acknowledged one by one. It does not change.
+type Lease struct {
+	// Secret goes into the names of deliveries, so that nobody makes them up.
+	Secret string `json:"secret"`
+	// Ordered: messages with one ordering key are handed out in their order.
+	Ordered bool `json:"ordered,omitempty"`
+	// Filter is a selector of those that are handed out; empty: all.
+	Filter string `json:"filter,omitempty"`
+	// DeadLetters is the name of a topic of the same project for messages that were handed out Attempts times in vain; empty: there is none.
+	DeadLetters string `json:"dead_letters,omitempty"`
+	Attempts    int64  `json:"attempts,omitempty"`
+	// LeastBackoff and MostBackoff are how long a message rests that comes back, in milliseconds: after the first time, and at most; 0: not at all.
+	LeastBackoff int64 `json:"least_backoff_ms,omitempty"`
+	MostBackoff  int64 `json:"most_backoff_ms,omitempty"`
 }
 
 // Push is where a subscription's messages are pushed to; the zero value is nowhere.
@@ -145,6 +163,12 @@ type Cursor struct {
 	Bytes    uint64  `json:"bytes,omitempty"`
 	At       int64   `json:"at,omitempty"`
 	Rate     float64 `json:"rate,omitempty"`
+	// Next is how far the log was read for a subscription with leases, and Open which messages between Offset and that are not acknowledged yet: see package lease.
+	Next uint64 `json:"next,omitempty"`
+	Open []byte `json:"open,omitempty"`
+	// Leader is the node that has the leases, and Tenure counts how often some node has begun to. Of subscriptions without leases they are empty.
+	Leader string `json:"leader,omitempty"`
+	Tenure uint64 `json:"tenure,omitempty"`
 
 	revision uint64
 }

@@ -17,7 +17,17 @@ func Place(key string, value []byte) (log string, offset uint64, ok bool) {
 	case strings.HasPrefix(key, cursorKeys):
 		var c Cursor
 		if json.Unmarshal(value, &c) == nil {
-			return c.Log, c.Offset, true
+			return c.Log, max(c.Offset, c.Next), true
+		}
+	case strings.HasPrefix(key, routeKeys):
+		var r Route
+		if json.Unmarshal(value, &r) == nil {
+			return r.Log, r.Start, true
+		}
+	case strings.HasPrefix(key, placeKeys):
+		var p RouteProgress
+		if json.Unmarshal(value, &p) == nil {
+			return p.Log, p.Next, true
 		}
 	}
 	return "", 0, false

@@ -57,8 +57,13 @@ func (d *Directory) ChangeProject(ctx context.Context, name, description string)
 	return &changed, err
 }
 
-// DeleteProject ends a project with its topics, subscriptions and schemas. What was begun and not finished is finished by who does it again.
+// DeleteProject ends a project with its routes, topics, subscriptions and schemas. What was begun and not finished is finished by who does it again.
 func (d *Directory) DeleteProject(ctx context.Context, name string) error {
+	for _, r := range d.RoutesOf(name) {
+		if err := d.DeleteRoute(ctx, r.Name); err != nil && gateway.KindOf(err) != gateway.NotFound {
+			return err
+		}
+	}
 	for _, s := range d.SubscriptionsOf(name) {
 		if err := d.DeleteSubscription(ctx, s.Name); err != nil && gateway.KindOf(err) != gateway.NotFound {
 			return err

@@ -38,7 +38,14 @@ func (d *Directory) Pushed() (all []PushedSubscription, changed <-chan struct{})
 	return all, d.restated
 }
 
-// restate tells those who wait for another answer of Pushed. The lock is held.
+// Restated is closed when a subscription or a topic may be another one, or somebody has set a cursor to another place or begun to keep its leases.
+func (d *Directory) Restated() <-chan struct{} {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.restated
+}
+
+// restate tells those who wait for another answer of Pushed, or for Restated. The lock is held.
 func (d *Directory) restate() {
 	close(d.restated)
 	d.restated = make(chan struct{})

@@ -155,6 +155,14 @@ func (d *Directory) CursorOf(s *Subscription, t *Topic) Cursor {
 	return d.cursorOf(s, t)
 }
 
+// Standing is CursorOf; there reports whether the subscription and the topic still are those that are meant.
+func (d *Directory) Standing(s *Subscription, t *Topic) (c Cursor, there bool) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	sub, of := d.subscriptions[s.Name], d.topics[t.Name]
+	return d.cursorOf(s, t), sub != nil && sub.ID == s.ID && of != nil && of.ID == t.ID
+}
+
 // cursorOf is CursorOf with the lock held. In a log that the subscription does not know, it begins at the front.
 func (d *Directory) cursorOf(s *Subscription, t *Topic) Cursor {
 	c := Cursor{Subscription: s.ID, Log: t.ID}
@@ -163,11 +171,12 @@ func (d *Directory) cursorOf(s *Subscription, t *Topic) Cursor {
 		c.revision = stored.revision
 		if stored.Subscription == s.ID {
 			c.Messages, c.Bytes, c.At, c.Rate = stored.Messages, stored.Bytes, stored.At, stored.Rate
+			c.Leader, c.Tenure = stored.Leader, stored.Tenure
 		}
 	}
 	switch {
 	case stored != nil && stored.Subscription == s.ID && stored.Log == t.ID:
-		c.Offset, c.Generation = stored.Offset, stored.Generation
+		c.Offset, c.Next, c.Open, c.Generation = stored.Offset, stored.Next, stored.Open, stored.Generation
 	case (stored == nil || stored.Subscription != s.ID) && s.Log == t.ID:
 		c.Offset = s.Start
 	}

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/json"
+	"strconv"
 	"time"
 )
 
@@ -40,6 +41,9 @@ func encode(v any, s Style) []byte {
 // Second writes a time as objects have it.
 func Second(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z") }
 
+// Seconds writes a time span.
+func Seconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', -1, 64) + "s" }
+
 // Moment writes a time as messages have it: without the zeros at its end.
 func Moment(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.999999999Z") }
 
@@ -51,6 +55,12 @@ func ParseMoment(s string) (time.Time, bool) {
 		}
 	}
 	return time.Time{}, false
+}
+
+// ParseInstant reads a time as Google's clients write it: with an offset from UTC, or in UTC.
+func ParseInstant(s string) (time.Time, bool) {
+	t, err := time.Parse(time.RFC3339, s)
+	return t, err == nil
 }
 
 // The bodies of answers. The order of the fields is that of the service.
@@ -170,6 +180,25 @@ type (
 		Deadline   int64      `json:"ackDeadlineSeconds"`
 		PushStatus string     `json:"pushStatus,omitempty"`
 		Created    string     `json:"createdOn"`
+		*Leased
+	}
+	// Leased is what only a leased one has.
+	Leased struct {
+		Mode       string      `json:"mode"`
+		Ordered    bool        `json:"enableMessageOrdering"`
+		Filter     string      `json:"filter,omitempty"`
+		DeadLetter *DeadLetter `json:"deadLetterPolicy,omitempty"`
+		Backoff    *Backoff    `json:"retryPolicy,omitempty"`
+	}
+	// DeadLetter is where messages go that nobody acknowledges.
+	DeadLetter struct {
+		Topic    string `json:"deadLetterTopic"`
+		Attempts int64  `json:"maxDeliveryAttempts"`
+	}
+	// Backoff is how long messages rest that come back.
+	Backoff struct {
+		Least string `json:"minimumBackoff"`
+		Most  string `json:"maximumBackoff"`
 	}
 	// PushConfig is where a subscription is pushed to; all empty: nowhere.
 	PushConfig struct {
@@ -212,10 +241,12 @@ type (
 	Pulled struct {
 		Received []Received `json:"receivedMessages"`
 	}
-	// Received is one of them.
+	// Received is one of them. Only what is leased has an Attempt, from 1 on, and perhaps a Key.
 	Received struct {
 		AckID   string  `json:"ackId"`
 		Message Message `json:"message"`
+		Attempt uint64  `json:"deliveryAttempt,omitempty"`
+		Key     string  `json:"orderingKey,omitempty"`
 	}
 	// Message must hold nothing else: clients make objects of its fields.
 	Message struct {

@@ -12,9 +12,25 @@ type Problem struct {
 	// Message and Status are read by clients.
 	Message string `json:"message"`
 	Status  string `json:"status"`
+	// Details say of each ack id with which something is wrong what that is.
+	Details []AckFault `json:"details,omitempty"`
 	// Cause is for the log alone; it may be nil.
 	Cause error `json:"-"`
 }
+
+// AckFault is what is wrong with an ack id.
+type AckFault struct {
+	AckID  string `json:"ackId"`
+	Reason string `json:"reason"`
+}
+
+// The reasons: it is none of the subscription's; its deadline has passed, and the message is, or will be, with somebody else; the subscription was set to
+// another place since.
+const (
+	FaultUnknown = "UNKNOWN"
+	FaultLate    = "DEADLINE_EXCEEDED"
+	FaultSought  = "SUBSCRIPTION_MOVED"
+)
 
 // Error implements error.
 func (p *Problem) Error() string {

@@ -99,6 +99,8 @@ func (s *scanner) message() (m MessageRequest, ok bool) {
 		case ok && k == "data" && !hasData:
 			m.Data, ok = s.text()
 			hasData = true
+		case ok && k == "orderingKey" && m.OrderingKey == "":
+			m.OrderingKey, ok = s.text()
 		case ok && k == "attributes" && m.Attributes == nil:
 			m.Attributes, ok = s.attributes()
 		default:

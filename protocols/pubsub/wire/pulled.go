@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strconv"
 )
 
 // encodePulled writes messages as Encode would, without looking at each byte three times.
@@ -51,7 +52,16 @@ func appendReceived(b []byte, r *Received) []byte {
 	b = appendText(b, r.Message.Data)
 	b = append(b, ",\n            \"publishTime\": "...)
 	b = appendText(b, r.Message.Published)
-	return append(b, "\n         }\n      }"...)
+	b = append(b, "\n         }"...)
+	if r.Attempt > 0 {
+		b = append(b, ",\n         \"deliveryAttempt\": "...)
+		b = strconv.AppendUint(b, r.Attempt, 10)
+	}
+	if r.Key != "" {
+		b = append(b, ",\n         \"orderingKey\": "...)
+		b = appendText(b, r.Key)
+	}
+	return append(b, "\n      }"...)
 }
 
 // plain are the bytes that stand for themselves in a JSON string, as encoding/json writes it.

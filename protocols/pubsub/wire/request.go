@@ -7,6 +7,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Decode reads the body of a request. Unknown fields are passed over, and the case of keys does not matter.
@@ -19,6 +20,18 @@ func Decode[T any](body []byte) (request T, err error) {
 func DecodeExactly[T any](body []byte) (request T, err error) {
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.UseNumber()
+	if err = d.Decode(&request); err == nil {
+		if _, more := d.Token(); more != io.EOF {
+			err = errMore
+		}
+	}
+	return request, err
+}
+
+// DecodeStrictly is Decode for what the service does not know: a field that nobody has heard of is an error, because what it was to say would not be done.
+func DecodeStrictly[T any](body []byte) (request T, err error) {
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.DisallowUnknownFields()
 	if err = d.Decode(&request); err == nil {
 		if _, more := d.Token(); more != io.EOF {
 			err = errMore
@@ -71,6 +84,32 @@ func (n *Int) UnmarshalJSON(b []byte) error {
 	v, err := strconv.ParseInt(string(l), 10, 64)
 	*n = Int{v, true}
 	return err
+}
+
+// Span is a time span in seconds: "2.5s", or a number.
+type Span struct {
+	Value time.Duration
+	// Set: it was there.
+	Set bool
+}
+
+var errSpan = errors.New("not a time span in seconds")
+
+// mostSpan is the longest that is read, in seconds.
+const mostSpan = 1e9
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (s *Span) UnmarshalJSON(b []byte) error {
+	var l Loose
+	if err := l.UnmarshalJSON(b); err != nil || l == "" {
+		return err
+	}
+	seconds, err := strconv.ParseFloat(strings.TrimSuffix(string(l), "s"), 64)
+	if err != nil || !(seconds >= 0 && seconds <= mostSpan) {
+		return errSpan
+	}
+	*s = Span{time.Duration(seconds * float64(time.Second)), true}
+	return nil
 }
 
 // The bodies of requests. Pointers are nil where the client said nothing.
@@ -134,14 +173,34 @@ type (
 	}
 	// MessageRequest is one of them. Data is meant to be base64, and need not be.
 	MessageRequest struct {
-		Attributes map[string]string `json:"attributes"`
-		Data       string            `json:"data"`
+		Attributes  map[string]string `json:"attributes"`
+		Data        string            `json:"data"`
+		OrderingKey string            `json:"orderingKey"`
 	}
 	// SubscriptionRequest makes a subscription.
 	SubscriptionRequest struct {
 		Topic    string       `json:"topic"`
 		Deadline Int          `json:"ackDeadlineSeconds"`
 		Push     *PushRequest `json:"pushConfig"`
+		Mode     string       `json:"mode"`
+		LeaseRequest
+	}
+	// LeaseRequest is what only a leased one has.
+	LeaseRequest struct {
+		Ordered    bool               `json:"enableMessageOrdering"`
+		Filter     string             `json:"filter"`
+		DeadLetter *DeadLetterRequest `json:"deadLetterPolicy"`
+		Backoff    *BackoffRequest    `json:"retryPolicy"`
+	}
+	// DeadLetterRequest says where messages go that nobody acknowledges.
+	DeadLetterRequest struct {
+		Topic    string `json:"deadLetterTopic"`
+		Attempts Int    `json:"maxDeliveryAttempts"`
+	}
+	// BackoffRequest says how long messages rest that come back.
+	BackoffRequest struct {
+		Least Span `json:"minimumBackoff"`
+		Most  Span `json:"maximumBackoff"`
 	}
 	// PushRequest says where to push.
 	PushRequest struct {
@@ -177,15 +236,24 @@ type (
 	AckRequest struct {
 		AckIDs []string `json:"ackIds"`
 	}
-	// DeadlineRequest changes a subscription's deadline.
+	// DeadlineRequest changes a subscription's deadline, or that of some deliveries; AckIDs is nil if it names none.
 	DeadlineRequest struct {
-		Deadline Int `json:"ackDeadlineSeconds"`
+		Deadline Int      `json:"ackDeadlineSeconds"`
+		AckIDs   []string `json:"ackIds"`
 	}
 	// OffsetRequest moves a subscription.
 	OffsetRequest struct {
 		Offset Int `json:"offset"`
 	}
+	// SeekRequest moves a subscription to an offset, or to a time.
+	SeekRequest struct {
+		Offset Int    `json:"offset"`
+		Time   string `json:"time"`
+	}
 )
+
+// Waits reports whether the client wants to wait while there is nothing; who does not say it gets an answer at once.
+func (p *PullRequest) Waits() bool { return strings.EqualFold(string(p.ReturnImmediately), "false") }
 
 // Max is how many messages the client wants: 1 if that is no number, or below.
 func (p *PullRequest) Max() int {

@@ -218,7 +218,12 @@ func FuzzRequests(f *testing.F) {
 			wire.Acked(a.AckIDs, "P", "s")
 		}
 		_, _ = wire.Decode[wire.OffsetRequest](b)
-		_, _ = wire.Decode[wire.SubscriptionRequest](b)
+		_, _ = wire.Decode[wire.DeadlineRequest](b)
+		_, _ = wire.Decode[wire.SeekRequest](b)
+		if a, err := wire.Decode[wire.SubscriptionRequest](b); err == nil && a.Backoff != nil {
+			require.GreaterOrEqual(t, a.Backoff.Least.Value, time.Duration(0))
+			require.GreaterOrEqual(t, a.Backoff.Most.Value, time.Duration(0))
+		}
 		_, _ = wire.Decode[wire.UserRequest](b)
 	})
 }
@@ -230,6 +235,7 @@ func FuzzPublish(f *testing.F) {
 		`{"messages":[]}`, `{"messages":[{"data":"a","data":"b"}]}`, `{"Messages":[{"Data":"a"}]}`, `{"messages":[{"data":"\u0041"}]}`, `{"messages":[{"data":"é"}]} `,
 		`{"messages":[{"data":"a"}],"messages":[{"attributes":{"x":"y"}}]}`, `{"messages":[{"attributes":{"x":"y","x":"z"}}]}`, `{"messages":[{"data":null}]}`, `{"messages":[{"data":"a"},]}`,
 		`{"messages":[{"data":"a"}]}x`, `{"messages":[{"data":"a","other":1}]}`, "{\"messages\":[{\"data\":\"a\x01\"}]}", `{"messages":[{"attributes":{"a":"b",}}]}`,
+		`{"messages":[{"orderingKey":"k","data":"a"},{"orderingKey":"","orderingKey":"x"},{"orderingKey":"a\\n"}]}`, `{"messages":[{"orderingKey":"k","orderingKey":"x"}]}`, `{"messages":[{"orderingKey":1}]}`,
 	} {
 		f.Add([]byte(s))
 	}
@@ -258,7 +264,11 @@ func FuzzPulled(f *testing.F) {
 				}
 				m.Attributes[fmt.Sprint(name, j)] = value
 			}
-			p.Received = append(p.Received, wire.Received{AckID: ack, Message: m})
+			r := wire.Received{AckID: ack, Message: m, Attempt: uint64(i) << (8 * i)}
+			if i > 1 {
+				r.Key = value
+			}
+			p.Received = append(p.Received, r)
 		}
 		want, err := json.MarshalIndent(p, "", "   ")
 		require.NoError(t, err)

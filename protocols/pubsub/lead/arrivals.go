@@ -1,4 +1,4 @@
-package push
+package lead
 
 import (
 	"context"
@@ -17,9 +17,12 @@ const (
 	heardBytes = 1 << 20
 )
 
-// Listen returns a Config's Arrivals that hears of messages as a subscriber of their topics, on one session, which open opens: it needs to be somebody who may read all topics.
-// Whenever it may have missed something it wakes as well.
-func Listen(open func(context.Context) (gateway.Session, error)) func(topic string, wake func()) (stop func()) {
+// Arrivals has wake called whenever something may have come to a topic, until stop is called. wake does not block.
+type Arrivals func(topic string, wake func()) (stop func())
+
+// Listen returns Arrivals that hear of messages as a subscriber of their topics, on one session, which open opens: it needs to be somebody who may read all topics.
+// Whenever they may have missed something they wake as well.
+func Listen(open func(context.Context) (gateway.Session, error)) Arrivals {
 	l := &listener{open: open}
 	return l.follow
 }

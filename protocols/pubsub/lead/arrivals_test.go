@@ -1,4 +1,4 @@
-package push_test
+package lead_test
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/core"
 	"github.com/sluice-mq/sluice/gateway/gatewaytest"
-	"github.com/sluice-mq/sluice/protocols/pubsub/push"
+	"github.com/sluice-mq/sluice/protocols/pubsub/lead"
 )
 
 // Who listens is woken when something comes to the topic, and not for others; when nobody listens any more, the session is closed.
@@ -28,7 +28,7 @@ func TestListen(t *testing.T) {
 	}
 	var mu sync.Mutex
 	var sessions []*watched
-	listen := push.Listen(func(ctx context.Context) (gateway.Session, error) {
+	listen := lead.Listen(func(ctx context.Context) (gateway.Session, error) {
 		s, err := open(ctx)
 		mu.Lock()
 		defer mu.Unlock()
@@ -77,7 +77,7 @@ func (w *watched) Close() {
 // Without a session one is woken all the same: something may have come.
 func TestListenWithoutASession(t *testing.T) {
 	var woken atomic.Int64
-	stop := push.Listen(func(context.Context) (gateway.Session, error) { return nil, errors.New("not now") })("P.t", func() { woken.Add(1) })
+	stop := lead.Listen(func(context.Context) (gateway.Session, error) { return nil, errors.New("not now") })("P.t", func() { woken.Add(1) })
 	require.Eventually(t, func() bool { return woken.Load() >= 2 }, 20*time.Second, time.Millisecond)
 	stop()
 }

@@ -1,4 +1,5 @@
-package core
+// Package deadletter makes of a message the one that goes to a dead-letter queue, as ActiveMQ makes it, and of that one the message that it was. It is pure.
+package deadletter
 
 import (
 	"fmt"
@@ -31,9 +32,9 @@ const (
 
 var deadHeaders = [...]string{feed.OriginHeader, expirationHeader, deliveryModeHeader, causeHeader, deadReasonHeader, deadRedeliveriesHeader, deadOriginHeader, deadSubscriptionHeader}
 
-// deadCopy makes the message that goes to a dead-letter queue, as ActiveMQ makes it: the same message-id, never expiring, and headers that say where it comes
+// Copy makes the message that goes to a dead-letter queue, as ActiveMQ makes it: the same message-id, never expiring, and headers that say where it comes
 // from and why. place is where it waited.
-func deadCopy(m *gateway.Message, place, queue string, d *dispatch.Death) *gateway.Message {
+func Copy(m *gateway.Message, place, queue string, d *dispatch.Death) *gateway.Message {
 	dead := m.Copy()
 	dead.Destination, dead.Also, dead.Queue, dead.Expires = gateway.Destination{Kind: gateway.KindQueue, Name: queue}, nil, "", 0
 	dead.Header = afresh(m.Header)
@@ -98,52 +99,9 @@ func reasonOf(d *dispatch.Death) string {
 	return ""
 }
 
-// grave says where a dead message goes: the name of a queue, or "" if it is dropped.
-func (s *shard) grave(q *queue, m *gateway.Message, cause dispatch.Cause) string {
-	rule := &q.policy.DeadLetter
-	switch {
-	case rule.Off, cause == dispatch.Expired && rule.DropExpired, cause == dispatch.Crowded && !rule.Dropped:
-		return ""
-	case m == nil: // it depends on the message
-		return q.name
-	case !m.Persistent && !rule.KeepNonPersistent, s.broker.holdsDead(q.name):
-		return ""
-	}
-	if queue := q.policy.DeadLetterQueue(m.Destination, s.broker.cfg.DeadLetterQueue); queue != q.name {
-		return queue
-	}
-	return ""
-}
-
-// holdsDead reports whether a queue is one for dead messages: what dies there is gone.
-func (b *Broker) holdsDead(queue string) bool {
-	return queue == b.cfg.DeadLetterQueue || b.policies.Load().HoldsDead(queue)
-}
-
-// errand names the moving of a message to another queue, so that its owner recognises it if it is asked again.
-func (s *shard) errand(tag uint64) string {
-	return fmt.Sprintf("%smoved/%d.%d.%d", s.broker.ids, s.index, s.epoch, tag)
-}
-
-// carry takes a message to another queue, whatever its limits, on an errand, and says when it is safe there.
-func (b *Broker) carry(m *gateway.Message, errand string, then func(error)) {
-	seat := b.seatOf(m.Place())
-	s := seat.here.Load()
-	switch {
-	case s == nil:
-		seat.call(&gateway.Frame{Kind: gateway.FrameSend, Queue: errand, Message: m, Tag: uint64(free)}, then)
-	case !m.Persistent || isTemp(m): // a temporary queue is in memory, whatever its messages are
-		s.send(m, free, doneFunc(then), 0)
-	case !b.cfg.Store.Space().Sends:
-		then(errNoSpace)
-	default:
-		a := &arrival{shard: s, then: func(_ uint64, err error) { then(err) }, record: gateway.Record{Type: gateway.RecordMessage, Message: m}}
-		a.append()
-	}
-}
-
-// revived makes the message that a dead one was, for where it is to go again. Errors: Invalid, if it does not say where it comes from.
-func (b *Broker) revived(dead *gateway.Message) (*gateway.Message, error) {
+// Revived makes the message that a dead one was, for where it is to go again. now is in Unix milliseconds; bound tells whether the durable subscription with the queue in a
+// place is still there. Errors: Invalid, if it does not say where it comes from; NotFound.
+func Revived(dead *gateway.Message, now int64, bound func(place string) bool) (*gateway.Message, error) {
 	origin, _ := dead.Header.Get(feed.OriginHeader)
 	to, ok := feed.ParseOrigin(origin)
 	if !ok {
@@ -158,13 +116,13 @@ func (b *Broker) revived(dead *gateway.Message) (*gateway.Message, error) {
 		m.Header = feed.WithOrigin(m.Header, before)
 	}
 	if text, ok := dead.Header.Get(expirationHeader); ok {
-		if at, err := strconv.ParseInt(text, 10, 64); err == nil && at > b.nowMillis() {
+		if at, err := strconv.ParseInt(text, 10, 64); err == nil && at > now {
 			m.Expires = at
 		}
 	}
 	if kept, ok := dead.Header.Get(deadSubscriptionHeader); ok && to.Kind == gateway.KindTopic {
 		place := gateway.Destination{Kind: gateway.KindSubscription, Name: kept}.Place()
-		if b.topics.boundTo(place) == nil {
+		if !bound(place) {
 			return nil, gateway.Errorf(gateway.NotFound, "the durable subscription that it was kept for is gone")
 		}
 		m.Queue = place

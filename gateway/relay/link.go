@@ -1,9 +1,13 @@
-package core
+// Package relay bounds what goes to another node ahead of its saying that it has handed it out: a node that does not keep up slows senders down for a while, and then loses
+// messages, so that the others do not.
+package relay
 
 import (
+	"log/slog"
 	"sync"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/completion"
 )
 
 const (
@@ -15,22 +19,26 @@ const (
 	heardShare = 16
 	// parkShare times as much may wait for them, with its senders.
 	parkShare = 4
-	// parkMillis is how long it may wait. A subscriber there that does not keep up is let go before that, so that
+	// parkMillis is how long it may wait. A subscriber there that does not keep up is let go in half of that, so that
 	// the others there lose nothing for it.
-	parkMillis = 2 * graceMillis
+	parkMillis = 2000
 )
 
-// peer is another node while there is a link to it, as far as topics go.
-type peer struct {
-	broker *Broker
-	node   string
+// Node is the other end. Safe for concurrent use; it is called with the link's lock held, and does not block.
+type Node interface {
+	// Send sends it a frame.
+	Send(f *gateway.Frame)
+	// Relayed is told of each message that goes there, and Dropped of those that do not.
+	Relayed()
+	Dropped(n int)
+}
 
-	// What it wants. Guarded by the hub's lock.
-	interests map[uint64]*interest
-	exact     map[string][]*interest
-	patterns  []*interest
-	known     uint64 // the last one's name
-	told      uint64 // the last one of ours that it knows
+// Link is a link to another node, as far as topics go. Safe for concurrent use. It implements gateway.Completion for messages that came from there: the token is how many
+// bytes of one were handed out here.
+type Link struct {
+	to     Node
+	name   string
+	logger *slog.Logger
 
 	mu     sync.Mutex
 	gone   bool
@@ -65,57 +73,62 @@ func (a *amount) isBelow(n, m int) bool {
 // parked is a message that waits for its turn, with its sender.
 type parked struct {
 	m     *gateway.Message
-	leg   leg
-	w     waiter
+	skip  []uint64
+	known uint64
+	c     gateway.Completion
+	token uint64
 	since int64
 }
 
-// relay sends a message to the node. If that is far behind, it keeps the sender's completion until the message is on its
-// way or the node's grace is over, and reports true.
-func (l *leg) relay(m *gateway.Message, w waiter) (held bool) {
-	p, size := l.to, m.Size()
+// New is a new link to a node of that name.
+func New(to Node, name string, l *slog.Logger) *Link { return &Link{to: to, name: name, logger: l} }
+
+// Relay sends a message to the node, as FramePublish says with what is to be skipped and what is known. If that is far behind, it keeps the sender's completion until the
+// message is on its way or the node's grace is over, and reports true. now is in Unix milliseconds.
+func (p *Link) Relay(m *gateway.Message, skip []uint64, known uint64, c gateway.Completion, token uint64, now int64) (held bool) {
+	size := m.Size()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
 	case p.gone:
 	case len(p.parked) == 0 && p.ahead.isBelow(1, 1):
-		p.send(m, l, size)
+		p.send(m, skip, known, size)
 	case p.slow || !p.behind.isBelow(parkShare, 1):
 		p.drop(1)
 	default:
-		p.parked = append(p.parked, parked{m, *l, w, p.broker.nowMillis()})
+		p.parked = append(p.parked, parked{m, skip, known, c, token, now})
 		p.behind.add(size)
-		return w.c != nil
+		return c != nil
 	}
 	return false
 }
 
 // send puts a message on its way. The lock is held, so that the order stays.
-func (p *peer) send(m *gateway.Message, l *leg, size int) {
+func (p *Link) send(m *gateway.Message, skip []uint64, known uint64, size int) {
 	p.ahead.add(size)
-	p.broker.counts.topicRelayed.Add(1)
-	p.broker.cfg.Cluster.Send(p.node, &gateway.Frame{Kind: gateway.FramePublish, Message: m, Tags: l.skip, Seq: l.known})
+	p.to.Relayed()
+	p.to.Send(&gateway.Frame{Kind: gateway.FramePublish, Message: m, Tags: skip, Seq: known})
 }
 
 // drop counts messages that the node does not get. The lock is held.
-func (p *peer) drop(n int) {
+func (p *Link) drop(n int) {
 	p.dropped += uint64(n)
-	p.broker.counts.topicDroppedLinks.Add(uint64(n))
+	p.to.Dropped(n)
 }
 
-// heardOf makes room for what waits: so much was handed out over there.
-func (p *peer) heardOf(messages, bytes uint64) {
+// HeardOf makes room for what waits: so much was handed out over there.
+func (p *Link) HeardOf(messages, bytes uint64) {
 	p.mu.Lock()
 	p.ahead.take(messages, bytes)
 	n := 0
 	for n < len(p.parked) && !p.gone && p.ahead.isBelow(1, 1) {
 		x := &p.parked[n]
-		p.send(x.m, &x.leg, x.m.Size())
+		p.send(x.m, x.skip, x.known, x.m.Size())
 		n++
 	}
 	done := p.unpark(n)
 	if p.slow && len(p.parked) == 0 && p.ahead.isBelow(1, 2) {
-		p.broker.cfg.Logger.Info("a slow node has caught up", "peer", p.node, "dropped", p.dropped)
+		p.logger.Info("a slow node has caught up", "peer", p.name, "dropped", p.dropped)
 		p.slow, p.dropped = false, 0
 	}
 	p.mu.Unlock()
@@ -123,7 +136,7 @@ func (p *peer) heardOf(messages, bytes uint64) {
 }
 
 // unpark takes the first n parked messages away. The lock is held; who waited is to be released without it.
-func (p *peer) unpark(n int) (done []parked) {
+func (p *Link) unpark(n int) (done []parked) {
 	done = p.parked[:n:n]
 	p.parked = p.parked[n:]
 	if len(p.parked) == 0 {
@@ -137,12 +150,12 @@ func (p *peer) unpark(n int) (done []parked) {
 
 func release(done []parked) {
 	for i := range done {
-		complete(done[i].w.c, done[i].w.token, nil)
+		completion.Complete(done[i].c, done[i].token, nil)
 	}
 }
 
-// letGo drops what has waited for long enough, and nothing more waits until the node has caught up.
-func (p *peer) letGo(now int64) {
+// LetGo drops what has waited for long enough, and nothing more waits until the node has caught up.
+func (p *Link) LetGo(now int64) {
 	p.mu.Lock()
 	n := 0
 	for n < len(p.parked) && max(now-p.parked[n].since, p.parked[n].since-now) > parkMillis { // the clock may be set back
@@ -153,7 +166,7 @@ func (p *peer) letGo(now int64) {
 		return
 	}
 	if !p.slow {
-		p.broker.cfg.Logger.Warn("another node does not keep up with the messages of topics: it loses some", "peer", p.node,
+		p.logger.Warn("another node does not keep up with the messages of topics: it loses some", "peer", p.name,
 			"ahead", p.ahead.messages, "bytes", p.ahead.bytes, "waiting", len(p.parked))
 	}
 	p.slow = true
@@ -163,8 +176,8 @@ func (p *peer) letGo(now int64) {
 	release(done)
 }
 
-// leave is the end of the link. Nothing is said about it on the next one.
-func (p *peer) leave() {
+// Leave is the end of the link. Nothing is said about it on the next one.
+func (p *Link) Leave() {
 	p.mu.Lock()
 	p.gone = true
 	p.drop(len(p.parked))
@@ -174,7 +187,7 @@ func (p *peer) leave() {
 }
 
 // Complete implements gateway.Completion: a message of so many bytes from the node was handed out here.
-func (p *peer) Complete(bytes uint64, _ error) {
+func (p *Link) Complete(bytes uint64, _ error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.handed.add(int(bytes))
@@ -183,5 +196,5 @@ func (p *peer) Complete(bytes uint64, _ error) {
 	}
 	f := &gateway.Frame{Kind: gateway.FrameHeard, Count: int64(p.handed.messages), Seq: uint64(p.handed.bytes)}
 	p.handed = amount{}
-	p.broker.cfg.Cluster.Send(p.node, f)
+	p.to.Send(f)
 }

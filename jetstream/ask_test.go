@@ -1,0 +1,55 @@
+package jetstream_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/gatewaytest"
+)
+
+// Nodes ask one another: the answer comes from the one that was asked, whoever does not answer is not waited for, and a stop waits for what is under way.
+func TestNodesAskOneAnother(t *testing.T) {
+	all := cluster(t, nil)
+	ctx := t.Context()
+	begun, stops := make(chan struct{}, 1), []func(){}
+	for _, m := range all[:2] {
+		stop, err := m.store.Questions("name").Answer(func(ctx context.Context, question []byte) []byte {
+			if string(question) == "wait" {
+				begun <- struct{}{}
+				<-ctx.Done()
+			}
+			return []byte(m.name + " " + string(question))
+		})
+		require.NoError(t, err)
+		stops = append(stops, stop)
+	}
+	q := all[0].store.Questions("name")
+	gatewaytest.Eventually(t, func() bool {
+		answer, err := q.Ask(ctx, "n2", []byte("hello"))
+		return err == nil && string(answer) == "n2 hello"
+	}, "the second node answers")
+	answer, err := q.Ask(ctx, "n1", []byte("me"))
+	require.NoError(t, err)
+	require.Equal(t, "n1 me", string(answer))
+	for _, nobody := range []string{"n3", "n4"} {
+		within, cancel := context.WithTimeout(ctx, 5*time.Second)
+		_, err = q.Ask(within, nobody, nil)
+		cancel()
+		require.Equal(t, gateway.Unavailable, gateway.KindOf(err))
+	}
+	_, err = all[0].store.Questions("other").Ask(ctx, "n2", nil)
+	require.Equal(t, gateway.Unavailable, gateway.KindOf(err))
+	waited := make(chan string, 1)
+	go func() {
+		answer, _ := q.Ask(ctx, "n2", []byte("wait"))
+		waited <- string(answer)
+	}()
+	<-begun
+	stops[1]()
+	require.Equal(t, "n2 wait", <-waited, "it was answered before the stop was over")
+	stops[0]()
+}
