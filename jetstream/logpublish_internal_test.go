@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-mq/sluice/gateway"
@@ -70,61 +69,6 @@ func TestWhoPublishesDoesNotWaitForWhoLearns(t *testing.T) {
 		require.Fail(t, "both would wait for ever")
 	}
 	require.NoError(t, hear(t, c))
-}
-
-// inCluster is a log of a node of a cluster, on the server of another store, which knows of it.
-func inCluster(t *testing.T, on *Store, topic, id string) *topicLog {
-	t.Helper()
-	learned(t, on, topic, gateway.LogFact{ID: id})
-	s := &Store{cfg: Config{Cluster: &Cluster{Nodes: 1, Replicas: 1}, Logger: on.cfg.Logger}}
-	l := &logs{store: s, write: on.logs.write, reply: "_r.l.test.", asked: make(map[uint64]*flight), following: t.Context()}
-	sub, err := l.write.Subscribe(l.reply+"*", l.answered)
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = sub.Unsubscribe() })
-	return newTopicLog(l, topic, gateway.LogFact{ID: id})
-}
-
-// What finds nobody is published again, and answered once: nothing of it is under way then, and the copies behind it are not taken for others'.
-func TestWhatIsPublishedAgainIsUnderWayOnce(t *testing.T) {
-	s := open(t)
-	l := inCluster(t, s, "P.T", "one")
-	a, c := written(t, l, "a")
-	a.batch[0].Source, a.fence = &gateway.Source{Route: "r", Log: "source"}, &fenced{key: "r.source"}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		l.publishFirst(&flight{batches: []*appending{a}, records: 1})
-	}()
-	gatewaytest.Eventually(t, func() bool {
-		l.logs.mu.Lock()
-		defer l.logs.mu.Unlock()
-		return l.logs.number >= 3
-	}, "it is published again")
-	js, err := jetstream.New(s.logs.write)
-	require.NoError(t, err)
-	_, err = js.CreateStream(t.Context(), l.config())
-	require.NoError(t, err)
-	require.NoError(t, hear(t, c))
-	<-ended
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	require.Zero(t, l.flying)
-	require.Empty(t, l.copies.underway)
-}
-
-// A cluster's stream has many writers, of whom none knows where it ends: what is refused there takes nothing along, and who publishes waits for no answer.
-func TestWhatAClusterRefusesHoldsNobodyUp(t *testing.T) {
-	s := &Store{cfg: Config{Cluster: &Cluster{Nodes: 3, Replicas: 3}}}
-	l := newTopicLog(&logs{store: s}, "P.T", gateway.LogFact{ID: "one"})
-	first, c := written(t, l, "a")
-	second, _ := written(t, l, "b")
-	for _, a := range []*appending{first, second} {
-		a.flying = true
-		l.flying++
-	}
-	l.landed(first, 0, errSilent)
-	require.ErrorIs(t, hear(t, c), errSilent)
-	require.False(t, l.astray && l.flying > 0, "it would wait for the second")
 }
 
 // Who waits for answers before he publishes more does not go on waiting when the topic is gone.

@@ -61,6 +61,7 @@ func newTopicLog(l *logs, topic string, f gateway.LogFact) *topicLog {
 		keeps: make(map[string]time.Duration), retention: retentionOf(f),
 	}
 	t.flown.L = &t.mu
+	t.whole.Store(!t.single()) // an atomic batch is there as a whole
 	return t
 }
 
