@@ -41,6 +41,9 @@ func (r *request) subscription() resource.Name {
 	return resource.Name{Project: r.project.Name, Name: r.vars.Get("subscription")}
 }
 
+// yes reports whether a parameter of the URL is true. The service's own library writes True.
+func (r *request) yes(name string) bool { return strings.EqualFold(r.URL.Query().Get(name), "true") }
+
 // serve answers one request.
 func (s *Server) serve(w http.ResponseWriter, h *http.Request) {
 	defer func() {
