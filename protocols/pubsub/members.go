@@ -15,7 +15,7 @@ func (s *Server) showMember(r *request) (any, error) {
 	if u == nil || !u.Member(r.project) {
 		return nil, wire.NotFound("User")
 	}
-	return s.userAnswer(u, s.view(r.caller.privileged(), true, r.project)), nil
+	return s.userAnswer(u, s.view(r.caller.privileged, true, r.project)), nil
 }
 
 func (s *Server) createMember(r *request) (any, error) {
@@ -77,7 +77,7 @@ func (s *Server) changeRoles(r *request, change func(u *resource.User, others []
 	if err != nil {
 		return nil, in(err, "User")
 	}
-	return s.userAnswer(u, s.view(r.caller.privileged(), true, r.project)), nil
+	return s.userAnswer(u, s.view(r.caller.privileged, true, r.project)), nil
 }
 
 func (s *Server) addMember(r *request) (any, error) {

@@ -42,7 +42,7 @@ func (s *Server) pull(r *request) (any, error) {
 	if sub.Push.Enabled() && s.cfg.Push == nil && r.caller.is(pushWorker) {
 		return nil, pushDisabled()
 	}
-	if sub.Push.Enabled() && !r.caller.is(pushWorker) && !r.caller.privileged() {
+	if sub.Push.Enabled() && !r.caller.is(pushWorker) && !r.caller.privileged {
 		return nil, wire.Forbidden("")
 	}
 	asked, err := wire.Decode[wire.PullRequest](r.body)

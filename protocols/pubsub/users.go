@@ -70,7 +70,7 @@ func (s *Server) listUsers(r *request) (any, error) {
 
 func (s *Server) listMembers(r *request) (any, error) {
 	only := r.project
-	if r.caller.privileged() {
+	if r.caller.privileged {
 		only = nil
 	}
 	return s.usersPage(r, r.project, only)
@@ -86,7 +86,7 @@ func (s *Server) usersPage(r *request, of, only *resource.Project) (any, error) 
 	if err != nil {
 		return nil, err
 	}
-	v := s.view(r.caller.privileged(), r.URL.Query().Get("details") == "true", only)
+	v := s.view(r.caller.privileged, r.URL.Query().Get("details") == "true", only)
 	users := make([]wire.User, len(page))
 	for i, u := range page {
 		users[i] = s.userAnswer(u, v)
