@@ -183,6 +183,30 @@ func TestAUserGetsAnotherName(t *testing.T) {
 	require.EqualError(t, err, "no")
 }
 
+// A user who is deleted stays so, also if a change of name was never finished.
+func TestAUserWithAFormerNameIsDeleted(t *testing.T) {
+	d, r := open(t, gatewaytest.NewDisk(1), false)
+	ctx := t.Context()
+	_, token := user(t, d, "ann")
+	left := facts(t, r)["pubsub/user/ann"]
+	_, err := d.ChangeUser(ctx, "ann", func(u *resource.User) error { u.Name = "eve"; return nil })
+	require.NoError(t, err)
+	later := facts(t, r)["pubsub/user/eve"]
+	for _, fact := range [][2]string{{"ann", left}, {"eve", later}} { // as if the second step had not been
+		_, err := r.Put(ctx, "pubsub/user/"+fact[0], []byte(fact[1]))
+		require.NoError(t, err)
+	}
+	unproven := gateway.Principal{Name: "pubsub/ann", Method: "pubsub"}
+	_, found, err := d.Renew(unproven)
+	require.True(t, found)
+	require.Equal(t, gateway.Unauthenticated, kind(err), "nobody has that name")
+	require.NoError(t, d.DeleteUser(ctx, "eve"))
+	d, err = resource.Open(ctx, resource.Config{Facts: r})
+	require.NoError(t, err)
+	require.Empty(t, d.Users())
+	require.Nil(t, d.UserByToken(ctx, token))
+}
+
 func TestACLsNameUsers(t *testing.T) {
 	d, _ := open(t, gatewaytest.NewDisk(1), false)
 	ctx := t.Context()
