@@ -388,6 +388,47 @@ func (a *asked) Watch(ctx context.Context, fn func(key string, value []byte, rev
 	return a.Registry.Watch(ctx, fn)
 }
 
+// absent is a registry that cannot be read any more.
+type absent struct {
+	*gatewaytest.Registry
+	away atomic.Bool
+	came chan struct{}
+}
+
+func (a *absent) Watch(ctx context.Context, fn func(key string, value []byte, revision uint64)) error {
+	if a.away.Load() {
+		a.came <- struct{}{}
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return a.Registry.Watch(ctx, fn)
+}
+
+// Who looks for something while the store is away waits as long as he likes, and not as long as those who came before.
+func TestWhoLooksWaitsForNobody(t *testing.T) {
+	registry := &absent{Registry: gatewaytest.NewDisk(1).Registry(), came: make(chan struct{}, 1)}
+	d, err := resource.Open(t.Context(), resource.Config{Facts: registry, Shared: true})
+	require.NoError(t, err)
+	registry.away.Store(true)
+	patient, cancel := context.WithCancel(t.Context())
+	gone := make(chan error, 1)
+	go func() { gone <- d.Look(patient) }()
+	<-registry.came
+	hasty, enough := context.WithTimeout(t.Context(), time.Millisecond)
+	defer enough()
+	looked := make(chan *resource.Project, 1)
+	go func() { looked <- d.Project(hasty, "P") }()
+	select {
+	case p := <-looked:
+		require.Nil(t, p)
+	case <-time.After(10 * time.Second):
+		cancel()
+		t.Fatal("it waits for another one")
+	}
+	cancel()
+	require.Error(t, <-gone)
+}
+
 // What another node has made a moment ago is found, though nobody has told of it; many who look at once look once.
 func TestWhatIsNotThereIsLookedFor(t *testing.T) {
 	disk := gatewaytest.NewDisk(1)
