@@ -52,7 +52,7 @@ func TestAnOwnerThatWasAloneIsSoonLikeTheOthers(t *testing.T) {
 		all, _ := next.server.Lagging("Q_00")
 		return !lags && has == all
 	}, "the same on all nodes")
-	require.Less(t, time.Since(began), 15*time.Second)
+	require.Less(t, time.Since(began), 40*time.Second) // half of what its records would take
 	t.Logf("it took %v", time.Since(began))
 	third := slices.DeleteFunc(slices.Clone(all), func(m *member) bool { return m == old || m == next })[0]
 	third.kill() // now it has to count

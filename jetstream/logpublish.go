@@ -45,13 +45,7 @@ func (t *topicLog) single() bool { return t.logs.store.cfg.Cluster == nil }
 
 // publish sends a flight to the stream. If the connection is gone no answer comes, and that is seen when it is overdue.
 func (t *topicLog) publish(f *flight) {
-	t.mu.Lock()
-	for _, a := range f.batches {
-		a.flying = true
-		t.copies.begin(a)
-	}
-	t.flying += len(f.batches)
-	t.mu.Unlock()
+	t.fly(f)
 	reply := t.logs.ask(f)
 	var err error
 	switch {
@@ -68,6 +62,19 @@ func (t *topicLog) publish(f *flight) {
 	t.end += uint64(f.records)
 	if err != nil {
 		t.logs.store.cfg.Logger.Error("publishing to a log failed", "stream", t.stream, "error", err)
+	}
+}
+
+// fly counts what is published and has no answer: what is published again is counted already.
+func (t *topicLog) fly(f *flight) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, a := range f.batches {
+		if !a.flying {
+			a.flying = true
+			t.flying++
+			t.copies.begin(a)
+		}
 	}
 }
 

@@ -61,6 +61,7 @@ func newTopicLog(l *logs, topic string, f gateway.LogFact) *topicLog {
 		retention: time.Duration(f.Retention) * time.Millisecond,
 	}
 	t.flown.L = &t.mu
+	t.whole.Store(!t.single()) // an atomic batch is there as a whole
 	return t
 }
 
@@ -201,7 +202,7 @@ func (t *topicLog) landed(a *appending, seq uint64, err error) {
 	t.flight -= a.size
 	if a.flying {
 		t.flying--
-		t.astray = t.astray || err != nil
+		t.astray = t.astray || err != nil && t.single()
 	}
 	t.flown.Broadcast()
 	t.copied(a, seq, err)

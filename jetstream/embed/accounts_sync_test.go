@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -207,6 +208,19 @@ func TestNoSpaceForOwnStreams(t *testing.T) {
 	}
 }
 
+// awaitWorkers waits until the server's workers for requests have begun: they read under a lock what is written without it when its storage is started again.
+func awaitWorkers(t *testing.T) {
+	stacks := make([]byte, 1<<20)
+	require.Eventually(t, func() bool {
+		for _, g := range strings.Split(string(stacks[:runtime.Stack(stacks, true)]), "\n\n") {
+			if strings.Contains(g, "processJSAPIRoutedRequests(") && strings.Contains(g, "[select") {
+				return true
+			}
+		}
+		return false
+	}, 10*time.Second, time.Millisecond)
+}
+
 // A node that has no streams of clients starts, and starts its storage again, where not even a folder can be made; nothing is said of the placeholder.
 func TestTheFolderOfOwnStreamsIsThere(t *testing.T) {
 	dir := t.TempDir()
@@ -219,6 +233,7 @@ func TestTheFolderOfOwnStreamsIsThere(t *testing.T) {
 		require.True(t, s.Streams())
 		before, err := os.Stat(folder)
 		require.NoError(t, err)
+		awaitWorkers(t)
 		require.NoError(t, s.Revive())
 		after, err := os.Stat(folder)
 		require.NoError(t, err)

@@ -46,7 +46,7 @@ func production() map[string]string {
 	for _, both := range []string{
 		"GET /users", "GET /projects/{project}", "PUT /projects/{project}", "DELETE /projects/{project}",
 		"GET " + m, "GET " + m + "/{user}", "POST " + m + "/{user}", "PUT " + m + "/{user}", "POST " + m + "/{user}:add", "POST " + m + "/{user}:remove",
-		"PUT " + t, "DELETE " + t, "GET " + t + "/subscriptions", "GET " + t + ":acl", "POST " + t + ":modifyAcl",
+		"PUT " + t, "DELETE " + t, "GET " + t + "/subscriptions", "GET " + t + ":acl", "POST " + t + ":modifyAcl", "POST " + t + ":modifyRetention",
 		"POST " + t + ":attachSchema", "POST " + t + ":detachSchema", "GET " + x[:len(x)-9], "GET " + x, "GET " + x + ":revisions", "POST " + x, "PUT " + x, "DELETE " + x, "POST " + x + ":validate",
 		"PUT " + s, "DELETE " + s, "GET " + s + ":acl", "POST " + s + ":modifyAcl", "POST " + s + ":modifyPushConfig", "POST " + s + ":verifyPushEndpoint",
 		"GET /projects/{project}/routes", "GET " + route, "PUT " + route, "DELETE " + route,

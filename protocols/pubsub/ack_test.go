@@ -140,6 +140,27 @@ func TestWhatIsTooOldIsPassedOver(t *testing.T) {
 	require.Equal(t, wire.Offsets{Max: 3, Min: 3, Current: 3}, w.offsets())
 }
 
+// A topic's messages stay as long as is asked for it, also those that are there when it is asked.
+func TestATopicHasARetentionOfItsOwn(t *testing.T) {
+	w := stocked(t, 2, func(cfg *pubsub.Config) { cfg.Retention = time.Hour })
+	require.NotContains(t, w.ask("GET", "/projects/P/topics/t", serviceToken, nil).body, "messageRetentionDuration", "it has the usual one")
+	for _, bad := range []any{"59s", "2678401s", "-1s", "x", true, []int{1}} {
+		for _, ask := range [][2]string{{"PUT", "/projects/P/topics/n"}, {"POST", "/projects/P/topics/t:modifyRetention"}} {
+			require.Equal(t, 400, w.ask(ask[0], ask[1], serviceToken, map[string]any{"messageRetentionDuration": bad}).code, "%v", bad)
+		}
+	}
+	w.refused(404, "Topic doesn't exist", "POST", "/projects/P/topics/none:modifyRetention", serviceToken, `{"messageRetentionDuration":"60s"}`)
+	require.Contains(t, w.ask("PUT", "/projects/P/topics/n", serviceToken, `{"messageRetentionDuration":"90s"}`).body, `"messageRetentionDuration": "90s"`)
+	w.must("POST", "/projects/P/topics/t:modifyRetention", serviceToken, `{"messageRetentionDuration":"10800s"}`)
+	w.clock.pass(2 * time.Hour)
+	w.publish("t", "2")
+	require.Equal(t, wire.Offsets{Max: 3}, w.offsets(), "the first two are there")
+	require.Contains(t, w.ask("GET", "/projects/P/topics/t", serviceToken, nil).body, `"messageRetentionDuration": "10800s"`)
+	w.must("POST", "/projects/P/topics/t:modifyRetention", serviceToken, `{"messageRetentionDuration":3600}`)
+	require.Equal(t, wire.Offsets{Max: 3, Min: 2, Current: 2}, w.offsets())
+	require.NotContains(t, w.ask("GET", "/projects/P/topics/t", serviceToken, nil).body, "messageRetentionDuration")
+}
+
 func TestATopicThatIsMadeAgain(t *testing.T) {
 	w := stocked(t, 3, nil)
 	w.pull(2)

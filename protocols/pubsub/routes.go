@@ -94,6 +94,7 @@ func topicRoutes() []*route {
 		{method: "GET", path: t + "/subscriptions", roles: admins, serve: (*Server).listByTopic},
 		{method: "GET", path: t + ":acl", roles: admins, serve: (*Server).showTopicACL},
 		{method: "POST", path: t + ":modifyAcl", roles: admins, serve: (*Server).changeTopicACL},
+		{method: "POST", path: t + ":modifyRetention", roles: admins, serve: (*Server).modifyRetention},
 		{method: "POST", path: t + ":attachSchema", roles: admins, serve: (*Server).attachSchema},
 		{method: "POST", path: t + ":detachSchema", roles: admins, serve: (*Server).detachSchema},
 		{method: "GET", path: t + ":metrics", roles: writers, serve: (*Server).topicMetrics},

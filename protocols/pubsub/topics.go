@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sluice-mq/sluice/protocols/pubsub/resource"
 	"github.com/sluice-mq/sluice/protocols/pubsub/wire"
@@ -18,6 +19,9 @@ func unreadable(query string) bool {
 
 func (s *Server) topicAnswer(ctx context.Context, t *resource.Topic) wire.TopicAnswer {
 	a := wire.TopicAnswer{Name: "/projects/" + t.Project + "/topics/" + t.Name.Name, Created: wire.Second(t.CreatedAt())}
+	if keeps := time.Duration(t.Retention) * time.Millisecond; keeps != s.terms.Load().Retention {
+		a.Retention = wire.Seconds(keeps)
+	}
 	if t.Schema != "" {
 		if x := s.cfg.Directory.SchemaByID(ctx, t.Schema); x != nil {
 			a.Schema = schemaName(x)
@@ -59,15 +63,18 @@ func (s *Server) showTopic(r *request) (any, error) {
 }
 
 func (s *Server) createTopic(r *request) (any, error) {
-	made := resource.Topic{Name: r.topic(), Retention: s.terms.Load().Retention.Milliseconds()}
+	made := resource.Topic{Name: r.topic()}
+	asked, err := wire.TopicRequest{}, error(nil)
 	if len(r.body) > 0 {
-		asked, err := wire.Decode[wire.TopicRequest](r.body)
-		if err != nil {
+		if asked, err = wire.Decode[wire.TopicRequest](r.body); err != nil {
 			return nil, wire.InvalidBody()
 		}
 		if made.Schema, err = s.namedSchema(r, asked.Schema); err != nil {
 			return nil, err
 		}
+	}
+	if made.Retention, err = s.retention(asked.Retention); err != nil {
+		return nil, err
 	}
 	t, err := s.cfg.Directory.CreateTopic(r.Context(), made, r.caller.id())
 	if err != nil {

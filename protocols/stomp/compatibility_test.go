@@ -16,7 +16,7 @@ func TestCompatibilityPageIsTrue(t *testing.T) {
 	page, err := os.ReadFile("../../docs/compatibility.md")
 	require.NoError(t, err)
 	var code strings.Builder
-	for _, rooms := range [...]string{"*_test.go", "../*/*_test.go", "../*/*/*_test.go", "../../gateway/*/*_test.go", "../../cmd/sluice/app/*_test.go", "../../tests/*/*_test.go"} {
+	for _, rooms := range [...]string{"*_test.go", "../*/*_test.go", "../*/*/*_test.go", "../../gateway/*/*_test.go", "../../cmd/sluice/app/*_test.go", "../../auth/*/*_test.go", "../../jetstream/*_test.go", "../../tests/*/*_test.go"} {
 		files, err := filepath.Glob(rooms)
 		require.NoError(t, err)
 		require.NotEmpty(t, files, rooms)

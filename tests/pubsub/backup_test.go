@@ -156,5 +156,6 @@ func TestABackupHasTheMessagesOfTopics(t *testing.T) {
 	back.Stop()
 	back.Restart()
 	require.Len(t, there.all("of-t", 0), 10)
-	require.Equal(t, strings.Fields("new0 new1 new2"), there.all("of-busy", end.Max))
+	rest = there.all("of-busy", there.places("of-busy").Current)
+	require.Equal(t, strings.Fields("new0 new1 new2"), rest[len(rest)-3:])
 }

@@ -140,7 +140,9 @@ func TestThreeNodesPush(t *testing.T) {
 		}
 	}
 	round(0, 1, 2)
-	require.Len(t, k.has(), 3, "while nothing happens to the nodes a message is pushed once")
+	ids := k.has() // a send without a receipt was sent again, and then there are two of it
+	slices.Sort(ids)
+	require.Len(t, slices.Compact(slices.Clone(ids)), len(ids), "while nothing happens to the nodes a message is pushed once: %v", ids)
 	for i := range c.Nodes {
 		others := []int{(i + 1) % 3, (i + 2) % 3}
 		c.Nodes[i].Kill()

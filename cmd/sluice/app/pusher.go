@@ -59,7 +59,11 @@ func (n *node) arrivals(cfg Config, who string) lead.Arrivals {
 	if cfg.Cluster != nil && cfg.TopicDelivery == LocalDelivery {
 		return nil
 	}
-	return lead.Listen(func(ctx context.Context) (gateway.Session, error) { return n.own(ctx, who) })
+	var nodes func() []string
+	if cfg.Cluster != nil {
+		nodes = func() []string { return pushing(n.store.Current(), n.store.Nodes()) }
+	}
+	return lead.Listen(func(ctx context.Context) (gateway.Session, error) { return n.own(ctx, who) }, nodes)
 }
 
 // own opens a session that may do everything.

@@ -3,6 +3,7 @@ package lead
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,19 +22,61 @@ const (
 type Arrivals func(topic string, wake func()) (stop func())
 
 // Listen returns Arrivals that hear of messages as a subscriber of their topics, on one session, which open opens: it needs to be somebody who may read all topics.
-// Whenever they may have missed something they wake as well.
-func Listen(open func(context.Context) (gateway.Session, error)) Arrivals {
-	l := &listener{open: open}
+// Whenever they may have missed something they wake as well: so they do when nodes come or go, since what is published on one that has just come is not heard of elsewhere
+// until it knows who subscribes there. nodes are those that there are, as Config of push has it; it may be nil.
+func Listen(open func(context.Context) (gateway.Session, error), nodes func() []string) Arrivals {
+	l := &listener{open: open, nodes: nodes, news: make(chan struct{})}
 	return l.follow
 }
 
 // listener holds the session while anybody listens.
 type listener struct {
-	open func(context.Context) (gateway.Session, error)
+	open  func(context.Context) (gateway.Session, error)
+	nodes func() []string
 
 	mu      sync.Mutex
 	session gateway.Session
 	users   int
+	news    chan struct{} // closed when nodes have come or gone, and then another one
+	unwatch context.CancelFunc
+}
+
+// watchEvery is how often it is looked whether nodes have come or gone.
+const watchEvery = 200 * time.Millisecond
+
+// hearAfter is when all are woken after that: the nodes tell one another of their subscribers in a moment, or somewhat later if they have much to do.
+var hearAfter = [...]time.Duration{0, time.Second, 3 * time.Second, 10 * time.Second}
+
+// watch tells all who listen that nodes have come or gone, until ctx ends.
+func (l *listener) watch(ctx context.Context) {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	known, told := l.nodes(), len(hearAfter)
+	var since time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			if nodes := l.nodes(); !slices.Equal(nodes, known) {
+				known, since, told = nodes, now, 0
+			}
+			if told < len(hearAfter) && now.Sub(since) >= hearAfter[told] {
+				told++
+				l.mu.Lock()
+				close(l.news)
+				l.news = make(chan struct{})
+				l.mu.Unlock()
+			}
+		}
+	}
+}
+
+// changed is closed when nodes have come or gone.
+func (l *listener) changed() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.news
 }
 
 // take returns the session, and opens it for the first.
@@ -48,6 +91,11 @@ func (l *listener) take(ctx context.Context) (gateway.Session, error) {
 			return nil, err
 		}
 		l.session = s
+		if l.nodes != nil {
+			watching, unwatch := context.WithCancel(context.Background())
+			l.unwatch = unwatch
+			go l.watch(watching)
+		}
 	}
 	l.users++
 	return l.session, nil
@@ -62,6 +110,9 @@ func (l *listener) leave(s gateway.Session, useless bool) {
 	}
 	if l.users--; l.users == 0 || useless {
 		l.session, l.users = nil, 0
+		if l.unwatch != nil {
+			l.unwatch()
+		}
 		s.Close()
 	}
 }
@@ -114,13 +165,16 @@ func (l *listener) listen(ctx context.Context, topic string, wake func()) error 
 	}
 	wake()
 	var heard [16]gateway.Delivery
-	for {
+	for changed := l.changed(); ; {
 		for n := sub.Next(heard[:], heardBytes); n > 0; n = sub.Next(heard[:], heardBytes) {
 			sub.Written(n)
 			wake()
 		}
 		select {
 		case <-some:
+		case <-changed:
+			changed = l.changed()
+			wake()
 		case <-over:
 			return errOver
 		case <-ctx.Done():

@@ -34,7 +34,7 @@ func TestListen(t *testing.T) {
 		defer mu.Unlock()
 		sessions = append(sessions, &watched{Session: s})
 		return sessions[len(sessions)-1], err
-	})
+	}, nil)
 	var here, there atomic.Int64
 	stop := listen("P.t", func() { here.Add(1) })
 	stopOther := listen("P.u", func() { there.Add(1) })
@@ -77,7 +77,34 @@ func (w *watched) Close() {
 // Without a session one is woken all the same: something may have come.
 func TestListenWithoutASession(t *testing.T) {
 	var woken atomic.Int64
-	stop := lead.Listen(func(context.Context) (gateway.Session, error) { return nil, errors.New("not now") })("P.t", func() { woken.Add(1) })
+	stop := lead.Listen(func(context.Context) (gateway.Session, error) { return nil, errors.New("not now") }, nil)("P.t", func() { woken.Add(1) })
 	require.Eventually(t, func() bool { return woken.Load() >= 2 }, 20*time.Second, time.Millisecond)
 	stop()
+}
+
+// What came while a node that is new did not know yet who listens is not waited for: all are woken when nodes come or go, and some times after that.
+func TestListenWhileNodesComeAndGo(t *testing.T) {
+	store := gatewaytest.NewMemory(gatewaytest.NewDisk(1))
+	t.Cleanup(store.Close)
+	b, err := core.New(t.Context(), core.Config{Node: "n1", Store: store, Authenticator: gatewaytest.Everyone{}, Authorizer: gatewaytest.Everyone{}})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, b.Close(context.Background())) })
+	var nodes atomic.Pointer[[]string]
+	nodes.Store(&[]string{"n1", "n2"})
+	listen := lead.Listen(func(ctx context.Context) (gateway.Session, error) {
+		return b.Open(ctx, gateway.Login{Protocol: "pubsub/push"})
+	}, func() []string { return *nodes.Load() })
+	var woken atomic.Int64
+	stop := listen("P.t", func() { woken.Add(1) })
+	defer stop()
+	within := func(n int64) {
+		t.Helper()
+		require.Eventually(t, func() bool { return woken.Load() >= n }, 20*time.Second, time.Millisecond)
+	}
+	within(2) // it has subscribed, and everybody knows
+	for _, now := range [][]string{{"n1"}, {"n1", "n2"}} {
+		before := woken.Load()
+		nodes.Store(&now)
+		within(before + 3)
+	}
 }

@@ -135,6 +135,8 @@ type (
 		Name    string `json:"name"`
 		Schema  string `json:"schema,omitempty"`
 		Created string `json:"created_on"`
+		// Retention is there if it is not the usual one.
+		Retention string `json:"messageRetentionDuration,omitempty"`
 	}
 	// Topics is a page of them.
 	Topics struct {

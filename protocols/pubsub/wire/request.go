@@ -143,9 +143,10 @@ type (
 	RolesRequest struct {
 		Roles []string `json:"roles"`
 	}
-	// TopicRequest makes a topic.
+	// TopicRequest makes a topic, or changes one.
 	TopicRequest struct {
-		Schema string `json:"schema"`
+		Schema    string `json:"schema"`
+		Retention Span   `json:"messageRetentionDuration"`
 	}
 	// SchemaRequest makes or changes a schema. Attributes is one for the attributes of messages.
 	SchemaRequest struct {
