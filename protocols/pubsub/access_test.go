@@ -3,6 +3,7 @@ package pubsub_test
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -120,6 +121,52 @@ func TestWhoMayDoWhat(t *testing.T) {
 	w.refused(403, forbidden, "POST", "/projects/P/topics/t:publish", pub, one)
 }
 
+// Administrators of the service see all of a member, wherever they look at him; those of a project their own part.
+func TestWhoSeesMembersOtherProjects(t *testing.T) {
+	w := stocked(t, 0, nil)
+	admin := w.member("admin", "project_admin")
+	w.must("POST", "/projects/Q", serviceToken, `{"description":""}`)
+	w.must("POST", "/users/far", serviceToken, `{"email":"f","projects":[{"project":"Q","roles":["consumer"]}]}`)
+	for _, who := range []struct {
+		key  string
+		sees int
+	}{{serviceToken, 2}, {admin, 1}} {
+		var added, shown, changed wire.User
+		w.must("POST", "/projects/P/members/far:add", who.key, `{"roles":["publisher"]}`, &added)
+		w.must("GET", "/projects/P/members/far", who.key, nil, &shown)
+		w.must("PUT", "/projects/P/members/far", who.key, `{"projects":[{"project":"P","roles":["consumer"]}]}`, &changed)
+		require.Equal(t, []int{who.sees, who.sees, who.sees}, []int{len(added.Projects), len(shown.Projects), len(changed.Projects)})
+		w.must("POST", "/projects/P/members/far:remove", who.key, nil)
+	}
+}
+
+// The service's own library writes details=True, and sends the token of a page as nextPageToken: nobody gets beyond the first page with it there.
+func TestUsersAsTheLibraryAsksForThem(t *testing.T) {
+	w := stocked(t, 0, nil)
+	for _, name := range []string{"one", "two", "three"} {
+		w.member(name, "consumer")
+	}
+	var seen []string
+	token := ""
+	for {
+		var page wire.Users
+		w.must("GET", "/users?details=True&pageSize=1&nextPageToken="+url.QueryEscape(token), serviceToken, nil, &page)
+		require.Len(t, page.Users, 1)
+		require.Len(t, page.Users[0].Projects, 1)
+		seen = append(seen, page.Users[0].Name)
+		require.LessOrEqual(t, len(seen), 3, "it goes round in circles")
+		if token = page.Next; token == "" {
+			break
+		}
+	}
+	require.Equal(t, []string{"three", "two", "one"}, seen)
+	var page wire.Users
+	w.must("GET", "/users?details=False", serviceToken, nil, &page)
+	require.Empty(t, page.Users[0].Projects)
+	w.refused(400, "Invalid page token", "GET", "/users?nextPageToken=!", serviceToken, nil)
+	w.refused(403, "Access to this resource is forbidden", "GET", "/status?details=True", "stranger", nil)
+}
+
 func TestWhatProjectAdminsSee(t *testing.T) {
 	w := stocked(t, 0, nil)
 	admin := w.member("admin", "project_admin")
@@ -151,6 +198,29 @@ func TestWhatProjectAdminsSee(t *testing.T) {
 	w.refused(404, "User doesn't exist", "DELETE", "/users/near", serviceToken, nil)
 	w.must("DELETE", "/projects/P", admin, nil)
 	w.refused(404, "project doesn't exist", "GET", "/projects/P", admin, nil)
+}
+
+// Who administers a project may give himself any role in it, and take anybody into it: he sees no more of them for that.
+func TestRolesOfAProjectEndWithIt(t *testing.T) {
+	w := stocked(t, 0, nil)
+	w.must("POST", "/projects/Q", serviceToken, `{"description":""}`)
+	w.must("POST", "/users/boss", serviceToken, `{"email":"b","projects":[{"project":"Q","roles":["consumer"]}],"service_roles":["service_admin"]}`)
+	for _, role := range []string{"service_admin", "_admin_"} {
+		crook := w.member("crook"+strings.Trim(role, "_"), "project_admin", role)
+		w.must("POST", "/projects/P/members/boss:add", crook, `{"roles":[]}`)
+		for path, body := range map[string]string{"GET ": "", "PUT ": "{}"} {
+			var boss wire.User
+			w.must(strings.TrimSpace(path), "/projects/P/members/boss", crook, body, &boss)
+			require.Equal(t, []any{"boss", "", []string(nil), 1}, []any{boss.Name, boss.Token, boss.ServiceRoles, len(boss.Projects)}, path)
+		}
+		var page wire.Users
+		w.must("GET", "/projects/P/members?details=true", crook, nil, &page)
+		for _, u := range page.Users {
+			require.Empty(t, u.Token, u.Name)
+			require.LessOrEqual(t, len(u.Projects), 1, u.Name)
+		}
+		w.must("POST", "/projects/P/members/boss:remove", crook, nil)
+	}
 }
 
 func TestWhereTokensAre(t *testing.T) {

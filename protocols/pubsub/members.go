@@ -10,12 +10,20 @@ import (
 // notMember is what somebody hears who speaks of a user who is in other projects.
 func notMember() *wire.Problem { return wire.Forbidden("User is not a member of the project") }
 
+// business is the only project in which the caller sees the parts of its members; nil: in all.
+func (r *request) business() *resource.Project {
+	if r.caller.privileged {
+		return nil
+	}
+	return r.project
+}
+
 func (s *Server) showMember(r *request) (any, error) {
 	u := s.cfg.Directory.User(r.Context(), r.vars.Get("user"))
 	if u == nil || !u.Member(r.project) {
 		return nil, wire.NotFound("User")
 	}
-	return s.userAnswer(u, s.view(r.caller.privileged(), true, r.project)), nil
+	return s.userAnswer(u, s.view(r.caller.privileged, true, r.business())), nil
 }
 
 func (s *Server) createMember(r *request) (any, error) {
@@ -77,7 +85,7 @@ func (s *Server) changeRoles(r *request, change func(u *resource.User, others []
 	if err != nil {
 		return nil, in(err, "User")
 	}
-	return s.userAnswer(u, s.view(r.caller.privileged(), true, r.project)), nil
+	return s.userAnswer(u, s.view(r.caller.privileged, true, r.business())), nil
 }
 
 func (s *Server) addMember(r *request) (any, error) {

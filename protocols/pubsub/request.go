@@ -1,14 +1,11 @@
 package pubsub
 
 import (
-	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
-	"os"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -43,6 +40,9 @@ func (r *request) subscription() resource.Name {
 	return resource.Name{Project: r.project.Name, Name: r.vars.Get("subscription")}
 }
 
+// yes reports whether a parameter of the URL is true. The service's own library writes True.
+func (r *request) yes(name string) bool { return strings.EqualFold(r.URL.Query().Get(name), "true") }
+
 // serve answers one request.
 func (s *Server) serve(w http.ResponseWriter, h *http.Request) {
 	defer func() {
@@ -59,6 +59,7 @@ func (s *Server) serve(w http.ResponseWriter, h *http.Request) {
 	}
 	route, vars, ok := s.router.Find(h.Method, h.URL.Path)
 	if !ok {
+		s.passOver(h)
 		http.Error(w, "404 page not found", http.StatusNotFound)
 		return
 	}
@@ -147,7 +148,7 @@ func (s *Server) recognise(r *request) error {
 	token := r.caller.shown.Token
 	sum := sha256.Sum256([]byte(token))
 	if s.terms.Load().isService(sum) {
-		r.caller.roles = []string{serviceAdmin, almighty}
+		r.caller.everywhere(serviceAdmin, almighty)
 		return nil
 	}
 	u := s.cfg.Directory.UserByToken(r.Context(), token)
@@ -159,58 +160,12 @@ func (s *Server) recognise(r *request) error {
 		}
 		return nil
 	}
-	r.caller.user, r.caller.roles = u, u.ServiceRoles
+	r.caller.user = u
+	r.caller.everywhere(u.ServiceRoles...)
 	if r.project != nil {
-		r.caller.roles = append(u.ServiceRoles[:len(u.ServiceRoles):len(u.ServiceRoles)], u.Roles(r.project)...)
+		r.caller.roles = append(r.caller.roles, u.Roles(r.project)...)
 	}
 	return nil
-}
-
-// short requests need not wait for memory.
-const short = 64 << 10
-
-// read reads the body. Requests that are long wait until there is memory for them.
-func (s *Server) read(w http.ResponseWriter, r *request, most int64) (release func(), err error) {
-	length := r.ContentLength
-	if length > most {
-		return nil, wire.TooLarge()
-	}
-	if length < 0 {
-		length = most
-	}
-	release = func() {}
-	if length > short {
-		ctx, cancel := context.WithTimeout(r.Context(), s.cfg.Patience)
-		defer cancel()
-		if err := s.memory.Acquire(ctx, length); err != nil {
-			return nil, wire.Unavailable(fmt.Errorf("waiting for memory: %w", err))
-		}
-		release = func() { s.memory.Release(length) }
-	}
-	limited := http.MaxBytesReader(w, r.Body, most)
-	var b []byte
-	if r.ContentLength > 0 {
-		b = make([]byte, r.ContentLength)
-		_, err = io.ReadFull(limited, b)
-	} else {
-		b, err = io.ReadAll(limited)
-	}
-	if err == nil && !wire.Bomb(b) {
-		r.body = b
-		return release, nil
-	}
-	release()
-	if err == nil {
-		return nil, wire.TooLarge()
-	}
-	var long *http.MaxBytesError
-	switch {
-	case errors.As(err, &long):
-		return nil, wire.TooLarge()
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, wire.TooSlow()
-	}
-	return nil, wire.InvalidBody()
 }
 
 // refuse says why a request was not carried out, and returns the code.
@@ -222,6 +177,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *request, err error) int {
 	if p.Code >= http.StatusInternalServerError && p.Cause != nil {
 		s.cfg.Logger.Warn("a request could not be carried out", "method", r.Method, "path", shown(r.URL.Path), "remote", r.RemoteAddr, "code", p.Code, "error", p.Cause)
 	}
+	s.passOver(r.Request)
 	say(w, p.Code, p.Encode())
 	return p.Code
 }

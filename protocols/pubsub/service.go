@@ -12,7 +12,7 @@ func (s *Server) known(r *request) bool {
 
 // status says how the service is.
 func (s *Server) status(r *request) (any, error) {
-	if r.URL.Query().Get("details") == "true" {
+	if r.yes("details") {
 		// In this one call the service has the two codes the other way round.
 		if !s.known(r) {
 			return nil, wire.Forbidden("")

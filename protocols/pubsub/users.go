@@ -1,6 +1,7 @@
 package pubsub
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 
@@ -69,11 +70,7 @@ func (s *Server) listUsers(r *request) (any, error) {
 }
 
 func (s *Server) listMembers(r *request) (any, error) {
-	only := r.project
-	if r.caller.privileged() {
-		only = nil
-	}
-	return s.usersPage(r, r.project, only)
+	return s.usersPage(r, r.project, r.business())
 }
 
 // usersPage is a page of the users, of those of a project if that is not nil.
@@ -86,7 +83,7 @@ func (s *Server) usersPage(r *request, of, only *resource.Project) (any, error) 
 	if err != nil {
 		return nil, err
 	}
-	v := s.view(r.caller.privileged(), r.URL.Query().Get("details") == "true", only)
+	v := s.view(r.caller.privileged, r.yes("details"), only)
 	users := make([]wire.User, len(page))
 	for i, u := range page {
 		users[i] = s.userAnswer(u, v)
@@ -104,8 +101,8 @@ func paged[T any](r *request, all []T, origin func(T) *resource.Origin) ([]T, wi
 		}
 		size = n
 	}
-	// A query that cannot be read is a token that is none.
-	token := r.URL.Query().Get("pageToken")
+	// A query that cannot be read is a token that is none. The service's own library has another name for it.
+	token := cmp.Or(r.URL.Query().Get("pageToken"), r.URL.Query().Get("nextPageToken"))
 	if token == "" && unreadable(r.URL.RawQuery) {
 		return nil, wire.Page{}, wire.Invalid("Invalid page token")
 	}

@@ -37,9 +37,9 @@ func leaseFigures(t *testing.T, all []*nodes.Node) {
 	defer client.CloseIdleConnections()
 	for _, each := range []int{1, 100} {
 		c.must("PUT", leasedPath, `{"topic":"projects/P/topics/t","mode":"leased"}`, nil)
-		messages := 40 * each * 25
+		messages := 20_000
 		if each == 1 {
-			messages = 2000
+			messages = 1000
 		}
 		for range messages / 1000 {
 			c.must("POST", "/projects/P/topics/t:publish", batch(1000, 100), nil)

@@ -8,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -187,58 +186,4 @@ func TestManyPublish(t *testing.T) {
 		require.Equal(t, strconv.Itoa(i), m.Message.ID)
 		require.Equal(t, sent[m.Message.ID], string(m.Message.Data))
 	}
-}
-
-// What the door does in a second, on this machine, with the store's syncs. It only says so.
-func TestFigures(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it takes some seconds")
-	}
-	t.Run("synced", func(t *testing.T) { figures(t, start(t, t.TempDir(), true)) })
-	t.Run("relaxed", func(t *testing.T) { figures(t, start(t, t.TempDir(), false)) })
-}
-
-func figures(t *testing.T, n *node) {
-	n.must("POST", "", `{"description":""}`, nil)
-	n.must("PUT", "/topics/t", "", nil)
-	n.must("PUT", "/subscriptions/s", `{"topic":"projects/P/topics/t"}`, nil)
-	during := func(what string, clients, messages int, once func() error) {
-		var mu sync.Mutex
-		var took []time.Duration
-		var all sync.WaitGroup
-		began := time.Now()
-		for range clients {
-			all.Go(func() {
-				for time.Since(began) < time.Second {
-					at := time.Now()
-					if err := once(); err != nil {
-						t.Error(err)
-						return
-					}
-					mu.Lock()
-					took = append(took, time.Since(at))
-					mu.Unlock()
-				}
-			})
-		}
-		all.Wait()
-		span := time.Since(began).Seconds()
-		slices.Sort(took)
-		t.Logf("FIGURE %s: %.0f messages/s, median %v, 99%% %v", what, float64(len(took)*messages)/span, took[len(took)/2], took[len(took)*99/100])
-	}
-	one, hundred := batch(1, 1000), batch(100, 1000)
-	during("publish, 64 clients", 64, 1, func() error { return n.ask("POST", "/topics/t:publish", one, nil) })
-	during("publish 100, 16 clients", 16, 100, func() error { return n.ask("POST", "/topics/t:publish", hundred, nil) })
-	var got pulled
-	during("pull and ack 100", 1, 100, func() error {
-		if err := n.ask("POST", "/subscriptions/s:pull", `{"maxMessages":"100"}`, &got); err != nil {
-			return err
-		}
-		if len(got.Received) < 100 {
-			return n.ask("POST", "/subscriptions/s:modifyOffset", `{"offset":0}`, nil)
-		}
-		return n.ask("POST", "/subscriptions/s:acknowledge", `{"ackIds":["`+got.Received[len(got.Received)-1].AckID+`"]}`, nil)
-	})
-	n.must("PUT", "/subscriptions/empty", `{"topic":"projects/P/topics/t"}`, nil)
-	during("pull of nothing", 1, 1, func() error { return n.ask("POST", "/subscriptions/empty:pull", `{}`, nil) })
 }

@@ -83,8 +83,8 @@ type Directory struct {
 
 	serviceSum atomic.Pointer[string] // of the service token; empty: there is none
 
-	looking sync.Mutex
-	looked  time.Time // when the last look began
+	looking chan struct{} // full while somebody looks
+	looked  time.Time     // when the last look began
 }
 
 // Open reads all facts, and follows them until ctx ends.
@@ -100,7 +100,7 @@ func Open(ctx context.Context, cfg Config) (*Directory, error) {
 		registrations: make(map[string]*Registration), projects: make(map[string]*Project), topics: make(map[Name]*Topic), subscriptions: make(map[Name]*Subscription), cursors: make(map[Name]*Cursor), pushes: make(map[Name]*PushState), restated: make(chan struct{}),
 		routes: make(map[Name]*Route), progress: make(map[Name]*RouteProgress),
 		schemas: make(map[Name]*Schema), schemaIDs: make(map[string]*Schema), revisions: make(map[string]map[int]*Schema),
-		serviceTypes: make(map[string]*ServiceType), authMethods: make(map[string]*AuthMethod), bindings: make(map[string]*Binding), editing: make(chan struct{}, 1),
+		serviceTypes: make(map[string]*ServiceType), authMethods: make(map[string]*AuthMethod), bindings: make(map[string]*Binding), editing: make(chan struct{}, 1), looking: make(chan struct{}, 1),
 	}
 	d.loanKey.Store(new([]byte))
 	d.Trust(cfg.ServiceToken, cfg.Loan)
@@ -315,8 +315,12 @@ const lookEvery = 50 * time.Millisecond
 // look is Look for all who want it at once, at least so long after the one before.
 func (d *Directory) look(ctx context.Context, apart time.Duration) error {
 	asked := time.Now()
-	d.looking.Lock()
-	defer d.looking.Unlock()
+	select {
+	case d.looking <- struct{}{}:
+		defer func() { <-d.looking }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	if d.looked.After(asked) { // another one's look was for us as well
 		return nil
 	}
