@@ -96,18 +96,22 @@ func (t *topicLog) since(at time.Time, s logState) (uint64, error) {
 
 // Read implements gateway.Logs.
 func (l *logs) Read(ctx context.Context, topic string, q gateway.LogQuery) (gateway.LogPage, error) {
-	t := l.of(topic)
-	if t == nil {
-		return gateway.LogPage{}, gateway.Errorf(gateway.NotFound, "topic %s has no log", topic)
+	for {
+		t := l.of(topic)
+		if t == nil {
+			return gateway.LogPage{}, gateway.Errorf(gateway.NotFound, "topic %s has no log", topic)
+		}
+		page, err := t.page(ctx, q)
+		switch {
+		case err == nil:
+			return page, nil
+		case l.of(topic) != t && ctx.Err() == nil: // its log went while it was read, and it has another one, or none
+		case errors.Is(err, errNoLog):
+			return gateway.LogPage{}, errNoLog
+		default:
+			return gateway.LogPage{}, gateway.WrapError(gateway.Unavailable, err, "the log cannot be read now")
+		}
 	}
-	page, err := t.page(ctx, q)
-	if errors.Is(err, errNoLog) {
-		return gateway.LogPage{}, errNoLog
-	}
-	if err != nil {
-		return gateway.LogPage{}, gateway.WrapError(gateway.Unavailable, err, "the log cannot be read now")
-	}
-	return page, nil
 }
 
 func (t *topicLog) page(ctx context.Context, q gateway.LogQuery) (gateway.LogPage, error) {
