@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strconv"
 	"sync"
@@ -19,6 +18,7 @@ import (
 	"github.com/sluice-mq/sluice/gateway/gatewaytest"
 	"github.com/sluice-mq/sluice/jetstream"
 	"github.com/sluice-mq/sluice/jetstream/embed"
+	"github.com/sluice-mq/sluice/tests/ports"
 )
 
 const secret = "nobody else knows this one"
@@ -105,6 +105,7 @@ func (m *member) start() error {
 		Cluster: &jetstream.Cluster{Nodes: 3, Replicas: 3},
 	})
 	if err != nil {
+		m.server.Stop()
 		return err
 	}
 	if m.serve != nil {
@@ -135,26 +136,17 @@ func (m *member) kill() {
 // cluster starts three nodes. With serve they get their members from it.
 func cluster(t testing.TB, serve func(*member) error) []*member {
 	t.Helper()
-	var listeners []net.Listener
-	var addresses []string
-	for range 3 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		listeners, addresses = append(listeners, l), append(addresses, l.Addr().String())
-	}
-	for _, l := range listeners {
-		require.NoError(t, l.Close())
-	}
+	addresses := ports.Of(t, 3).Addresses()
 	var all []*member
 	for i := range 3 {
 		all = append(all, &member{t: t, name: "n" + strconv.Itoa(i+1), dir: t.TempDir(), address: addresses[i], routes: addresses, serve: serve})
 	}
-	startAll(t, all)
 	t.Cleanup(func() {
 		for _, m := range all {
 			m.kill()
 		}
 	})
+	startAll(t, all)
 	return all
 }
 

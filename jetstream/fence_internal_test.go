@@ -3,7 +3,6 @@ package jetstream
 import (
 	"context"
 	"log/slog"
-	"net"
 	"testing"
 	"time"
 
@@ -12,22 +11,14 @@ import (
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/gatewaytest"
 	"github.com/sluice-mq/sluice/jetstream/embed"
+	"github.com/sluice-mq/sluice/tests/ports"
 )
 
 // trio opens three stores that share one journal, without anybody who takes it over.
 func trio(t *testing.T) []*Store {
 	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
-	var routes []string
-	var taken []net.Listener
-	for range 3 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		taken, routes = append(taken, l), append(routes, l.Addr().String())
-	}
-	for _, l := range taken {
-		require.NoError(t, l.Close())
-	}
+	routes := ports.Of(t, 3).Addresses()
 	stores, errs := make([]*Store, 3), make(chan error, 3)
 	for i := range stores {
 		name, dir := string(rune('a'+i)), t.TempDir()

@@ -11,12 +11,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-mq/sluice/jetstream/embed"
+	"github.com/sluice-mq/sluice/tests/ports"
 )
 
 // three are servers joined by routes; guarded ones ask who clients are.
 func three(t *testing.T, guarded bool) (nodes []*node) {
 	t.Helper()
-	at := reserved(t, 3)
+	at := ports.Of(t, 3).Addresses()
 	for i, name := range []string{"n1", "n2", "n3"} {
 		s, err := embed.Start(context.Background(), embed.Config{
 			Name: name, Dir: t.TempDir(), MaxPayload: 1 << 20, Logger: slog.New(slog.DiscardHandler), Address: "127.0.0.1:0", Guarded: guarded,

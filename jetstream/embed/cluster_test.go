@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"log/slog"
-	"net"
 	"sync"
 	"testing"
 	"time"
@@ -12,19 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-mq/sluice/jetstream/embed"
+	"github.com/sluice-mq/sluice/tests/ports"
 )
-
-// reserved are addresses that were free a moment ago.
-func reserved(t *testing.T, n int) (addresses []string) {
-	t.Helper()
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		defer l.Close()
-		addresses = append(addresses, l.Addr().String())
-	}
-	return addresses
-}
 
 func join(t *testing.T, name, address string, routes []string, trust *tls.Config) *embed.Server {
 	t.Helper()
@@ -50,7 +38,7 @@ func trust(t *testing.T, secret string) *tls.Config {
 
 // Who knows the secret is in; who has none or another one is not.
 func TestRoutesAreForThoseWhoKnowTheSecret(t *testing.T) {
-	at := reserved(t, 4)
+	at := ports.Of(t, 4).Addresses()
 	first := join(t, "n1", at[0], at, trust(t, "the secret of the cluster"))
 	join(t, "n2", at[1], at, trust(t, "the secret of the cluster"))
 	require.Eventually(t, func() bool { return first.Peers() == 2 }, 10*time.Second, 10*time.Millisecond)
@@ -71,7 +59,7 @@ func TestShortSecretsAreRefused(t *testing.T) {
 
 // Plain text, TLS without a certificate and TLS with a stranger's are all turned away by the port.
 func TestTheRoutePortTalksToNobodyElse(t *testing.T) {
-	at := reserved(t, 2)
+	at := ports.Of(t, 2).Addresses()
 	s := join(t, "n1", at[0], at, trust(t, "the secret of the cluster"))
 	stranger := trust(t, "the secret of another")
 	for name, c := range map[string]*tls.Config{

@@ -11,11 +11,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-mq/sluice/jetstream/embed"
+	"github.com/sluice-mq/sluice/tests/ports"
 )
 
 // A server that cannot read what its cluster has agreed on refuses to start, at once.
 func TestDamageOfWhatTheClusterAgreedOnIsToldAtOnce(t *testing.T) {
-	dir, at := t.TempDir(), reserved(t, 2)
+	dir, at := t.TempDir(), ports.Of(t, 2).Addresses()
 	config := embed.Config{
 		Name: "n1", Dir: dir, MaxPayload: 1 << 20, Logger: slog.New(slog.DiscardHandler),
 		Cluster: &embed.Cluster{Name: "c", Address: at[0], Routes: at[1:]},

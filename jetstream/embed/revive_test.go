@@ -11,12 +11,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-mq/sluice/jetstream/embed"
+	"github.com/sluice-mq/sluice/tests/ports"
 )
 
 // A server of a cluster whose storage was switched off gets what it has missed, and counts again, without a new process.
 func TestStorageOfAClusterComesBack(t *testing.T) {
 	const patience = 20 * time.Second
-	at, secret := reserved(t, 3), trust(t, "the secret of the cluster")
+	at, secret := ports.Of(t, 3).Addresses(), trust(t, "the secret of the cluster")
 	var servers []*embed.Server
 	for i := range 3 {
 		servers = append(servers, join(t, fmt.Sprintf("n%d", i+1), at[i], at, secret))

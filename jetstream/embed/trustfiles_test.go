@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-mq/sluice/jetstream/embed"
+	"github.com/sluice-mq/sluice/tests/ports"
 )
 
 // certify writes an authority and a node's certificate, and returns the files' names.
@@ -66,7 +67,7 @@ func trustFiles(t *testing.T, certificate, key, authority string) *tls.Config {
 }
 
 func TestRoutesAreForThoseWhomTheAuthoritySigned(t *testing.T) {
-	at := reserved(t, 3)
+	at := ports.Of(t, 3).Addresses()
 	certificate, key, authority, stranger, strangerKey := certify(t)
 	first := join(t, "n1", at[0], at, trustFiles(t, certificate, key, authority))
 	join(t, "n2", at[1], at, trustFiles(t, certificate, key, authority))

@@ -2,7 +2,6 @@ package nats_test
 
 import (
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/tests/ports"
 )
 
 // clustered lays the accounts out as the embedded server does in a cluster.
@@ -32,13 +32,10 @@ func clustered(name string) string {
 	return strings.ReplaceAll(s, "sluice.N.", "sluice."+name+".")
 }
 
-// servers are joined by routes. Their ports are known before they have them, so that somebody else may be faster: then others are taken.
-func servers(t *testing.T, n int) (all []*server.Server) {
+// servers are joined by routes.
+func servers(t *testing.T, n int) []*server.Server {
 	t.Helper()
-	require.Eventually(t, func() bool {
-		all = started(t, n)
-		return len(all) == n
-	}, 3*patience, time.Millisecond)
+	all := started(t, n)
 	for _, s := range all {
 		require.Eventually(t, func() bool {
 			z, err := s.Routez(nil)
@@ -53,36 +50,26 @@ func servers(t *testing.T, n int) (all []*server.Server) {
 	return all
 }
 
-// started are servers of which each has the port that the others know, fewer than n if one has not.
+// started are servers of which each has the port that the others know.
 func started(t *testing.T, n int) (all []*server.Server) {
 	t.Helper()
-	var addresses []*net.TCPAddr
+	taken := ports.Of(t, n)
 	var routes []*url.URL
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		defer l.Close()
-		addresses = append(addresses, l.Addr().(*net.TCPAddr))
-		routes = append(routes, &url.URL{Scheme: "nats-route", Host: l.Addr().String()})
-		require.NoError(t, l.Close())
+	for _, at := range taken.Addresses() {
+		routes = append(routes, &url.URL{Scheme: "nats-route", Host: at})
 	}
 	for i := range n {
 		o := &server.Options{
 			ServerName: fmt.Sprintf("n%d", i+1), Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true, MaxPayload: 1 << 20, NoFastProducerStall: true,
 			JetStream: true, StoreDir: t.TempDir(),
-			Cluster: server.ClusterOpts{Name: "c", Host: "127.0.0.1", Port: addresses[i].Port}, Routes: routes,
+			Cluster: server.ClusterOpts{Name: "c", Host: "127.0.0.1", Port: taken.Ports[i]}, Routes: routes,
 		}
 		require.NoError(t, o.ProcessConfigString(clustered(o.ServerName)))
 		s, err := server.NewServer(o)
 		require.NoError(t, err)
 		s.Start()
 		t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-		if !s.ReadyForConnections(patience / 4) {
-			for _, other := range append(all, s) {
-				other.Shutdown()
-			}
-			return nil
-		}
+		require.True(t, s.ReadyForConnections(patience))
 		all = append(all, s)
 	}
 	return all

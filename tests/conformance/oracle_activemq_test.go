@@ -6,12 +6,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-mq/sluice/tests/ports"
 )
 
 // activemqIs where its configuration is.
@@ -22,12 +25,8 @@ const activemqIs = "testdata/activemq"
 func startActiveMQ(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	addr := free.Addr().String()
-	_, port, err := net.SplitHostPort(addr)
-	require.NoError(t, err)
-	require.NoError(t, free.Close())
+	taken := ports.Of(t, 1)
+	addr, port := taken.Addresses()[0], strconv.Itoa(taken.Ports[0])
 	for _, d := range []string{"conf", "data", "tmp"} {
 		require.NoError(t, os.Mkdir(filepath.Join(dir, d), 0o755))
 	}

@@ -3,7 +3,6 @@ package native_test
 import (
 	"context"
 	"fmt"
-	"net"
 	"testing"
 	"time"
 
@@ -15,19 +14,13 @@ import (
 	"github.com/sluice-mq/sluice/gateway/core"
 	"github.com/sluice-mq/sluice/gateway/gatewaytest"
 	"github.com/sluice-mq/sluice/jetstream/embed"
+	"github.com/sluice-mq/sluice/tests/ports"
 )
 
 // guardedNodes are n nodes of a cluster whose native clients log in. Their brokers have links.
 func guardedNodes(t *testing.T, n int, o guardedOptions) (all []*guarded) {
 	t.Helper()
-	var at []string
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		at = append(at, l.Addr().String())
-		defer l.Close()
-		require.NoError(t, l.Close())
-	}
+	at := ports.Of(t, n).Addresses()
 	brokers := gatewaytest.NewCluster(2)
 	name := func(i int) string { return fmt.Sprintf("n%d", i+1) }
 	t.Cleanup(brokers.Close)

@@ -3,12 +3,13 @@ package node
 import (
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sluice-mq/sluice/tests/ports"
 )
 
 // size is how many nodes a cluster has.
@@ -45,10 +46,9 @@ func NewCluster(t testing.TB, settings ...string) *Cluster {
 	}
 	c := &Cluster{}
 	// Whoever is told of this address by another node finds nobody there.
-	nowhere := fmt.Sprintf("127.0.0.1:%d", vacant(t))
-	for i := range c.Ports {
-		c.Ports[i] = vacant(t)
-	}
+	taken := ports.Of(t, size+1)
+	nowhere := taken.Addresses()[size]
+	copy(c.Ports[:], taken.Ports)
 	for i := range c.Nodes {
 		var routes []string
 		for j := range c.Nodes {
@@ -75,23 +75,6 @@ func (c *Cluster) Use(binary string) {
 	for _, n := range c.Nodes {
 		n.binary = binary
 	}
-}
-
-// vacant is a port at which nobody listens. It is none that the system gives to those that ask for any, or that
-// connect: whoever connects to such a port again and again may meet himself there.
-func vacant(t testing.TB) int {
-	t.Helper()
-	for range 1000 {
-		port := 10000 + rand.IntN(20000)
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err != nil {
-			continue
-		}
-		_ = l.Close()
-		return port
-	}
-	t.Fatal("no port is free")
-	return 0
 }
 
 // Launch starts the nodes that do not run, at once, and waits until all are ready.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sluice-mq/sluice/auth/ldap"
 	"github.com/sluice-mq/sluice/tests/node"
+	"github.com/sluice-mq/sluice/tests/ports"
 )
 
 const (
@@ -79,10 +80,7 @@ func startSlapd(t testing.TB) string {
 	require.NoError(t, os.WriteFile(people, fmt.Appendf(nil, slapdPeople, claraHash), 0o600))
 	out, err := exec.Command(slapadd, "-f", conf, "-l", people).CombinedOutput()
 	require.NoError(t, err, "%s", out)
-	l, err := net.Listen("tcp", "127.0.0.1:0") // it has no way to say which port it took
-	require.NoError(t, err)
-	at := l.Addr().String()
-	require.NoError(t, l.Close())
+	at := ports.Of(t, 1).Addresses()[0] // it has no way to say which port it took
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(ctx, slapd, "-d", "0", "-h", "ldap://"+at+"/", "-f", conf)
 	require.NoError(t, cmd.Start())

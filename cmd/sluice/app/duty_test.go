@@ -11,6 +11,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-mq/sluice/tests/ports"
 )
 
 // operate runs a command against the node of the data directory.
@@ -76,13 +78,7 @@ func threeConfigs(t *testing.T) (dirs []string) {
 	dir := t.TempDir()
 	secret := filepath.Join(dir, "secret")
 	require.NoError(t, os.WriteFile(secret, []byte("known to three nodes alone\n"), 0o600))
-	var routes []string
-	for range 3 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		defer l.Close()
-		routes = append(routes, l.Addr().String())
-	}
+	routes := ports.Of(t, 3).Addresses()
 	for i, r := range routes {
 		text := fmt.Sprintf("node: n%d\ndata_dir: %s/n%d\ndrain_grace: 1ms\ncluster: {name: c, address: %q, routes: [%s], secret_file: %q}\n", i+1, dir, i+1, r, `"`+strings.Join(routes, `", "`)+`"`, secret)
 		dirs = append(dirs, fmt.Sprintf("%s/n%d", dir, i+1))

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/sluice-mq/sluice/tests/ports"
 )
 
 // size is the number of nodes.
@@ -28,18 +29,6 @@ type cluster struct {
 // startWithin bounds the start of nodes.
 const startWithin = time.Minute
 
-func freePorts(n int) (ports []int, err error) {
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer l.Close()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
-	}
-	return ports, nil
-}
-
 func startSingle(ctx context.Context, sluice, dir string) (*cluster, error) {
 	return start(ctx, sluice, filepath.Join(dir, "single"), 1, nil)
 }
@@ -54,7 +43,7 @@ func startCluster(ctx context.Context, sluice, dir string, shards int) (*cluster
 	if err := os.WriteFile(secret, []byte("a secret of three nodes"), 0o600); err != nil {
 		return nil, err
 	}
-	routes, err := freePorts(size)
+	routes, err := ports.Keep(size)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +62,7 @@ func startCluster(ctx context.Context, sluice, dir string, shards int) (*cluster
 func start(ctx context.Context, sluice, dir string, n int, environ func(int) []string) (*cluster, error) {
 	c := &cluster{sluice: sluice}
 	var err error
-	if c.ports, err = freePorts(n); err != nil {
+	if c.ports, err = ports.Keep(n); err != nil {
 		return nil, err
 	}
 	for i := range n {

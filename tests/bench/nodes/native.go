@@ -16,6 +16,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/sluice-mq/sluice/tests/ports"
 )
 
 // serveNative is a nats-server as it comes, but for sync always: words are the node's name, its directory, the port of clients
@@ -56,7 +58,7 @@ type native struct {
 
 func startNative(ctx context.Context, dir string) (*native, error) {
 	n := &native{}
-	ports, err := freePorts(2 * size)
+	taken, err := ports.Keep(2 * size)
 	if err != nil {
 		return nil, err
 	}
@@ -65,9 +67,9 @@ func startNative(ctx context.Context, dir string) (*native, error) {
 		return nil, err
 	}
 	for i := range size {
-		words := []string{fmt.Sprintf("s%d", i+1), filepath.Join(dir, fmt.Sprintf("s%d", i+1)), strconv.Itoa(ports[i])}
+		words := []string{fmt.Sprintf("s%d", i+1), filepath.Join(dir, fmt.Sprintf("s%d", i+1)), strconv.Itoa(taken[i])}
 		for j := range size {
-			words = append(words, strconv.Itoa(ports[size+(i+j)%size]))
+			words = append(words, strconv.Itoa(taken[size+(i+j)%size]))
 		}
 		cmd := exec.Command(self, "-native", strings.Join(words, ","))
 		cmd.Stderr = os.Stderr
@@ -79,7 +81,7 @@ func startNative(ctx context.Context, dir string) (*native, error) {
 		n.cmds = append(n.cmds, cmd)
 	}
 	for range 2 { // a publisher and a consumer
-		nc, err := nats.Connect(fmt.Sprintf("nats://127.0.0.1:%d", ports[0]), nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))
+		nc, err := nats.Connect(fmt.Sprintf("nats://127.0.0.1:%d", taken[0]), nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))
 		if err == nil {
 			var js jetstream.JetStream
 			js, err = jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(4096))

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sluice-mq/sluice/protocols/stomp/bench"
+	"github.com/sluice-mq/sluice/tests/ports"
 )
 
 // broker is one that can be started again and again, each time with an empty store
@@ -57,10 +58,11 @@ func (b *broker) start(ctx context.Context) error {
 	if err := os.MkdirAll(b.dir, 0o755); err != nil {
 		return err
 	}
-	var err error
-	if b.port, err = freePort(); err != nil {
+	taken, err := ports.Keep(1)
+	if err != nil {
 		return err
 	}
+	b.port = taken[0]
 	return b.resume(ctx)
 }
 
@@ -158,15 +160,6 @@ func newRelay(s settings) *broker {
 			return exec.Command(s.sluice, "bench", "relay", "--address", fmt.Sprintf("127.0.0.1:%d", stomp)), nil
 		},
 	}
-}
-
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
 // debianVersion is the version of an installed package.

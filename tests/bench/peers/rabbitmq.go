@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/sluice-mq/sluice/protocols/stomp/bench"
+	"github.com/sluice-mq/sluice/tests/ports"
 )
 
 const rabbitmqConfig = `stomp.listeners.tcp.1 = 127.0.0.1:%d
@@ -43,12 +44,9 @@ func newRabbitMQ(s settings) (*broker, error) {
 
 // startRabbitMQ runs a node with ports and files of its own, whatever the package's service does.
 func startRabbitMQ(dir string, stomp int) (*exec.Cmd, error) {
-	var ports [3]int
-	for i := range ports {
-		var err error
-		if ports[i], err = freePort(); err != nil {
-			return nil, err
-		}
+	taken, err := ports.Keep(3)
+	if err != nil {
+		return nil, err
 	}
 	for _, d := range []string{"home", "log", "mnesia"} {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
@@ -56,7 +54,7 @@ func startRabbitMQ(dir string, stomp int) (*exec.Cmd, error) {
 		}
 	}
 	for name, text := range map[string]string{
-		"enabled_plugins": "[rabbitmq_stomp].\n", "rabbitmq.conf": fmt.Sprintf(rabbitmqConfig, stomp), "epmd": fmt.Sprint(ports[2]),
+		"enabled_plugins": "[rabbitmq_stomp].\n", "rabbitmq.conf": fmt.Sprintf(rabbitmqConfig, stomp), "epmd": fmt.Sprint(taken[2]),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			return nil, err
@@ -65,8 +63,8 @@ func startRabbitMQ(dir string, stomp int) (*exec.Cmd, error) {
 	cmd := exec.Command("/usr/lib/rabbitmq/bin/rabbitmq-server")
 	cmd.Env = append(os.Environ(),
 		"HOME="+filepath.Join(dir, "home"), "RABBITMQ_NODENAME=bench@localhost", "RABBITMQ_NODE_IP_ADDRESS=127.0.0.1",
-		fmt.Sprintf("RABBITMQ_NODE_PORT=%d", ports[0]), fmt.Sprintf("RABBITMQ_DIST_PORT=%d", ports[1]),
-		fmt.Sprintf("ERL_EPMD_PORT=%d", ports[2]), "ERL_EPMD_ADDRESS=127.0.0.1", "RABBITMQ_CONF_ENV_FILE=/dev/null",
+		fmt.Sprintf("RABBITMQ_NODE_PORT=%d", taken[0]), fmt.Sprintf("RABBITMQ_DIST_PORT=%d", taken[1]),
+		fmt.Sprintf("ERL_EPMD_PORT=%d", taken[2]), "ERL_EPMD_ADDRESS=127.0.0.1", "RABBITMQ_CONF_ENV_FILE=/dev/null",
 		"RABBITMQ_MNESIA_BASE="+filepath.Join(dir, "mnesia"), "RABBITMQ_LOG_BASE="+filepath.Join(dir, "log"),
 		"RABBITMQ_ENABLED_PLUGINS_FILE="+filepath.Join(dir, "enabled_plugins"), "RABBITMQ_CONFIG_FILE="+filepath.Join(dir, "rabbitmq.conf"),
 		"RABBITMQ_PID_FILE="+filepath.Join(dir, "pid"), "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-kernel inet_dist_use_interface {127,0,0,1}")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"path/filepath"
 	"strings"
 	"time"
@@ -12,6 +11,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/sluice-mq/sluice/tests/ports"
 )
 
 // cluster is one server, or three in this process.
@@ -23,12 +24,12 @@ type cluster struct {
 
 func startCluster(c *cell) (*cluster, error) {
 	cl := &cluster{}
-	ports, err := freePorts(c.Replicas)
+	taken, err := ports.Keep(c.Replicas)
 	if err != nil {
 		return nil, err
 	}
 	routes := ""
-	for _, p := range ports {
+	for _, p := range taken {
 		routes += fmt.Sprintf("nats://127.0.0.1:%d,", p)
 	}
 	for i := range c.Replicas {
@@ -40,7 +41,7 @@ func startCluster(c *cell) (*cluster, error) {
 		}
 		if c.Replicas > 1 {
 			o.DontListen, o.Host, o.Port = false, "127.0.0.1", server.RANDOM_PORT
-			o.Cluster = server.ClusterOpts{Name: "bench", Host: "127.0.0.1", Port: ports[i], PoolSize: 3}
+			o.Cluster = server.ClusterOpts{Name: "bench", Host: "127.0.0.1", Port: taken[i], PoolSize: 3}
 			o.Routes = server.RoutesFromStr(strings.TrimSuffix(routes, ","))
 		}
 		s, err := server.NewServer(o)
@@ -52,21 +53,6 @@ func startCluster(c *cell) (*cluster, error) {
 		cl.servers = append(cl.servers, s)
 	}
 	return cl, cl.awaitReady()
-}
-
-// freePorts finds ports that nobody uses: servers of a cluster must know each
-// other's before they start.
-func freePorts(n int) ([]int, error) {
-	var ports []int
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer l.Close()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
-	}
-	return ports, nil
 }
 
 func (cl *cluster) awaitReady() error {
