@@ -86,12 +86,12 @@ func (b *Broker) answered(ctx context.Context, t *seat, epoch uint64, answer cha
 				left--
 			}
 		case <-ctx.Done():
-			return nil, manage.ErrNoPage
+			return nil, manage.ErrNoAnswer
 		case <-b.watching.Done():
-			return nil, manage.ErrNoPage
+			return nil, manage.ErrNoAnswer
 		}
 	}
-	return nil, manage.ErrNoPage
+	return nil, manage.ErrNoAnswer
 }
 
 // operate answers another node's FrameOperate.

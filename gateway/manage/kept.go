@@ -16,12 +16,13 @@ type Kept struct {
 	Consumers int
 }
 
-// Kept asks the node that has a queue how much waits there, and for how many. Errors: Invalid for what is no queue; Unavailable.
+// Kept asks the node that has a queue how much waits there, and for how many. Errors: Invalid for what is no queue; Unavailable,
+// if it cannot be asked for some time.
 func (q *Queues) Kept(ctx context.Context, queue gateway.Destination) (Kept, error) {
 	if !queue.Kind.IsQueue() || queue.IsPattern() && queue.Kind == gateway.KindQueue {
 		return Kept{}, gateway.Errorf(gateway.Invalid, "%s is not a queue", queue)
 	}
-	answer, err := q.owners.Ask(ctx, &gateway.Frame{Kind: gateway.FrameOperate, Queue: queue.Place(), Transaction: Counting})
+	answer, err := q.ask(ctx, &gateway.Frame{Kind: gateway.FrameOperate, Queue: queue.Place(), Transaction: Counting}, true)
 	if err != nil {
 		return Kept{}, err
 	}

@@ -4,7 +4,9 @@ package manage
 
 import (
 	"context"
+	"errors"
 	"strings"
+	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/selector"
@@ -32,12 +34,25 @@ const (
 // OperateMost is how many messages an owner looks at at once.
 const OperateMost = 256
 
-// ErrNoPage says that an owner cannot be asked, or is another one meanwhile.
-var ErrNoPage = gateway.Errorf(gateway.Unavailable, "the node that has the messages cannot be asked now")
+// Errors of Owners.
+var (
+	// ErrNoPage says that an owner cannot be asked, or is another one meanwhile.
+	ErrNoPage = gateway.Errorf(gateway.Unavailable, "the node that has the messages cannot be asked now")
+	// ErrNoAnswer says that an owner was asked, and has perhaps done what it was asked for.
+	ErrNoAnswer = gateway.Errorf(gateway.Unavailable, "the node that had the messages did not say what it has done")
+)
+
+const (
+	// ownerAgain is how long an operation waits before it asks again who has the messages, and ownerWithin for how long it does: longer than it takes another node to
+	// have what one had that died.
+	ownerAgain  = 50 * time.Millisecond
+	ownerWithin = 15 * time.Second
+)
 
 // Owners are those of the queues' shards, on this node and others. Safe for concurrent use.
 type Owners interface {
-	// Ask has the owner of the queue in a FrameOperate do what that says, and waits for its answer. Errors: Invalid; Unavailable.
+	// Ask has the owner of the queue in a FrameOperate do what that says, and waits for its answer. Errors: Invalid; Unavailable: ErrNoPage if nobody was asked,
+	// ErrNoAnswer if nobody knows.
 	Ask(ctx context.Context, f *gateway.Frame) (*gateway.Frame, error)
 	// Page asks the owner of a shard for a page, as FrameBrowse says, until stop is closed. Whoever goes on at a place that another owner named gets ErrNoPage; f has the
 	// owner's epoch then.
@@ -56,8 +71,9 @@ type Queues struct{ owners Owners }
 // NewQueues are those of some owners.
 func NewQueues(o Owners) *Queues { return &Queues{o} }
 
-// Remove takes messages that wait out of a queue, for good. Who asks must have been found to have the right to manage it. Errors: Invalid selector; Unavailable,
-// and then some of it may have been done.
+// Remove takes messages that wait out of a queue, for good. Who asks must have been found to have the right to manage it. When the queue gets another owner
+// meanwhile, what was not done is done there; what the former one has done without saying so is not counted. Errors: Invalid selector; Unavailable, if the owner
+// cannot be asked for some time, or one that was asked for a number of messages does not say what it has done, and then some of it may have been.
 func (q *Queues) Remove(ctx context.Context, queue gateway.Destination, which Selection) (Outcome, error) {
 	return q.operate(ctx, queue, which, gateway.Frame{Transaction: Removing})
 }
@@ -92,7 +108,7 @@ func (q *Queues) operate(ctx context.Context, queue gateway.Destination, which S
 	for {
 		f.Redeliveries = uint32(min(max(which.Most-all.Done, 0), OperateMost))
 		f.Count = OperateMost
-		answer, err := q.owners.Ask(ctx, &f)
+		answer, err := q.ask(ctx, &f, which.Most == 0)
 		if err != nil {
 			return all, err
 		}
@@ -107,6 +123,17 @@ func (q *Queues) operate(ctx context.Context, queue gateway.Destination, which S
 			f.Tag, f.Seq, all.Left = 0, 0, 0
 		case f.Tag == 0:
 			return all, nil
+		}
+	}
+}
+
+// ask has the owner of a queue do something, and waits for one while there is none. With again another one is asked in the place of one that does not answer.
+func (q *Queues) ask(ctx context.Context, f *gateway.Frame, again bool) (*gateway.Frame, error) {
+	for left := int(ownerWithin / ownerAgain); ; left-- {
+		answer, err := q.owners.Ask(ctx, f)
+		changes := errors.Is(err, ErrNoPage) || again && errors.Is(err, ErrNoAnswer)
+		if !changes || left == 0 || !q.rest(ctx, ownerAgain) {
+			return answer, err
 		}
 	}
 }
