@@ -83,8 +83,9 @@ type Directory struct {
 
 	serviceSum atomic.Pointer[string] // of the service token; empty: there is none
 
-	looking sync.Mutex
-	looked  time.Time // when the last look began
+	looking chan struct{} // full while somebody looks
+	looked  time.Time     // when the last look began
+	seen    time.Time     // when the last one began that went well
 }
 
 // Open reads all facts, and follows them until ctx ends.
@@ -100,7 +101,7 @@ func Open(ctx context.Context, cfg Config) (*Directory, error) {
 		registrations: make(map[string]*Registration), projects: make(map[string]*Project), topics: make(map[Name]*Topic), subscriptions: make(map[Name]*Subscription), cursors: make(map[Name]*Cursor), pushes: make(map[Name]*PushState), restated: make(chan struct{}),
 		routes: make(map[Name]*Route), progress: make(map[Name]*RouteProgress),
 		schemas: make(map[Name]*Schema), schemaIDs: make(map[string]*Schema), revisions: make(map[string]map[int]*Schema),
-		serviceTypes: make(map[string]*ServiceType), authMethods: make(map[string]*AuthMethod), bindings: make(map[string]*Binding), editing: make(chan struct{}, 1),
+		serviceTypes: make(map[string]*ServiceType), authMethods: make(map[string]*AuthMethod), bindings: make(map[string]*Binding), editing: make(chan struct{}, 1), looking: make(chan struct{}, 1),
 	}
 	d.loanKey.Store(new([]byte))
 	d.Trust(cfg.ServiceToken, cfg.Loan)
@@ -315,9 +316,13 @@ const lookEvery = 50 * time.Millisecond
 // look is Look for all who want it at once, at least so long after the one before.
 func (d *Directory) look(ctx context.Context, apart time.Duration) error {
 	asked := time.Now()
-	d.looking.Lock()
-	defer d.looking.Unlock()
-	if d.looked.After(asked) { // another one's look was for us as well
+	select {
+	case d.looking <- struct{}{}:
+		defer func() { <-d.looking }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if d.seen.After(asked) { // another one's look was for us as well
 		return nil
 	}
 	if rest := apart - time.Since(d.looked); rest > 0 {
@@ -330,7 +335,11 @@ func (d *Directory) look(ctx context.Context, apart time.Duration) error {
 	d.looked = time.Now()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	return d.cfg.Facts.Watch(ctx, func(string, []byte, uint64) {}) // nothing is missing when it returns
+	if err := d.cfg.Facts.Watch(ctx, func(string, []byte, uint64) {}); err != nil {
+		return err
+	}
+	d.seen = d.looked // nothing is missing when Watch returns
+	return nil
 }
 
 // Refresh is Look for who misses what another node may have made a moment ago. The Error says that there are no other nodes.
