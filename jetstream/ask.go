@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -28,14 +29,56 @@ func (s *Store) Questions(name string) *Questions { return &Questions{s.publish,
 
 // Ask has a node answer a question, until ctx ends. Errors: Unavailable, if it does not answer, or nobody there answers such questions.
 func (q *Questions) Ask(ctx context.Context, node string, question []byte) ([]byte, error) {
-	m, err := q.nc.RequestWithContext(ctx, askSubject+node+"."+q.name, question)
+	var answer []byte
+	for to, more := askSubject+node+"."+q.name, true; more; question = nil {
+		m, err := q.nc.RequestWithContext(ctx, to, question)
+		if err != nil {
+			return nil, gateway.WrapError(gateway.Unavailable, fmt.Errorf("asking node %s: %w", node, err), "another node does not answer")
+		}
+		if len(m.Data) == 0 {
+			return nil, gateway.WrapError(gateway.Unavailable, errBusy, "another node does not answer")
+		}
+		to, more = m.Reply, m.Reply != ""
+		if !more && answer == nil {
+			return m.Data, nil
+		}
+		answer = append(answer, m.Data...)
+	}
+	return answer, nil
+}
+
+// partMost is how much of an answer goes at once. More than a record may have the server does not take, and an answer may have several of those, written as clients get them.
+const partMost = 16 << 20
+
+// partTime is for how long the rest of an answer is kept for who asked.
+const partTime = 30 * time.Second
+
+// say sends an answer. A part behind which there are more says where the next one is asked for.
+func (q *Questions) say(ctx context.Context, m *nats.Msg, answer []byte) {
+	if len(answer) <= partMost {
+		_ = m.Respond(answer) // who asks will ask again
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, partTime)
+	defer cancel()
+	next, err := q.nc.SubscribeSync(q.nc.NewInbox())
 	if err != nil {
-		return nil, gateway.WrapError(gateway.Unavailable, fmt.Errorf("asking node %s: %w", node, err), "another node does not answer")
+		_ = m.Respond(nil)
+		return
 	}
-	if len(m.Data) == 0 {
-		return nil, gateway.WrapError(gateway.Unavailable, errBusy, "another node does not answer")
+	defer func() { _ = next.Unsubscribe() }()
+	for {
+		part := &nats.Msg{Subject: m.Reply, Data: answer[:min(len(answer), partMost)]}
+		if answer = answer[len(part.Data):]; len(answer) > 0 {
+			part.Reply = next.Subject
+		}
+		if q.nc.PublishMsg(part) != nil || len(answer) == 0 {
+			return
+		}
+		if m, err = next.NextMsgWithContext(ctx); err != nil {
+			return
+		}
 	}
-	return m.Data, nil
 }
 
 var errBusy = errors.New("too many ask it at once")
@@ -60,7 +103,7 @@ func (q *Questions) Answer(answer func(ctx context.Context, question []byte) []b
 		}
 		underway.Go(func() {
 			defer func() { <-slots }()
-			_ = m.Respond(answer(ctx, m.Data)) // likewise
+			q.say(ctx, m, answer(ctx, m.Data))
 		})
 	})
 	if err != nil {

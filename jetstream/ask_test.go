@@ -1,6 +1,7 @@
 package jetstream_test
 
 import (
+	"bytes"
 	"context"
 	"testing"
 	"time"
@@ -10,6 +11,22 @@ import (
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/gatewaytest"
 )
+
+// An answer may be longer than what the server takes at once.
+func TestLongAnswers(t *testing.T) {
+	all := cluster(t, nil)
+	long := bytes.Repeat([]byte("0123456789abcde\n"), 5<<20/2)
+	stop, err := all[1].store.Questions("long").Answer(func(context.Context, []byte) []byte { return long })
+	require.NoError(t, err)
+	defer stop()
+	q := all[0].store.Questions("long")
+	gatewaytest.Eventually(t, func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		answer, err := q.Ask(ctx, "n2", []byte("?"))
+		return err == nil && bytes.Equal(long, answer)
+	}, "the second node answers")
+}
 
 // Nodes ask one another: the answer comes from the one that was asked, whoever does not answer is not waited for, and a stop waits for what is under way.
 func TestNodesAskOneAnother(t *testing.T) {

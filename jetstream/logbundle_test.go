@@ -165,6 +165,19 @@ func TestALogBeginsBehindABundleThatIsGone(t *testing.T) {
 	}
 }
 
+// What stands before a record that cannot be read is read; who begins with that is told so.
+func TestWhatIsBeforeADamagedRecordIsRead(t *testing.T) {
+	b := newBundles(t)
+	require.NoError(t, logIt(b.store.Logs(), "P.T", "a"))
+	require.NoError(t, logIt(b.store.Logs(), "P.T", "b", "c"))
+	b.publish([]byte("no record"))
+	b.close()
+	b.open()
+	require.Equal(t, []string{"a", "b", "c"}, logged(t, b.store.Logs(), "P.T"))
+	_, err := b.store.Logs().Read(t.Context(), "P.T", gateway.LogQuery{From: 3, Messages: 10, Bytes: 1000})
+	require.ErrorContains(t, err, "cannot be read")
+}
+
 // room lets the log's stream take that many more records, 0 as many as come, and returns its last sequence.
 func (b *bundles) room(most int) (last uint64) {
 	b.raw(func(nc *nats.Conn) {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"strings"
-	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -28,10 +27,13 @@ func (l *logs) learn(key string, value []byte, _ uint64) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if delete(l.unread, topic); value != nil && !there {
+		l.unread[topic] = struct{}{}
+	}
 	old := l.all[topic]
 	if !there {
 		delete(l.all, topic)
-		l.release(old)
+		l.release(old, topic)
 		return
 	}
 	stream := streamOf(f)
@@ -40,33 +42,36 @@ func (l *logs) learn(key string, value []byte, _ uint64) {
 		t = newTopicLog(l, topic, f)
 		l.streams[stream] = t
 	}
-	if t.retain(time.Duration(f.Retention) * time.Millisecond) {
+	if t.keeps[topic] = retentionOf(f); t.retain() {
 		l.look()
 	}
 	if t != old {
-		t.topics++
 		l.all[topic] = t
-		l.release(old)
+		l.release(old, topic)
 	}
 }
 
 // streamOf is the name of a log's stream.
 func streamOf(f gateway.LogFact) string { return logStreams + cmp.Or(f.Stream, f.ID) }
 
-// release takes a log from one of its topics; the last one takes it along. The lock is held.
-func (l *logs) release(t *topicLog) {
+// release takes a log from a topic; the last one takes it along. The lock is held.
+func (l *logs) release(t *topicLog, topic string) {
 	if t == nil {
 		return
 	}
-	if t.topics--; t.topics == 0 {
+	delete(t.keeps, topic)
+	switch {
+	case len(t.keeps) == 0:
 		delete(l.streams, t.stream)
 		t.drop()
 		l.gone = append(l.gone, t)
 		l.look()
+	case t.retain():
+		l.look()
 	}
 }
 
-// compare deletes the streams of which no fact speaks, and gives the others their retention. Streams are listed first: of one that is there then, the fact was written before.
+// compare deletes the streams of which no fact speaks, unless there are facts that cannot be read, and gives the others their retention. Streams are listed first: of one that is there then, the fact was written before.
 func (l *logs) compare(ctx context.Context) error {
 	js, err := jetstream.New(l.write)
 	if err != nil {
@@ -81,7 +86,7 @@ func (l *logs) compare(ctx context.Context) error {
 	}
 	l.mu.Lock()
 	wanted := maps.Clone(l.streams)
-	gone := l.gone
+	gone, doubtful := l.gone, len(l.unread) > 0
 	l.gone = nil
 	l.mu.Unlock()
 	for _, t := range gone {
@@ -93,6 +98,9 @@ func (l *logs) compare(ctx context.Context) error {
 			if err := t.update(ctx, js); err != nil {
 				return err
 			}
+			continue
+		}
+		if doubtful { // it may be theirs
 			continue
 		}
 		if err := js.DeleteStream(ctx, name); err != nil && !errorsIsNotFound(err) {

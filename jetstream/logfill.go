@@ -135,6 +135,10 @@ func (f *filling) add(m *gateway.Message) error {
 	return nil
 }
 
+// damaged ends the page before a record that cannot be read. Who begins with it is told.
 func (f *filling) damaged(seq uint64) error {
+	if len(f.page.Messages) > 0 {
+		return errFull
+	}
 	return &DamageError{Stream: f.log.stream, What: fmt.Sprintf("record %d cannot be read", seq)}
 }

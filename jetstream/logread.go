@@ -17,6 +17,7 @@ type logState struct {
 	// oldest is the first in the stream, first the first that is not too old, last the last that is durable.
 	oldest, first, last uint64
 	bytes               uint64
+	newest              time.Time // when the last one in the stream was stored
 }
 
 // state asks the stream.
@@ -36,7 +37,7 @@ func (t *topicLog) state(ctx context.Context) (logState, error) {
 	t.mu.Lock()
 	keeps, synced, unchanged := t.retention, t.synced, t.unchanged
 	t.mu.Unlock()
-	s := logState{oldest: max(found.FirstSeq, 1), last: found.LastSeq, bytes: found.Bytes}
+	s := logState{oldest: max(found.FirstSeq, 1), last: found.LastSeq, bytes: found.Bytes, newest: found.LastTime}
 	if t.logs.store.cfg.Cluster == nil && !unchanged {
 		s.last = min(s.last, synced)
 	}
@@ -45,7 +46,7 @@ func (t *topicLog) state(ctx context.Context) (logState, error) {
 		return s, nil
 	}
 	if cut := t.logs.store.cfg.Now().Add(-keeps); found.FirstTime.Before(cut) {
-		if s.first, err = t.since(cut, s.last); err != nil {
+		if s.first, err = t.since(cut, s); err != nil {
 			return logState{}, err
 		}
 	}
@@ -74,33 +75,43 @@ func (t *topicLog) batch(q getRequest, fn func(seq uint64, record []byte) error)
 	}
 }
 
-// since is the sequence of the first record that was stored at a time or later, the one behind last if there is none.
-func (t *topicLog) since(at time.Time, last uint64) (uint64, error) {
-	first := last + 1
-	err := t.batch(getRequest{Since: &at, Batch: 1, Bytes: readBytes}, func(seq uint64, _ []byte) error {
-		first = min(first, seq)
-		return nil
-	})
-	if err != nil && !errors.Is(err, errEnd) {
-		return 0, err
+// since is the sequence of the first record that was stored at a time or later, the one behind the last if there is none. A replica that says so though the newest is young enough is
+// behind, and asked again.
+func (t *topicLog) since(at time.Time, s logState) (uint64, error) {
+	first := s.last + 1
+	for waited := time.Duration(0); ; waited += lookAgain {
+		err := t.batch(getRequest{Since: &at, Batch: 1, Bytes: readBytes}, func(seq uint64, _ []byte) error {
+			first = min(first, seq)
+			return nil
+		})
+		ended := errors.Is(err, errEnd)
+		switch {
+		case err == nil, ended && (t.single() || s.newest.Before(at)):
+			return first, nil
+		case !ended, waited >= firstWithin, pause(t.logs.following, lookAgain) != nil:
+			return 0, err
+		}
 	}
-	return first, nil
 }
 
 // Read implements gateway.Logs.
 func (l *logs) Read(ctx context.Context, topic string, q gateway.LogQuery) (gateway.LogPage, error) {
-	t := l.of(topic)
-	if t == nil {
-		return gateway.LogPage{}, gateway.Errorf(gateway.NotFound, "topic %s has no log", topic)
+	for {
+		t := l.of(topic)
+		if t == nil {
+			return gateway.LogPage{}, gateway.Errorf(gateway.NotFound, "topic %s has no log", topic)
+		}
+		page, err := t.page(ctx, q)
+		switch {
+		case err == nil:
+			return page, nil
+		case l.of(topic) != t && ctx.Err() == nil: // its log went while it was read, and it has another one, or none
+		case errors.Is(err, errNoLog):
+			return gateway.LogPage{}, errNoLog
+		default:
+			return gateway.LogPage{}, gateway.WrapError(gateway.Unavailable, err, "the log cannot be read now")
+		}
 	}
-	page, err := t.page(ctx, q)
-	if errors.Is(err, errNoLog) {
-		return gateway.LogPage{}, errNoLog
-	}
-	if err != nil {
-		return gateway.LogPage{}, gateway.WrapError(gateway.Unavailable, err, "the log cannot be read now")
-	}
-	return page, nil
 }
 
 func (t *topicLog) page(ctx context.Context, q gateway.LogQuery) (gateway.LogPage, error) {
@@ -120,7 +131,7 @@ func (t *topicLog) page(ctx context.Context, q gateway.LogQuery) (gateway.LogPag
 	}
 	from := min(q.From, s.last) + 1
 	if q.Since != 0 && s.last >= s.first {
-		if from, err = t.since(time.UnixMilli(q.Since), s.last); err != nil {
+		if from, err = t.since(time.UnixMilli(q.Since), s); err != nil {
 			return gateway.LogPage{}, err
 		}
 	}

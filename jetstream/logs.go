@@ -43,13 +43,17 @@ type logs struct {
 	// mending is held by who publishes, alone by who starts the server's storage again.
 	mending sync.RWMutex
 
+	// mu is taken before the locks of logs, and ending after them.
 	mu      sync.Mutex
 	all     map[string]*topicLog // by topic
 	streams map[string]*topicLog // by stream
 	asked   map[uint64]*flight
 	number  uint64
-	gone    []*topicLog // of which no fact speaks any more, until they are left
-	closed  bool
+	gone    []*topicLog         // of which no fact speaks any more, until they are left
+	unread  map[string]struct{} // topics with facts that cannot be read: nobody knows what their logs are
+
+	ending sync.Mutex
+	closed bool
 }
 
 // appending is a batch on its way to its log.
@@ -85,7 +89,7 @@ func (s *Store) Logs() gateway.Logs { return s.logs }
 
 // openLogs begins to follow the facts that give topics a log.
 func (s *Store) openLogs() error {
-	l := &logs{store: s, kick: make(chan struct{}, 1), all: make(map[string]*topicLog), streams: make(map[string]*topicLog), asked: make(map[uint64]*flight)}
+	l := &logs{store: s, kick: make(chan struct{}, 1), all: make(map[string]*topicLog), streams: make(map[string]*topicLog), unread: make(map[string]struct{}), asked: make(map[uint64]*flight)}
 	write, err := s.cfg.Server.Connect(embed.Store, "logs")
 	if err != nil {
 		return err
@@ -232,8 +236,8 @@ func (l *logs) ask(f *flight) (reply string) {
 
 // spawn runs f, unless the logs are closed. close waits for it.
 func (l *logs) spawn(f func()) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.ending.Lock()
+	defer l.ending.Unlock()
 	if l.closed {
 		return false
 	}
@@ -250,8 +254,10 @@ func (l *logs) close() {
 		return
 	}
 	l.unfollow()
-	l.mu.Lock()
+	l.ending.Lock()
 	l.closed = true
+	l.ending.Unlock()
+	l.mu.Lock()
 	all := slices.Collect(maps.Values(l.streams))
 	l.mu.Unlock()
 	for _, t := range all {

@@ -154,7 +154,9 @@ func (l *logs) resume(ctx context.Context) error {
 		if !t.isReady() {
 			continue
 		}
-		last, err := t.complete(ctx)
+		within, cancel := context.WithTimeout(ctx, appendWithin) // the disk may be full again
+		last, err := t.complete(within)
+		cancel()
 		if err != nil {
 			return fmt.Errorf("reviving %s: %w", t.stream, err)
 		}

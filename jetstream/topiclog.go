@@ -18,7 +18,7 @@ type topicLog struct {
 	logs      *logs
 	topic     string // the first that had it
 	id        string
-	topics    int // how many have it; under the lock of logs
+	keeps     map[string]time.Duration // for how long, by the topics that have it; under the lock of logs
 	stream    string
 	subject   string
 	begins    uint64      // the sequence of the first record that it ever has
@@ -38,7 +38,7 @@ type topicLog struct {
 	dropped bool // the topic is gone
 	flight  int  // bytes
 	flying  int  // batches that are published and not answered
-	astray  bool // a batch of them was refused, and nobody has looked since where the stream of a single node ends
+	astray  bool // on a single node: a batch of them was refused, and nobody has looked since where the stream ends
 	log     *commit.Log
 	acked   []*appending
 	sealed  []*appending
@@ -58,21 +58,33 @@ func newTopicLog(l *logs, topic string, f gateway.LogFact) *topicLog {
 	stream := streamOf(f)
 	t := &topicLog{
 		logs: l, topic: topic, id: f.ID, stream: stream, subject: logSubjects + strings.TrimPrefix(stream, logStreams), begins: f.First + 1,
-		retention: time.Duration(f.Retention) * time.Millisecond,
+		keeps: make(map[string]time.Duration), retention: retentionOf(f),
 	}
 	t.flown.L = &t.mu
 	t.whole.Store(!t.single()) // an atomic batch is there as a whole
 	return t
 }
 
-// retain changes the retention, and reports whether it is another one.
-func (t *topicLog) retain(d time.Duration) bool {
+func retentionOf(f gateway.LogFact) time.Duration {
+	return time.Duration(f.Retention) * time.Millisecond
+}
+
+// retain finds out for how long messages stay, which is as long as any of the topics wants them, and reports whether that has changed. The lock of logs is held.
+func (t *topicLog) retain() bool {
+	longest := time.Duration(0)
+	for _, d := range t.keeps {
+		if d == 0 {
+			longest = 0
+			break
+		}
+		longest = max(longest, d)
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.retention == d {
+	if t.retention == longest {
 		return false
 	}
-	t.retention, t.untold = d, true
+	t.retention, t.untold = longest, true
 	return true
 }
 
@@ -93,6 +105,7 @@ func (t *topicLog) wake() {
 func (t *topicLog) drop() {
 	t.mu.Lock()
 	t.dropped = true
+	t.flown.Broadcast()
 	t.mu.Unlock()
 }
 
@@ -136,7 +149,7 @@ func (t *topicLog) push(a *appending) error {
 func (t *topicLog) run() {
 	for {
 		t.mu.Lock()
-		for (t.flight > flightMost || t.astray && t.flying > 0) && !t.logs.over() {
+		for (t.flight > flightMost || t.astray && t.flying > 0) && !t.dropped && !t.logs.over() {
 			t.flown.Wait()
 		}
 		batch := t.waiting
@@ -191,8 +204,8 @@ func (t *topicLog) isReady() bool {
 
 // over reports whether the logs are closed.
 func (l *logs) over() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.ending.Lock()
+	defer l.ending.Unlock()
 	return l.closed
 }
 

@@ -200,6 +200,29 @@ func TestWhatProjectAdminsSee(t *testing.T) {
 	w.refused(404, "project doesn't exist", "GET", "/projects/P", admin, nil)
 }
 
+// Who administers a project may give himself any role in it, and take anybody into it: he sees no more of them for that.
+func TestRolesOfAProjectEndWithIt(t *testing.T) {
+	w := stocked(t, 0, nil)
+	w.must("POST", "/projects/Q", serviceToken, `{"description":""}`)
+	w.must("POST", "/users/boss", serviceToken, `{"email":"b","projects":[{"project":"Q","roles":["consumer"]}],"service_roles":["service_admin"]}`)
+	for _, role := range []string{"service_admin", "_admin_"} {
+		crook := w.member("crook"+strings.Trim(role, "_"), "project_admin", role)
+		w.must("POST", "/projects/P/members/boss:add", crook, `{"roles":[]}`)
+		for path, body := range map[string]string{"GET ": "", "PUT ": "{}"} {
+			var boss wire.User
+			w.must(strings.TrimSpace(path), "/projects/P/members/boss", crook, body, &boss)
+			require.Equal(t, []any{"boss", "", []string(nil), 1}, []any{boss.Name, boss.Token, boss.ServiceRoles, len(boss.Projects)}, path)
+		}
+		var page wire.Users
+		w.must("GET", "/projects/P/members?details=true", crook, nil, &page)
+		for _, u := range page.Users {
+			require.Empty(t, u.Token, u.Name)
+			require.LessOrEqual(t, len(u.Projects), 1, u.Name)
+		}
+		w.must("POST", "/projects/P/members/boss:remove", crook, nil)
+	}
+}
+
 func TestWhereTokensAre(t *testing.T) {
 	for place, want := range map[pubsub.KeyPlace][3]int{pubsub.InHeader: {200, 401, 200}, pubsub.InBoth: {200, 200, 200}, pubsub.InURL: {401, 200, 401}} {
 		w := newWorld(t, func(cfg *pubsub.Config) { cfg.Keys = place })

@@ -32,13 +32,11 @@ func (s *Server) acknowledge(r *request) (any, error) {
 		return nil, err
 	}
 	ctx := r.Context()
-	pull, known := s.pulls.get(sub.ID)
-	if !known && s.elsewhere(sub) {
+	pull, known := s.answered(sub, t, last)
+	if !known {
 		if pull.end, err = s.end(ctx, t); err != nil {
 			return nil, err
 		}
-	} else {
-		known = true
 	}
 	moved, messages := false, uint64(0)
 	err = s.cfg.Directory.MoveCursor(ctx, sub, t, func(c *resource.Cursor) (bool, error) {
@@ -62,9 +60,24 @@ func (s *Server) acknowledge(r *request) (any, error) {
 	return wire.Nothing{}, nil
 }
 
-// elsewhere reports whether a subscription may have been pulled without this process knowing of it.
-func (s *Server) elsewhere(sub *resource.Subscription) bool {
-	return s.cfg.Shared || sub.CreatedAt().Before(s.started)
+// answered is the pull that an acknowledgement answers: the last one, which may be none. It is not known if it may have come to another node, or to this one before it was started or
+// before what it knew was too much.
+func (s *Server) answered(sub *resource.Subscription, t *resource.Topic, last uint64) (pull pulled, known bool) {
+	pull, known, forgetful := s.pulls.get(sub.ID)
+	switch {
+	case !known:
+		return pulled{}, !s.cfg.Shared && !forgetful && !sub.CreatedAt().Before(s.started)
+	case pull.log != t.ID:
+		pull = pulled{}
+	}
+	if !s.cfg.Shared {
+		return pull, true
+	}
+	c := s.cfg.Directory.CursorOf(sub, t)
+	if pull.pending && pull.generation == c.Generation && pull.from == c.Offset && last < pull.end {
+		return pull, true
+	}
+	return pulled{}, false // it answers another one, which came to another node
 }
 
 // end is the end of a topic's log.
@@ -83,7 +96,7 @@ func (s *Server) late(pull *pulled, known bool, last uint64, sub *resource.Subsc
 		return wire.Internal("no ack pending", nil)
 	case last+1 > pull.end:
 		return wire.Internal("wrong ack", nil)
-	case known && s.cfg.Now().Sub(pull.at).Truncate(time.Second) > time.Duration(sub.Deadline)*time.Second:
+	case known && int64(s.cfg.Now().Sub(pull.at)/time.Second) > sub.Deadline:
 		return wire.Late()
 	}
 	return nil

@@ -199,6 +199,62 @@ func TestAnAcknowledgementComesToAnotherNode(t *testing.T) {
 	after.must("POST", ackPath, serviceToken, ids(3))
 }
 
+// A node that has been asked for messages before does not take what another one has handed out since for that.
+func TestAnAcknowledgementOfAnothersPull(t *testing.T) {
+	w := stocked(t, 9, func(cfg *pubsub.Config) { cfg.Shared = true })
+	directory, err := resource.Open(t.Context(), resource.Config{Facts: w.disk.Registry(), Shared: true, Now: w.clock.Now})
+	require.NoError(t, err)
+	other := *w
+	other.open(pubsub.Config{
+		Address: "127.0.0.1:0", Broker: w.broker, Directory: directory, Logs: w.logs, ServiceToken: serviceToken, Now: w.clock.Now, Shared: true,
+	})
+	require.Equal(t, []string{"0", "1"}, w.pull(2))
+	w.must("POST", ackPath, serviceToken, ids(1))
+	require.Equal(t, []string{"2", "3"}, other.pull(2))
+	w.must("POST", ackPath, serviceToken, ids(3)) // its own pull was acknowledged
+	require.Equal(t, []string{"4", "5"}, w.pull(2))
+	other.must("POST", ackPath, serviceToken, ids(5))
+	require.Equal(t, []string{"6", "7"}, other.pull(2))
+	w.clock.pass(time.Minute)
+	require.Equal(t, []string{"6", "7"}, other.pull(2))
+	w.must("POST", ackPath, serviceToken, ids(7)) // its own pull ended before
+	w.refused(500, "wrong ack", "POST", ackPath, serviceToken, ids(9))
+	require.Equal(t, uint64(8), w.offsets().Current)
+	require.Equal(t, []string{"8"}, w.pull(2))
+	w.clock.pass(time.Minute)
+	w.refused(http.StatusRequestTimeout, "ack timeout", "POST", ackPath, serviceToken, ids(8))
+}
+
+// What a node cannot remember does not keep anybody from acknowledging.
+func TestAnAcknowledgementOfAPullThatWasForgotten(t *testing.T) {
+	w := stocked(t, 2, nil)
+	w.refused(500, "no ack pending", "POST", ackPath, serviceToken, ids(0))
+	w.pull(1)
+	w.door.PullOthers()
+	w.must("POST", ackPath, serviceToken, ids(0))
+}
+
+// What was pulled of a topic does not acknowledge what is in another one of its name.
+func TestAnAcknowledgementOfATopicThatIsMadeAgain(t *testing.T) {
+	w := stocked(t, 3, nil)
+	w.pull(2)
+	w.must("DELETE", "/projects/P/topics/t", serviceToken, nil)
+	w.must("PUT", "/projects/P/topics/t", serviceToken, nil)
+	w.publish("t", "new", "newer")
+	w.refused(500, "no ack pending", "POST", ackPath, serviceToken, ids(1))
+	require.Equal(t, []string{"0", "1"}, w.pull(5))
+	w.must("POST", ackPath, serviceToken, ids(1))
+}
+
+// However long a deadline is, it is not over at once.
+func TestALongDeadline(t *testing.T) {
+	w := stocked(t, 0, nil)
+	w.must("PUT", "/projects/P/subscriptions/long", serviceToken, `{"topic":"projects/P/topics/t","ackDeadlineSeconds":9223372037}`)
+	w.publish("t", "0")
+	w.must("POST", "/projects/P/subscriptions/long:pull", serviceToken, `{}`)
+	w.must("POST", "/projects/P/subscriptions/long:acknowledge", serviceToken, `{"ackIds":["projects/P/subscriptions/long:0"]}`)
+}
+
 func TestTheStoreIsAway(t *testing.T) {
 	w := stocked(t, 3, nil)
 	w.pull(2)

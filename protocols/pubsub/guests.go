@@ -79,7 +79,7 @@ func (s *Server) welcome(r *request) error {
 	rights := g.Authorizer.Rights(p)
 	r.caller.guest = true
 	if rights.Operate(operation) == nil {
-		r.caller.roles = []string{serviceAdmin}
+		r.caller.everywhere(serviceAdmin)
 		return nil
 	}
 	if r.project == nil {

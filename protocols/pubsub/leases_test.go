@@ -401,6 +401,31 @@ func TestLeasesOfWhatIsMadeAgain(t *testing.T) {
 	require.Empty(t, w.lease(5))
 }
 
+// An ack id of what was in the log before acknowledges nothing in that of the topic that was made again, where nobody has been given anything yet.
+func TestAcknowledgementsOfTheLogBefore(t *testing.T) {
+	w := newLeased(t, nil)
+	w.publish("t", "0", "1")
+	got := w.lease(2)
+	w.must("DELETE", "/projects/P/topics/t", serviceToken, nil)
+	w.must("PUT", "/projects/P/topics/t", serviceToken, nil)
+	w.publish("t", "new", "newer")
+	require.Equal(t, map[string]string{got[0].AckID: wire.FaultSought, got[1].AckID: wire.FaultSought}, w.faults(408, ackPath, acks(got...)))
+	require.Equal(t, []string{"0", "1"}, offsetsOf(w.lease(5)))
+}
+
+// Messages of one ordering key that are given back together come again together, and nothing is wrong with any.
+func TestAKeyIsGivenBack(t *testing.T) {
+	w := newLeased(t, map[string]any{"enableMessageOrdering": true})
+	w.keyed("a", "b", "a", "a")
+	first := w.lease(4)
+	w.must("POST", extendPath, serviceToken, deadline(0, first...))
+	again := w.lease(4)
+	require.Equal(t, []string{"0", "1", "2", "3"}, offsetsOf(again))
+	require.Equal(t, map[string]string{first[2].AckID: wire.FaultLate}, w.faults(408, extendPath, deadline(0, first[2], again[3])), "others have it")
+	w.must("POST", ackPath, serviceToken, acks(again[:3]...))
+	require.Equal(t, []string{"3"}, offsetsOf(w.lease(4)))
+}
+
 // What is too old when it comes back is gone, and does not hold up the rest.
 func TestLeasesOfWhatIsTooOld(t *testing.T) {
 	w := newWorld(t, func(cfg *pubsub.Config) {

@@ -12,7 +12,7 @@ func notMember() *wire.Problem { return wire.Forbidden("User is not a member of 
 
 // business is the only project in which the caller sees the parts of its members; nil: in all.
 func (r *request) business() *resource.Project {
-	if r.caller.privileged() {
+	if r.caller.privileged {
 		return nil
 	}
 	return r.project
@@ -23,7 +23,7 @@ func (s *Server) showMember(r *request) (any, error) {
 	if u == nil || !u.Member(r.project) {
 		return nil, wire.NotFound("User")
 	}
-	return s.userAnswer(u, s.view(r.caller.privileged(), true, r.business())), nil
+	return s.userAnswer(u, s.view(r.caller.privileged, true, r.business())), nil
 }
 
 func (s *Server) createMember(r *request) (any, error) {
@@ -85,7 +85,7 @@ func (s *Server) changeRoles(r *request, change func(u *resource.User, others []
 	if err != nil {
 		return nil, in(err, "User")
 	}
-	return s.userAnswer(u, s.view(r.caller.privileged(), true, r.business())), nil
+	return s.userAnswer(u, s.view(r.caller.privileged, true, r.business())), nil
 }
 
 func (s *Server) addMember(r *request) (any, error) {

@@ -42,7 +42,7 @@ func (s *Server) pull(r *request) (any, error) {
 	if sub.Push.Enabled() && s.cfg.Push == nil && r.caller.is(pushWorker) {
 		return nil, pushDisabled()
 	}
-	if sub.Push.Enabled() && !r.caller.is(pushWorker) && !r.caller.privileged() {
+	if sub.Push.Enabled() && !r.caller.is(pushWorker) && !r.caller.privileged {
 		return nil, wire.Forbidden("")
 	}
 	asked, err := wire.Decode[wire.PullRequest](r.body)
@@ -70,7 +70,7 @@ func (s *Server) pull(r *request) (any, error) {
 	}
 	if n := uint64(len(page.Messages)); n > 0 {
 		s.counts.pulled.Add(n)
-		s.pulls.put(sub.ID, pulled{end: page.At + n, messages: n, bytes: uint64(bytes), at: s.cfg.Now(), generation: c.Generation})
+		s.pulls.put(sub.ID, pulled{from: c.Offset, end: page.At + n, messages: n, bytes: uint64(bytes), at: s.cfg.Now(), generation: c.Generation, log: t.ID})
 	}
 	return answer, nil
 }

@@ -174,7 +174,7 @@ func (s *Server) recognise(r *request) error {
 	token := r.caller.shown.Token
 	sum := sha256.Sum256([]byte(token))
 	if s.terms.Load().isService(sum) {
-		r.caller.roles = []string{serviceAdmin, almighty}
+		r.caller.everywhere(serviceAdmin, almighty)
 		return nil
 	}
 	u := s.cfg.Directory.UserByToken(r.Context(), token)
@@ -186,9 +186,10 @@ func (s *Server) recognise(r *request) error {
 		}
 		return nil
 	}
-	r.caller.user, r.caller.roles = u, u.ServiceRoles
+	r.caller.user = u
+	r.caller.everywhere(u.ServiceRoles...)
 	if r.project != nil {
-		r.caller.roles = append(u.ServiceRoles[:len(u.ServiceRoles):len(u.ServiceRoles)], u.Roles(r.project)...)
+		r.caller.roles = append(r.caller.roles, u.Roles(r.project)...)
 	}
 	return nil
 }

@@ -36,9 +36,11 @@ type caller struct {
 	// user is nil for the service token, and for guests.
 	user  *resource.User
 	guest bool
-	// roles are those for the route: those in its project, and those everywhere.
-	roles []string
-	shown gateway.Credentials
+	// roles are those for the route: those in its project, and those everywhere. privileged: one of the latter is an administrator's of everything; those of a project give
+	// each other what roles they like in it.
+	roles      []string
+	privileged bool
+	shown      gateway.Credentials
 }
 
 // id is the caller's user ID, empty for who is no user.
@@ -52,8 +54,10 @@ func (c *caller) id() string {
 // is reports whether the caller has a role.
 func (c *caller) is(role string) bool { return slices.Contains(c.roles, role) }
 
-// privileged callers see tokens and everybody's projects.
-func (c *caller) privileged() bool { return c.is(serviceAdmin) || c.is(almighty) }
+// everywhere gives the caller roles that are not those of a project. Who is privileged by them sees tokens and everybody's projects.
+func (c *caller) everywhere(roles ...string) {
+	c.roles, c.privileged = slices.Clip(roles), slices.Contains(roles, serviceAdmin) || slices.Contains(roles, almighty)
+}
 
 // may reports whether one of the roles is among those of a route.
 func (c *caller) may(allowed []string) bool {
@@ -62,7 +66,7 @@ func (c *caller) may(allowed []string) bool {
 
 // limited reports whether the caller sees only what names him in its ACL: as a publisher, or a consumer, and no administrator.
 func (c *caller) limited(role string) bool {
-	return c.is(role) && !c.is(projectAdmin) && !c.privileged()
+	return c.is(role) && !c.is(projectAdmin) && !c.privileged
 }
 
 // barred reports whether an ACL keeps the caller out: it counts for whoever has the role, administrators included.

@@ -83,7 +83,7 @@ func (s *Server) usersPage(r *request, of, only *resource.Project) (any, error) 
 	if err != nil {
 		return nil, err
 	}
-	v := s.view(r.caller.privileged(), r.yes("details"), only)
+	v := s.view(r.caller.privileged, r.yes("details"), only)
 	users := make([]wire.User, len(page))
 	for i, u := range page {
 		users[i] = s.userAnswer(u, v)

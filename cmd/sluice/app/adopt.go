@@ -39,7 +39,7 @@ func (n *node) adopt(ctx context.Context, cfg Config, log *slog.Logger) error {
 		err = a.settle(ctx, cfg, store, log)
 	}
 	if err == nil { // what the cluster has already counts
-		err = n.adoptFacts(ctx, cfg, store)
+		err = a.facts(ctx, newLogIntake(ctx, cfg.Node, n.store.Registry(), n.store.Logs()), store.Registry(), store.Logs())
 	}
 	if err == nil {
 		err = past.Export(ctx, store, func(e past.Exported) error { return a.next(ctx, e) })
@@ -56,27 +56,39 @@ func (n *node) adopt(ctx context.Context, cfg Config, log *slog.Logger) error {
 	return jetstream.Adopted(cfg.DataDir)
 }
 
+// facts has adoptFacts done, once: a log that goes to the end of another one would go there again.
+func (a *adoption) facts(ctx context.Context, in *logIntake, alone gateway.Registry, logs gateway.Logs) error {
+	if a.Facts {
+		return nil
+	}
+	if err := adoptFacts(ctx, in, alone, logs); err != nil {
+		return err
+	}
+	a.Facts = true
+	return a.write()
+}
+
 // adoptFacts brings durable subscriptions and the like into the cluster, unless it has ones of the same name, and topics with their logs. What was sent to a topic of which the
-// cluster has another one goes to the end of that one's log.
-func (n *node) adoptFacts(ctx context.Context, cfg Config, alone *jetstream.Store) error {
-	in := newLogIntake(ctx, cfg.Node, n.store.Registry(), n.store.Logs())
+// cluster has another one goes to the end of that one's log. A log that was never finished stays behind.
+func adoptFacts(ctx context.Context, in *logIntake, alone gateway.Registry, logs gateway.Logs) error {
 	if err := in.clear(); err != nil {
 		return err
 	}
 	known := make(map[string][]byte)
-	err := eachFact(ctx, n.store.Registry(), func(key string, value []byte) error {
+	err := eachFact(ctx, in.registry, func(key string, value []byte) error {
 		known[key] = value
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	out := newLogExport(alone.Logs())
-	err = eachFact(ctx, alone.Registry(), func(key string, value []byte) error {
+	out := newLogExport(logs)
+	err = eachFact(ctx, alone, func(key string, value []byte) error {
 		out.note(key, value)
 		there, is := known[key]
 		topic, isTopic := strings.CutPrefix(key, gateway.LogKeys)
 		switch {
+		case isUnfinished(topic):
 		case isTopic && is:
 			same, err := sameLog(value, there)
 			in.onto[topic] = !same
@@ -84,7 +96,7 @@ func (n *node) adoptFacts(ctx context.Context, cfg Config, alone *jetstream.Stor
 		case isTopic:
 			in.facts[topic] = value
 		case !is:
-			_, err := n.store.Registry().Put(ctx, key, value)
+			_, err := in.registry.Put(ctx, key, value)
 			return err
 		}
 		return nil
@@ -111,6 +123,8 @@ type adoption struct {
 	in   *intake
 	// Settled: transactions that were interrupted have been carried out, and nothing changes in the store any more.
 	Settled bool `json:"settled"`
+	// Facts are in the cluster, and topics' logs.
+	Facts bool `json:"facts,omitempty"`
 	// Shard and Number are the place of the first message that may not be in the cluster yet.
 	Shard  int `json:"shard"`
 	Number int `json:"number"`

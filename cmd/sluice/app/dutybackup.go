@@ -155,7 +155,7 @@ func (f *factIntake) take(key string, value []byte) error {
 	topic, isTopic := strings.CutPrefix(key, gateway.LogKeys)
 	log, offset, hasPlace := resource.Place(key, value)
 	switch end, known := f.ends[log]; {
-	case (isTopic || hasPlace) && f.there[key], strings.HasPrefix(topic, unfinished):
+	case (isTopic || hasPlace) && f.there[key], isUnfinished(topic):
 		return nil
 	case isTopic:
 		f.logs.facts[topic] = value

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -143,6 +144,28 @@ func TestNoSubscriptionGoesOnBehindItsLog(t *testing.T) {
 	_, facts := a.copyTo(b)
 	require.Equal(t, []string{"pubsub/cursor/P.s"}, facts.left)
 	require.Contains(t, b.facts(), "pubsub/sub/P.s")
+}
+
+// Who comes into a cluster brings his topics, and once what was sent to those that the cluster has others of. What a restore has left unfinished is nobody's.
+func TestLogsAreAdoptedOnce(t *testing.T) {
+	a, b := newDepot(t), newDepot(t)
+	a.put("log/P.t", `{"id":"one","retention_ms":0}`)
+	a.put("log/P.u", `{"id":"two","retention_ms":0}`)
+	a.put("log/unfinished=s", `{"id":"three","stream":"s","retention_ms":0,"node":"n1"}`)
+	a.publish("P.t", "a", "b")
+	a.publish("P.u", "c")
+	a.publish("unfinished=s", "x")
+	b.put("log/P.u", `{"id":"four","retention_ms":0}`)
+	b.publish("P.u", "theirs")
+	path := filepath.Join(t.TempDir(), "adopted.json")
+	for range 2 { // the first time it is not over before the node dies
+		x := adoption{path: path}
+		require.NoError(t, x.read())
+		require.NoError(t, x.facts(t.Context(), newLogIntake(t.Context(), "n1", b.registry, b.logs), a.registry, a.logs))
+	}
+	require.Equal(t, []string{"0a", "1b"}, b.has("P.t"))
+	require.Equal(t, []string{"0theirs", "1c"}, b.has("P.u"))
+	require.Len(t, b.facts(), 2)
 }
 
 // A log is not taken for whole before it has come as far as the facts that were read before say.

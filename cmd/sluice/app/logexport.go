@@ -35,14 +35,14 @@ func newLogExport(logs gateway.Logs) *logExport {
 	return &logExport{logs: logs, least: make(map[string]uint64), ends: make(map[string]uint64)}
 }
 
-// note takes note of a fact.
+// note takes note of a fact. Logs that are on their way into the store are not read.
 func (x *logExport) note(key string, value []byte) {
 	if log, offset, ok := resource.Place(key, value); ok {
 		x.least[log] = max(x.least[log], offset)
 	}
 	topic, ok := strings.CutPrefix(key, gateway.LogKeys)
 	var f gateway.LogFact
-	if ok && json.Unmarshal(value, &f) == nil {
+	if ok && !isUnfinished(topic) && json.Unmarshal(value, &f) == nil {
 		x.topics = append(x.topics, loggedTopic{topic, f.ID})
 	}
 }

@@ -18,6 +18,8 @@ import (
 // unfinished begins the names of logs that are on their way into a store, which no topic of a project can have; the name of the stream follows.
 const unfinished = "unfinished="
 
+func isUnfinished(topic string) bool { return strings.HasPrefix(topic, unfinished) }
+
 // logIntake brings topics' logs of elsewhere into a store: a log first, under a name that nobody reads or sends to, and then its topic, which has the whole log from the first moment
 // on. It is a logTaker and a gateway.Completion; all else is for one goroutine.
 type logIntake struct {

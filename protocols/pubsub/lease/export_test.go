@@ -19,6 +19,18 @@ func (k *Keeper) Late(ctx context.Context, sub *resource.Subscription, of *resou
 	}, err
 }
 
+// Held is how many messages those have in memory who were given them.
+func (k *Keeper) Held() (n int) {
+	for _, s := range k.ready() {
+		s.book.mu.Lock()
+		for _, p := range s.book.pulls {
+			n += len(p.got)
+		}
+		s.book.mu.Unlock()
+	}
+	return n
+}
+
 // Waiters is how many wait until what they acknowledged is written down.
 func (k *Keeper) Waiters() (n int) {
 	for _, s := range k.ready() {

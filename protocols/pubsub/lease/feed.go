@@ -155,24 +155,30 @@ func (b *book) recall() error {
 	}
 	slices.Sort(offsets)
 	for len(offsets) > 0 {
-		some := offsets[:min(len(offsets), readMessages)]
-		offsets = offsets[len(some):]
-		messages, err := b.k.fetch(b.of, some)
+		messages, err := b.recallSome(offsets)
 		if err != nil {
 			return err
 		}
 		b.mu.Lock()
 		for i, m := range messages {
 			if m == nil {
-				b.settled(some[i] + 1)
+				b.settled(offsets[i] + 1)
 				continue
 			}
 			b.q.Stored(b.entry(m), b.millis(), &b.fx)
 			b.carryOut()
 		}
 		b.mu.Unlock()
+		offsets = offsets[len(messages):]
 	}
 	return nil
+}
+
+// recallSome reads the first messages of those at offsets: as many as are read at once, since what is open may be more than there is memory for.
+func (b *book) recallSome(offsets []uint64) ([]*gateway.Message, error) {
+	ctx, cancel := context.WithTimeout(b.k.life, b.k.cfg.Patience)
+	defer cancel()
+	return b.k.fetchSome(ctx, b.of, offsets)
 }
 
 // gap is how many messages that nobody asked for are read along, rather than asking once more.
@@ -182,34 +188,43 @@ const gap = 16
 func (k *Keeper) fetch(of *resource.Topic, offsets []uint64) ([]*gateway.Message, error) {
 	ctx, cancel := context.WithTimeout(k.life, k.cfg.Patience)
 	defer cancel()
-	messages := make([]*gateway.Message, len(offsets))
-	for at := 0; at < len(offsets); {
-		last := at
-		for last+1 < len(offsets) && offsets[last+1]-offsets[last] <= gap {
-			last++
-		}
-		page, err := k.cfg.Logs.Read(ctx, of.Name.String(), gateway.LogQuery{
-			From: offsets[at], Messages: int(offsets[last]-offsets[at]) + 1, Bytes: readBytes,
-		})
+	messages := make([]*gateway.Message, 0, len(offsets))
+	for len(messages) < len(offsets) {
+		some, err := k.fetchSome(ctx, of, offsets[len(messages):])
 		if err != nil {
 			return nil, err
 		}
-		before := at
-		for at <= last && offsets[at] < page.First {
-			at++
+		messages = append(messages, some...)
+	}
+	return messages, nil
+}
+
+// fetchSome is fetch for the first of the offsets, at least one, as far as they are read at once.
+func (k *Keeper) fetchSome(ctx context.Context, of *resource.Topic, offsets []uint64) (messages []*gateway.Message, err error) {
+	last := 0
+	for last+1 < len(offsets) && offsets[last+1]-offsets[last] <= gap && offsets[last+1]-offsets[0] < readMessages {
+		last++
+	}
+	page, err := k.cfg.Logs.Read(ctx, of.Name.String(), gateway.LogQuery{
+		From: offsets[0], Messages: int(offsets[last]-offsets[0]) + 1, Bytes: readBytes,
+	})
+	if err != nil {
+		return nil, err
+	}
+	next := func() uint64 { return offsets[len(messages)] }
+	for len(messages) <= last && next() < page.First {
+		messages = append(messages, nil)
+	}
+	for _, m := range page.Messages {
+		for len(messages) <= last && next() < m.Offset {
+			messages = append(messages, nil)
 		}
-		for _, m := range page.Messages {
-			for at <= last && offsets[at] < m.Offset {
-				at++
-			}
-			if at <= last && offsets[at] == m.Offset {
-				messages[at] = m
-				at++
-			}
+		if len(messages) <= last && next() == m.Offset {
+			messages = append(messages, m)
 		}
-		if at == before {
-			return nil, gateway.Errorf(gateway.Unavailable, "the log does not have message %d yet", offsets[at])
-		}
+	}
+	if len(messages) == 0 {
+		return nil, gateway.Errorf(gateway.Unavailable, "the log does not have message %d yet", offsets[0])
 	}
 	return messages, nil
 }

@@ -54,6 +54,11 @@ func (b *book) bury(d dispatch.Death) {
 
 // letter sends a dead letter.
 func (k *Keeper) letter(sub *resource.Subscription, of *resource.Topic, e dispatch.Entry) error {
+	ctx, cancel := context.WithTimeout(k.life, k.cfg.Patience)
+	defer cancel()
+	if k.cfg.Directory.Topic(ctx, resource.Name{Project: sub.Project, Name: sub.Lease.DeadLetters}) == nil {
+		return errNoLetters // before anything is read: it is tried again and again
+	}
 	m := e.Message
 	if m == nil {
 		messages, err := k.fetch(of, []uint64{e.Seq - 1})
@@ -61,11 +66,6 @@ func (k *Keeper) letter(sub *resource.Subscription, of *resource.Topic, e dispat
 			return err
 		}
 		m = messages[0]
-	}
-	ctx, cancel := context.WithTimeout(k.life, k.cfg.Patience)
-	defer cancel()
-	if k.cfg.Directory.Topic(ctx, resource.Name{Project: sub.Project, Name: sub.Lease.DeadLetters}) == nil {
-		return errNoLetters
 	}
 	return k.letters.send(ctx, deadLetter(m, sub, e.Redeliveries))
 }

@@ -331,16 +331,22 @@ func (m *model) extend(t *rapid.T) {
 	all := m.some(t)
 	seconds := rapid.SampledFrom([]int{0, 0, 5, 30}).Draw(t, "seconds")
 	var want []wire.AckFault
+	var named []handed
 	for _, h := range all {
-		k := m.all[h.offset]
-		switch {
+		switch k := m.all[h.offset]; {
 		case k.acked || k.dead:
 		case !m.holds(h):
 			want = append(want, wire.AckFault{AckID: h.id, Reason: wire.FaultLate})
-		case seconds == 0:
-			m.back(h.offset)
 		default:
-			k.until = m.clock.Now().Add(time.Duration(seconds) * time.Second)
+			named = append(named, h)
+		}
+	}
+	for _, h := range named {
+		switch {
+		case seconds > 0:
+			m.all[h.offset].until = m.clock.Now().Add(time.Duration(seconds) * time.Second)
+		case m.holds(h): // else it came back with the one before it
+			m.back(h.offset)
 		}
 	}
 	faults, err := m.keeper.Extend(t.Context(), m.sub, m.of, texts(all), time.Duration(seconds)*time.Second)

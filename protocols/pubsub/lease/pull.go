@@ -72,7 +72,7 @@ func (b *book) pull(ctx context.Context, most int, wait, deadline time.Duration)
 	return b.received(p), nil
 }
 
-// received is what a client gets.
+// received is what a client gets of an answer. It is asked for once: what is handed out is read again if it comes back, and nobody needs its bodies until then.
 func (b *book) received(p *pull) []wire.Received {
 	all := make([]wire.Received, len(p.got))
 	for i, h := range p.got {
@@ -82,6 +82,7 @@ func (b *book) received(p *pull) []wire.Received {
 			all[i].Key, _ = h.message.Header.Get(KeyField)
 		}
 	}
+	p.got = nil
 	return all
 }
 
@@ -234,15 +235,18 @@ func (b *book) extend(all []delivery, deadline time.Duration) ([]string, error) 
 	}
 	b.used = b.k.cfg.Now()
 	b.tick(false)
-	faults := make([]string, len(all))
+	faults, named := make([]string, len(all)), make([]*lease, 0, len(all))
 	for i, d := range all {
 		l, fault := b.find(d)
-		faults[i] = fault
+		if faults[i] = fault; l != nil {
+			named = append(named, l)
+		}
+	}
+	for _, l := range named {
 		switch {
-		case l == nil:
 		case deadline > 0:
 			b.expire(l, b.used.Add(deadline))
-		default:
+		case b.out[l.tag] == l: // else it came back with another one of its ordering key
 			b.giveBack(l)
 		}
 	}

@@ -221,7 +221,7 @@ func (w *worker) advance(generation, to uint64) error {
 		c.Offset = to
 		return true, nil
 	})
-	if gateway.KindOf(err) == gateway.NotFound && err != nil { // the subscription is gone
+	if kind := gateway.KindOf(err); err != nil && (kind == gateway.NotFound || kind == gateway.Moved) { // the subscription is gone, or its topic
 		return nil
 	}
 	return err

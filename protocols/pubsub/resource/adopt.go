@@ -34,7 +34,14 @@ func (d *Directory) adopt(ctx context.Context, key string, value any, there func
 
 // AdoptProject takes in a project.
 func (d *Directory) AdoptProject(ctx context.Context, p *Project) error {
-	return d.adopt(ctx, projectKeys+p.Name, p, func() bool { return d.projects[p.Name] != nil })
+	return d.adopt(ctx, projectKeys+p.Name, p, func() bool {
+		for _, other := range d.projects {
+			if other.Name == p.Name || other.ID == p.ID {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 // AdoptUser takes in a user with his token; with an empty one he gets one that nobody knows, until it is refreshed.

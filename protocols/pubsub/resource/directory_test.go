@@ -183,6 +183,30 @@ func TestAUserGetsAnotherName(t *testing.T) {
 	require.EqualError(t, err, "no")
 }
 
+// A user who is deleted stays so, also if a change of name was never finished.
+func TestAUserWithAFormerNameIsDeleted(t *testing.T) {
+	d, r := open(t, gatewaytest.NewDisk(1), false)
+	ctx := t.Context()
+	_, token := user(t, d, "ann")
+	left := facts(t, r)["pubsub/user/ann"]
+	_, err := d.ChangeUser(ctx, "ann", func(u *resource.User) error { u.Name = "eve"; return nil })
+	require.NoError(t, err)
+	later := facts(t, r)["pubsub/user/eve"]
+	for _, fact := range [][2]string{{"ann", left}, {"eve", later}} { // as if the second step had not been
+		_, err := r.Put(ctx, "pubsub/user/"+fact[0], []byte(fact[1]))
+		require.NoError(t, err)
+	}
+	unproven := gateway.Principal{Name: "pubsub/ann", Method: "pubsub"}
+	_, found, err := d.Renew(unproven)
+	require.True(t, found)
+	require.Equal(t, gateway.Unauthenticated, kind(err), "nobody has that name")
+	require.NoError(t, d.DeleteUser(ctx, "eve"))
+	d, err = resource.Open(ctx, resource.Config{Facts: r})
+	require.NoError(t, err)
+	require.Empty(t, d.Users())
+	require.Nil(t, d.UserByToken(ctx, token))
+}
+
 func TestACLsNameUsers(t *testing.T) {
 	d, _ := open(t, gatewaytest.NewDisk(1), false)
 	ctx := t.Context()
@@ -362,6 +386,47 @@ type asked struct {
 func (a *asked) Watch(ctx context.Context, fn func(key string, value []byte, revision uint64)) error {
 	a.watched.Add(1)
 	return a.Registry.Watch(ctx, fn)
+}
+
+// absent is a registry that cannot be read any more.
+type absent struct {
+	*gatewaytest.Registry
+	away atomic.Bool
+	came chan struct{}
+}
+
+func (a *absent) Watch(ctx context.Context, fn func(key string, value []byte, revision uint64)) error {
+	if a.away.Load() {
+		a.came <- struct{}{}
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return a.Registry.Watch(ctx, fn)
+}
+
+// Who looks for something while the store is away waits as long as he likes, and not as long as those who came before.
+func TestWhoLooksWaitsForNobody(t *testing.T) {
+	registry := &absent{Registry: gatewaytest.NewDisk(1).Registry(), came: make(chan struct{}, 1)}
+	d, err := resource.Open(t.Context(), resource.Config{Facts: registry, Shared: true})
+	require.NoError(t, err)
+	registry.away.Store(true)
+	patient, cancel := context.WithCancel(t.Context())
+	gone := make(chan error, 1)
+	go func() { gone <- d.Look(patient) }()
+	<-registry.came
+	hasty, enough := context.WithTimeout(t.Context(), time.Millisecond)
+	defer enough()
+	looked := make(chan *resource.Project, 1)
+	go func() { looked <- d.Project(hasty, "P") }()
+	select {
+	case p := <-looked:
+		require.Nil(t, p)
+	case <-time.After(10 * time.Second):
+		cancel()
+		t.Fatal("it waits for another one")
+	}
+	cancel()
+	require.Error(t, <-gone)
 }
 
 // What another node has made a moment ago is found, though nobody has told of it; many who look at once look once.

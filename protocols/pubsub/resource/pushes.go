@@ -75,11 +75,11 @@ func (d *Directory) SetPushState(ctx context.Context, s *Subscription, fault str
 	})
 }
 
-// forgetPush takes away what is known of the pushes of a subscription that is gone.
-func (d *Directory) forgetPush(ctx context.Context, n Name) error {
+// forgetPush takes away what is known of the pushes of a subscription that is gone, by its ID.
+func (d *Directory) forgetPush(ctx context.Context, n Name, id string) error {
 	err := d.change(ctx, func() (string, any, uint64, error) {
 		p := d.pushes[n]
-		if p == nil {
+		if p == nil || p.Subscription != id {
 			return "", nil, 0, errGone
 		}
 		return pushKeys + n.String(), nil, p.revision, nil

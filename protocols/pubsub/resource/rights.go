@@ -36,7 +36,7 @@ func (d *Directory) VerifyToken(ctx context.Context, token string) (p gateway.Pr
 	if u == nil {
 		return gateway.Principal{}, false, nil
 	}
-	return principal(u.Name, u.Token.Sum), true, nil
+	return principal(u.Name, SumOf(token)), true, nil
 }
 
 // service reports whether a sum is that of the service token.
@@ -91,7 +91,7 @@ func (d *Directory) who(p gateway.Principal) (u *User, service bool) {
 		return d.tokens[p.Proof], d.service(p.Proof)
 	}
 	name := strings.TrimPrefix(p.Name, NamePrefix)
-	return d.users[name], name == "" && *d.serviceSum.Load() != ""
+	return d.current(name), name == "" && *d.serviceSum.Load() != ""
 }
 
 // Rights are what a principal of VerifyToken may do with topics and durable subscriptions at this moment, on every door. An administrator of a project may do
@@ -104,7 +104,7 @@ func (d *Directory) Rights(p gateway.Principal) gateway.Rights {
 		return r
 	}
 	u, service := d.who(p)
-	r.everything = service || u != nil && slices.Contains(u.ServiceRoles, roleServiceAdmin)
+	r.everything = service || u != nil && u.Almighty()
 	if r.everything || u == nil {
 		return r
 	}
@@ -112,7 +112,7 @@ func (d *Directory) Rights(p gateway.Principal) gateway.Rights {
 	for name, project := range d.projects {
 		if all := slices.Concat(u.ServiceRoles, u.Roles(project)); u.Member(project) || len(u.ServiceRoles) > 0 {
 			roles[name] = all
-			if slices.Contains(all, roleProjectAdmin) {
+			if slices.ContainsFunc(all, governing) {
 				r.governs[name] = struct{}{}
 			}
 		}
@@ -129,6 +129,11 @@ func (d *Directory) Rights(p gateway.Principal) gateway.Rights {
 		}
 	}
 	return r
+}
+
+// governing reports whether a role, in a project, is one of those with which the API lets somebody do everything in it.
+func governing(role string) bool {
+	return role == roleProjectAdmin || role == roleServiceAdmin || role == roleAlmighty
 }
 
 // rights implement gateway.Rights. They do not change.

@@ -95,14 +95,14 @@ func TestRights(t *testing.T) {
 	}
 	all := map[string]gateway.Rights{
 		"pub": make("pub", p, "publisher"), "con": make("con", p, "consumer"), "admin": make("admin", p, "project_admin"), "none": make("none", p),
-		"far": make("far", q, "publisher", "consumer", "project_admin"), "stranger": d.Rights(gateway.Principal{Name: "pubsub/pub", Method: "password"}),
+		"lord": make("lord", p, "service_admin"), "any": make("any", p, "_admin_"), "far": make("far", q, "publisher", "consumer", "project_admin"), "stranger": d.Rights(gateway.Principal{Name: "pubsub/pub", Method: "password"}),
 	}
 	const read, write, create, manage = gateway.Read, gateway.Write, gateway.Create, gateway.Manage
 	for _, c := range []struct {
 		a    gateway.Action
 		kind gateway.Kind
 		name string
-		who  string // of pub, con, admin, far
+		who  string // of pub, con, admin, far; those who administer P by another role may what admin may
 	}{
 		{write, gateway.KindTopic, "P.one", "pub admin"}, {read, gateway.KindTopic, "P.one", "con admin"}, {create, gateway.KindTopic, "P.one", "pub con admin"},
 		{manage, gateway.KindTopic, "P.one", "admin"}, {write, gateway.KindTopic, "P.two", "admin"}, {read, gateway.KindTopic, "P.two", "admin"},
@@ -115,7 +115,11 @@ func TestRights(t *testing.T) {
 		dest := gateway.Destination{Kind: c.kind, Name: c.name}
 		for name, r := range all {
 			may := r.May(c.a, dest)
-			require.Equal(t, slices.Contains(strings.Fields(c.who), name), may == nil, "%s %s %s: %v", name, c.a, dest, may)
+			as := name
+			if name == "lord" || name == "any" {
+				as = "admin"
+			}
+			require.Equal(t, slices.Contains(strings.Fields(c.who), as), may == nil, "%s %s %s: %v", name, c.a, dest, may)
 			if may != nil {
 				require.Equal(t, gateway.Denied, kind(may))
 				require.False(t, r.All(c.a, dest))
@@ -130,6 +134,20 @@ func TestRights(t *testing.T) {
 	require.Error(t, all["admin"].Operate("drain"))
 }
 
+// Who may use every route of the API may publish by it, too.
+func TestRightsOfTheAlmighty(t *testing.T) {
+	d, _ := open(t, gatewaytest.NewDisk(1), false)
+	project(t, d, "P")
+	topic(t, d, "P.t")
+	for _, role := range []string{"service_admin", "_admin_"} {
+		_, token, err := d.CreateUser(t.Context(), resource.User{Name: "u" + role, ServiceRoles: []string{role}}, "")
+		require.NoError(t, err)
+		who, _, err := d.VerifyToken(t.Context(), token)
+		require.NoError(t, err)
+		require.NoError(t, d.Rights(who).May(gateway.Write, gateway.Destination{Kind: gateway.KindTopic, Name: "P.t"}), role)
+	}
+}
+
 // Another service token counts at once, and with it another secret that tokens are made of: what was lent before opens nothing, what users have themselves goes on.
 func TestAnotherServiceTokenIsTrusted(t *testing.T) {
 	d, err := resource.Open(t.Context(), resource.Config{Facts: gatewaytest.NewDisk(1).Registry(), ServiceToken: "service", Loan: "service"})
@@ -141,6 +159,8 @@ func TestAnotherServiceTokenIsTrusted(t *testing.T) {
 		return found
 	}
 	lent := d.TokenFor(ann)
+	borrower, _, err := d.VerifyToken(t.Context(), lent)
+	require.NoError(t, err)
 	service, found, err := d.VerifyToken(t.Context(), "service")
 	require.NoError(t, err)
 	require.True(t, found)
@@ -150,6 +170,9 @@ func TestAnotherServiceTokenIsTrusted(t *testing.T) {
 	_, found, err = d.Renew(service)
 	require.True(t, found)
 	require.Equal(t, gateway.Unauthenticated, kind(err), "who came by the old one goes")
+	_, found, err = d.Renew(borrower)
+	require.True(t, found)
+	require.Equal(t, gateway.Unauthenticated, kind(err), "and who came by what was lent")
 	again := d.TokenFor(ann)
 	require.NotEqual(t, lent, again)
 	require.True(t, known(again))

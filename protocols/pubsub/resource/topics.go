@@ -125,19 +125,21 @@ func (d *Directory) ReviseSubscription(ctx context.Context, n Name, to func(s *S
 
 // DeleteSubscription ends a subscription. The Error is of kind NotFound if there is none.
 func (d *Directory) DeleteSubscription(ctx context.Context, n Name) error {
+	id := ""
 	err := d.change(ctx, func() (string, any, uint64, error) {
 		s := d.subscriptions[n]
 		if s == nil {
 			return "", nil, 0, errGone
 		}
+		id = s.ID
 		return subscriptionKeys + n.String(), nil, s.revision, nil
 	})
 	if err != nil {
 		return err
 	}
-	err = d.change(ctx, func() (string, any, uint64, error) { // one that stays behind is nobody's
+	err = d.change(ctx, func() (string, any, uint64, error) { // one that stays behind is nobody's, and that of the next one of that name is that one's
 		c := d.cursors[n]
-		if c == nil {
+		if c == nil || c.Subscription != id {
 			return "", nil, 0, errGone
 		}
 		return cursorKeys + n.String(), nil, c.revision, nil
@@ -145,7 +147,7 @@ func (d *Directory) DeleteSubscription(ctx context.Context, n Name) error {
 	if err != nil && gateway.KindOf(err) != gateway.NotFound {
 		return err
 	}
-	return d.forgetPush(ctx, n)
+	return d.forgetPush(ctx, n, id)
 }
 
 // CursorOf is how far a subscription is in the log of its topic.
@@ -163,7 +165,8 @@ func (d *Directory) Standing(s *Subscription, t *Topic) (c Cursor, there bool) {
 	return d.cursorOf(s, t), sub != nil && sub.ID == s.ID && of != nil && of.ID == t.ID
 }
 
-// cursorOf is CursorOf with the lock held. In a log that the subscription does not know, it begins at the front.
+// cursorOf is CursorOf with the lock held. In a log that the subscription does not know, it begins at the front, in another generation: what was handed out of the log before
+// is nothing in this one.
 func (d *Directory) cursorOf(s *Subscription, t *Topic) Cursor {
 	c := Cursor{Subscription: s.ID, Log: t.ID}
 	stored := d.cursors[s.Name]
@@ -177,18 +180,26 @@ func (d *Directory) cursorOf(s *Subscription, t *Topic) Cursor {
 	switch {
 	case stored != nil && stored.Subscription == s.ID && stored.Log == t.ID:
 		c.Offset, c.Next, c.Open, c.Generation = stored.Offset, stored.Next, stored.Open, stored.Generation
-	case (stored == nil || stored.Subscription != s.ID) && s.Log == t.ID:
+	case stored != nil && stored.Subscription == s.ID:
+		c.Generation = stored.Generation + 1
+	case s.Log == t.ID:
 		c.Offset = s.Start
+	default:
+		c.Generation = 1
 	}
 	return c
 }
 
 // MoveCursor moves a subscription's cursor: to says where to, by where it is. It may be called more than once; if it reports that there is nothing to do, or an error, nothing
-// is written. The Error is of kind NotFound if the subscription is gone: one that was made again is another one.
+// is written. The Error is of kind NotFound if the subscription is gone: one that was made again is another one. It is of kind Moved if the topic is, since its cursor is in
+// another log then.
 func (d *Directory) MoveCursor(ctx context.Context, s *Subscription, t *Topic, to func(c *Cursor) (move bool, err error)) error {
 	err := d.change(ctx, func() (string, any, uint64, error) {
 		if now := d.subscriptions[s.Name]; now == nil || now.ID != s.ID {
 			return "", nil, 0, errGone
+		}
+		if of := d.topics[t.Name]; of == nil || of.ID != t.ID {
+			return "", nil, 0, errOtherLog
 		}
 		c := d.cursorOf(s, t)
 		move, err := to(&c)
@@ -205,6 +216,8 @@ func (d *Directory) MoveCursor(ctx context.Context, s *Subscription, t *Topic, t
 	}
 	return err
 }
+
+var errOtherLog = gateway.Errorf(gateway.Moved, "the topic is gone, or another one")
 
 var errIdle = gateway.Errorf(gateway.Conflict, "there is nothing to do")
 

@@ -113,6 +113,25 @@ func (d *Directory) forgetName(ctx context.Context, name, id string) error {
 	return err
 }
 
+// formerName is one that a user had, of which a change of name left the fact behind.
+type formerName struct{ name, id string }
+
+// formerNames are those of the user of that name now.
+func (d *Directory) formerNames(name string) (all []formerName) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	u := d.current(name)
+	if u == nil {
+		return nil
+	}
+	for other, left := range d.users {
+		if other != name && left.ID == u.ID {
+			all = append(all, formerName{other, u.ID})
+		}
+	}
+	return all
+}
+
 // RefreshToken gives a user another token, and returns it. The Error is of kind NotFound if there is no such user.
 func (d *Directory) RefreshToken(ctx context.Context, name string) (*User, string, error) {
 	token := NewToken()
@@ -125,6 +144,11 @@ func (d *Directory) RefreshToken(ctx context.Context, name string) (*User, strin
 
 // DeleteUser ends a user. The Error is of kind NotFound if there is none.
 func (d *Directory) DeleteUser(ctx context.Context, name string) error {
+	for _, former := range d.formerNames(name) { // alone they would be the user again, after a start
+		if err := d.forgetName(ctx, former.name, former.id); err != nil {
+			return err
+		}
+	}
 	return d.change(ctx, func() (string, any, uint64, error) {
 		u := d.current(name)
 		if u == nil {
