@@ -34,8 +34,10 @@ type watcher struct {
 // unless theirs is held back.
 type Registry struct {
 	disk *Disk
-	held bool // guarded by the facts' lock
+	held bool // guarded by the facts' lock, as is what follows
 	err  error
+	// stalled: changes and watches take until their contexts end.
+	stalled bool
 }
 
 // Registry opens the registry of a disk, for one broker.
@@ -74,27 +76,49 @@ func (r *Registry) Break(err error) {
 	r.disk.facts.mu.Unlock()
 }
 
+// Stall has changes and watches take until their contexts end, as those of a node that has lost the others.
+func (r *Registry) Stall(stalled bool) {
+	r.disk.facts.mu.Lock()
+	r.stalled = stalled
+	r.disk.facts.mu.Unlock()
+}
+
+// await returns the error of who waited in vain.
+func (r *Registry) await(ctx context.Context) error {
+	r.disk.facts.mu.Lock()
+	stalled := r.stalled
+	r.disk.facts.mu.Unlock()
+	if !stalled {
+		return nil
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
 // Put implements gateway.Registry.
-func (r *Registry) Put(_ context.Context, key string, value []byte) (uint64, error) {
-	return r.change(key, append([]byte{}, value...), nil)
+func (r *Registry) Put(ctx context.Context, key string, value []byte) (uint64, error) {
+	return r.change(ctx, key, append([]byte{}, value...), nil)
 }
 
 // Delete implements gateway.Registry.
-func (r *Registry) Delete(_ context.Context, key string) (uint64, error) {
-	return r.change(key, nil, nil)
+func (r *Registry) Delete(ctx context.Context, key string) (uint64, error) {
+	return r.change(ctx, key, nil, nil)
 }
 
 // Change implements gateway.Registry.
-func (r *Registry) Change(_ context.Context, key string, value []byte, since uint64) (uint64, error) {
+func (r *Registry) Change(ctx context.Context, key string, value []byte, since uint64) (uint64, error) {
 	if value != nil {
 		value = append([]byte{}, value...)
 	}
-	return r.change(key, value, &since)
+	return r.change(ctx, key, value, &since)
 }
 
-func (r *Registry) change(key string, value []byte, since *uint64) (uint64, error) {
+func (r *Registry) change(ctx context.Context, key string, value []byte, since *uint64) (uint64, error) {
 	if err := gateway.ValidFact(key, value); err != nil {
 		return 0, err
+	}
+	if err := r.await(ctx); err != nil {
+		return 0, gateway.WrapError(gateway.Unavailable, err, "the registry cannot be written now")
 	}
 	f := &r.disk.facts
 	f.mu.Lock()
@@ -133,6 +157,9 @@ func (r *Registry) change(key string, value []byte, since *uint64) (uint64, erro
 
 // Watch implements gateway.Registry. What was held back is told first: nothing is missing when it returns.
 func (r *Registry) Watch(ctx context.Context, fn func(key string, value []byte, revision uint64)) error {
+	if err := r.await(ctx); err != nil {
+		return err
+	}
 	f := &r.disk.facts
 	f.mu.Lock()
 	defer f.mu.Unlock()

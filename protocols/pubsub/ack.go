@@ -31,8 +31,7 @@ func (s *Server) acknowledge(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), s.cfg.Patience)
-	defer cancel()
+	ctx := r.Context()
 	pull, known := s.answered(sub, t, last)
 	if !known {
 		if pull.end, err = s.end(ctx, t); err != nil {

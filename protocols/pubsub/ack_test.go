@@ -276,6 +276,37 @@ func TestTheStoreIsAway(t *testing.T) {
 	w.must("POST", ackPath, serviceToken, ids(1))
 }
 
+// A node that has lost the others tries for as long as it is let: clients hear that it does not go, and that what cannot be found now is not gone.
+func TestNobodyWaitsForEverForTheStore(t *testing.T) {
+	w := stocked(t, 2, nil)
+	others := w.disk.Registry()
+	directory, err := resource.Open(t.Context(), resource.Config{Facts: others, Shared: true, Now: w.clock.Now})
+	require.NoError(t, err)
+	w.open(pubsub.Config{
+		Address: "127.0.0.1:0", Broker: w.broker, Directory: directory, Logs: w.logs, ServiceToken: serviceToken, Now: w.clock.Now, Shared: true, Patience: 100 * time.Millisecond,
+	})
+	w.pull(2)
+	others.Stall(true)
+	away := [][4]string{
+		{serviceToken, "POST", "/projects/Q", `{"description":""}`}, {serviceToken, "PUT", "/projects/P", `{"description":"x"}`}, {serviceToken, "DELETE", "/projects/P", ""},
+		{serviceToken, "PUT", "/projects/P/topics/u", ""}, {serviceToken, "DELETE", "/projects/P/topics/t", ""}, {serviceToken, "POST", "/projects/P/topics/t:modifyAcl", `{"authorized_users":[]}`},
+		{serviceToken, "PUT", "/projects/P/subscriptions/u", `{"topic":"projects/P/topics/t"}`}, {serviceToken, "DELETE", "/projects/P/subscriptions/s", ""},
+		{serviceToken, "POST", ackPath, `{"ackIds":["projects/P/subscriptions/s:1"]}`}, {serviceToken, "POST", "/projects/P/subscriptions/s:modifyOffset", `{"offset":1}`},
+		{serviceToken, "POST", "/users/u", `{"email":""}`}, {serviceToken, "POST", "/projects/P/members/u", `{}`},
+		{serviceToken, "GET", "/projects/P/topics/unknown", ""}, {serviceToken, "GET", "/projects/unknown/topics", ""}, {strings.Repeat("5ec8e7a0", 8), "GET", "/users/profile", ""},
+	}
+	for _, r := range away {
+		w.refused(503, "Backend Error", r[1], r[2], r[0], r[3])
+	}
+	w.must("GET", "/projects/P/topics/t", serviceToken, nil)
+	w.publish("t", "goes by another way")
+	require.Len(t, w.pull(9), 3, "what is known is served")
+	others.Stall(false)
+	w.refused(404, "Topic doesn't exist", "GET", "/projects/P/topics/unknown", serviceToken, nil)
+	w.refused(401, "Unauthorized", "GET", "/users/profile", away[len(away)-1][0], nil)
+	w.must("POST", ackPath, serviceToken, ids(1))
+}
+
 func TestDataComesBackAsItWas(t *testing.T) {
 	w := stocked(t, 0, nil)
 	all := []string{"", "aGVsbG8=", "***not b64", "aGVsbG9=", "aGVs\nbG8=", "plain text", "AAECAw==", strings.Repeat("QUJD", 100_000), "ü", "a", "===="}

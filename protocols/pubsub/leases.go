@@ -147,9 +147,7 @@ func (s *Server) pullLeased(r *request, sub *resource.Subscription, asked *wire.
 	if asked.Waits() {
 		wait = longPoll
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), s.cfg.Patience+wait)
-	defer cancel()
-	got, err := k.Pull(ctx, sub, t, min(asked.Max(), pullMessages), wait)
+	got, err := k.Pull(r.Context(), sub, t, min(asked.Max(), pullMessages), wait)
 	if err != nil {
 		return nil, unleased(err)
 	}
@@ -166,9 +164,7 @@ func (s *Server) acknowledgeLeased(r *request, sub *resource.Subscription, ids [
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), s.cfg.Patience)
-	defer cancel()
-	faults, err := k.Acknowledge(ctx, sub, t, ids)
+	faults, err := k.Acknowledge(r.Context(), sub, t, ids)
 	if err != nil {
 		return nil, unleased(err)
 	}
@@ -182,9 +178,7 @@ func (s *Server) extendLeased(r *request, sub *resource.Subscription, asked *wir
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), s.cfg.Patience)
-	defer cancel()
-	faults, err := k.Extend(ctx, sub, t, asked.AckIDs, time.Duration(asked.Deadline.Value)*time.Second)
+	faults, err := k.Extend(r.Context(), sub, t, asked.AckIDs, time.Duration(asked.Deadline.Value)*time.Second)
 	if err != nil {
 		return nil, unleased(err)
 	}

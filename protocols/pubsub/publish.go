@@ -1,7 +1,6 @@
 package pubsub
 
 import (
-	"context"
 	"math"
 	"strconv"
 
@@ -65,8 +64,7 @@ func (d done) Complete(_ uint64, err error) { d <- err }
 
 // send has the broker take messages, and waits until they are in the log.
 func (s *Server) send(r *request, part []*gateway.Message) error {
-	ctx, cancel := context.WithTimeout(r.Context(), s.cfg.Patience)
-	defer cancel()
+	ctx := r.Context()
 	session, leave, err := s.sessions.of(ctx, r)
 	if err != nil {
 		return refused(err)

@@ -57,9 +57,7 @@ func (s *Server) pull(r *request) (any, error) {
 		return nil, err
 	}
 	c := s.cfg.Directory.CursorOf(sub, t)
-	ctx, cancel := context.WithTimeout(r.Context(), s.cfg.Patience)
-	defer cancel()
-	page, err := s.cfg.Logs.Read(ctx, t.Name.String(), gateway.LogQuery{From: c.Offset, Messages: min(asked.Max(), pullMessages), Bytes: pullBytes})
+	page, err := s.cfg.Logs.Read(r.Context(), t.Name.String(), gateway.LogQuery{From: c.Offset, Messages: min(asked.Max(), pullMessages), Bytes: pullBytes})
 	if err != nil {
 		return nil, unread(err)
 	}

@@ -1,8 +1,6 @@
 package pubsub
 
 import (
-	"context"
-
 	"github.com/sluice-mq/sluice/protocols/pubsub/push"
 	"github.com/sluice-mq/sluice/protocols/pubsub/resource"
 	"github.com/sluice-mq/sluice/protocols/pubsub/wire"
@@ -152,9 +150,7 @@ func (s *Server) verifyPush(r *request) (any, error) {
 	case sub.Push.Verified:
 		return nil, wire.Conflict("Push endpoint is already verified")
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), s.cfg.Patience)
-	defer cancel()
-	if err := s.cfg.Push.Verify(ctx, sub.Push.Endpoint, sub.Push.VerificationHash); err != nil {
+	if err := s.cfg.Push.Verify(r.Context(), sub.Push.Endpoint, sub.Push.VerificationHash); err != nil {
 		return nil, wire.Unverified(err.Error())
 	}
 	return nil, s.revisePush(r, func(now *resource.Subscription) error {

@@ -1,14 +1,17 @@
 package pubsub
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/protocols/pubsub/carry"
@@ -82,12 +85,12 @@ func (s *Server) serve(w http.ResponseWriter, h *http.Request) {
 }
 
 // answer has a request judged, in the service's order, and carried out.
-func (s *Server) answer(w http.ResponseWriter, r *request, route *route) (any, error) {
+func (s *Server) answer(w http.ResponseWriter, r *request, route *route) (answer any, err error) {
 	if p := r.vars.Invalid(); p != nil {
 		return nil, p
 	}
 	if !route.open {
-		if err := s.admit(r, route); err != nil {
+		if err := s.timed(r, 0, func() error { return s.admit(r, route) }, http.StatusNotFound, http.StatusUnauthorized); err != nil {
 			return nil, err
 		}
 		if c := carry.From(r.Context()); c != nil {
@@ -105,7 +108,30 @@ func (s *Server) answer(w http.ResponseWriter, r *request, route *route) (any, e
 		}
 		defer release()
 	}
-	return route.serve(s, r)
+	err = s.timed(r, route.waits, func() (err error) {
+		answer, err = route.serve(s, r)
+		return err
+	}, http.StatusNotFound)
+	return answer, err
+}
+
+// timed does something with a request whose context ends when the store has had its time, and more. Whoever was not found by then may be there: where the
+// answer is one of the unsure codes, the client hears that it may come again.
+func (s *Server) timed(r *request, more time.Duration, do func() error, unsure ...int) error {
+	whole := r.Request
+	ctx, cancel := context.WithTimeout(whole.Context(), s.cfg.Patience+more)
+	defer cancel()
+	r.Request = whole.WithContext(ctx)
+	defer func() { r.Request = whole }()
+	err := do()
+	if err == nil || !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return err
+	}
+	var p *wire.Problem
+	if errors.As(err, &p) && !slices.Contains(unsure, p.Code) {
+		return err
+	}
+	return wire.Unavailable(err)
 }
 
 // admit finds out who asks and whether he may.

@@ -3,6 +3,7 @@ package pubsub
 import (
 	"slices"
 	"sync/atomic"
+	"time"
 )
 
 // route is one call of the API.
@@ -13,6 +14,8 @@ type route struct {
 	open  bool
 	// large: the body may be as long as a request with messages.
 	large bool
+	// waits is how long it may wait for something to come, beside the time for the store.
+	waits time.Duration
 	serve func(s *Server, r *request) (any, error)
 	// answers are counted by the hundreds of their codes.
 	answers [6]atomic.Uint64
@@ -110,7 +113,7 @@ func subscriptionRoutes() []*route {
 		{method: "GET", path: n, roles: workers, serve: (*Server).showSubscription},
 		{method: "PUT", path: n, roles: admins, serve: (*Server).createSubscription},
 		{method: "DELETE", path: n, roles: admins, serve: (*Server).deleteSubscription},
-		{method: "POST", path: n + ":pull", roles: workers, serve: (*Server).pull},
+		{method: "POST", path: n + ":pull", roles: workers, waits: longPoll, serve: (*Server).pull},
 		{method: "POST", path: n + ":acknowledge", roles: workers, serve: (*Server).acknowledge},
 		{method: "POST", path: n + ":modifyAckDeadline", roles: readers, serve: (*Server).changeDeadline},
 		{method: "GET", path: n + ":offsets", roles: readers, serve: (*Server).offsets},

@@ -85,6 +85,7 @@ type Directory struct {
 
 	looking chan struct{} // full while somebody looks
 	looked  time.Time     // when the last look began
+	seen    time.Time     // when the last one began that went well
 }
 
 // Open reads all facts, and follows them until ctx ends.
@@ -321,7 +322,7 @@ func (d *Directory) look(ctx context.Context, apart time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if d.looked.After(asked) { // another one's look was for us as well
+	if d.seen.After(asked) { // another one's look was for us as well
 		return nil
 	}
 	if rest := apart - time.Since(d.looked); rest > 0 {
@@ -334,7 +335,11 @@ func (d *Directory) look(ctx context.Context, apart time.Duration) error {
 	d.looked = time.Now()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	return d.cfg.Facts.Watch(ctx, func(string, []byte, uint64) {}) // nothing is missing when it returns
+	if err := d.cfg.Facts.Watch(ctx, func(string, []byte, uint64) {}); err != nil {
+		return err
+	}
+	d.seen = d.looked // nothing is missing when Watch returns
+	return nil
 }
 
 // Refresh is Look for who misses what another node may have made a moment ago. The Error says that there are no other nodes.
