@@ -426,6 +426,7 @@ func TestTopicsReachEveryMatchingSubscriber(t *testing.T) {
 }
 
 func TestSlowTopicSubscriberLosesItsOldestAndHindersNobody(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(c *core.Config) { c.TopicMessages = 100 })
 	s := w.session()
 	slow := w.subscribe(s, topic("t"), 1000, true)
