@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strconv"
 	"sync"
@@ -20,6 +21,11 @@ import (
 	"github.com/sluice-mq/sluice/jetstream/embed"
 	"github.com/sluice-mq/sluice/tests/ports"
 )
+
+func TestMain(m *testing.M) {
+	gatewaytest.Beside(4)
+	os.Exit(m.Run())
+}
 
 const secret = "nobody else knows this one"
 

@@ -229,7 +229,6 @@ func TestAClientOnAllNodesGetsWhatIsKeptOnce(t *testing.T) {
 
 // The last images of many topics come at once, and cost little while nobody asks. SLUICE_TOPICS says how many; without it there are 10,000.
 func TestLastImagesOfManyTopics(t *testing.T) {
-	t.Parallel()
 	topics := 10_000
 	if n, err := strconv.Atoi(os.Getenv("SLUICE_TOPICS")); err == nil {
 		topics = n

@@ -17,6 +17,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-mq/sluice/gateway/gatewaytest"
 )
 
 const (
@@ -31,6 +33,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv("TEST_AS_SLUICE") == "1" {
 		os.Exit(Main(os.Args[1:], Process{Stdout: os.Stdout, Stderr: os.Stderr, Environ: os.Environ(), Exit: os.Exit}))
 	}
+	gatewaytest.Beside(3)
 	os.Exit(m.Run())
 }
 
