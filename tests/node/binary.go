@@ -12,14 +12,14 @@ import (
 const (
 	// folderVariable is where Run says that the binary may be put.
 	folderVariable = "SLUICE_TESTS_FOLDER"
-	// builtVariable names a binary that was just built of these sources, so that not each package builds one.
-	builtVariable = "SLUICE_TESTS_BINARY"
+	// builtVariable names a binary that was just built of these sources, so that not each package builds one. It is no setting of a node.
+	builtVariable = "TEST_SLUICE_BINARY"
 	// raceVariable asks for a binary with the race detector.
 	raceVariable = "SLUICE_TESTS_RACE"
 )
 
 // Run is what the TestMain of a package that starts nodes returns. The binary
-// is built by the first test that needs it and is gone afterwards, unless SLUICE_TESTS_BINARY names one.
+// is built by the first test that needs it and is gone afterwards, unless TEST_SLUICE_BINARY names one.
 func Run(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "sluice-tests-")
 	if err != nil {
