@@ -175,12 +175,5 @@ func (c *conn) awaitRoom() bool {
 	}
 }
 
-func (c *conn) wakeWriter() {
-	select {
-	case c.wake <- struct{}{}:
-	default:
-	}
-}
-
 var _ gateway.Holder = (*conn)(nil)
 var _ gateway.Completion = (*conn)(nil)

@@ -125,7 +125,10 @@ func (s *Server) ServeConn(ctx context.Context, nc net.Conn) {
 		return
 	}
 	defer s.leave(c)
-	c.serve(ctx)
+	c.unhook = context.AfterFunc(ctx, c.abandon)
+	defer c.part()
+	c.read(ctx)
+	c.orderly = true
 }
 
 func (s *Server) enter(c *conn) bool {

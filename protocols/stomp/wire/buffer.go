@@ -6,8 +6,12 @@ import (
 )
 
 const (
-	minBuffer = 4 << 10
+	// minBuffer is what an idle connection keeps: room for a login, or a few small frames.
+	minBuffer = 512
 	maxBuffer = 64 << 10
+
+	// fullBuffer is what a buffer becomes as soon as minBuffer is too small.
+	fullBuffer = 4 << 10
 
 	// quietReads is after how many small reads in a row a grown buffer is halved,
 	// so that a burst does not cost an idle connection its memory for ever.
@@ -20,9 +24,10 @@ const (
 var errReadCount = errors.New("wire: source returned an impossible count from Read")
 
 // buffer holds what came from the source and was not consumed: data[pos:end].
-// It starts with minBuffer, doubles while the source fills it, to maxBuffer, and
-// shrinks when it stays mostly empty. Beyond maxBuffer it grows only for a header
-// block that does not fit, which the caller bounds, and comes back after it.
+// It starts with minBuffer, becomes fullBuffer once that is filled and doubles while the
+// source fills it, to maxBuffer. It shrinks when it stays mostly empty, and to minBuffer
+// at once when nothing comes but a heart-beat: then the client is idle. Beyond maxBuffer it
+// grows only for a header block that does not fit, which the caller bounds, and comes back after it.
 type buffer struct {
 	src   io.Reader
 	err   error // the source's error, given once what came before it is consumed
@@ -31,6 +36,7 @@ type buffer struct {
 	end   int
 	full  bool // the last read filled all the room it had
 	quiet int  // small reads in a row
+	beat  bool // the last read brought a heart-beat alone
 }
 
 // held returns the bytes not yet consumed. They are valid until the next fill.
@@ -51,6 +57,7 @@ func (b *buffer) fill() error {
 	} else {
 		b.quiet = 0
 	}
+	b.beat = n > 0 && n <= len("\r\n") && b.end-b.pos == n && b.data[b.end-1] == '\n'
 	return err
 }
 
@@ -83,7 +90,7 @@ func (b *buffer) makeRoom() {
 		data := make([]byte, size)
 		copy(data, b.held())
 		b.data, b.pos, b.end = data, 0, held
-		b.full, b.quiet = false, 0
+		b.full, b.quiet, b.beat = false, 0, false
 		return
 	}
 	// Moving is cheap when little is held, and never happens twice for the same
@@ -98,14 +105,16 @@ func (b *buffer) makeRoom() {
 func (b *buffer) size(held int) int {
 	size := len(b.data)
 	switch {
+	case held == 0 && b.beat:
+		return minBuffer
 	case held == size:
-		return max(2*size, minBuffer)
+		return max(2*size, fullBuffer)
 	case size > maxBuffer:
 		if held <= maxBuffer/2 {
 			return maxBuffer
 		}
 	case b.full && size < maxBuffer:
-		return 2 * size
+		return max(2*size, fullBuffer)
 	case b.quiet >= quietReads && size > minBuffer && held <= size/4:
 		return size / 2
 	}

@@ -252,3 +252,29 @@ func TestTheBufferGrowsWithTheStreamAndShrinksWhenItIsQuiet(t *testing.T) {
 	require.NoError(t, r.Next(&f))
 	require.Len(t, r.data, minBuffer)
 }
+
+// A client that has nothing to send but heart-beats must not keep the buffer of what it sent before.
+func TestAHeartBeatAloneGivesTheBufferBack(t *testing.T) {
+	for _, beat := range []string{"\n", "\r\n"} {
+		burst := strings.NewReader(strings.Repeat("SEND\na:b\n\nhello\x00", 20000))
+		r := NewReader(io.MultiReader(burst, strings.NewReader(beat), strings.NewReader("SEND\n\n\x00")), BeforeLogin())
+		var f Frame
+		for range 20000 {
+			require.NoError(t, r.Next(&f))
+		}
+		require.Len(t, r.data, maxBuffer)
+		require.NoError(t, r.Next(&f))
+		require.Len(t, r.data, minBuffer)
+	}
+}
+
+// Small frames that come one by one let it shrink, too, step by step.
+func TestTheBufferShrinksWhileLittleComes(t *testing.T) {
+	burst := strings.NewReader(strings.Repeat("SEND\na:b\n\nhello\x00", 20000))
+	r := NewReader(io.MultiReader(burst, iotest.OneByteReader(strings.NewReader(strings.Repeat("ACK\nid:1\n\n\x00", 100)))), BeforeLogin())
+	var f Frame
+	for range 20100 {
+		require.NoError(t, r.Next(&f))
+	}
+	require.Len(t, r.data, minBuffer)
+}
