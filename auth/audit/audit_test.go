@@ -431,7 +431,7 @@ func FuzzLine(f *testing.F) {
 		e.Claimed, e.Principal.Name, e.Destination.Name = one, two, three
 		e.Principal.Groups = []string{one, two, three}
 		var out bytes.Buffer
-		require.NoError(t, slog.NewJSONHandler(&out, nil).Handle(t.Context(), line(noon(), e)))
+		require.NoError(t, slog.NewJSONHandler(&out, nil).Handle(t.Context(), *line(noon(), e)))
 		require.Equal(t, 1, bytes.Count(out.Bytes(), []byte("\n")))
 		require.True(t, json.Valid(out.Bytes()))
 	})

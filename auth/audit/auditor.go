@@ -43,7 +43,7 @@ type Auditor struct {
 	dropped, lost atomic.Uint64
 
 	mu      sync.Mutex
-	waiting []slog.Record
+	waiting []*slog.Record
 	size    int
 	full    bool
 	next    *os.File

@@ -90,6 +90,8 @@ func newConn(s *Server, nc net.Conn) *conn {
 	c.writer.c, c.writer.last = c, time.Now()
 	c.writer.frames, _ = nc.(framed)
 	c.in.nc = nc
+	c.codec = wire.NewReader(&c.in, wire.BeforeLogin())
+	c.codec.SetStrict(s.dialect.pedantic)
 	c.in.login = time.Now().Add(s.cfg.Limits.Login)
 	c.in.ending = make(chan struct{})
 	if t, ok := nc.(interface{ LoginBy() time.Time }); ok && t.LoginBy().Before(c.in.login) {
@@ -98,8 +100,12 @@ func newConn(s *Server, nc net.Conn) *conn {
 	return c
 }
 
+// hook has the connection end at once when ctx is done.
+func (c *conn) hook(ctx context.Context) { c.unhook = context.AfterFunc(ctx, c.abandon) }
+
 // part ends the connection: nothing more is read.
 func (c *conn) part() {
+	defer c.server.leave(c)
 	defer close(c.over)
 	defer c.unhook()
 	if !c.orderly { // a panic: nobody knows what is still to come

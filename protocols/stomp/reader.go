@@ -10,10 +10,9 @@ import (
 	"github.com/sluice-mq/sluice/protocols/stomp/wire"
 )
 
-// read takes frames and carries them out until the connection ends.
+// read takes frames and carries them out until the connection ends. Most of the time it waits for one: what is on the
+// stack meanwhile, each connection has.
 func (c *conn) read(ctx context.Context) {
-	c.codec = wire.NewReader(&c.in, wire.BeforeLogin())
-	c.codec.SetStrict(c.server.dialect.pedantic)
 	for c.awaitRoom() {
 		_ = c.codec.Await() // Next has the error, too
 		if !c.next(ctx) {

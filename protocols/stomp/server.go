@@ -124,9 +124,8 @@ func (s *Server) ServeConn(ctx context.Context, nc net.Conn) {
 	if !s.enter(c) {
 		return
 	}
-	defer s.leave(c)
-	c.unhook = context.AfterFunc(ctx, c.abandon)
 	defer c.part()
+	c.hook(ctx)
 	c.read(ctx)
 	c.orderly = true
 }

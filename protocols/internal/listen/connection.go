@@ -15,20 +15,16 @@ import (
 
 // admit starts the goroutine of a connection, or turns the connection away.
 func (l *Listener) admit(ctx context.Context, t *net.TCPConn, handle func(context.Context, net.Conn)) {
-	client := netip.AddrPort{}
-	if a, ok := t.RemoteAddr().(*net.TCPAddr); ok {
-		client = a.AddrPort()
-	}
 	s := &socket{TCPConn: t, tls: l.cfg.TLS != nil}
 	s.other = func() { l.mismatch(s) }
 	if !l.enter(s) {
 		l.note(noteLimit, "too many connections", t.RemoteAddr(), nil)
-		l.refuse(s, l.trusts(client), wordsLimit)
+		l.refuse(s, l.trusts(s.peer()), wordsLimit)
 		return
 	}
 	_ = t.SetNoDelay(true)
 	l.done.Add(1)
-	go l.attend(ctx, &Conn{Conn: s, socket: s, listener: l, client: t.RemoteAddr()}, client, handle)
+	go l.attend(ctx, &Conn{Conn: s, socket: s, listener: l, client: t.RemoteAddr()}, handle)
 }
 
 // enter counts a connection in, unless there is no room.
@@ -93,9 +89,9 @@ func (l *Listener) sever() {
 }
 
 // attend is the goroutine of a connection. It is at the bottom of the stack of whoever waits for a client, so it keeps little there.
-func (l *Listener) attend(ctx context.Context, c *Conn, client netip.AddrPort, handle func(context.Context, net.Conn)) {
+func (l *Listener) attend(ctx context.Context, c *Conn, handle func(context.Context, net.Conn)) {
 	defer l.part(c)
-	if l.receive(c, client) && l.arrive(c.socket) {
+	if l.receive(c) && l.arrive(c.socket) {
 		handle(ctx, c)
 	}
 }
@@ -114,7 +110,8 @@ func (l *Listener) part(c *Conn) {
 }
 
 // receive brings a connection to its door, or reports that it has no business there.
-func (l *Listener) receive(c *Conn, client netip.AddrPort) bool {
+func (l *Listener) receive(c *Conn) bool {
+	client := c.socket.peer()
 	c.knows.Secure = client.Addr().Unmap().IsLoopback()
 	if l.trusts(client) {
 		behind, err := l.proxied(c.socket)
