@@ -14,22 +14,18 @@ import (
 // LongestValue is what is written of a value, in bytes; of a longer one the beginning, and how much is missing.
 const LongestValue = 1024
 
-// most is how many fields a line has, about.
-const most = 20
-
 // message is the text of each line, for those who read a log that has others as well.
 const message = "audit"
 
 // line makes the record of an event. The keys do not change: logs are searched for them. What is empty is left out.
 // What may be part of a client's frame is copied, so that no frame waits with the line. It is made on the stacks of
-// connections, which stay as large as they had to be once: what is large here is not there.
-func line(now time.Time, e *gateway.Event) *slog.Record {
+// connections, which stay as large as they had to be once: what is large here is not there. l is for its use alone meanwhile.
+func line(l *fields, now time.Time, e *gateway.Event) *slog.Record {
 	level := slog.LevelInfo
 	switch e.Kind {
 	case gateway.LoginRefused, gateway.ActionDenied, gateway.LimitReached:
 		level = slog.LevelWarn
 	}
-	l := &fields{all: make([]slog.Attr, 0, most)}
 	l.text("event", string(e.Kind))
 	l.text("user", user(e))
 	l.text("claimed", strings.Clone(e.Claimed))
@@ -52,10 +48,12 @@ func line(now time.Time, e *gateway.Event) *slog.Record {
 	r := new(slog.Record)
 	*r = slog.NewRecord(now, level, message, 0)
 	r.AddAttrs(l.all...)
+	clear(l.all)
+	l.all = l.all[:0]
 	return r
 }
 
-// fields are what a line says.
+// fields are what a line says, while it is made.
 type fields struct{ all []slog.Attr }
 
 func (l *fields) add(a slog.Attr) { l.all = append(l.all, a) }

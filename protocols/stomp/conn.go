@@ -92,6 +92,7 @@ func newConn(s *Server, nc net.Conn) *conn {
 	c.in.nc = nc
 	c.codec = wire.NewReader(&c.in, wire.BeforeLogin())
 	c.codec.SetStrict(s.dialect.pedantic)
+	c.codec.Borrow(&s.buffers)
 	c.in.login = time.Now().Add(s.cfg.Limits.Login)
 	c.in.ending = make(chan struct{})
 	if t, ok := nc.(interface{ LoginBy() time.Time }); ok && t.LoginBy().Before(c.in.login) {
@@ -108,6 +109,7 @@ func (c *conn) part() {
 	defer c.server.leave(c)
 	defer close(c.over)
 	defer c.unhook()
+	c.codec.Close()
 	if !c.orderly { // a panic: nobody knows what is still to come
 		c.abandon()
 	}

@@ -3,6 +3,7 @@ package wire
 import (
 	"errors"
 	"io"
+	"sync"
 )
 
 const (
@@ -30,13 +31,33 @@ var errReadCount = errors.New("wire: source returned an impossible count from Re
 // grows only for a header block that does not fit, which the caller bounds, and comes back after it.
 type buffer struct {
 	src   io.Reader
-	err   error // the source's error, given once what came before it is consumed
+	lent  *Buffers // of fullBuffer; nil: they are made
+	err   error    // the source's error, given once what came before it is consumed
 	data  []byte
 	pos   int
 	end   int
 	full  bool // the last read filled all the room it had
 	quiet int  // small reads in a row
 	beat  bool // the last read brought a heart-beat alone
+}
+
+// Buffers lends readers their first buffer beyond the small one of an idle reader: there are clients that
+// connect, say a little and leave, again and again. The zero value is ready. It may be used by many readers at once.
+type Buffers struct{ pool sync.Pool }
+
+func (p *Buffers) get(size int) []byte {
+	if p != nil && size == fullBuffer {
+		if data, ok := p.pool.Get().(*[fullBuffer]byte); ok {
+			return data[:]
+		}
+	}
+	return make([]byte, size)
+}
+
+func (p *Buffers) put(data []byte) {
+	if p != nil && len(data) == fullBuffer {
+		p.pool.Put((*[fullBuffer]byte)(data))
+	}
 }
 
 // held returns the bytes not yet consumed. They are valid until the next fill.
@@ -87,8 +108,9 @@ func (b *buffer) read(p []byte) (int, error) {
 func (b *buffer) makeRoom() {
 	held := b.end - b.pos
 	if size := b.size(held); size != len(b.data) {
-		data := make([]byte, size)
+		data := b.lent.get(size)
 		copy(data, b.held())
+		b.lent.put(b.data)
 		b.data, b.pos, b.end = data, 0, held
 		b.full, b.quiet, b.beat = false, 0, false
 		return

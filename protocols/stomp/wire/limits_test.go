@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"math"
 	"runtime"
@@ -277,4 +278,30 @@ func TestTheBufferShrinksWhileLittleComes(t *testing.T) {
 		require.NoError(t, r.Next(&f))
 	}
 	require.Len(t, r.data, minBuffer)
+}
+
+// Frames stay what they are when the buffer that they came in belongs to somebody else.
+func TestFramesOutliveBorrowedBuffers(t *testing.T) {
+	var lent Buffers
+	var all []Frame
+	stream := func(i int) string {
+		return strings.Repeat(fmt.Sprintf("SEND\nfrom:%d\n\n%s\x00", i, strings.Repeat(strconv.Itoa(i), 700)), 3)
+	}
+	for i := range 50 {
+		r := NewReader(strings.NewReader(stream(i)), BeforeLogin())
+		r.Borrow(&lent)
+		for range 3 {
+			var f Frame
+			require.NoError(t, r.Next(&f))
+			all = append(all, f)
+		}
+		require.Greater(t, len(r.data), minBuffer, "it has borrowed one")
+		r.Close()
+		require.Error(t, r.Next(new(Frame)))
+	}
+	for i, f := range all {
+		from, _ := f.Header.Get("from")
+		require.Equal(t, strconv.Itoa(i/3), from)
+		require.Equal(t, strings.Repeat(from, 700), string(f.Body))
+	}
 }

@@ -34,6 +34,15 @@ func (r *Reader) SetLimits(l Limits) { r.limits = l }
 // as they are, as ActiveMQ does.
 func (r *Reader) SetStrict(strict bool) { r.strict = strict }
 
+// Borrow has the reader take its buffers from there. Who calls it must Close the reader.
+func (r *Reader) Borrow(from *Buffers) { r.lent = from }
+
+// Close gives borrowed buffers back. It must be the last call.
+func (r *Reader) Close() {
+	r.lent.put(r.data)
+	r.data, r.pos, r.end, r.failed = nil, 0, 0, io.ErrClosedPipe
+}
+
 // Buffered returns the number of bytes read from the source and not yet consumed.
 // While it is not 0 the caller may go on with Next before it flushes its answers.
 // The bytes may be the beginning of a frame only, so Next may still read: who
