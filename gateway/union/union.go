@@ -60,6 +60,7 @@ type Union struct {
 
 	mu       sync.Mutex
 	closed   bool
+	full     bool // it ends, because it joins too much
 	rights   gateway.Rights
 	children map[gateway.Destination]*child
 	queues   int // children that take credit
@@ -123,11 +124,12 @@ func (u *Union) Open() {
 // Join adds a child. wild: it is one of a pattern, and keeps no queue alive.
 func (u *Union) Join(d gateway.Destination, wild bool) {
 	u.mu.Lock()
-	if u.closed || u.children[d] != nil || wild && u.rights.May(gateway.Read, d) != nil {
+	if u.closed || u.full || u.children[d] != nil || wild && u.rights.May(gateway.Read, d) != nil {
 		u.mu.Unlock()
 		return
 	}
-	if err := u.full(); err != nil {
+	if err := u.enter(); err != nil {
+		u.full = true
 		u.mu.Unlock()
 		u.maker.Spawn(func() { u.end(err) })
 		return
@@ -149,8 +151,8 @@ func (u *Union) Join(d gateway.Destination, wild bool) {
 	c.source.Open()
 }
 
-// full counts one more child, or returns why there cannot be one. The lock is held.
-func (u *Union) full() *gateway.Error {
+// enter counts one more child, or returns why there cannot be one. The lock is held.
+func (u *Union) enter() *gateway.Error {
 	if len(u.children) >= most {
 		return gateway.Errorf(gateway.Limit, "the subscription to %s joins more than %d destinations", u.options.Destination, most)
 	}

@@ -232,7 +232,7 @@ func TestACompanyIsBoundedTogether(t *testing.T) {
 	}
 	require.Empty(t, ended)
 	require.Equal(t, 65536, company.Joined())
-	late := open("b.*", 1)
+	late := open("b.*", 2)
 	require.Len(t, ended, 1)
 	require.Equal(t, "the subscriptions of the connection join more than 65536 destinations", ended[0].Text)
 	require.True(t, late.Closed())
