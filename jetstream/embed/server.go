@@ -167,8 +167,10 @@ func (s *Server) listening(opts *server.Options) error {
 	opts.DontListen = s.cfg.Cluster == nil
 	address := s.cfg.Address
 	if address == "" {
-		opts.LeafNode = server.LeafNodeOpts{}
-		opts.NoAuthUser = "" // nobody can log in
+		if s.cfg.WebSocket == nil && s.cfg.MQTT == nil {
+			opts.LeafNode = server.LeafNodeOpts{}
+			opts.NoAuthUser = "" // nobody can log in
+		}
 		address = "127.0.0.1:0"
 	}
 	addr, err := net.ResolveTCPAddr("tcp", address)
