@@ -44,8 +44,11 @@ func backupCommand(p Process) *cobra.Command {
 	return cmd
 }
 
-// writeBackup has the file there when it is whole and on disk.
+// writeBackup has the file there when it is whole and on disk. It takes the place of a file only: root could lose a device.
 func writeBackup(ctx context.Context, dataDir, path string) error {
+	if at, err := os.Stat(path); err == nil && !at.Mode().IsRegular() {
+		return fmt.Errorf("%s is no file; --out - writes to standard output", path)
+	}
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".part-")
 	if err != nil {
 		return err

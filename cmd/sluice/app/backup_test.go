@@ -204,3 +204,13 @@ func TestOneNodesTopicsGrowIntoACluster(t *testing.T) {
 	said = eventually(first, "POST", "/projects/P/subscriptions/of-own:pull", `{"maxMessages":"1000"}`, func(said string) bool { return strings.Contains(said, `"new"`) })
 	require.Equal(t, count-1000+1, strings.Count(said, `"text"`))
 }
+
+// Root can write anywhere: a backup must not take the place of a device.
+func TestABackupTakesThePlaceOfFilesOnly(t *testing.T) {
+	dirs := t.TempDir()
+	pipe := filepath.Join(dirs, "pipe")
+	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
+	code, _, errs := command(nil, "backup", "--data-dir", dirs, "--out", pipe)
+	require.Equal(t, 1, code)
+	require.Equal(t, "sluice: "+pipe+" is no file; --out - writes to standard output\n", errs)
+}
