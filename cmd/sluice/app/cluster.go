@@ -28,7 +28,7 @@ func cluster(c *Cluster) (*embed.Cluster, *jetstream.Cluster, error) {
 	}
 	nodes := size(c)
 	if c.Replicas > nodes {
-		return nil, nil, fmt.Errorf("cluster.replicas is %d, but there are only %d nodes", c.Replicas, nodes)
+		return nil, nil, &fault{"cluster.replicas", fmt.Errorf("%d are wanted, but there are only %d nodes", c.Replicas, nodes)}
 	}
 	return together, &jetstream.Cluster{Nodes: nodes, Replicas: c.Replicas}, nil
 }

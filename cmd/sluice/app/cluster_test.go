@@ -38,7 +38,7 @@ func TestClustersThatCannotBeAreRefusedInWords(t *testing.T) {
 	require.NoError(t, os.WriteFile(secret, []byte("short\n"), 0o600))
 	two := []Address{{"127.0.0.1", 2}, {"127.0.0.1", 3}}
 	for want, c := range map[string]*Cluster{
-		"cluster.replicas is 5, but there are only 3 nodes":                           {Routes: two, Replicas: 5},
+		"cluster.replicas: 5 are wanted, but there are only 3 nodes":                  {Routes: two, Replicas: 5},
 		"the cluster's secret: open none: no such file or directory":                  {Routes: two, Replicas: 3, SecretFile: "none"},
 		"the cluster's secret in " + secret + ": a secret has at least 16 characters": {Routes: two, Replicas: 3, SecretFile: File(secret)},
 		"the cluster's authority: open a: no such file or directory":                  {Routes: two, Replicas: 3, Certificate: "c", Key: "k", Authority: "a"},
