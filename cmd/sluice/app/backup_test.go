@@ -124,6 +124,9 @@ func TestANodeWhoseClusterNeverWasGoesOnAlone(t *testing.T) {
 	for range 2 {
 		waiting := launchAll(t, dirs[:1])[0]
 		waiting.await("waiting for a majority of the cluster's nodes")
+		code, _, errs := operate(t, "status", dirs[0])
+		require.Equal(t, 1, code)
+		require.Equal(t, "sluice: the node is starting; it can be asked when it is ready: waiting for a majority of the cluster's nodes: 1 of 3 are there (n1); the first time 3 are needed, to keep all copies\n", errs)
 		require.NoError(t, waiting.cmd.Process.Signal(syscall.SIGTERM))
 		require.Equal(t, 0, waiting.exit(), waiting.rest.String())
 	}

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 
 	"github.com/sluice-mq/sluice/protocols/admin"
@@ -19,7 +20,7 @@ func (d *duty) operations() []admin.Operation {
 	for i, o := range all {
 		all[i].Do = func(ctx context.Context, c admin.Call, w io.Writer) error {
 			if !d.there.Load() {
-				return errStarting
+				return fmt.Errorf("%w%s", errStarting, d.life.health.waiting())
 			}
 			return o.Do(ctx, c, w)
 		}
