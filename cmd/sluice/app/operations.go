@@ -55,6 +55,7 @@ func (d *duty) possible() []admin.Operation {
 		{Name: scheduleList, Do: d.ListSchedule},
 		{Name: scheduleRemove, Do: d.RemoveScheduled},
 		{Name: queueBrowse, Do: d.BrowseQueue},
+		{Name: queueList, Do: d.ListQueues},
 		{Name: pubsubImport, Whole: true, Do: d.ImportPubSub},
 		{Name: "restore", Do: func(ctx context.Context, c admin.Call, w io.Writer) error {
 			return d.Restore(ctx, c.Body, c.Arguments.Has(merging), w)
