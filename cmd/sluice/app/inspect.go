@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sluice-mq/sluice/protocols/pubsub/resource"
 )
@@ -40,6 +41,7 @@ func inspect(c Config, environ []string, beside string) (Problems, []string) {
 		now.close()
 	}
 	i.certificates(c, log)
+	c.Cluster.remind(time.Now(), log)
 	_, _, err = cluster(c.Cluster)
 	i.take("cluster", err)
 	i.pubsub(c, &secrets{environ: environ, beside: beside})
