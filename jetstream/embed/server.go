@@ -92,7 +92,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if s.ns, err = server.NewServer(opts); err != nil {
 		return nil, fmt.Errorf("creating the embedded nats-server: %w", err)
 	}
-	s.ns.SetLoggerV2(natsLogger{cfg.Logger, &s.fatal, &faults{}, &s.broken}, false, false, false)
+	s.ns.SetLoggerV2(natsLogger{cfg.Logger, &s.fatal, &faults{}, &faults{}, &s.broken}, false, false, false)
 	s.ns.Start()
 	if err := s.awaitReady(ctx); err != nil {
 		s.Stop()
