@@ -27,9 +27,9 @@ help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
 
 build: ## Build bin/sluice
-	$(GO) build -trimpath -o bin/sluice ./cmd/sluice
+	$(GO) build -trimpath -buildvcs=auto -o bin/sluice ./cmd/sluice
 
-run: build ## Run one node on loopback: STOMP 61613, NATS 4222, admin 8161, data in ./data
+run: build ## Run one node on loopback: STOMP 61613, NATS 4222, HTTP Pub/Sub 8085, admin 8161, data in ./data
 	@exec ./bin/sluice serve --dev $(ARGS)
 
 run-cluster: build ## Run three nodes on loopback: STOMP 61613-61615, NATS 4222-4224, admin 8161-8163, data in ./data/cluster
