@@ -32,11 +32,11 @@ func TestAReplicaThatIsBehindDoesNotMakeALogOld(t *testing.T) {
 	s := &Store{cfg: Config{Cluster: &Cluster{Nodes: 3, Replicas: 3}}}
 	l := newTopicLog(&logs{store: s, read: reader{nc}, following: t.Context()}, "P.T", gateway.LogFact{ID: "one"})
 	now := time.Now()
-	first, err := l.since(now.Add(-time.Hour), logState{last: 7, newest: now})
+	first, err := l.since(t.Context(), now.Add(-time.Hour), logState{last: 7, newest: now})
 	require.NoError(t, err)
 	require.EqualValues(t, 7, first)
 	asked.Store(0)
-	first, err = l.since(now, logState{last: 7, newest: now.Add(-time.Hour)})
+	first, err = l.since(t.Context(), now, logState{last: 7, newest: now.Add(-time.Hour)})
 	require.NoError(t, err)
 	require.EqualValues(t, 8, first, "none is so young")
 	require.EqualValues(t, 1, asked.Load())
