@@ -35,7 +35,7 @@ func soon(t *testing.T, f func()) {
 func TestReadersWaitNoLongerThanTheyWant(t *testing.T) {
 	nc, asked := mute(t, "L_one")
 	s := &Store{cfg: Config{Cluster: &Cluster{Nodes: 3, Replicas: 3}}}
-	l := newTopicLog(&logs{store: s, read: reader{nc}, following: t.Context()}, "P.T", gateway.LogFact{ID: "one"})
+	l := newTopicLog(&logs{store: s, read: newReaders(reader{nc: nc}), following: t.Context()}, "P.T", gateway.LogFact{ID: "one"})
 	ctx, cancel := context.WithCancel(t.Context())
 	read := make(chan error, 1)
 	go func() { // waited for below
@@ -56,7 +56,7 @@ func TestReadersWaitNoLongerThanTheyWant(t *testing.T) {
 // Nor does a store that is closed wait for messages that it was to load.
 func TestLoadsEndWithTheStore(t *testing.T) {
 	nc, asked := mute(t, "Q_one")
-	l := newLoads([]reader{{nc}})
+	l := newLoads([]reader{{nc: nc}})
 	told := make(chan error, 1)
 	l.push(load{&journal{stream: "Q_one"}, "q", []uint64{1}, func(_ []*gateway.Message, err error) { told <- err }})
 	<-asked
@@ -69,7 +69,7 @@ func TestLoadsEndWithTheStore(t *testing.T) {
 // Nor does anybody wait for another one who reads the facts.
 func TestNobodyWaitsForAnotherOneWhoReadsFacts(t *testing.T) {
 	nc, asked := mute(t, factsStream)
-	r := &registry{store: &Store{reader: reader{nc}}, reading: make(chan struct{}, 1), facts: make(map[string]fact), next: 1}
+	r := &registry{store: &Store{reader: reader{nc: nc}}, reading: make(chan struct{}, 1), facts: make(map[string]fact), next: 1}
 	patient, enough := context.WithCancel(t.Context())
 	gone := make(chan error, 1)
 	go func() { gone <- r.CatchUp(patient) }() // waited for below

@@ -30,7 +30,7 @@ func TestAReplicaThatIsBehindDoesNotMakeALogOld(t *testing.T) {
 	})
 	require.NoError(t, err)
 	s := &Store{cfg: Config{Cluster: &Cluster{Nodes: 3, Replicas: 3}}}
-	l := newTopicLog(&logs{store: s, read: reader{nc}, following: t.Context()}, "P.T", gateway.LogFact{ID: "one"})
+	l := newTopicLog(&logs{store: s, read: newReaders(reader{nc: nc}), following: t.Context()}, "P.T", gateway.LogFact{ID: "one"})
 	now := time.Now()
 	first, err := l.since(t.Context(), now.Add(-time.Hour), logState{last: 7, newest: now})
 	require.NoError(t, err)

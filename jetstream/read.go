@@ -33,7 +33,11 @@ var errEnd = errors.New("end of the stream")
 
 // reader reads records of streams over its own connection, because the server
 // runs a batch on the connection's read loop. Safe for concurrent use.
-type reader struct{ nc *nats.Conn }
+type reader struct {
+	nc *nats.Conn
+	// owes: of what was asked for by it something may still be on its way, which nobody wants.
+	owes bool
+}
 
 // newReader connects one. A subscription of its connection has room for a whole batch, and no more: by default each would take half a megabyte.
 func (s *Store) newReader(name string) (reader, error) {
@@ -42,7 +46,7 @@ func (s *Store) newReader(name string) (reader, error) {
 		return reader{}, err
 	}
 	s.readConns = append(s.readConns, nc)
-	return reader{nc}, nil
+	return reader{nc: nc}, nil
 }
 
 type getRequest struct {
