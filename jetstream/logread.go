@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/jetstream/embed"
 )
 
 // logState is what there is of a log, in sequences.
@@ -22,22 +23,17 @@ type logState struct {
 
 // state asks the stream.
 func (t *topicLog) state(ctx context.Context) (logState, error) {
-	js, err := jetstream.New(t.logs.write)
-	if err != nil {
-		return logState{}, err
-	}
-	stream, err := t.look(ctx, js)
+	found, err := t.kept(ctx)
 	if errorsIsNotFound(err) {
 		return logState{oldest: t.begins, first: t.begins, last: t.begins - 1}, nil
 	}
 	if err != nil {
 		return logState{}, fmt.Errorf("looking at %s: %w", t.stream, err)
 	}
-	found := stream.CachedInfo().State
 	t.mu.Lock()
 	keeps, synced, unchanged := t.retention, t.synced, t.unchanged
 	t.mu.Unlock()
-	s := logState{oldest: max(found.FirstSeq, 1), last: found.LastSeq, bytes: found.Bytes, newest: found.LastTime}
+	s := logState{oldest: max(found.First, 1), last: found.Last, bytes: found.Bytes, newest: found.Newest}
 	if t.logs.store.cfg.Cluster == nil && !unchanged {
 		s.last = min(s.last, synced)
 	}
@@ -45,12 +41,31 @@ func (t *topicLog) state(ctx context.Context) (logState, error) {
 	if keeps == 0 || s.last < s.oldest {
 		return s, nil
 	}
-	if cut := t.logs.store.cfg.Now().Add(-keeps); found.FirstTime.Before(cut) {
+	if cut := t.logs.store.cfg.Now().Add(-keeps); found.Oldest.Before(cut) {
 		if s.first, err = t.since(ctx, cut, s); err != nil {
 			return logState{}, err
 		}
 	}
 	return s, nil
+}
+
+// kept is what the stream has, as its leader knows it: on a single node that is this one, and need not be asked. Only one that it does not know is asked for.
+func (t *topicLog) kept(ctx context.Context) (embed.Kept, error) {
+	if t.single() {
+		if k, ok := t.logs.store.cfg.Server.Kept(t.stream); ok {
+			return k, nil
+		}
+	}
+	js, err := jetstream.New(t.logs.write)
+	if err != nil {
+		return embed.Kept{}, err
+	}
+	stream, err := t.look(ctx, js)
+	if err != nil {
+		return embed.Kept{}, err
+	}
+	s := stream.CachedInfo().State
+	return embed.Kept{First: s.FirstSeq, Last: s.LastSeq, Bytes: s.Bytes, Oldest: s.FirstTime, Newest: s.LastTime}, nil
 }
 
 // look finds the stream. It asks again and again: what was asked of a leader that has died nobody answers.

@@ -37,6 +37,7 @@ type registry struct {
 	// writing is held by who writes a fact, alone by who writes all of them again.
 	writing sync.RWMutex
 
+	written chan newFact  // by this node, to be taken in
 	reading chan struct{} // full while somebody reads
 
 	mu       sync.Mutex
@@ -67,7 +68,7 @@ func (s *Store) Registry() gateway.Registry { return s.registry }
 // openRegistry makes the stream of the facts, if it is not there, and reads it. In a cluster it waits for a majority. The manifest says
 // from then on that it must be there.
 func (s *Store) openRegistry(ctx context.Context, m *manifest) error {
-	r := &registry{store: s, kick: make(chan struct{}, 1), reading: make(chan struct{}, 1), facts: make(map[string]fact), next: 1}
+	r := &registry{store: s, kick: make(chan struct{}, 1), written: make(chan newFact, writtenMost), reading: make(chan struct{}, 1), facts: make(map[string]fact), next: 1}
 	if err := r.make(ctx, m.Registry); err != nil {
 		return err
 	}
@@ -156,6 +157,10 @@ func (r *registry) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-r.kick:
+		case w := <-r.written:
+			if r.follows(w) {
+				continue
+			}
 		case <-tick.C:
 			if r.store.cfg.Cluster == nil {
 				continue // nobody else writes
