@@ -77,6 +77,7 @@ func TestRefusalsAreSaidAndThenTheConnectionEnds(t *testing.T) {
 }
 
 func TestSlowLoris(t *testing.T) {
+	t.Parallel()
 	everyWay(t, func(t *testing.T, w *world, way string) {
 		c := w.bare(way)
 		stop, dripped := make(chan struct{}), make(chan struct{})
@@ -103,6 +104,7 @@ func TestSlowLoris(t *testing.T) {
 
 // A client that promised heart-beats may say them in any way; one that falls silent is told so.
 func TestHeartBeatsByEveryWay(t *testing.T) {
+	t.Parallel()
 	everyWay(t, func(t *testing.T, w *world, way string) {
 		c := w.bare(way)
 		c.send("CONNECT\naccept-version:1.2\nheart-beat:100,100\n\n\x00")
@@ -137,6 +139,7 @@ func TestADrainFinishesWhatHasArrived(t *testing.T) {
 
 // A client that takes nothing is gone after a while, by whichever way it came.
 func TestAClientThatTakesNothingIsGone(t *testing.T) {
+	t.Parallel()
 	everyWay(t, func(t *testing.T, w *world, way string) {
 		c := w.dial(way)
 		c.send("SUBSCRIBE\nid:0\ndestination:/queue/a\nreceipt:sub\n\n\x00")
