@@ -27,7 +27,7 @@ help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
 
 build: ## Build bin/sluice
-	$(GO) build -trimpath -o bin/sluice ./cmd/sluice
+	$(GO) build -trimpath -buildvcs=auto -o bin/sluice ./cmd/sluice
 
 run: build ## Run one node on loopback: STOMP 61613, NATS 4222, admin 8161, data in ./data
 	@exec ./bin/sluice serve --dev $(ARGS)
@@ -40,7 +40,7 @@ check: ## Formatting, vet, the rules of the house, and that everything builds
 	if [ -n "$$unformatted" ]; then echo "gofmt -w these:"; echo "$$unformatted"; exit 1; fi
 	$(GO) vet ./...
 	$(GO) test ./tests
-	$(GO) build -o $(CHECKED) ./cmd/sluice
+	$(GO) build -buildvcs=auto -o $(CHECKED) ./cmd/sluice
 	$(CHECKED) check-config deploy/sluice.yaml
 
 test: check clients race-possible ## Everything: check, and all tests with the race detector and real clients; fuzz targets with what they have found

@@ -34,12 +34,13 @@ func TestNodesAskOneAnother(t *testing.T) {
 	t.Parallel()
 	all := cluster(t, nil)
 	ctx := t.Context()
-	begun, stops := make(chan struct{}, 1), []func(){}
+	begun, ended, stops := make(chan struct{}, 1), make(chan string, 2), []func(){}
 	for _, m := range all[:2] {
 		stop, err := m.store.Questions("name").Answer(func(ctx context.Context, question []byte) []byte {
-			if string(question) == "wait" {
+			if text := string(question); text == "wait" || text == "in vain" {
 				begun <- struct{}{}
 				<-ctx.Done()
+				ended <- text
 			}
 			return []byte(m.name + " " + string(question))
 		})
@@ -68,6 +69,21 @@ func TestNodesAskOneAnother(t *testing.T) {
 		waited <- string(answer)
 	}()
 	<-begun
+	brief, leave := context.WithCancel(ctx)
+	left := make(chan error, 1)
+	go func() {
+		_, err := q.Ask(brief, "n2", []byte("in vain"))
+		left <- err
+	}()
+	<-begun
+	leave()
+	require.Equal(t, gateway.Unavailable, gateway.KindOf(<-left))
+	select {
+	case text := <-ended:
+		require.Equal(t, "in vain", text, "who answers hears that nobody wants to know any more, and nobody else does")
+	case <-time.After(gatewaytest.Wait):
+		require.Fail(t, "it is still being answered")
+	}
 	stops[1]()
 	require.Equal(t, "n2 wait", <-waited, "it was answered before the stop was over")
 	stops[0]()
