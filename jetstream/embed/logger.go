@@ -82,8 +82,8 @@ func (l natsLogger) Noticef(format string, v ...any) { l.Debug(line(format, v), 
 func (l natsLogger) Debugf(format string, v ...any)  { l.Debug(line(format, v), "component", "nats") }
 func (l natsLogger) Tracef(format string, v ...any)  { l.Debug(line(format, v), "component", "nats") }
 
-// ofClient finds lines about a client's connection: of NATS, WebSocket or MQTT.
-var ofClient = regexp.MustCompile(`^\S+ - [cwm]id\w*:\d+ - `)
+// ofClient finds lines about a client's connection: of NATS, WebSocket or MQTT, or of a stranger at the listener for WebSocket that says it is a leaf node.
+var ofClient = regexp.MustCompile(`^\S+ - (?:[cwm]id\w*|lid_ws):\d+ - `)
 
 // ofRoute finds lines about a connection between nodes.
 var ofRoute = regexp.MustCompile(`^\S+ - rid:\d+ - `)

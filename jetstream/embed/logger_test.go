@@ -14,7 +14,7 @@ import (
 func TestClientsCannotFillTheLogWithErrors(t *testing.T) {
 	var out bytes.Buffer
 	l := natsLogger{slog.New(slog.NewTextHandler(&out, nil)), &atomic.Pointer[string]{}, &faults{}, &faults{}, &broken{}}
-	for _, id := range []string{"cid", "wid", "mid", "mid_ws"} {
+	for _, id := range []string{"cid", "wid", "mid", "mid_ws", "lid_ws"} {
 		for range 1000 {
 			l.Errorf("127.0.0.1:4711 - " + id + `:12 - authentication error - User "eve"`)
 			l.Errorf("127.0.0.1:4711 - " + id + `:12 - "device" - authentication error`)
@@ -30,8 +30,9 @@ func TestClientsCannotFillTheLogWithErrors(t *testing.T) {
 	require.True(t, n >= faultsASecond && n <= 5*faultsASecond, "%d lines", n)
 	require.NotContains(t, out.String(), "level=ERROR")
 	l.Errorf("127.0.0.1:6222 - rid:7 - authentication error")
+	l.Errorf("127.0.0.1:6222 - lid:7 - authentication error")
 	l.Errorf("Filestore [x] is broken")
-	require.Equal(t, 2, strings.Count(out.String(), "level=ERROR"))
+	require.Equal(t, 3, strings.Count(out.String(), "level=ERROR"))
 }
 
 // Nodes that cannot agree, and strangers who pose as one, do not flood the log either.

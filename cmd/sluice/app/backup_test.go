@@ -45,6 +45,7 @@ func (p *program) requireFilled(count int) {
 
 // A node that was alone becomes the first of three: what it had is the cluster's, in order, and a kill while it is brought in does no harm.
 func TestOneNodeGrowsToThree(t *testing.T) {
+	t.Parallel()
 	const count = 2000
 	dirs := threeConfigs(t)
 	alone := launch(t, free("serve", "--data-dir", dirs[0])...)
@@ -74,6 +75,7 @@ func TestOneNodeGrowsToThree(t *testing.T) {
 }
 
 func TestBackupOfOneNodeIsRestoredInACluster(t *testing.T) {
+	t.Parallel()
 	const count = 300
 	dir := t.TempDir()
 	alone := launch(t, free("serve", "--data-dir", dir)...)
@@ -120,6 +122,7 @@ func TestBackupOfOneNodeIsRestoredInACluster(t *testing.T) {
 
 // A cluster section that was a mistake is taken back, and nothing is lost.
 func TestANodeWhoseClusterNeverWasGoesOnAlone(t *testing.T) {
+	t.Parallel()
 	const count = 100
 	dirs := threeConfigs(t)
 	alone := launch(t, free("serve", "--data-dir", dirs[0])...)
@@ -143,10 +146,11 @@ func TestANodeWhoseClusterNeverWasGoesOnAlone(t *testing.T) {
 
 // A node that was alone brings its topics with their messages into the cluster, once, though it is killed meanwhile; of a topic that the cluster has as well the messages go behind those that are there.
 func TestOneNodesTopicsGrowIntoACluster(t *testing.T) {
+	t.Parallel()
 	const count = 1500
 	dirs := threeConfigs(t)
-	t.Setenv("SLUICE_PUBSUB_SERVICE_TOKEN", "the-service-token")
-	alone := launch(t, free("serve", "--data-dir", dirs[0])...)
+	const known = "SLUICE_PUBSUB_SERVICE_TOKEN=the-service-token"
+	alone := launchWith(t, []string{known}, free("serve", "--data-dir", dirs[0])...)
 	alone.await("ready")
 	must := func(p *program, method, path, body string) string {
 		t.Helper()
@@ -173,7 +177,7 @@ func TestOneNodesTopicsGrowIntoACluster(t *testing.T) {
 	alone.exit()
 
 	require.NoError(t, os.Rename(dirs[0], dirs[0]+".alone"))
-	nodes := launchAll(t, dirs)
+	nodes := launchAll(t, dirs, known)
 	for _, p := range nodes {
 		p.await("ready")
 	}
@@ -185,11 +189,11 @@ func TestOneNodesTopicsGrowIntoACluster(t *testing.T) {
 	nodes[0].exit()
 	require.NoError(t, os.RemoveAll(dirs[0]))
 	require.NoError(t, os.Rename(dirs[0]+".alone", dirs[0]))
-	first := launchAll(t, dirs[:1])[0]
+	first := launchAll(t, dirs[:1], known)[0]
 	first.await("the messages that the node had alone go into the cluster")
 	require.NoError(t, first.cmd.Process.Signal(syscall.SIGKILL))
 	first.exit()
-	first = launchAll(t, dirs[:1])[0]
+	first = launchAll(t, dirs[:1], known)[0]
 	first.await("ready")
 	// A node that is behind, or has not heard of a place yet, has the rest in a moment.
 	eventually := func(p *program, method, path, body string, enough func(said string) bool) (said string) {
