@@ -27,7 +27,7 @@ help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
 
 build: ## Build bin/sluice
-	$(GO) build -trimpath -o bin/sluice ./cmd/sluice
+	$(GO) build -trimpath -buildvcs=auto -o bin/sluice ./cmd/sluice
 
 run: build ## Run one node on loopback: STOMP 61613, NATS 4222, HTTP Pub/Sub 8085, admin 8161, data in ./data
 	@exec ./bin/sluice serve --dev $(ARGS)

@@ -137,6 +137,19 @@ func TestAClaimedLengthCostsNoMemory(t *testing.T) {
 	require.Less(t, n, 1<<20)
 }
 
+// A body that comes is read into memory of its size with little garbage beside it.
+func TestALargeBodyLeavesLittleGarbage(t *testing.T) {
+	for _, size := range []int{1 << 20, 10 << 20} {
+		in := "SEND\ncontent-length:" + strconv.Itoa(size) + "\n\n" + strings.Repeat("x", size) + "\x00"
+		n := allocated(func() {
+			var f Frame
+			require.NoError(t, NewReader(strings.NewReader(in), AfterLogin(100<<20)).Next(&f))
+			require.Len(t, f.Body, size)
+		})
+		require.Less(t, n, size*8/5)
+	}
+}
+
 func TestAnEndlessHeaderLineIsRefusedEarly(t *testing.T) {
 	for name, prefix := range map[string]string{"command": "", "header": "SEND\na:"} {
 		t.Run(name, func(t *testing.T) {
