@@ -19,8 +19,11 @@ import (
 // The copies that a route makes have a subject of their own in the stream of their log. Who appends some says which record was the last with that subject, as far as he
 // knows, and the stream refuses them if it is another one. So nobody's belief, pause or repetition has a copy stored twice, and what is known of it is as old as the log.
 
+// copySubjects is what subjects of copies have behind that of their log.
+const copySubjects = ".r."
+
 // copySubject is that of the copies of a route from a log, by the key of their sources.
-func (t *topicLog) copySubject(key string) string { return t.subject + ".r." + key }
+func (t *topicLog) copySubject(key string) string { return t.subject + copySubjects + key }
 
 // subjectOf is that of a message.
 func (t *topicLog) subjectOf(m *gateway.Message) string {
