@@ -16,6 +16,7 @@ import (
 )
 
 func TestRegistryKeepsTheContract(t *testing.T) {
+	t.Parallel()
 	for name, sync := range map[string]bool{"synced": true, "relaxed": false} {
 		t.Run(name, func(t *testing.T) {
 			gatewaytest.RegistryContract(t, func(t *testing.T, dir string) (gateway.Registry, func()) {
@@ -56,6 +57,7 @@ func factsSpan(t testing.TB, server *embed.Server) (first, last uint64) {
 
 // A registry in which much is written stays small, and loses nothing for it.
 func TestARegistryIsWrittenAgain(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s, shut := openStore(t, dir, false, 1)
 	r := s.Registry()
@@ -90,6 +92,7 @@ func TestARegistryIsWrittenAgain(t *testing.T) {
 
 // Every node of a cluster knows what was written at any, also after the leader's end.
 func TestRegistryOfACluster(t *testing.T) {
+	t.Parallel()
 	nodes := cluster(t, nil)
 	want := make(map[string]string)
 	for i, m := range nodes {

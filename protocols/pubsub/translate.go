@@ -18,6 +18,8 @@ const (
 	// dataField is a header field of messages whose data was not base64: their body is the data as it came.
 	dataField = "pubsub-data"
 	dataText  = "text"
+	// userField is in a message only if the broker put it there: other doors show by it who sent a message.
+	userField = "JMSXUserID"
 )
 
 // toMessage makes a message of what a client publishes to a topic. Its error is for the client.
@@ -29,6 +31,9 @@ func toMessage(topic string, from *wire.MessageRequest, most int) (*gateway.Mess
 	for _, name := range slices.Sorted(maps.Keys(from.Attributes)) {
 		if name == "" || name == dataField {
 			return nil, wire.InvalidArguments("Message")
+		}
+		if name == userField {
+			continue
 		}
 		m.Header = append(m.Header, gateway.Field{Name: strings.Clone(name), Value: strings.Clone(from.Attributes[name])}) // of the request nothing stays
 	}

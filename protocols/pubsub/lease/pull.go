@@ -53,10 +53,10 @@ func (b *book) pull(ctx context.Context, most int, wait, deadline time.Duration)
 	if p.patient && !p.answered {
 		b.listen()
 	}
-	b.mu.Unlock()
 	if !p.patient {
 		wait = briefly
 	}
+	b.mu.Unlock()
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
