@@ -189,7 +189,7 @@ func lastIn(seq uint64, record []byte) (lastCopy, error) {
 	if err != nil {
 		return lastCopy{}, err
 	}
-	all, err := decodeBundle(record, n-1)
+	all, err := decodeBundle(record, n-1, 1)
 	if err != nil || all[0].Source == nil {
 		return lastCopy{}, errBadRecord
 	}

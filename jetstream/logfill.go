@@ -127,7 +127,7 @@ func (f *filling) unpack(seq uint64, b []byte, from int) error {
 	if seq+uint64(n)-1 > f.last {
 		return errFull
 	}
-	all, err := decodeBundle(b, from)
+	all, err := decodeBundle(b, from, f.query.Messages-len(f.page.Messages))
 	if err != nil {
 		return f.damaged(seq)
 	}
