@@ -86,6 +86,10 @@ func (l natsLogger) Errorf(format string, v ...any) {
 	switch client := ofClient.FindString(text); {
 	case strings.HasPrefix(text, "Error trying to connect to route"), strings.HasPrefix(text, `Unknown account "`+spacePrefix):
 		level = slog.LevelDebug
+	case strings.Contains(strings.ToLower(text), "accept error"): // one for each listener and moment, while there are no descriptors
+		if !l.faults.spare(time.Now().Unix()) {
+			level = slog.LevelDebug
+		}
 	case client == "":
 	case strings.Contains(text[len(client):], server.ErrAuthentication.Error()):
 		level = slog.LevelDebug
