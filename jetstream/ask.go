@@ -27,12 +27,23 @@ type Questions struct {
 // Questions are those of that name: letters alone. There must be a cluster.
 func (s *Store) Questions(name string) *Questions { return &Questions{s.publish, s.cfg.Node, name} }
 
-// Ask has a node answer a question, until ctx ends. Errors: Unavailable, if it does not answer, or nobody there answers such questions.
+// What a question says besides itself: a name that no other one has, and the name of one that nobody wants to be answered any more. Nodes of older versions know neither.
+const (
+	askName      = "Sluice-Question"
+	askWithdrawn = "Sluice-Withdrawn"
+)
+
+// Ask has a node answer a question, until ctx ends; that is said to the node, which may stop then. Errors: Unavailable, if it does not answer, or nobody there answers such
+// questions.
 func (q *Questions) Ask(ctx context.Context, node string, question []byte) ([]byte, error) {
 	var answer []byte
+	name := q.nc.NewInbox()
 	for to, more := askSubject+node+"."+q.name, true; more; question = nil {
-		m, err := q.nc.RequestWithContext(ctx, to, question)
+		m, err := q.nc.RequestMsgWithContext(ctx, &nats.Msg{Subject: to, Data: question, Header: nats.Header{askName: {name}}})
 		if err != nil {
+			if ctx.Err() != nil && question != nil {
+				_ = q.nc.PublishMsg(&nats.Msg{Subject: to, Header: nats.Header{askWithdrawn: {name}}}) // else it answers in vain
+			}
 			return nil, gateway.WrapError(gateway.Unavailable, fmt.Errorf("asking node %s: %w", node, err), "another node does not answer")
 		}
 		if len(m.Data) == 0 {
@@ -84,15 +95,22 @@ func (q *Questions) say(ctx context.Context, m *nats.Msg, answer []byte) {
 var errBusy = errors.New("too many ask it at once")
 
 // Answer has questions of other nodes answered from now on, each by a call of its own, until stop is called; that returns when none is under way. ctx ends with
-// stop. What is answered is never empty.
+// stop, and when nobody wants the answer any more. What is answered is never empty.
 func (q *Questions) Answer(answer func(ctx context.Context, question []byte) []byte) (stop func(), err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var mu sync.Mutex
 	var underway sync.WaitGroup
+	asked := make(map[string]func()) // by name; it has the question withdrawn
 	slots := make(chan struct{}, asksMost)
 	sub, err := q.nc.Subscribe(askSubject+q.node+"."+q.name, func(m *nats.Msg) {
 		mu.Lock()
 		defer mu.Unlock()
+		if withdraw := asked[m.Header.Get(askWithdrawn)]; withdraw != nil {
+			withdraw()
+		}
+		if m.Header.Get(askWithdrawn) != "" {
+			return
+		}
 		select {
 		case <-ctx.Done():
 			return
@@ -101,9 +119,20 @@ func (q *Questions) Answer(answer func(ctx context.Context, question []byte) []b
 			_ = m.Respond(nil) // who asks will ask again
 			return
 		}
+		wanted, withdraw := context.WithCancel(ctx)
+		name := m.Header.Get(askName)
+		if name != "" {
+			asked[name] = withdraw
+		}
 		underway.Go(func() {
-			defer func() { <-slots }()
-			q.say(ctx, m, answer(ctx, m.Data))
+			defer func() {
+				mu.Lock()
+				delete(asked, name)
+				mu.Unlock()
+				withdraw()
+				<-slots
+			}()
+			q.say(wanted, m, answer(wanted, m.Data))
 		})
 	})
 	if err != nil {

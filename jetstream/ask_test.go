@@ -14,6 +14,7 @@ import (
 
 // An answer may be longer than what the server takes at once.
 func TestLongAnswers(t *testing.T) {
+	t.Parallel()
 	all := cluster(t, nil)
 	long := bytes.Repeat([]byte("0123456789abcde\n"), 5<<20/2)
 	stop, err := all[1].store.Questions("long").Answer(func(context.Context, []byte) []byte { return long })
@@ -30,14 +31,16 @@ func TestLongAnswers(t *testing.T) {
 
 // Nodes ask one another: the answer comes from the one that was asked, whoever does not answer is not waited for, and a stop waits for what is under way.
 func TestNodesAskOneAnother(t *testing.T) {
+	t.Parallel()
 	all := cluster(t, nil)
 	ctx := t.Context()
-	begun, stops := make(chan struct{}, 1), []func(){}
+	begun, ended, stops := make(chan struct{}, 1), make(chan string, 2), []func(){}
 	for _, m := range all[:2] {
 		stop, err := m.store.Questions("name").Answer(func(ctx context.Context, question []byte) []byte {
-			if string(question) == "wait" {
+			if text := string(question); text == "wait" || text == "in vain" {
 				begun <- struct{}{}
 				<-ctx.Done()
+				ended <- text
 			}
 			return []byte(m.name + " " + string(question))
 		})
@@ -66,6 +69,21 @@ func TestNodesAskOneAnother(t *testing.T) {
 		waited <- string(answer)
 	}()
 	<-begun
+	brief, leave := context.WithCancel(ctx)
+	left := make(chan error, 1)
+	go func() {
+		_, err := q.Ask(brief, "n2", []byte("in vain"))
+		left <- err
+	}()
+	<-begun
+	leave()
+	require.Equal(t, gateway.Unavailable, gateway.KindOf(<-left))
+	select {
+	case text := <-ended:
+		require.Equal(t, "in vain", text, "who answers hears that nobody wants to know any more, and nobody else does")
+	case <-time.After(gatewaytest.Wait):
+		require.Fail(t, "it is still being answered")
+	}
 	stops[1]()
 	require.Equal(t, "n2 wait", <-waited, "it was answered before the stop was over")
 	stops[0]()

@@ -176,6 +176,7 @@ func TestTheEndOfABrowserIsWrittenDown(t *testing.T) {
 
 // A browser of a pattern shows what is in all queues that match, each in its order, and nothing of others; without wildcards nothing changes.
 func TestBrowsersOfPatterns(t *testing.T) {
+	t.Parallel()
 	for _, w := range everywhere(t) {
 		s := w.session()
 		root := "r" + fmt.Sprint(len(s.ID())) + fmt.Sprintf("%p", w)

@@ -269,6 +269,7 @@ func TestATopicLosesItsLog(t *testing.T) {
 // Whatever is sent in whatever way, the log has what was promised, once, in the order of each sender, and whoever subscribes hears what the log has: of each sender in
 // its order.
 func TestLogModel(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(r *rapid.T) {
 		w := newLogged(t)
 		defer w.stopAll()

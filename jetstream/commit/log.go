@@ -18,6 +18,7 @@ type Log struct {
 	dir       string
 	source    Source
 	dirty     atomic.Bool
+	patient   atomic.Bool // dirty as well, and nobody waits for it
 
 	// Touched by the committer's goroutine only (and by what it waits for).
 	handle *os.File // the directory
@@ -48,6 +49,23 @@ func (l *Log) Dirty() {
 	}
 	select {
 	case l.committer.kick <- struct{}{}:
+	default:
+	}
+}
+
+// DirtyLater is Dirty for a record that nobody waits for: it belongs to the next group that somebody does wait for, in whatever log, and
+// after laterWithin to one of its own.
+func (l *Log) DirtyLater() {
+	c := l.committer
+	if c.cfg.Mode == None { // a group costs nothing there
+		l.Dirty()
+		return
+	}
+	if l.patient.Swap(true) {
+		return
+	}
+	select {
+	case c.patient <- struct{}{}:
 	default:
 	}
 }

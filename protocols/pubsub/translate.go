@@ -75,7 +75,16 @@ func decoded(data string) ([]byte, bool) {
 
 // fromMessage makes of a message what clients get.
 func fromMessage(m *gateway.Message) wire.Message {
-	a := wire.Message{ID: strconv.FormatUint(m.Offset, 10), Published: wire.Moment(time.UnixMilli(m.Timestamp))}
+	a, body := plainMessage(m)
+	if body != nil {
+		a.Data = base64.StdEncoding.EncodeToString(body)
+	}
+	return a
+}
+
+// plainMessage is fromMessage without the data, if that is to be base64 of a body.
+func plainMessage(m *gateway.Message) (a wire.Message, body []byte) {
+	a = wire.Message{ID: strconv.FormatUint(m.Offset, 10), Published: wire.Moment(time.UnixMilli(m.Timestamp))}
 	text := false
 	for i := range m.Header {
 		f := &m.Header[i]
@@ -92,8 +101,7 @@ func fromMessage(m *gateway.Message) wire.Message {
 	}
 	if text {
 		a.Data = string(m.Body)
-	} else {
-		a.Data = base64.StdEncoding.EncodeToString(m.Body)
+		return a, nil
 	}
-	return a
+	return a, m.Body
 }

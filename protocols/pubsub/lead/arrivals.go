@@ -38,7 +38,7 @@ type listener struct {
 	session gateway.Session
 	users   int
 	news    chan struct{} // closed when nodes have come or gone, and then another one
-	unwatch context.CancelFunc
+	unwatch func()        // returns when nobody watches
 }
 
 // watchEvery is how often it is looked whether nodes have come or gone.
@@ -47,11 +47,11 @@ const watchEvery = 200 * time.Millisecond
 // hearAfter is when all are woken after that: the nodes tell one another of their subscribers in a moment, or somewhat later if they have much to do.
 var hearAfter = [...]time.Duration{0, time.Second, 3 * time.Second, 10 * time.Second}
 
-// watch tells all who listen that nodes have come or gone, until ctx ends.
-func (l *listener) watch(ctx context.Context) {
+// watch tells all who listen that nodes have come or gone since there were those that are known, until ctx ends.
+func (l *listener) watch(ctx context.Context, known []string) {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
-	known, told := l.nodes(), len(hearAfter)
+	told := len(hearAfter)
 	var since time.Time
 	for {
 		select {
@@ -86,15 +86,26 @@ func (l *listener) take(ctx context.Context) (gateway.Session, error) {
 	if l.session == nil {
 		ctx, cancel := context.WithTimeout(ctx, openTime)
 		defer cancel()
+		var known []string
+		if l.nodes != nil {
+			known = l.nodes()
+		}
 		s, err := l.open(ctx)
 		if err != nil {
 			return nil, err
 		}
 		l.session = s
 		if l.nodes != nil {
-			watching, unwatch := context.WithCancel(context.Background())
-			l.unwatch = unwatch
-			go l.watch(watching)
+			watching, cancel := context.WithCancel(context.Background())
+			ended := make(chan struct{})
+			l.unwatch = func() {
+				cancel()
+				<-ended
+			}
+			go func() { // waited for by unwatch
+				defer close(ended)
+				l.watch(watching, known)
+			}()
 		}
 	}
 	l.users++
@@ -104,17 +115,24 @@ func (l *listener) take(ctx context.Context) (gateway.Session, error) {
 // leave closes a session that nobody uses any more, or that is of no use.
 func (l *listener) leave(s gateway.Session, useless bool) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	if l.session != s {
+		l.mu.Unlock()
 		return
 	}
-	if l.users--; l.users == 0 || useless {
-		l.session, l.users = nil, 0
-		if l.unwatch != nil {
-			l.unwatch()
-		}
-		s.Close()
+	l.users--
+	last := l.users == 0 || useless
+	unwatch := l.unwatch
+	if last {
+		l.session, l.users, l.unwatch = nil, 0, nil
 	}
+	l.mu.Unlock()
+	if !last {
+		return
+	}
+	if unwatch != nil {
+		unwatch()
+	}
+	s.Close()
 }
 
 func (l *listener) follow(topic string, wake func()) (stop func()) {

@@ -18,7 +18,7 @@ type Reader interface {
 
 // Others are the other nodes, which ask and are asked.
 type Others interface {
-	// Ask has a node answer a question. Errors: Unavailable, if it does not, or is not there.
+	// Ask has a node answer a question, until ctx ends: then the one of whoever answers ends as well. Errors: Unavailable, if it does not, or is not there.
 	Ask(ctx context.Context, node string, question []byte) ([]byte, error)
 	// Answer has questions of other nodes answered from now on, each by a call of its own, until stop is called; that returns when none is under way. ctx ends with stop.
 	Answer(answer func(ctx context.Context, question []byte) []byte) (stop func(), err error)

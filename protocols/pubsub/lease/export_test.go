@@ -40,3 +40,10 @@ func (k *Keeper) Waiters() (n int) {
 	}
 	return n
 }
+
+// Closed reports whether nothing is begun any more.
+func (k *Keeper) Closed() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.closed
+}

@@ -13,6 +13,7 @@ type kept struct {
 	// version counts changes, saved is the last that is durable.
 	version, saved uint64
 	saving         bool
+	ended          chan struct{} // closed when the saving is over
 	waiters        []waiter
 	// messages and bytes were acknowledged and are not counted in the cursor yet.
 	messages, bytes uint64
@@ -54,7 +55,7 @@ func (b *book) save() {
 	if b.kept.saving || b.kept.version == b.kept.saved || b.closed != nil {
 		return
 	}
-	b.kept.saving = true
+	b.kept.saving, b.kept.ended = true, make(chan struct{})
 	b.k.background.Go(b.write)
 }
 
@@ -73,6 +74,7 @@ func (b *book) write() {
 		again = len(b.kept.waiters) > 0
 	}
 	b.kept.saving = false
+	close(b.kept.ended)
 }
 
 // state is what is to be written down.
@@ -130,15 +132,22 @@ func (b *book) stored(s state, err error) {
 // resignTime is what the store has to take what a book leaves behind.
 const resignTime = 3 * time.Second
 
-// resign ends the book, and leaves the leases to whoever wants them next. What was not written down is, if that can be.
+// resign ends the book, and leaves the leases to whoever wants them next. What was not written down is, if that can be, when what is being written is: so nothing is
+// counted twice.
 func (b *book) resign() {
 	b.mu.Lock()
 	if b.closed != nil {
 		b.mu.Unlock()
 		return
 	}
-	s := b.state()
 	b.shutLocked(errMoved)
+	if b.kept.saving {
+		ended := b.kept.ended
+		b.mu.Unlock()
+		<-ended
+		b.mu.Lock()
+	}
+	s := b.state()
 	b.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), resignTime)
 	defer cancel()

@@ -40,6 +40,8 @@ type Keeper struct {
 	closed bool
 }
 
+var errStops = gateway.Errorf(gateway.Unavailable, "the node stops")
+
 // slot has a book, once ready is closed; or why there is none.
 type slot struct {
 	ready chan struct{}
@@ -177,7 +179,7 @@ func (k *Keeper) bookOf(ctx context.Context, sub *resource.Subscription, of *res
 	k.mu.Lock()
 	if k.closed {
 		k.mu.Unlock()
-		return nil, gateway.Errorf(gateway.Unavailable, "the node stops")
+		return nil, errStops
 	}
 	s := k.books[sub.ID]
 	opens := s == nil
@@ -205,11 +207,21 @@ func (k *Keeper) bookOf(ctx context.Context, sub *resource.Subscription, of *res
 
 // open makes this node the one that keeps a subscription's leases.
 func (k *Keeper) open(sub *resource.Subscription, of *resource.Topic, s *slot) {
-	defer close(s.ready)
 	ctx, cancel := context.WithTimeout(k.life, k.cfg.Patience)
 	defer cancel()
-	if s.book, s.err = k.begin(ctx, sub, of); s.err != nil {
-		k.forget(sub.ID, s)
+	b, err := k.begin(ctx, sub, of)
+	k.mu.Lock()
+	late := k.closed && err == nil
+	if late {
+		err = errStops
+	}
+	if s.book, s.err = b, err; err != nil {
+		delete(k.books, sub.ID)
+	}
+	close(s.ready) // before the keeper closes, who then ends the book; or after that
+	k.mu.Unlock()
+	if late {
+		b.resign()
 	}
 }
 

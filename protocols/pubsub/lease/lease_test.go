@@ -206,3 +206,57 @@ func TestWhoWaits(t *testing.T) {
 	b.stop()
 	require.Equal(t, gateway.Unavailable, gateway.KindOf((<-wait()).err))
 }
+
+// A node that stops while an acknowledgement is being written down waits for that, and does not count it once more with what it leaves behind.
+func TestNothingIsCountedTwiceWhenANodeStops(t *testing.T) {
+	b := open(t, resource.Lease{})
+	b.publish(t, "")
+	b.publish(t, "")
+	got, err := b.keeper.Pull(t.Context(), b.sub, b.of, 2, 0)
+	require.NoError(t, err)
+	let := b.facts.shut()
+	acknowledged := make(chan error, 1)
+	go func() {
+		_, err := b.keeper.Acknowledge(t.Context(), b.sub, b.of, []string{got[0].AckID})
+		acknowledged <- err
+	}()
+	<-b.facts.began
+	require.Equal(t, 1, b.keeper.Waiters())
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		b.stop()
+	}()
+	require.Eventually(t, func() bool { return b.keeper.Waiters() == 0 }, 10*time.Second, time.Millisecond)
+	let()
+	<-stopped
+	require.Error(t, <-acknowledged, "another node is asked, which knows")
+	c, _ := b.directory.Standing(b.sub, b.of)
+	require.Equal(t, uint64(1), c.Messages)
+	require.Equal(t, uint64(1), c.Offset)
+	require.Empty(t, c.Leader)
+}
+
+// A book that is opened while its node stops is closed again: nobody else has to wait until that node is gone.
+func TestABookThatOpensWhileItsNodeStops(t *testing.T) {
+	b := open(t, resource.Lease{})
+	b.publish(t, "")
+	let := b.facts.shut()
+	pulled := make(chan error, 1)
+	go func() {
+		_, err := b.keeper.Pull(t.Context(), b.sub, b.of, 1, 0)
+		pulled <- err
+	}()
+	<-b.facts.began
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		b.stop()
+	}()
+	require.Eventually(t, b.keeper.Closed, 10*time.Second, time.Millisecond)
+	let()
+	<-stopped
+	require.Error(t, <-pulled)
+	c, _ := b.directory.Standing(b.sub, b.of)
+	require.Empty(t, c.Leader)
+}

@@ -71,7 +71,7 @@ func (g *gate) Change(ctx context.Context, key string, value []byte, since uint6
 // shut has changes wait; open ends that.
 func (g *gate) shut() (open func()) {
 	g.mu.Lock()
-	g.began, g.pass = make(chan struct{}), make(chan struct{})
+	g.began, g.pass = make(chan struct{}, 16), make(chan struct{})
 	pass := g.pass
 	g.mu.Unlock()
 	return func() {

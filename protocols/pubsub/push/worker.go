@@ -4,59 +4,25 @@ import (
 	"context"
 	"errors"
 	"net/url"
-	"sync"
 	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/protocols/pubsub/lead"
 	"github.com/sluice-mq/sluice/protocols/pubsub/resource"
 	"github.com/sluice-mq/sluice/protocols/pubsub/wire"
 )
 
 // worker pushes one subscription, one batch after another.
 type worker struct {
+	*lead.Task
 	p    *Pusher
 	sub  *resource.Subscription
 	of   *resource.Topic
-	job  job
-	gate *gate
-
-	// ctx ends with what is under way; left is closed when nothing more is to be begun, ended when nothing is under way.
-	ctx     context.Context
-	abandon context.CancelFunc
-	once    sync.Once
-	left    chan struct{}
-	ended   chan struct{}
-	woken   chan struct{}
+	gate *gate // while it runs
 }
 
 func newWorker(p *Pusher, s resource.PushedSubscription) *worker {
-	w := &worker{
-		p: p, sub: s.Subscription, of: s.Of, job: jobOf(s),
-		left: make(chan struct{}), ended: make(chan struct{}), woken: make(chan struct{}, 1),
-	}
-	w.ctx, w.abandon = context.WithCancel(context.Background())
-	return w
-}
-
-// leave has the worker begin nothing more.
-func (w *worker) leave() { w.once.Do(func() { close(w.left) }) }
-
-// over reports whether the worker has ended.
-func (w *worker) over() bool {
-	select {
-	case <-w.ended:
-		return true
-	default:
-		return false
-	}
-}
-
-// wake says that there may be something to push.
-func (w *worker) wake() {
-	select {
-	case w.woken <- struct{}{}:
-	default:
-	}
+	return &worker{Task: lead.NewTask(), p: p, sub: s.Subscription, of: s.Of}
 }
 
 // hostOf is where a subscription's pushes go, as far as they share it with others.
@@ -68,22 +34,24 @@ func hostOf(p *resource.Push) string {
 	return u.Host
 }
 
-// run pushes until it is told not to. After each push it waits as the policy says; while there is nothing to push it waits for that.
-func (w *worker) run() {
-	defer w.abandon()
+// Run implements lead.Worker: it pushes. After each push it waits as the policy says; while there is nothing to push it waits for that.
+func (w *worker) Run() {
+	var leave func()
+	w.gate, leave = w.p.enter(hostOf(&w.sub.Push))
+	defer leave()
 	if w.p.cfg.Arrivals != nil {
-		stop := w.p.cfg.Arrivals(w.of.Name.String(), w.wake)
+		stop := w.p.cfg.Arrivals(w.of.Name.String(), w.Wake)
 		defer stop()
 	}
 	pace := paceOf(&w.sub.Push)
 	var due time.Time // the next push is not before
 	for {
-		if !w.sleep(time.Until(due), nil) {
+		if !w.Sleep(time.Until(due)) {
 			return
 		}
 		pushed, err := w.push()
 		switch {
-		case w.ctx.Err() != nil:
+		case w.Context().Err() != nil:
 			return
 		case err != nil:
 			w.p.failures.Add(1)
@@ -93,38 +61,13 @@ func (w *worker) run() {
 			w.tell(nil)
 			pace = pace.after(true)
 		default:
-			if !w.sleep(w.p.cfg.Look, w.woken) {
+			if !w.Await(w.p.cfg.Look) {
 				return
 			}
 			continue
 		}
 		due = time.Now().Add(pace.gap)
 	}
-}
-
-// sleep waits for so long, or until it is woken; it returns false if nothing more is to be begun.
-func (w *worker) sleep(d time.Duration, woken <-chan struct{}) bool {
-	select {
-	case <-w.left:
-		return false
-	case <-w.ctx.Done():
-		return false
-	default:
-	}
-	if d <= 0 {
-		return true
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-woken:
-	case <-w.left:
-		return false
-	case <-w.ctx.Done():
-		return false
-	}
-	return true
 }
 
 // tell keeps how the last push went, if it went otherwise than the one before, for those who ask, on whichever node.
@@ -145,9 +88,9 @@ func (w *worker) tell(err error) {
 	if text == old {
 		return
 	}
-	ctx, cancel := context.WithTimeout(w.ctx, patience)
+	ctx, cancel := context.WithTimeout(w.Context(), patience)
 	defer cancel()
-	if err := w.p.cfg.Directory.SetPushState(ctx, w.sub, text); err != nil && gateway.KindOf(err) != gateway.NotFound && w.ctx.Err() == nil {
+	if err := w.p.cfg.Directory.SetPushState(ctx, w.sub, text); err != nil && gateway.KindOf(err) != gateway.NotFound && w.Context().Err() == nil {
 		w.p.cfg.Logger.Warn("how a push went could not be kept", "subscription", w.sub.Name.String(), "error", err)
 	}
 }
@@ -168,7 +111,7 @@ func (w *worker) push() (pushed bool, err error) {
 }
 
 func (w *worker) read(from uint64) (gateway.LogPage, error) {
-	ctx, cancel := context.WithTimeout(w.ctx, patience)
+	ctx, cancel := context.WithTimeout(w.Context(), patience)
 	defer cancel()
 	return w.p.cfg.Logs.Read(ctx, w.of.Name.String(), gateway.LogQuery{From: from, Messages: batch(&w.sub.Push), Bytes: pushBytes})
 }
@@ -185,11 +128,11 @@ func (w *worker) deliver(messages []*gateway.Message) error {
 	size = min(size, w.p.cfg.Memory)
 	select {
 	case w.gate.slots <- struct{}{}:
-	case <-w.ctx.Done():
-		return w.ctx.Err()
+	case <-w.Context().Done():
+		return w.Context().Err()
 	}
 	defer func() { <-w.gate.slots }()
-	if err := w.p.memory.Acquire(w.ctx, size); err != nil {
+	if err := w.p.memory.Acquire(w.Context(), size); err != nil {
 		return err
 	}
 	defer w.p.memory.Release(size)
@@ -198,7 +141,7 @@ func (w *worker) deliver(messages []*gateway.Message) error {
 		out[i] = w.p.cfg.Translate(m)
 	}
 	to := &w.sub.Push
-	ctx, cancel := context.WithTimeout(w.ctx, w.p.cfg.Timeout)
+	ctx, cancel := context.WithTimeout(w.Context(), w.p.cfg.Timeout)
 	defer cancel()
 	a, err := post(ctx, w.p.client.Load(), target(to), payload(w.sub.Name, to, out), to.Authorization)
 	switch {
@@ -212,7 +155,7 @@ func (w *worker) deliver(messages []*gateway.Message) error {
 
 // advance moves the cursor behind what was pushed, unless somebody has moved it to another place meanwhile.
 func (w *worker) advance(generation, to uint64) error {
-	ctx, cancel := context.WithTimeout(w.ctx, patience)
+	ctx, cancel := context.WithTimeout(w.Context(), patience)
 	defer cancel()
 	err := w.p.cfg.Directory.MoveCursor(ctx, w.sub, w.of, func(c *resource.Cursor) (bool, error) {
 		if c.Generation != generation || c.Offset >= to {
