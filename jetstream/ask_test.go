@@ -14,6 +14,7 @@ import (
 
 // An answer may be longer than what the server takes at once.
 func TestLongAnswers(t *testing.T) {
+	t.Parallel()
 	all := cluster(t, nil)
 	long := bytes.Repeat([]byte("0123456789abcde\n"), 5<<20/2)
 	stop, err := all[1].store.Questions("long").Answer(func(context.Context, []byte) []byte { return long })
@@ -30,6 +31,7 @@ func TestLongAnswers(t *testing.T) {
 
 // Nodes ask one another: the answer comes from the one that was asked, whoever does not answer is not waited for, and a stop waits for what is under way.
 func TestNodesAskOneAnother(t *testing.T) {
+	t.Parallel()
 	all := cluster(t, nil)
 	ctx := t.Context()
 	begun, ended, stops := make(chan struct{}, 1), make(chan string, 2), []func(){}

@@ -12,6 +12,7 @@ import (
 
 // A node that leaves has no shards soon, and nothing is lost while they go; when it returns, it gets some again.
 func TestShardsLeaveWithTheirNodeAndComeBack(t *testing.T) {
+	t.Parallel()
 	all := cluster(t, nil)
 	owner(t, all, 0)
 	leaver := owner(t, all, 1)
@@ -57,6 +58,7 @@ func (m *member) index(t *testing.T) int {
 }
 
 func TestSharesOfAClusterBecomeEvenByThemselves(t *testing.T) {
+	t.Parallel()
 	all := cluster(t, nil)
 	require.Eventually(t, func() bool {
 		owned := 0

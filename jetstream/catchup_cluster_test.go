@@ -35,6 +35,7 @@ func alone(t *testing.T, all []*member, records int) (old, next *member) {
 // An owner was cut off while it wrote. When it is back, it soon has what the others have, and counts: it does not need two seconds for each of its records that
 // nobody else has.
 func TestAnOwnerThatWasAloneIsSoonLikeTheOthers(t *testing.T) {
+	t.Parallel()
 	all := cluster(t, nil)
 	old, next := alone(t, all, 40)
 	want := []string{"first"}

@@ -68,6 +68,7 @@ func load(t *testing.T, j gateway.Journal, seqs []uint64) error {
 
 // A node that was just started offers its replicas before it has everything. Nobody else reads there.
 func TestAReplicaThatIsBehindIsNotReadByOthers(t *testing.T) {
+	t.Parallel()
 	all := cluster(t, nil)
 	at := owner(t, all, 0)
 	seqs := appended(t, at.journal(0), 50)
@@ -88,6 +89,7 @@ func TestAReplicaThatIsBehindIsNotReadByOthers(t *testing.T) {
 // A new tenure reads the journal from its first record on, needed or not: a node that was cut off may offer again what
 // has long been settled, and is recognised by that.
 func TestATenureReadsWhatIsNotNeededAnyMore(t *testing.T) {
+	t.Parallel()
 	all := cluster(t, nil)
 	at := owner(t, all, 0)
 	j := at.journal(0)

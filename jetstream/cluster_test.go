@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strconv"
 	"sync"
@@ -20,6 +21,11 @@ import (
 	"github.com/sluice-mq/sluice/jetstream/embed"
 	"github.com/sluice-mq/sluice/tests/ports"
 )
+
+func TestMain(m *testing.M) {
+	gatewaytest.Beside(4)
+	os.Exit(m.Run())
+}
 
 const secret = "nobody else knows this one"
 
@@ -209,6 +215,7 @@ func kindOf(err error) gateway.ErrorKind {
 
 // An owner that was replaced stores nothing any more, also if it has not noticed yet.
 func TestAReplacedOwnerStoresNothing(t *testing.T) {
+	t.Parallel()
 	all := cluster(t, nil)
 	old := owner(t, all, 0)
 	j := old.journal(0)
@@ -310,6 +317,7 @@ func (w *writer) verify(t *testing.T, j gateway.Journal) {
 }
 
 func TestEveryRecordIsAnsweredRightlyWhileOwnersChange(t *testing.T) {
+	t.Parallel()
 	all := cluster(t, nil)
 	w := &writer{unknown: make(map[string]bool)}
 	ctx, stop := context.WithCancel(context.Background())
@@ -330,6 +338,7 @@ func TestEveryRecordIsAnsweredRightlyWhileOwnersChange(t *testing.T) {
 }
 
 func TestConfirmedRecordsOutliveTheirOwner(t *testing.T) {
+	t.Parallel()
 	all := cluster(t, nil)
 	w := &writer{unknown: make(map[string]bool)}
 	ctx, stop := context.WithCancel(context.Background())
@@ -351,6 +360,7 @@ func TestConfirmedRecordsOutliveTheirOwner(t *testing.T) {
 
 // A node that nobody hears may not deliver.
 func TestANodeAloneIsNotCurrent(t *testing.T) {
+	t.Parallel()
 	all := cluster(t, nil)
 	for _, m := range all {
 		gatewaytest.Eventually(t, m.store.Current, "contact with the others")

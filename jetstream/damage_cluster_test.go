@@ -16,6 +16,7 @@ import (
 
 // A node whose copy of a journal has a hole finds that out when it owns it, says so, and leaves it to those that have everything.
 func TestANodeWithADamagedCopyLeavesItsShardToOthers(t *testing.T) {
+	t.Parallel()
 	t.Run("a hole", func(t *testing.T) {
 		leavesIt(t, func(t *testing.T, block string) {
 			b, err := os.ReadFile(block)

@@ -57,6 +57,7 @@ func edit(t *testing.T, path, old, by string) {
 }
 
 func TestWhatSaysWhatMustBeThereIsMissedAndDoubted(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		damage func(dir string)
 		words  string
@@ -109,6 +110,7 @@ func TestUnfinishedFirstStartIsBegunAgain(t *testing.T) {
 // While a store is read, which may take long, the marks must not promise records
 // that nobody has seen yet: a torn tail would become damage.
 func TestMarksPromiseNothingUnread(t *testing.T) {
+	t.Parallel()
 	dir := filled(t)
 	edit(t, filepath.Join(dir, "marks.json"), `"last":10`, `"last":4`) // as a kill leaves them
 	s, shut := openStore(t, dir, true, 2)

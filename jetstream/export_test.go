@@ -21,6 +21,7 @@ func (c ch) Complete(_ uint64, err error) { c <- err }
 
 // Somebody who takes a backup slowly gets all that waits, also what the journal moves to free space.
 func TestABackupHasWhatIsMovedMeanwhile(t *testing.T) {
+	t.Parallel()
 	store, closeStore := openStore(t, t.TempDir(), true, 1)
 	defer closeStore()
 	b, err := core.New(t.Context(), core.Config{Node: "n", Store: store, Authenticator: gatewaytest.Everyone{}, Authorizer: gatewaytest.Everyone{}, Logger: quiet()})

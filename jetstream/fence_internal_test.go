@@ -56,6 +56,7 @@ func leader(t *testing.T, stores []*Store) (at int) {
 // A record of the old owner was swallowed on its way to a leader that led no more, and the ones behind it reach the new one, which has begun. The
 // epoch has taken the place that the first was to have, and the second would follow it: but it must neither be stored nor vouch for the first.
 func TestRecordsOfAnOldOwnerDoNotFollowAnEpoch(t *testing.T) {
+	t.Parallel()
 	stores := trio(t)
 	a := leader(t, stores)
 	old, err := stores[a].tenancies[0].begin(t.Context())

@@ -11,6 +11,7 @@ import (
 
 // Nobody gives shards to a node that has no space, and it gives away its own.
 func TestANodeWithoutSpaceGetsNoShards(t *testing.T) {
+	t.Parallel()
 	all := cluster(t, nil)
 	full := owner(t, all, 0)
 	full.kill()

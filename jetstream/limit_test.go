@@ -17,6 +17,7 @@ func (r refusals) Appended(_ uint64, err error) { r <- err }
 
 // A record that the server would not take is refused before it stops those behind it.
 func TestRecordsBeyondTheLimitStopNobody(t *testing.T) {
+	t.Parallel()
 	s, shut := openStore(t, t.TempDir(), true, 1)
 	defer shut()
 	large := gatewaytest.Message("q", "id", "")

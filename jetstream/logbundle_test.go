@@ -84,6 +84,7 @@ func numbers(from, n int) (all []string) {
 
 // A crash leaves no part of what was appended together: if its bundle is there the slots are written that are missing, whoever comes first, and what is appended next stands behind them.
 func TestABundleThatACrashHasCutOffIsCompleted(t *testing.T) {
+	t.Parallel()
 	for name, first := range map[string]func(b *bundles){
 		"who reads": func(b *bundles) {
 			require.Equal(b, append([]string{"a"}, numbers(0, 5)...), logged(b, b.store.Logs(), "P.T"))
@@ -107,6 +108,7 @@ func TestABundleThatACrashHasCutOffIsCompleted(t *testing.T) {
 
 // Whatever was appended, alone, together, or together and too large for a bundle, is read from any place on, and as much as is asked for.
 func TestBundlesAreReadFromAnyPlace(t *testing.T) {
+	t.Parallel()
 	b := newBundles(t)
 	var all []string
 	add := func(bodies ...string) {
@@ -199,6 +201,7 @@ func (b *bundles) room(most int) (last uint64) {
 // When the stream of a single node refuses something, what was published behind it is refused as well, and nobody is told that it is there; what comes
 // after that is taken. What was appended together is all there, or nothing of it.
 func TestWhatIsRefusedTakesAlongWhatFollows(t *testing.T) {
+	t.Parallel()
 	b := newBundles(t)
 	var mu sync.Mutex
 	require.NoError(t, logIt(b.store.Logs(), "P.T", "first", "of all"))

@@ -97,6 +97,7 @@ func leaderOf(t testing.TB, server *embed.Server, stream string) (name string) {
 // Two nodes append the same copies at the same time, in batches of their own, among what others publish, while the log's leader dies and comes back: the log has
 // each once, and in order, whatever they were told of those that were under way.
 func TestTwoNodesAppendTheSameCopies(t *testing.T) {
+	t.Parallel()
 	const most = 600
 	nodes := cluster(t, nil)
 	keepLog(t, nodes[0].store, "P.T", "one", time.Hour)

@@ -84,6 +84,7 @@ func TestNobodyWaitsForTheAnswersOfALogThatIsGone(t *testing.T) {
 
 // A storage that does not take the rest of a bundle after it was started again does not keep the node waiting for ever.
 func TestWhoResumesDoesNotWaitForever(t *testing.T) {
+	t.Parallel()
 	s := open(t)
 	l := learned(t, s, "P.T", gateway.LogFact{ID: "one"})
 	a, c := written(t, l, "a")

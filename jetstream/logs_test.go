@@ -19,6 +19,7 @@ import (
 )
 
 func TestLogsKeepTheContract(t *testing.T) {
+	t.Parallel()
 	for name, sync := range map[string]bool{"synced": true, "relaxed": false} {
 		t.Run(name, func(t *testing.T) {
 			gatewaytest.LogsContract(t, func(t *testing.T, dir string) (gateway.Logs, gateway.Registry, func()) {
@@ -103,7 +104,7 @@ func TestALogGoesWithItsFact(t *testing.T) {
 	}
 	keepLog(t, s, "P.silent", "silent", 0)
 	require.Equal(t, []string{"L_a", "L_b", "L_c"}, logStreams(t, ns), "made with its first message")
-	_, err := s.Registry().Delete(t.Context(), gateway.LogKeys+"P.a")
+	_, err := s.Registry().Put(t.Context(), gateway.LogKeys+"P.a", nil)
 	require.NoError(t, err)
 	gatewaytest.Eventually(t, func() bool { return slices.Equal(logStreams(t, ns), []string{"L_b", "L_c"}) }, "the log is gone")
 	require.NoError(t, s.Close(context.Background()))
@@ -129,6 +130,7 @@ func TestALogGoesWithItsFact(t *testing.T) {
 
 // Any node of a cluster appends to a log and reads it, whoever leads the stream, and as long as there is a majority.
 func TestLogsOfACluster(t *testing.T) {
+	t.Parallel()
 	nodes := cluster(t, nil)
 	keepLog(t, nodes[0].store, "P.T", "one", time.Hour)
 	var want []string
@@ -162,13 +164,14 @@ func TestLogsOfACluster(t *testing.T) {
 	want = got
 	require.NoError(t, nodes[0].start())
 	same(nodes...)
-	_, err := nodes[2].store.Registry().Delete(t.Context(), gateway.LogKeys+"P.T")
+	_, err := nodes[2].store.Registry().Put(t.Context(), gateway.LogKeys+"P.T", nil)
 	require.NoError(t, err)
 	gatewaytest.Eventually(t, func() bool { return len(logStreams(t, nodes[1].server)) == 0 }, "the log is gone everywhere")
 }
 
 // A log is read again soon after the node has died that led it: a question that only the dead one could have answered is not waited for.
 func TestALogIsReadSoonAfterItsLeaderDied(t *testing.T) {
+	t.Parallel()
 	nodes := cluster(t, nil)
 	keepLog(t, nodes[0].store, "P.T", "one", time.Hour)
 	gatewaytest.Eventually(t, func() bool { return logged(t, nodes[0].store.Logs(), "P.T") != nil }, "it is known")
@@ -193,6 +196,7 @@ func TestALogIsReadSoonAfterItsLeaderDied(t *testing.T) {
 
 // What is published to a topic the moment after it was made is taken, by whichever node: a stream that nobody has heard of yet is asked again.
 func TestTheFirstMessageOfATopicIsTaken(t *testing.T) {
+	t.Parallel()
 	nodes := cluster(t, nil)
 	for i := range 12 {
 		name := fmt.Sprint("P.T", i)
@@ -207,6 +211,7 @@ func TestTheFirstMessageOfATopicIsTaken(t *testing.T) {
 
 // A log of a cluster that goes on for another one begins where its fact says, on all nodes, whether or not they were there when it was made, and goes on there after all were away.
 func TestALogOfAClusterBeginsLater(t *testing.T) {
+	t.Parallel()
 	const first = 5_000_000
 	nodes := cluster(t, nil)
 	fact, err := json.Marshal(gateway.LogFact{ID: "later", First: first})

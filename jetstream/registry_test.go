@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -15,6 +16,7 @@ import (
 )
 
 func TestRegistryKeepsTheContract(t *testing.T) {
+	t.Parallel()
 	for name, sync := range map[string]bool{"synced": true, "relaxed": false} {
 		t.Run(name, func(t *testing.T) {
 			gatewaytest.RegistryContract(t, func(t *testing.T, dir string) (gateway.Registry, func()) {
@@ -55,6 +57,7 @@ func factsSpan(t testing.TB, server *embed.Server) (first, last uint64) {
 
 // A registry in which much is written stays small, and loses nothing for it.
 func TestARegistryIsWrittenAgain(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s, shut := openStore(t, dir, false, 1)
 	r := s.Registry()
@@ -63,7 +66,7 @@ func TestARegistryIsWrittenAgain(t *testing.T) {
 	for i := range 4600 {
 		key := fmt.Sprint("k/", i%30)
 		if i%7 == 0 {
-			_, err := r.Delete(t.Context(), key)
+			_, err := r.Put(t.Context(), key, nil)
 			require.NoError(t, err)
 			delete(want, key)
 			continue
@@ -89,6 +92,7 @@ func TestARegistryIsWrittenAgain(t *testing.T) {
 
 // Every node of a cluster knows what was written at any, also after the leader's end.
 func TestRegistryOfACluster(t *testing.T) {
+	t.Parallel()
 	nodes := cluster(t, nil)
 	want := make(map[string]string)
 	for i, m := range nodes {
@@ -102,8 +106,12 @@ func TestRegistryOfACluster(t *testing.T) {
 	for _, m := range nodes {
 		require.Equal(t, want, all(t, m.store.Registry()), "whole on %s", m.name)
 	}
-	told := make(chan string, 100)
+	var mu sync.Mutex
+	last, told := "", make(chan string, 100)
 	require.NoError(t, nodes[2].store.Registry().Watch(t.Context(), func(key string, value []byte, _ uint64) {
+		mu.Lock()
+		last = key
+		mu.Unlock()
 		if key == "late" || value == nil {
 			told <- fmt.Sprint(key, "=", string(value))
 		}
@@ -114,11 +122,22 @@ func TestRegistryOfACluster(t *testing.T) {
 	_, err := nodes[0].store.Registry().Put(t.Context(), "late", []byte("x"))
 	require.NoError(t, err)
 	require.Equal(t, "late=x", <-told)
-	_, err = nodes[1].store.Registry().Delete(t.Context(), "k/3")
+	_, err = nodes[1].store.Registry().Put(t.Context(), "k/3", nil)
 	require.NoError(t, err)
 	require.Equal(t, "k/3=", <-told)
 	delete(want, "k/3")
 	want["late"] = "x"
+
+	for i := range 20 {
+		key := fmt.Sprint("caught/", i)
+		want[key] = "z"
+		_, err = nodes[i%2].store.Registry().Put(t.Context(), key, []byte("z"))
+		require.NoError(t, err)
+		require.NoError(t, nodes[2].store.Registry().CatchUp(t.Context()))
+		mu.Lock()
+		require.Equal(t, key, last, "it has heard of it")
+		mu.Unlock()
+	}
 
 	nodes[0].kill()
 	_, err = nodes[1].store.Registry().Put(t.Context(), "alone", []byte("y"))

@@ -73,6 +73,7 @@ func attune(t testing.TB, send func() string, subs []gateway.Subscription) {
 
 // A client on all nodes hears each message once, in order, over the links of real servers; when its node dies it goes on at another.
 func TestTopicsOverLinks(t *testing.T) {
+	t.Parallel()
 	all := cluster(t, serveBroker)
 	once := []gateway.Subscription{hear(t, all[0], "1"), hear(t, all[1], "1"), hear(t, all[2], "1")}
 	somewhere := []gateway.Subscription{hear(t, all[1], "2"), hear(t, all[2], "2")}

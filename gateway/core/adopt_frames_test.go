@@ -13,6 +13,7 @@ import (
 
 // A client has more than one frame can name.
 func TestLargeClaimsAreSplit(t *testing.T) {
+	t.Parallel()
 	const n = 20_000
 	r := newRealm(t)
 	r.Move(shard("q"), "n1")
@@ -72,6 +73,7 @@ func TestAdoptedDeliveriesCountAgainstTheCreditOnce(t *testing.T) {
 
 // A message is moved in its journal while a client has it, by one owner and by the next one: it is still the same.
 func TestMovedDeliveriesStayWithTheirClients(t *testing.T) {
+	t.Parallel()
 	r := newRealm(t)
 	through := ""
 	for i := 0; through == "" || shard(through) != shard("q"); i++ {

@@ -179,6 +179,7 @@ func (x *stage) take() {
 // Random streams of a producer: to topics that are kept and that are not, to queues, to several of them, in transactions, while the store stands, is full or
 // refuses some. Each subscriber hears in order, with each delivery mode, exactly what has a promise, and of the rest nothing it must not.
 func TestStreamsAsTheModelHasThem(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		w := newPicky(t)
 		defer w.store.Full.Store(false)

@@ -25,6 +25,7 @@ func neighbour(of string) string {
 // A refused message whose body is slow to come may be moved, and its old place trimmed,
 // before the body is read: it must be found at its new place, not be taken for gone.
 func TestRefusedMessageIsBuriedAlthoughItWasMovedMeanwhile(t *testing.T) {
+	t.Parallel()
 	w, store := tap(t)
 	s := w.session()
 	w.send(s, queue("front"), true, "refused")
@@ -90,6 +91,7 @@ func (w *world) expiring(d gateway.Destination, n int) {
 // A backlog that expires at once is buried step by step: its bodies must not be in
 // memory all together, nor keep other queues' loads waiting behind them.
 func TestExpiredBacklogIsBuriedStepByStep(t *testing.T) {
+	t.Parallel()
 	var ahead atomic.Int64
 	w, store := tap(t, func(c *core.Config) {
 		c.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
@@ -114,6 +116,7 @@ func TestExpiredBacklogIsBuriedStepByStep(t *testing.T) {
 
 // Without space for dead letters what expired waits, and a stop does not wait for it.
 func TestExpiredMessagesWaitForSpace(t *testing.T) {
+	t.Parallel()
 	var ahead atomic.Int64
 	w := newWorld(t, func(c *core.Config) {
 		c.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }

@@ -16,6 +16,7 @@ import (
 // A stop in order keeps every message that was accepted, also those that clients were
 // sending when it came: what is too late is refused.
 func TestSendsDuringAStopAreKeptOrRefused(t *testing.T) {
+	t.Parallel()
 	for range 30 {
 		w := newWorld(t)
 		outcomes := make([]outcome, 8)
@@ -90,6 +91,7 @@ func neighbourOf(name string) string {
 
 // A node that stops does not wait for ever for the owner of a shard that has none, and may be given it again itself.
 func TestAStopDoesNotWaitForAnOwnerThatNobodyIs(t *testing.T) {
+	t.Parallel()
 	for _, owner := range []string{"", "n2"} {
 		r := newRealm(t)
 		w := r.worlds[1]

@@ -138,6 +138,7 @@ func TestAReplacedOwnerHandsNothingOut(t *testing.T) {
 
 // A new owner hands nothing out before the store says that the one before cannot any more, however long that takes and whoever has offered; it takes messages.
 func TestANewOwnerWaitsUntilItIsAlone(t *testing.T) {
+	t.Parallel()
 	r := newRealm(t)
 	r.Share()
 	r.Move(shard("q"), "n2")
@@ -222,6 +223,7 @@ func TestAMomentOutOfTouchStopsNobody(t *testing.T) {
 
 // Owners change and links break while numbered messages flow: none is lost, none comes twice unmarked, none overtakes another.
 func TestOwnersChangeAndLinksBreakUnderLoad(t *testing.T) {
+	t.Parallel()
 	r := newRealm(t)
 	r.Move(shard("q"), "n1")
 	const all = 3000

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"sync"
 	"testing"
 
@@ -13,6 +14,11 @@ import (
 	"github.com/sluice-mq/sluice/gateway/core"
 	"github.com/sluice-mq/sluice/gateway/gatewaytest"
 )
+
+func TestMain(m *testing.M) {
+	gatewaytest.Beside(4)
+	os.Exit(m.Run())
+}
 
 // world is a broker on a disk in memory.
 type world struct {
@@ -426,6 +432,7 @@ func TestTopicsReachEveryMatchingSubscriber(t *testing.T) {
 }
 
 func TestSlowTopicSubscriberLosesItsOldestAndHindersNobody(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(c *core.Config) { c.TopicMessages = 100 })
 	s := w.session()
 	slow := w.subscribe(s, topic("t"), 1000, true)

@@ -11,6 +11,7 @@ import (
 // As long as a journal may still say that a transaction is to be carried out, the others
 // must keep its messages, acknowledged or not: by them the next start knows what was done.
 func TestPartsOfATransactionAreKeptUntilItsEndIsOnDisk(t *testing.T) {
+	t.Parallel()
 	w, store := tap(t)
 	ended, trims := make(chan struct{}, 1), make(chan struct{})
 	store.append = func(j gateway.Journal, r *gateway.Record, a gateway.Appended) {

@@ -349,6 +349,7 @@ func TestWithoutARegistry(t *testing.T) {
 
 // The receipt for a subscription comes when this node knows of it, or a second later.
 func TestAnnouncedWaitsForTheRegistry(t *testing.T) {
+	t.Parallel()
 	w := newLasting(t)
 	goOn := w.config.Registry.(*gatewaytest.Registry).Hold()
 	o := durably("t", "sub")

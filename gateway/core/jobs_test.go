@@ -55,6 +55,7 @@ func in(at *wallClock, d time.Duration) string {
 
 // What waits for its time is listed and removed by its id or by its time, from any node, also after restarts; what is removed never comes.
 func TestWhatIsScheduledIsListedAndRemoved(t *testing.T) {
+	t.Parallel()
 	at := newWallClock()
 	w := newWorld(t, func(c *core.Config) { c.Now = at.now })
 	s := w.session()
@@ -145,6 +146,7 @@ func TestWhoMayLookAtWhatIsScheduled(t *testing.T) {
 
 // It does not matter on which node somebody asks, nor who owns what waits.
 func TestWhatIsScheduledInACluster(t *testing.T) {
+	t.Parallel()
 	at := newWallClock()
 	r := newRealm(t, func(c *core.Config) { c.Now = at.now })
 	r.Move(0, "n1")

@@ -324,6 +324,7 @@ func (o *office) left(name string) int {
 // message is there until its acknowledgement completed, with one consumer at a
 // time; after crashes acknowledged ones may come back, but nothing is lost.
 func TestBrokerKeepsEveryPromise(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		o := &office{world: &world{T: t, disk: gatewaytest.NewDisk(2)}, rt: rt, letters: map[string]*letter{}}
 		o.config.QueueMemory = int64(rapid.SampledFrom([]int{500, 5000, 1 << 20}).Draw(rt, "memory"))

@@ -26,6 +26,7 @@ func (n noted) Appended(seq uint64, err error) {
 // A message that is acknowledged while it is being moved has two settlements: that of its
 // old place must not be trimmed before that of its new one is on disk.
 func TestMessageAcknowledgedWhileItIsMovedStaysSettled(t *testing.T) {
+	t.Parallel()
 	w, store := tap(t)
 	s := w.session()
 	var moved atomic.Uint64

@@ -141,6 +141,7 @@ func TestADeadMessageOfADurableSubscriptionGoesBackToIt(t *testing.T) {
 
 // Who looks into a queue sees all that is there in order, from any node, and changes nothing; it may be the middle of a change of owner.
 func TestOperatorsLookIntoQueues(t *testing.T) {
+	t.Parallel()
 	r := newRealm(t)
 	r.Move(0, "n1")
 	r.Move(1, "n1")
@@ -188,6 +189,7 @@ func TestOperatorsLookIntoQueues(t *testing.T) {
 
 // The owner of a queue may change while it is worked off: what is left is done at the next one.
 func TestOperationsOutliveTheirOwner(t *testing.T) {
+	t.Parallel()
 	r := newRealm(t)
 	for round := range 3 {
 		r.Move(0, "n1")

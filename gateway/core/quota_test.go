@@ -111,6 +111,7 @@ func TestSubscriptionsAndDestinationsAreLimited(t *testing.T) {
 
 // When queues that somebody has made are gone, others may be made; their owner knows it.
 func TestQueuesThatAreGoneCountNoMore(t *testing.T) {
+	t.Parallel()
 	var late atomic.Int64 // a clock that is set
 	r := newRealm(t, quotas(quota.Quotas{PerUser: quota.Quota{Destinations: 2}}), func(c *core.Config) {
 		c.Now = func() time.Time { return time.Now().Add(time.Duration(late.Load())) }

@@ -314,6 +314,7 @@ func TestANodeThatDoesNotKeepUpLosesMessages(t *testing.T) {
 
 // Nobody waits for a node that is gone, or when the broker closes.
 func TestSendersThatWaitForANodeGoOnWhenItIsGone(t *testing.T) {
+	t.Parallel()
 	var now clock
 	r := newRealm(t, now.config)
 	n4 := r.strange("n4")
@@ -340,6 +341,7 @@ func TestSendersThatWaitForANodeGoOnWhenItIsGone(t *testing.T) {
 
 // What waits for a node is bounded too, for the sake of senders that do not wait themselves.
 func TestSoMuchWaitsForANode(t *testing.T) {
+	t.Parallel()
 	var now clock
 	r := newRealm(t, now.config)
 	n4 := r.strange("n4")

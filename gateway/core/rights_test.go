@@ -130,6 +130,7 @@ func newSocietyRealm(t *testing.T, rules ...string) (*realm, *society) {
 }
 
 func TestTheOwnerIsAskedWhetherAQueueExists(t *testing.T) {
+	t.Parallel()
 	var late atomic.Int64 // a clock that is set
 	rules := &society{rules: []string{"* read *", "* write *", "maker create *"}}
 	r := newRealm(t, func(c *core.Config) {

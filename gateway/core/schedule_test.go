@@ -47,6 +47,7 @@ func (c *consumer) idle() {
 
 // B3 78: a message with a delay comes when its time has come, with ActiveMQ's header; also after a restart, also to topics.
 func TestB3_78_Delay(t *testing.T) {
+	t.Parallel()
 	at := newWallClock()
 	w := newWorld(t, func(c *core.Config) { c.Now = at.now })
 	s := w.session()
@@ -103,6 +104,7 @@ func TestB3_79_BadSchedules(t *testing.T) {
 
 // A message with a period and a number of repetitions comes that often and once more, each time once, also over restarts.
 func TestB3_78_Repeat(t *testing.T) {
+	t.Parallel()
 	at := newWallClock()
 	w := newWorld(t, func(c *core.Config) { c.Now = at.now })
 	require.NoError(t, w.put(w.session(), scheduled(queue("q"), "x", true, "AMQ_SCHEDULED_DELAY", "1000", "AMQ_SCHEDULED_PERIOD", "10000", "AMQ_SCHEDULED_REPEAT", "4")))
@@ -127,6 +129,7 @@ func TestB3_78_Repeat(t *testing.T) {
 
 // Cron entries are in UTC and go on for ever.
 func TestB3_78_Cron(t *testing.T) {
+	t.Parallel()
 	at := newWallClock()
 	w := newWorld(t, func(c *core.Config) { c.Now = at.now })
 	require.NoError(t, w.put(w.session(), scheduled(queue("q"), "x", true, "AMQ_SCHEDULED_CRON", "*/5 12,13 * * 1-5")))
@@ -141,6 +144,7 @@ func TestB3_78_Cron(t *testing.T) {
 
 // Whoever owns what waits for its time sends it, and the next one after it, once each.
 func TestScheduleInACluster(t *testing.T) {
+	t.Parallel()
 	at := newWallClock()
 	r := newRealm(t, func(c *core.Config) { c.Now = at.now })
 	r.Move(0, "n1")

@@ -34,6 +34,7 @@ func slowPolicy() func(*core.Config) {
 
 // A consumer that has all it may have and settles nothing is slow if more waits, whether its client has read it or not, and is told once until it goes on.
 func TestSlowConsumersOfQueuesAreTold(t *testing.T) {
+	t.Parallel()
 	now := &clock{}
 	w := newLasting(t, now.config, slowPolicy())
 	s := w.as("c")
@@ -70,6 +71,7 @@ func TestSlowConsumersOfQueuesAreTold(t *testing.T) {
 
 // Whichever node has the queue, the consumer or the listener.
 func TestSlowConsumersOfAClusterAreTold(t *testing.T) {
+	t.Parallel()
 	now := &clock{}
 	r := newRealm(t, now.config, slowPolicy())
 	r.Move(shard("w.q"), "n2")

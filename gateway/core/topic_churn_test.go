@@ -80,6 +80,7 @@ func (e *ear) inOrder(t *testing.T) {
 // Three nodes publish at once while a client comes and goes on all of them and links break: who stays hears all of its own node, and
 // everything in order; the client hears nothing on two nodes.
 func TestTopicsWhileClientsComeAndGo(t *testing.T) {
+	t.Parallel()
 	r := newRealm(t)
 	var ears, senders sync.WaitGroup
 	var stayed, moved []*ear

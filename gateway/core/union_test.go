@@ -220,6 +220,7 @@ func TestUnionAfterABrokenLink(t *testing.T) {
 
 // Whatever is sent, given back, settled and closed: each message is settled once, in order within its queue, and never more than the prefetch are out.
 func TestUnionModel(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	s := w.session()
 	round := 0

@@ -47,23 +47,7 @@ func NewDisk(shards int) *Disk {
 func NewMemory(d *Disk) *Memory {
 	m := &Memory{disk: d}
 	for i := range d.records {
-		j := &MemoryJournal{memory: m, index: i, queue: make(chan func(), 1<<16), synced: make(chan func(), 1<<16)}
-		m.open = append(m.open, j)
-		m.ended.Go(func() {
-			for f := range j.queue {
-				m.gate.RLock()
-				f()
-				m.gate.RUnlock()
-			}
-			close(j.synced)
-		})
-		m.ended.Go(func() {
-			for f := range j.synced {
-				m.syncs.RLock()
-				f()
-				m.syncs.RUnlock()
-			}
-		})
+		m.open = append(m.open, &MemoryJournal{memory: m, index: i, work: newQueue(&m.ended, nil), synced: newQueue(&m.ended, nil)})
 	}
 	return m
 }
@@ -85,7 +69,8 @@ func (m *Memory) StopSyncs() (goOn func()) {
 func (m *Memory) Close() {
 	m.leave()
 	for _, j := range m.open {
-		close(j.queue)
+		j.work.add(j.synced.close) // when all before it is done
+		j.work.close()
 	}
 	m.ended.Wait()
 }
@@ -111,7 +96,11 @@ func (j *MemoryJournal) do(f func()) {
 	j.memory.mu.RLock()
 	defer j.memory.mu.RUnlock()
 	if !j.memory.gone {
-		j.queue <- f
+		j.work.add(func() {
+			j.memory.gate.RLock()
+			f()
+			j.memory.gate.RUnlock()
+		})
 	}
 }
 
@@ -130,8 +119,8 @@ func (m *Memory) Space() gateway.Space {
 type MemoryJournal struct {
 	memory *Memory
 	index  int
-	queue  chan func() // what the stream does
-	synced chan func() // what is told after a sync
+	work   *queue // what the stream does
+	synced *queue // what is told after a sync
 }
 
 // Append implements gateway.Journal.
@@ -154,7 +143,11 @@ func (j *MemoryJournal) Append(r *gateway.Record, a gateway.Appended) {
 			a.Appended(seq, nil)
 			return
 		}
-		j.synced <- func() { a.Appended(seq, nil) }
+		j.synced.add(func() {
+			j.memory.syncs.RLock()
+			a.Appended(seq, nil)
+			j.memory.syncs.RUnlock()
+		})
 	})
 }
 

@@ -43,6 +43,7 @@ func three(t *testing.T, guarded bool) (nodes []*node) {
 // to, once and in order, and by no other, also while that one is not there; what they say to topics is heard
 // by native clients of all nodes once.
 func TestInAClusterEachNodeHearsItsOwnClients(t *testing.T) {
+	t.Parallel()
 	nodes := three(t, false)
 	var heard, told []*nats.Subscription
 	var clients, inbounds []*nats.Conn
@@ -160,6 +161,7 @@ func TestAnswersToTopicRequestsComeFromAnyNode(t *testing.T) {
 // What native clients say to streams of their own goes to the server that leads them, wherever it is, and to no door; requests to the API go to the
 // door of the client's node alone.
 func TestOwnStreamsSpanTheCluster(t *testing.T) {
+	t.Parallel()
 	nodes := three(t, false)
 	var clients, systems []*nats.Conn
 	var heard []*nats.Subscription

@@ -12,10 +12,11 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sluice-mq/sluice/gateway/gatewaytest"
 	"github.com/sluice-mq/sluice/jetstream/embed"
 )
 
-const patience = 20 * time.Second
+const patience = gatewaytest.Wait
 
 // node is a server and where native clients connect to it.
 type node struct {

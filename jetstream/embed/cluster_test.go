@@ -38,6 +38,7 @@ func trust(t *testing.T, secret string) *tls.Config {
 
 // Who knows the secret is in; who has none or another one is not.
 func TestRoutesAreForThoseWhoKnowTheSecret(t *testing.T) {
+	t.Parallel()
 	at := ports.Of(t, 4).Addresses()
 	first := join(t, "n1", at[0], at, trust(t, "the secret of the cluster"))
 	join(t, "n2", at[1], at, trust(t, "the secret of the cluster"))

@@ -16,6 +16,7 @@ import (
 
 // A server of a cluster whose storage was switched off gets what it has missed, and counts again, without a new process.
 func TestStorageOfAClusterComesBack(t *testing.T) {
+	t.Parallel()
 	const patience = 20 * time.Second
 	at, secret := ports.Of(t, 3).Addresses(), trust(t, "the secret of the cluster")
 	var servers []*embed.Server

@@ -26,7 +26,7 @@ import (
 	"github.com/sluice-mq/sluice/protocols/nats/leaf"
 )
 
-const patience = 20 * time.Second
+const patience = gatewaytest.Wait
 
 type rules = gatewaytest.Rules
 

@@ -105,13 +105,14 @@ func TestRequestsThatWaitAreBounded(t *testing.T) {
 			require.Equal(t, natsgo.Header{"Status": {"409"}, "Description": {"Exceeded MaxWaiting"}}, hear(t, in).Header)
 		}
 	}
-	ask("w", most+more, "")
+	const patient = `{"batch":1,"expires":600000000000}` // however long a busy machine takes to ask so often
+	ask("w", most+more, patient)
 	refused(more)
 	require.Equal(t, most, h.infos()["w"])
 	ask("w", 1, `{"batch":1,"expires":60000000000,"idle_heartbeat":100000000}`)
 	require.Equal(t, "Exceeded MaxWaiting", hear(t, in).Header.Get("Description"), "it does not have to miss its heartbeats")
-	ask("v", most, "")
-	ask("x", more, "")
+	ask("v", most, patient)
+	ask("x", more, patient)
 	refused(more) // of the connection there are too many now
 	require.Zero(t, h.infos()["x"])
 	h.fill("a", 1)

@@ -1,24 +1,21 @@
 package cluster
 
 import (
-	"flag"
 	"math/rand/v2"
 	"os"
-	"runtime"
 	"strconv"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sluice-mq/sluice/gateway/gatewaytest"
 	"github.com/sluice-mq/sluice/tests/node"
 )
 
 func TestMain(m *testing.M) {
-	flag.Parse()
-	// Most of the time is spent on waiting for elections, and each test has a cluster of its own.
-	if f := flag.Lookup("test.parallel"); f.Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) && short() {
-		_ = f.Value.Set("8")
+	if short() {
+		gatewaytest.Beside(8)
 	}
 	os.Exit(node.Run(m))
 }

@@ -200,6 +200,7 @@ func harms() []harm {
 
 // A node must never serve queues that silently lost what it had promised to keep.
 func TestDamage(t *testing.T) {
+	alongside(t)
 	all := rounds(t, 1) > 1
 	for left, original := range intact(t) {
 		for i, h := range harms() {

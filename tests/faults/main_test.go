@@ -14,16 +14,33 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sluice-mq/sluice/gateway/gatewaytest"
 	"github.com/sluice-mq/sluice/tests/node"
 )
 
-func TestMain(m *testing.M) { os.Exit(node.Run(m)) }
+func TestMain(m *testing.M) {
+	if short() {
+		gatewaytest.Beside(3)
+	}
+	os.Exit(node.Run(m))
+}
+
+// short reports whether nobody has asked for more than the first round of each fault.
+func short() bool { return os.Getenv("SLUICE_FAULT_ROUNDS") == "" }
+
+// alongside lets a test run beside others, but in the long form, where each has the machine for itself.
+func alongside(t *testing.T) {
+	t.Helper()
+	if short() {
+		t.Parallel()
+	}
+}
 
 // subscribe is the command.
 const subscribe = "SUBSCRIBE"
 
 // soon is how long anything may take before a test fails.
-const soon = 30 * time.Second
+const soon = gatewaytest.Wait
 
 // rounds is how often a fault is made: fallback, or what SLUICE_FAULT_ROUNDS says.
 func rounds(t *testing.T, fallback int) int {

@@ -19,6 +19,7 @@ import (
 // A node that stands still for longer than it waits for its own store goes on where it
 // was: nobody is thrown out, nothing is refused, lost or repeated.
 func TestPausedNode(t *testing.T) {
+	alongside(t)
 	rnd, l, n := chance(t), ledger.New(), node.Start(t)
 	alone := sessions(t, n)
 	var w ledger.Traffic
@@ -59,6 +60,7 @@ func TestPausedNode(t *testing.T) {
 
 // Clients that never read take neither the others' time nor the node's memory.
 func TestClientsThatNeverRead(t *testing.T) {
+	alongside(t)
 	const size = 1 << 20
 	flood := 80 * rounds(t, 1)
 	n := node.Start(t)

@@ -61,6 +61,7 @@ func interrupted(t *testing.T, n *node.Node, rnd *rand.Rand) {
 }
 
 func TestKill(t *testing.T) {
+	alongside(t)
 	rnd, l, n := chance(t), ledger.New(), node.Start(t)
 	ps := senders(rnd)
 	all := rounds(t, 6)
@@ -84,6 +85,7 @@ func TestKill(t *testing.T) {
 }
 
 func TestTermination(t *testing.T) {
+	alongside(t)
 	rnd, l, n := chance(t), ledger.New(), node.Start(t)
 	ps := append(senders(rnd),
 		&ledger.Producer{Name: "n", Window: 20, Rnd: rand.New(rand.NewPCG(rnd.Uint64(), 0))},

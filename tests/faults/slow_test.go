@@ -13,6 +13,7 @@ import (
 // A slow flow, in which the store gives back everything before the one message that a consumer has: after a kill it
 // is marked as redelivered all the same, and after another one still.
 func TestKillInASlowFlow(t *testing.T) {
+	alongside(t)
 	n := node.Start(t, "store.shards=1")
 	dir := dataDir(t, n)
 	c := raw.Login(t, n.Addr("stomp"), "1.2")

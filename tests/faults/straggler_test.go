@@ -98,6 +98,7 @@ func (g *stragglers) read(t *testing.T, n *node.Node) {
 // Messages that nobody reads, at the front of a shard through which much goes, do not keep
 // its disk space; they keep their places, also over kills.
 func TestStragglers(t *testing.T) {
+	alongside(t)
 	n, through, g := node.Start(t), beside(), &stragglers{}
 	dir, top := dataDir(t, n), int64(0)
 	for range rounds(t, 2) {
@@ -114,6 +115,7 @@ func TestStragglers(t *testing.T) {
 
 // The node is killed as soon as the first messages were moved.
 func TestKillWhileStragglersMove(t *testing.T) {
+	alongside(t)
 	n, through, g := node.Start(t), beside(), &stragglers{}
 	for range rounds(t, 1) {
 		p, s := raw.Login(t, n.Addr("stomp"), "1.2"), raw.Login(t, n.Addr("stomp"), "1.2")

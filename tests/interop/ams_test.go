@@ -30,6 +30,7 @@ func must[T any](v T, err error) func(t testing.TB) T {
 
 // TestAMSLibrary walks through the calls of the library, and takes answers as it does.
 func TestAMSLibrary(t *testing.T) {
+	t.Parallel()
 	l := startAMS(t, "")
 	for _, part := range []struct {
 		name string
@@ -198,6 +199,7 @@ func amsFigures(t *testing.T, l *library) {
 
 // TestAMSExceptions is about what the library raises, which is what programs decide by.
 func TestAMSExceptions(t *testing.T) {
+	t.Parallel()
 	const service, timeout, balancer = "AmsServiceException", "AmsTimeoutException", "AmsBalancerException"
 	l := startAMS(t, "")
 	l.createTopic("t")

@@ -133,6 +133,7 @@ func TestAMSProbe(t *testing.T) {
 
 // TestAMSRepublisher is the republisher: in bulk, and only the last id is acknowledged, after more pulls.
 func TestAMSRepublisher(t *testing.T) {
+	t.Parallel()
 	l := startAMS(t, "")
 	l.createTopic("in")
 	l.createTopic("SITE-A")

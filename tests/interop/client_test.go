@@ -8,13 +8,17 @@ import (
 	stomp "github.com/go-stomp/stomp/v3"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sluice-mq/sluice/gateway/gatewaytest"
 	"github.com/sluice-mq/sluice/tests/node"
 )
 
 // soon is the deadline of what ought to happen at once on an idle machine.
-const soon = 30 * time.Second
+const soon = gatewaytest.Wait
 
-func TestMain(m *testing.M) { os.Exit(node.Run(m)) }
+func TestMain(m *testing.M) {
+	gatewaytest.Beside(3)
+	os.Exit(node.Run(m))
+}
 
 // dial connects go-stomp's client.
 func dial(t *testing.T, n *node.Node, options ...func(*stomp.Conn) error) *stomp.Conn {

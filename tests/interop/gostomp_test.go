@@ -230,6 +230,7 @@ func TestGoStompDroppedConnection(t *testing.T) {
 }
 
 func TestGoStompHeartBeats(t *testing.T) {
+	t.Parallel()
 	n := node.Start(t)
 	c := dial(t, n, stomp.ConnOpt.HeartBeat(500*time.Millisecond, 500*time.Millisecond), stomp.ConnOpt.HeartBeatError(200*time.Millisecond))
 	s, err := c.Subscribe("/queue/beats", stomp.AckAuto)

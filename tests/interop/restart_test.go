@@ -127,6 +127,7 @@ func (l *ledger) check(t *testing.T, body, redelivered string) {
 }
 
 func TestReceiptedMessagesSurviveEveryEnd(t *testing.T) {
+	t.Parallel()
 	n := node.Start(t)
 	l := &ledger{receipted: map[string]bool{}, acked: map[string]bool{}, seen: map[string]bool{}, fresh: map[string]bool{}}
 	producers := []*producer{{name: "a"}, {name: "b"}, {name: "c"}}
@@ -255,6 +256,7 @@ func TestTerminationDrains(t *testing.T) {
 // A client that never falls silent cannot hold the node; while it is there, probes
 // are told that the node is going.
 func TestReadinessGoesBadWhileDraining(t *testing.T) {
+	t.Parallel()
 	n := node.Start(t)
 	require.Equal(t, 200, n.Status("/readyz"))
 	c := raw.Login(t, n.Addr("stomp"), "1.2")

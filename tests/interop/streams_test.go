@@ -19,6 +19,7 @@ func jetStream(t *testing.T, n *node.Node) jetstream.JetStream {
 
 // What clients keep in streams, buckets and object stores of their own is there after the node was killed, and ours is not theirs.
 func TestOwnStreamsSurviveTheNode(t *testing.T) {
+	t.Parallel()
 	const count = 500
 	n := node.Start(t)
 	js := jetStream(t, n)

@@ -144,12 +144,14 @@ func (s *site) visit(t *testing.T, addr, refusal string, program ...string) {
 }
 
 func TestStompPyOverTLS(t *testing.T) {
+	t.Parallel()
 	node.Needs(t, "python3-stomp", python, "-c", "import stomp")
 	s := newSite(t)
 	s.visit(t, s.start(t, "").Addr("stomp"), "on_error", python, "testdata/guarded.py")
 }
 
 func TestNetStompOverTLS(t *testing.T) {
+	t.Parallel()
 	node.Needs(t, "libnet-stomp-perl", "perl", "-MNet::Stomp", "-e", "1")
 	node.Needs(t, "libio-socket-ssl-perl", "perl", "-MIO::Socket::SSL", "-e", "1")
 	s := newSite(t)
@@ -157,6 +159,7 @@ func TestNetStompOverTLS(t *testing.T) {
 }
 
 func TestPythonWebSocketOverTLS(t *testing.T) {
+	t.Parallel()
 	node.Needs(t, "python3-websocket", python, "-c", "import websocket")
 	s := newSite(t)
 	s.visit(t, s.start(t, "").Addr("websocket"), "ERROR", python, "testdata/wss.py")

@@ -53,6 +53,7 @@ func goWorker(t *testing.T, n *node.Node, name, queue string) (*natsgo.Conn, jet
 // Two Go workers and a STOMP client share a queue. One worker's connection is cut with
 // messages in its hands: the others have them at once, marked, and in the end every message was settled once.
 func TestGoWorkersAndSTOMPCompete(t *testing.T) {
+	t.Parallel()
 	const count, stuck = 3000, 40
 	n := node.Start(t)
 	c := dial(t, n)
@@ -114,6 +115,7 @@ func TestGoWorkersAndSTOMPCompete(t *testing.T) {
 
 // A durable worker goes on after the node was killed: it reconnects, finds its consumer, and gets what it had not settled.
 func TestAGoWorkerGoesOnAfterAKill(t *testing.T) {
+	t.Parallel()
 	const count = 500
 	n := node.Start(t)
 	c := dial(t, n)
@@ -153,6 +155,7 @@ func TestAGoWorkerGoesOnAfterAKill(t *testing.T) {
 
 // The example runs as it is.
 func TestTheExampleWorker(t *testing.T) {
+	t.Parallel()
 	program := filepath.Join(t.TempDir(), "worker")
 	out, err := exec.Command("go", "build", "-o", program, "github.com/sluice-mq/sluice/deploy/examples/worker").CombinedOutput()
 	require.NoError(t, err, "%s", out)

@@ -67,6 +67,7 @@ func until(t *testing.T, sub *natsgo.Subscription, say func()) {
 
 // In a cluster a user's clients may be anywhere: each hears what is said to topics once, from whichever node and whomever, if it may read it; requests are answered across.
 func TestUsersOfACluster(t *testing.T) {
+	t.Parallel()
 	both := map[gateway.Action][]string{gateway.Write: {"topic://x", "queue://a"}, gateway.Read: {"topic://x", "queue://a"}}
 	g := guardedNodes(t, 2, guardedOptions{rules: allow(may{"alice": both, "bob": both})})
 	var alice, bob [2]*natsgo.Conn
@@ -151,6 +152,7 @@ func TestUsersOfACluster(t *testing.T) {
 
 // Streams of a user's own can be used from every node, although the user came to one of them first.
 func TestStreamsOfUsersOfACluster(t *testing.T) {
+	t.Parallel()
 	g := guardedNodes(t, 3, guardedOptions{})
 	js := g[0].js("alice")
 	var err error
@@ -184,6 +186,7 @@ func TestStreamsOfUsersOfACluster(t *testing.T) {
 // Requests are answered across nodes, in both directions between STOMP and native clients, wherever each of them is: to temporary queues and to inboxes. What a user was told on one
 // node its connection to another one can answer, too.
 func TestClusterAnswersBetweenProtocols(t *testing.T) {
+	t.Parallel()
 	g := guardedNodes(t, 2, guardedOptions{rules: answersOf})
 	bob := [2]jetstream.JetStream{g[0].js("bob"), g[1].js("bob")}
 	for from := range g {

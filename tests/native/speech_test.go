@@ -13,9 +13,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/gateway/gatewaytest"
 )
 
-const patience = 20 * time.Second
+const patience = gatewaytest.Wait
 
 func ctx(t testing.TB) context.Context {
 	c, cancel := context.WithTimeout(context.Background(), patience)

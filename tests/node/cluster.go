@@ -68,7 +68,7 @@ func NewCluster(t testing.TB, settings ...string) *Cluster {
 }
 
 // Place has a node keep its store in a directory, before its first start.
-func (c *Cluster) Place(i int, dir string) { c.Nodes[i].dir = dir }
+func (c *Cluster) Place(i int, dir string) { c.Nodes[i].Place(dir) }
 
 // Use has all nodes run another binary from their next start on.
 func (c *Cluster) Use(binary string) {

@@ -21,6 +21,9 @@ func StartConfigured(t testing.TB, configuration string, settings ...string) *No
 // Configured is a node that is still to be told what it is: Configure, Launch and AwaitReady.
 func Configured(t testing.TB, settings ...string) *Node { return fresh(t, settings) }
 
+// Place has a node run, and keep its store, in a directory, before it is configured.
+func (n *Node) Place(dir string) { n.dir = dir }
+
 // Home is the folder in which the node runs, and where files are looked for that its configuration names.
 func (n *Node) Home() string { return n.dir }
 

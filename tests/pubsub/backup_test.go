@@ -73,6 +73,7 @@ pubsub: {service_token: the-service-token}
 // A backup of a node that works has topics with their messages: restored in a cluster each has its offset, subscriptions go on where they were, and what is published then comes behind.
 // Nothing that was published or acknowledged while the backup was made puts a subscription behind its log. A second restore changes nothing.
 func TestABackupHasTheMessagesOfTopics(t *testing.T) {
+	t.Parallel()
 	alone := nodes.StartConfigured(t, threeDoors)
 	service := caller{t, alone, token}
 	service.must("POST", "/projects/P", `{"description":""}`, nil)

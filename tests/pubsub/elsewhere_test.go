@@ -16,6 +16,7 @@ import (
 
 // A node without a listener for HTTP Pub/Sub knows the schemas of topics and the tokens of users, and pushes what falls to it.
 func TestANodeWithoutTheListenerIsOneOfThem(t *testing.T) {
+	t.Parallel()
 	k := newSink(t)
 	file := filepath.Join(t.TempDir(), "endpoint.crt")
 	k.certified(t, file)

@@ -14,6 +14,9 @@ import (
 	nodes "github.com/sluice-mq/sluice/tests/node"
 )
 
+// pace is how long a publisher of a flood rests after each message: it leaves something to the tests beside this one, and does not write more than there is time to read.
+const pace = 5 * time.Millisecond
+
 // flood publishes to topics, and has their subscriptions acknowledge, until it is over. It knows what was promised.
 type flood struct {
 	t      testing.TB
@@ -64,6 +67,7 @@ func (f *flood) ended() bool {
 func (f *flood) publish(topic, k int) {
 	pad := strings.Repeat("x", 4000)
 	for i := 0; !f.ended(); i++ {
+		time.Sleep(pace)
 		text := fmt.Sprint(topic, "-", k, "-", i, pad)
 		var got published
 		taken := f.at(i).taken("POST", fmt.Sprintf("/projects/P/topics/t%d:publish", topic), one(text), &got)
@@ -152,9 +156,13 @@ func (c caller) holds(sub string, want map[string]string) {
 // Somebody takes all the space in the middle of a flood of messages to topics, so that the store's writes fail, of messages and of subscriptions' places. The node goes on by itself as soon as
 // there is space, and has what it promised; also if it is killed meanwhile.
 func TestADiskIsFullOfTopics(t *testing.T) {
+	t.Parallel()
 	dir := nodes.Volume(t, 200)
-	t.Setenv("TMPDIR", dir)
-	n := nodes.StartConfigured(t, threeDoors)
+	n := nodes.Configured(t)
+	n.Place(dir)
+	n.Configure(threeDoors)
+	n.Launch()
+	n.AwaitReady()
 	pid := n.PID()
 	f := newFlood(t, 3, func(int) caller { return caller{t, n, token} })
 	var slowest time.Duration
@@ -184,6 +192,7 @@ func TestADiskIsFullOfTopics(t *testing.T) {
 // Somebody takes all the space on one node's disk. The others go on with topics and subscriptions; so does the node, by itself, when there is space again, and it has what the others have: another
 // one is killed, and it counts.
 func TestOneDiskIsFullOfTopics(t *testing.T) {
+	t.Parallel()
 	dir := nodes.Volume(t, 300)
 	c := nodes.NewCluster(t, "listeners=stomp=127.0.0.1:0,nats=127.0.0.1:0,admin=127.0.0.1:0,pubsub=127.0.0.1:0", "pubsub.service_token="+token)
 	c.Place(0, dir)

@@ -17,6 +17,7 @@ import (
 
 // The recorded session with the real service, with a whole node: on its own store, by its own clock, over HTTP.
 func TestGoldenSessionWithANode(t *testing.T) {
+	t.Parallel()
 	n := nodes.Configured(t)
 	require.NoError(t, os.WriteFile(filepath.Join(n.Home(), "token.key"), []byte("the key of the tokens of this test alone"), 0o600))
 	n.Configure(`

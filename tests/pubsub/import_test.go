@@ -42,6 +42,7 @@ func exported(t testing.TB, sites int) (dir string) {
 
 // What is imported on one of three nodes is there on all, also while one of them is away and after it comes back: tokens and certificates open, and offsets go on.
 func TestThreeNodesImport(t *testing.T) {
+	t.Parallel()
 	m := authority(t)
 	c := nodes.NewCluster(t)
 	c.Configure(m.configuration(""))
@@ -92,6 +93,7 @@ func TestThreeNodesImport(t *testing.T) {
 
 // What a single node imports is there after it was killed; files that cannot be are named.
 func TestAnImportOutlivesItsNode(t *testing.T) {
+	t.Parallel()
 	m := mapping(t, "")
 	dir := exported(t, 3)
 	run := func(arguments ...string) string {

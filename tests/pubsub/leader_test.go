@@ -44,6 +44,7 @@ func TestPublishingWhileALogsLeaderDies(t *testing.T) {
 							return
 						default:
 						}
+						time.Sleep(pace)
 						text, began := fmt.Sprint(round, "-", p, "-", i), time.Now()
 						var got published
 						taken := at((round+1+p%2)%3).taken("POST", fmt.Sprintf("/projects/P/topics/t%d:publish", topic), one(text), &got)

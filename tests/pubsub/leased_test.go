@@ -188,6 +188,7 @@ func (e *errand) leader() (led *nodes.Node) {
 // TestLeasesOnThreeNodes has workers pull at any node and acknowledge at another one, while the node that keeps the leases is killed, and then the next one stopped: nothing that was acknowledged comes again, all else does,
 // and the order of each key holds.
 func TestLeasesOnThreeNodes(t *testing.T) {
+	t.Parallel()
 	e := &errand{t: t, client: &http.Client{Timeout: soon}, tried: map[int]bool{}, done: map[int]bool{}}
 	e.c = nodes.StartCluster(t, "listeners=stomp=127.0.0.1:0,admin=127.0.0.1:0,pubsub=127.0.0.1:0", "pubsub.service_token="+token)
 	e.at(0).must("POST", "/projects/P", `{"description":""}`, nil)

@@ -37,7 +37,7 @@ func leaseFigures(t *testing.T, all []*nodes.Node) {
 	defer client.CloseIdleConnections()
 	for _, each := range []int{1, 100} {
 		c.must("PUT", leasedPath, `{"topic":"projects/P/topics/t","mode":"leased"}`, nil)
-		messages := 20_000
+		messages := 6000
 		if each == 1 {
 			messages = 1000
 		}

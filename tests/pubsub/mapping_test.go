@@ -192,6 +192,7 @@ func TestACertificateIsExchanged(t *testing.T) {
 
 // Which certificates count, and what is said of those that do not.
 func TestTheMatrixOfCertificates(t *testing.T) {
+	t.Parallel()
 	m := mapping(t, "")
 	_, _ = m.person("ce", m.service(), subject)
 	good := m.pair(subject)

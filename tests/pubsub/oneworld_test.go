@@ -17,13 +17,17 @@ import (
 	natsgo "github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sluice-mq/sluice/gateway/gatewaytest"
 	nodes "github.com/sluice-mq/sluice/tests/node"
 )
 
-func TestMain(m *testing.M) { os.Exit(nodes.Run(m)) }
+func TestMain(m *testing.M) {
+	gatewaytest.Beside(4)
+	os.Exit(nodes.Run(m))
+}
 
 // soon is how long something may take before a test fails.
-const soon = 30 * time.Second
+const soon = gatewaytest.Wait
 
 // caller is somebody who uses a node's API with a token.
 type caller struct {
@@ -296,6 +300,7 @@ func oneACL(t *testing.T, service, ann, con caller) {
 
 // TestOneWorldOfThreeNodes asks three nodes by turns: what one does the others have, and the loss of one loses nothing.
 func TestOneWorldOfThreeNodes(t *testing.T) {
+	t.Parallel()
 	c := nodes.StartCluster(t, "listeners=stomp=127.0.0.1:0,nats=127.0.0.1:0,admin=127.0.0.1:0,pubsub=127.0.0.1:0", "pubsub.service_token="+token)
 	at := func(i int) caller { return caller{t, c.Nodes[i], token} }
 	at(0).must("POST", "/projects/P", `{"description":""}`, nil)

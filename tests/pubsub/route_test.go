@@ -176,6 +176,7 @@ func leaderOf(t *testing.T, all []*nodes.Node) (i int) {
 // The node that runs a route is killed, again and again, and stands still for longer than it takes the others to go on, while messages come at all nodes: each copy is made
 // once, and in order.
 func TestThreeNodesCopyOnce(t *testing.T) {
+	t.Parallel()
 	c := nodes.StartCluster(t, "listeners=stomp=127.0.0.1:0,nats=127.0.0.1:0,admin=127.0.0.1:0,pubsub=127.0.0.1:0", "pubsub.service_token="+token)
 	service := caller{t, c.Nodes[0], token}
 	service.routed()
@@ -211,6 +212,7 @@ func TestThreeNodesCopyOnce(t *testing.T) {
 // A node that is killed while it copies, and is away for longer than its server remembers the ids of messages, goes on where it was. A durable subscription of STOMP to a
 // target gets each copy, some perhaps twice.
 func TestARouteGoesOnAfterAKill(t *testing.T) {
+	t.Parallel()
 	n := nodes.StartConfigured(t, doors(`{}`))
 	service := caller{t, n, token}
 	service.routed()
@@ -252,6 +254,7 @@ func TestARouteGoesOnAfterAKill(t *testing.T) {
 
 // A backup that is made while a route copies has what it takes to go on: in the node that takes it in, each message that there is has been, or is, copied once.
 func TestARouteGoesOnAfterARestore(t *testing.T) {
+	t.Parallel()
 	n := nodes.StartConfigured(t, doors(`{}`))
 	service := caller{t, n, token}
 	service.routed()

@@ -55,6 +55,7 @@ func (k *sink) certified(t *testing.T, file string) {
 // Where the configuration lets it a node pushes what comes by STOMP, soon; an endpoint that does not answer keeps it from nothing, a stop neither, and gets
 // what it did not take when the node is there again.
 func TestANodePushesWhatComesByStomp(t *testing.T) {
+	t.Parallel()
 	k := newSink(t)
 	n := nodes.Configured(t, "shutdown_timeout=4s")
 	k.certified(t, filepath.Join(n.Home(), "endpoint.crt"))

@@ -3,12 +3,12 @@ package security
 import (
 	"os"
 	"testing"
-	"time"
 
+	"github.com/sluice-mq/sluice/gateway/gatewaytest"
 	"github.com/sluice-mq/sluice/tests/node"
 )
 
 // soon is the deadline of what ought to happen at once on an idle machine.
-const soon = 30 * time.Second
+const soon = gatewaytest.Wait
 
 func TestMain(m *testing.M) { os.Exit(node.Run(m)) }

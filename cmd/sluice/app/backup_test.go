@@ -1,8 +1,11 @@
 package app
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +14,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-mq/sluice/protocols/admin"
 )
 
 // fill sends count messages to each of three queues.
@@ -40,6 +45,7 @@ func (p *program) requireFilled(count int) {
 
 // A node that was alone becomes the first of three: what it had is the cluster's, in order, and a kill while it is brought in does no harm.
 func TestOneNodeGrowsToThree(t *testing.T) {
+	t.Parallel()
 	const count = 2000
 	dirs := threeConfigs(t)
 	alone := launch(t, free("serve", "--data-dir", dirs[0])...)
@@ -69,14 +75,16 @@ func TestOneNodeGrowsToThree(t *testing.T) {
 }
 
 func TestBackupOfOneNodeIsRestoredInACluster(t *testing.T) {
+	t.Parallel()
 	const count = 300
 	dir := t.TempDir()
 	alone := launch(t, free("serve", "--data-dir", dir)...)
 	alone.await("ready")
 	alone.fill(count)
 	file := filepath.Join(t.TempDir(), "backup")
-	code, _, errs := command(nil, "backup", "--data-dir", dir, "--out", file)
+	code, said, errs := command(nil, "backup", "--data-dir", dir, "--out", file)
 	require.Equal(t, 0, code, errs)
+	require.Equal(t, fmt.Sprintf("%s: %d messages of queues, 0 messages of 0 topics\n", file, 3*count), said)
 	code, out, errs := command(nil, "backup", "--data-dir", dir, "--out", "-")
 	require.Equal(t, 0, code, errs)
 	whole, err := os.ReadFile(file)
@@ -85,7 +93,7 @@ func TestBackupOfOneNodeIsRestoredInACluster(t *testing.T) {
 
 	code, _, errs = command(nil, "restore", "--data-dir", dir, file)
 	require.Equal(t, 1, code)
-	require.Equal(t, "sluice: the queues are not empty; with --merge the backup's messages are added to what is there\n", errs)
+	require.Equal(t, "sluice: the queues are not empty: there are messages that were sent to queue://q0; with --merge the backup's messages are added to what is there\n", errs)
 
 	dirs := threeConfigs(t)
 	nodes := launchAll(t, dirs)
@@ -114,6 +122,7 @@ func TestBackupOfOneNodeIsRestoredInACluster(t *testing.T) {
 
 // A cluster section that was a mistake is taken back, and nothing is lost.
 func TestANodeWhoseClusterNeverWasGoesOnAlone(t *testing.T) {
+	t.Parallel()
 	const count = 100
 	dirs := threeConfigs(t)
 	alone := launch(t, free("serve", "--data-dir", dirs[0])...)
@@ -124,6 +133,9 @@ func TestANodeWhoseClusterNeverWasGoesOnAlone(t *testing.T) {
 	for range 2 {
 		waiting := launchAll(t, dirs[:1])[0]
 		waiting.await("waiting for a majority of the cluster's nodes")
+		code, _, errs := operate(t, "status", dirs[0])
+		require.Equal(t, 1, code)
+		require.Equal(t, "sluice: the node is starting; it can be asked when it is ready: waiting for a majority of the cluster's nodes: 1 of 3 are there (n1); the first time 3 are needed, to keep all copies\n", errs)
 		require.NoError(t, waiting.cmd.Process.Signal(syscall.SIGTERM))
 		require.Equal(t, 0, waiting.exit(), waiting.rest.String())
 	}
@@ -134,10 +146,11 @@ func TestANodeWhoseClusterNeverWasGoesOnAlone(t *testing.T) {
 
 // A node that was alone brings its topics with their messages into the cluster, once, though it is killed meanwhile; of a topic that the cluster has as well the messages go behind those that are there.
 func TestOneNodesTopicsGrowIntoACluster(t *testing.T) {
+	t.Parallel()
 	const count = 1500
 	dirs := threeConfigs(t)
-	t.Setenv("SLUICE_PUBSUB_SERVICE_TOKEN", "the-service-token")
-	alone := launch(t, free("serve", "--data-dir", dirs[0])...)
+	const known = "SLUICE_PUBSUB_SERVICE_TOKEN=the-service-token"
+	alone := launchWith(t, []string{known}, free("serve", "--data-dir", dirs[0])...)
 	alone.await("ready")
 	must := func(p *program, method, path, body string) string {
 		t.Helper()
@@ -164,7 +177,7 @@ func TestOneNodesTopicsGrowIntoACluster(t *testing.T) {
 	alone.exit()
 
 	require.NoError(t, os.Rename(dirs[0], dirs[0]+".alone"))
-	nodes := launchAll(t, dirs)
+	nodes := launchAll(t, dirs, known)
 	for _, p := range nodes {
 		p.await("ready")
 	}
@@ -176,11 +189,11 @@ func TestOneNodesTopicsGrowIntoACluster(t *testing.T) {
 	nodes[0].exit()
 	require.NoError(t, os.RemoveAll(dirs[0]))
 	require.NoError(t, os.Rename(dirs[0]+".alone", dirs[0]))
-	first := launchAll(t, dirs[:1])[0]
+	first := launchAll(t, dirs[:1], known)[0]
 	first.await("the messages that the node had alone go into the cluster")
 	require.NoError(t, first.cmd.Process.Signal(syscall.SIGKILL))
 	first.exit()
-	first = launchAll(t, dirs[:1])[0]
+	first = launchAll(t, dirs[:1], known)[0]
 	first.await("ready")
 	// A node that is behind, or has not heard of a place yet, has the rest in a moment.
 	eventually := func(p *program, method, path, body string, enough func(said string) bool) (said string) {
@@ -203,4 +216,40 @@ func TestOneNodesTopicsGrowIntoACluster(t *testing.T) {
 	publish(others[1], "own", "new", 1)
 	said = eventually(first, "POST", "/projects/P/subscriptions/of-own:pull", `{"maxMessages":"1000"}`, func(said string) bool { return strings.Contains(said, `"new"`) })
 	require.Equal(t, count-1000+1, strings.Count(said, `"text"`))
+}
+
+// Root can write anywhere: a backup must not take the place of a device.
+func TestABackupTakesThePlaceOfFilesOnly(t *testing.T) {
+	dirs := t.TempDir()
+	pipe := filepath.Join(dirs, "pipe")
+	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
+	code, _, errs := command(nil, "backup", "--data-dir", dirs, "--out", pipe)
+	require.Equal(t, 1, code)
+	require.Equal(t, "sluice: "+pipe+" is no file; --out - writes to standard output\n", errs)
+}
+
+// A backup that is interrupted leaves no part of a file behind.
+func TestABackupThatIsInterruptedLeavesNothing(t *testing.T) {
+	dir, to := t.TempDir(), t.TempDir()
+	begun := make(chan struct{})
+	c, err := admin.ListenControl(admin.ControlConfig{DataDir: dir, Logger: slog.New(slog.DiscardHandler), Operations: []admin.Operation{
+		{Name: "backup", Do: func(ctx context.Context, _ admin.Call, w io.Writer) error {
+			_, err := io.WriteString(w, "a part")
+			close(begun)
+			<-ctx.Done()
+			return err
+		}},
+	}})
+	require.NoError(t, err)
+	served := make(chan error, 1)
+	go func() { served <- c.Serve() }()
+	p := launch(t, "backup", "--data-dir", dir, "--out", filepath.Join(to, "backup"))
+	<-begun
+	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
+	require.Equal(t, 1, p.exit())
+	left, err := os.ReadDir(to)
+	require.NoError(t, err)
+	require.Empty(t, left)
+	require.NoError(t, c.Close())
+	require.NoError(t, <-served)
 }

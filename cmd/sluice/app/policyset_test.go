@@ -155,6 +155,7 @@ func (a *attached) end() {
 
 // Policies, durable subscriptions and what virtual topics feed are the same on all nodes.
 func TestPoliciesAndSubscriptionsAreThoseOfAllNodes(t *testing.T) {
+	t.Parallel()
 	dirs := threeConfigs(t)
 	nodes := launchAll(t, dirs)
 	for _, p := range nodes {

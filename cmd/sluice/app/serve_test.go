@@ -17,6 +17,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-mq/sluice/gateway/gatewaytest"
 )
 
 const (
@@ -31,6 +33,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv("TEST_AS_SLUICE") == "1" {
 		os.Exit(Main(os.Args[1:], Process{Stdout: os.Stdout, Stderr: os.Stderr, Environ: os.Environ(), Exit: os.Exit}))
 	}
+	gatewaytest.Beside(3)
 	os.Exit(m.Run())
 }
 
@@ -47,10 +50,16 @@ type program struct {
 // launch starts `sluice args...` in the current directory and environment.
 func launch(t *testing.T, args ...string) *program {
 	t.Helper()
+	return launchWith(t, nil, args...)
+}
+
+// launchWith is launch with more in the environment, of which tests beside this one know nothing.
+func launchWith(t *testing.T, environ []string, args ...string) *program {
+	t.Helper()
 	self, err := os.Executable()
 	require.NoError(t, err)
 	p := &program{t: t, cmd: exec.Command(self, args...), lines: make(chan map[string]any, 1000), addr: map[string]string{}}
-	p.cmd.Env = append(os.Environ(), asProgram)
+	p.cmd.Env = append(append(os.Environ(), asProgram), environ...)
 	stderr, err := p.cmd.StderrPipe()
 	require.NoError(t, err)
 	require.NoError(t, p.cmd.Start())

@@ -39,6 +39,7 @@ func (p *program) listen(id, destination string) (net.Conn, func() string) {
 
 // A topic is one for STOMP and native clients of all nodes: everybody hears each message once, wherever and however it was sent.
 func TestTopicsReachEveryClientOfACluster(t *testing.T) {
+	t.Parallel()
 	nodes := launchAll(t, threeConfigs(t))
 	for _, p := range nodes {
 		p.await("ready")

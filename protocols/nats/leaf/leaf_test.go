@@ -12,10 +12,11 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/sluice-mq/sluice/gateway/gatewaytest"
 	"github.com/sluice-mq/sluice/protocols/nats/leaf"
 )
 
-const patience = 20 * time.Second
+const patience = gatewaytest.Wait
 
 const config = `
 accounts { USERS { users: [ { user: users, password: x } ] }, OTHERS { users: [ { user: others, password: x } ] } }
