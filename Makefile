@@ -29,7 +29,7 @@ help: ## List the targets
 build: ## Build bin/sluice
 	$(GO) build -trimpath -buildvcs=auto -o bin/sluice ./cmd/sluice
 
-run: build ## Run one node on loopback: STOMP 61613, NATS 4222, admin 8161, data in ./data
+run: build ## Run one node on loopback: STOMP 61613, NATS 4222, HTTP Pub/Sub 8085, admin 8161, data in ./data
 	@exec ./bin/sluice serve --dev $(ARGS)
 
 run-cluster: build ## Run three nodes on loopback: STOMP 61613-61615, NATS 4222-4224, admin 8161-8163, data in ./data/cluster
@@ -40,7 +40,7 @@ check: ## Formatting, vet, the rules of the house, and that everything builds
 	if [ -n "$$unformatted" ]; then echo "gofmt -w these:"; echo "$$unformatted"; exit 1; fi
 	$(GO) vet ./...
 	$(GO) test ./tests
-	$(GO) build -buildvcs=auto -o $(CHECKED) ./cmd/sluice
+	$(GO) build -o $(CHECKED) ./cmd/sluice
 	$(CHECKED) check-config deploy/sluice.yaml
 
 test: check clients race-possible ## Everything: check, and all tests with the race detector and real clients; fuzz targets with what they have found

@@ -43,4 +43,7 @@ type Registry interface {
 	// order of their revisions and one after another, until ctx ends. value is nil for a deleted fact. Of several who watch, whoever began
 	// first hears of a fact before the others do.
 	Watch(ctx context.Context, fn func(key string, value []byte, revision uint64)) error
+	// CatchUp returns when all who watch here have heard of everything that was written, anywhere, before it was called. Where nothing is missing it costs one small
+	// question, however many facts there are.
+	CatchUp(ctx context.Context) error
 }

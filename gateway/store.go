@@ -92,6 +92,8 @@ type Record struct {
 	// Relaxed records complete when stored; others when they are as durable as
 	// the store promises.
 	Relaxed bool
+	// Patient records, which are not Relaxed, are made as durable with the next one that somebody waits for, or some milliseconds later: nobody waits for them.
+	Patient bool
 }
 
 // Appended is told what became of an Append.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -37,7 +38,7 @@ func (s *Store) join() error {
 const shardsKey = "sluice.shards"
 
 // clusterStreams makes a cluster's streams, or finds those that other nodes have made. It waits for a
-// majority of the nodes.
+// majority of the nodes; where there are none yet, for as many as keep a copy.
 func (s *Store) clusterStreams(ctx context.Context, m *manifest) (*manifest, error) {
 	shards := s.cfg.Shards
 	if m != nil {
@@ -49,7 +50,7 @@ func (s *Store) clusterStreams(ctx context.Context, m *manifest) (*manifest, err
 	if shards < 1 || shards > MaxShards {
 		return nil, fmt.Errorf("a store has 1 to %d shards, not %d", MaxShards, shards)
 	}
-	first := true
+	said := ""
 	for {
 		found, err := s.agree(ctx, shards, m == nil)
 		if err == nil {
@@ -58,14 +59,26 @@ func (s *Store) clusterStreams(ctx context.Context, m *manifest) (*manifest, err
 		if damage := (*DamageError)(nil); errors.As(err, &damage) {
 			return nil, err
 		}
-		if first {
-			s.cfg.Logger.Info("waiting for a majority of the cluster's nodes", "error", err)
-			first = false
+		if what := s.missing(m == nil); what != said {
+			s.cfg.Logger.Info("waiting for a majority of the cluster's nodes", "nodes", what, "error", err)
+			if said = what; s.cfg.Waiting != nil {
+				s.cfg.Waiting("waiting for a majority of the cluster's nodes: " + what)
+			}
 		}
 		if pause(ctx, lookAgain) != nil {
 			return nil, fmt.Errorf("waiting for a majority of the cluster's nodes: %w", err)
 		}
 	}
+}
+
+// missing says which nodes are there, of how many, and whether that will do. Names of the others nobody knows before they were there.
+func (s *Store) missing(fresh bool) string {
+	there := append([]string{s.cfg.Node}, s.cfg.Server.Others()...)
+	text := fmt.Sprintf("%d of %d are there (%s)", len(there), s.cfg.Cluster.Nodes, strings.Join(there, ", "))
+	if fresh && len(there) < s.cfg.Cluster.Replicas {
+		text += fmt.Sprintf("; the first time %d are needed, to keep all copies", s.cfg.Cluster.Replicas)
+	}
+	return text
 }
 
 // answerWithin bounds one look at the cluster's streams.

@@ -283,19 +283,23 @@ func (j *journal) confirm(seq uint64, r request) {
 		r.to.Appended(seq, nil)
 		return
 	}
-	j.keepForCommit(seq, r.to)
+	j.keepForCommit(seq, r)
 }
 
 // keepForCommit tells who waits for a record that it is stored, and leaves it to the
 // next group. It was counted in telling.
-func (j *journal) keepForCommit(seq uint64, to gateway.Appended) {
-	if s, ok := to.(gateway.Stored); ok {
+func (j *journal) keepForCommit(seq uint64, r request) {
+	if s, ok := r.to.(gateway.Stored); ok {
 		s.Stored(seq)
 	}
 	j.mu.Lock()
 	j.telling--
-	j.acked = append(j.acked, outcome{seq, to})
+	j.acked = append(j.acked, outcome{seq, r.to})
 	j.mu.Unlock()
+	if r.record.Patient {
+		j.log.DirtyLater()
+		return
+	}
 	j.log.Dirty()
 }
 

@@ -37,6 +37,6 @@ func TestWhatAReplicaDoesNotHaveIsNotGone(t *testing.T) {
 				require.NoError(t, err, "on a single node")
 				require.Equal(t, []*gateway.Message{nil}, m)
 			}
-		}}.run(reader{nc})
+		}}.run(t.Context(), reader{nc: nc})
 	}
 }

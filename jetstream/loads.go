@@ -1,6 +1,9 @@
 package jetstream
 
-import "sync"
+import (
+	"context"
+	"sync"
+)
 
 // loads is a queue of load requests and the goroutines that serve it.
 type loads struct {
@@ -9,6 +12,8 @@ type loads struct {
 	waiting []load
 	closed  bool
 	workers sync.WaitGroup
+	life    context.Context // ends when they are closed
+	end     context.CancelFunc
 }
 
 // loaders read at once: one may wait for the disk while another decodes.
@@ -17,6 +22,7 @@ const loaders = 2
 func newLoads(readers []reader) *loads {
 	l := &loads{}
 	l.some.L = &l.mu
+	l.life, l.end = context.WithCancel(context.Background())
 	for _, r := range readers {
 		l.workers.Go(func() { l.serve(r) })
 	}
@@ -55,11 +61,13 @@ func (l *loads) serve(r reader) {
 		l.waiting[0] = load{}
 		l.waiting = l.waiting[1:]
 		l.mu.Unlock()
-		q.run(r)
+		q.run(l.life, r)
 	}
 }
 
+// close waits for nobody who still reads: he is told that it is over.
 func (l *loads) close() {
+	l.end()
 	l.mu.Lock()
 	l.closed = true
 	l.some.Broadcast()

@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -27,10 +28,10 @@ var (
 )
 
 // run reads until the page is full, or all is read that may be shown.
-func (f *filling) run() error {
+func (f *filling) run(ctx context.Context) error {
 	for f.next <= f.last && len(f.page.Messages) < f.query.Messages {
 		began := f.next
-		err := f.log.batch(f.request(), f.take)
+		err := f.log.batch(ctx, f.request(), f.take)
 		switch {
 		case errors.Is(err, errElsewhere):
 		case errors.Is(err, errFull), errors.Is(err, errEnd): // a replica that is behind has the rest later

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/jetstream/embed"
 )
 
 // logState is what there is of a log, in sequences.
@@ -22,22 +23,17 @@ type logState struct {
 
 // state asks the stream.
 func (t *topicLog) state(ctx context.Context) (logState, error) {
-	js, err := jetstream.New(t.logs.write)
-	if err != nil {
-		return logState{}, err
-	}
-	stream, err := t.look(ctx, js)
+	found, err := t.kept(ctx)
 	if errorsIsNotFound(err) {
 		return logState{oldest: t.begins, first: t.begins, last: t.begins - 1}, nil
 	}
 	if err != nil {
 		return logState{}, fmt.Errorf("looking at %s: %w", t.stream, err)
 	}
-	found := stream.CachedInfo().State
 	t.mu.Lock()
 	keeps, synced, unchanged := t.retention, t.synced, t.unchanged
 	t.mu.Unlock()
-	s := logState{oldest: max(found.FirstSeq, 1), last: found.LastSeq, bytes: found.Bytes, newest: found.LastTime}
+	s := logState{oldest: max(found.First, 1), last: found.Last, bytes: found.Bytes, newest: found.Newest}
 	if t.logs.store.cfg.Cluster == nil && !unchanged {
 		s.last = min(s.last, synced)
 	}
@@ -45,12 +41,31 @@ func (t *topicLog) state(ctx context.Context) (logState, error) {
 	if keeps == 0 || s.last < s.oldest {
 		return s, nil
 	}
-	if cut := t.logs.store.cfg.Now().Add(-keeps); found.FirstTime.Before(cut) {
-		if s.first, err = t.since(cut, s); err != nil {
+	if cut := t.logs.store.cfg.Now().Add(-keeps); found.Oldest.Before(cut) {
+		if s.first, err = t.since(ctx, cut, s); err != nil {
 			return logState{}, err
 		}
 	}
 	return s, nil
+}
+
+// kept is what the stream has, as its leader knows it: on a single node that is this one, and need not be asked. Only one that it does not know is asked for.
+func (t *topicLog) kept(ctx context.Context) (embed.Kept, error) {
+	if t.single() {
+		if k, ok := t.logs.store.cfg.Server.Kept(t.stream); ok {
+			return k, nil
+		}
+	}
+	js, err := jetstream.New(t.logs.write)
+	if err != nil {
+		return embed.Kept{}, err
+	}
+	stream, err := t.look(ctx, js)
+	if err != nil {
+		return embed.Kept{}, err
+	}
+	s := stream.CachedInfo().State
+	return embed.Kept{First: s.FirstSeq, Last: s.LastSeq, Bytes: s.Bytes, Oldest: s.FirstTime, Newest: s.LastTime}, nil
 }
 
 // look finds the stream. It asks again and again: what was asked of a leader that has died nobody answers.
@@ -66,10 +81,10 @@ func (t *topicLog) look(ctx context.Context, js jetstream.JetStream) (jetstream.
 }
 
 // batch reads records as reader does. In a cluster it asks again while nobody has the stream to read from: of one that was made just now, or whose leader is another one, the other replicas take two seconds until they can be read.
-func (t *topicLog) batch(q getRequest, fn func(seq uint64, record []byte) error) error {
+func (t *topicLog) batch(ctx context.Context, q getRequest, fn func(seq uint64, record []byte) error) error {
 	for waited := time.Duration(0); ; waited += lookAgain {
-		err := t.logs.read.batch(t.stream, q, fn)
-		if t.single() || !errors.Is(err, nats.ErrNoResponders) || waited >= firstWithin || pause(t.logs.following, lookAgain) != nil {
+		err := t.logs.read.batch(ctx, t.stream, q, fn)
+		if t.single() || !errors.Is(err, nats.ErrNoResponders) || waited >= firstWithin || pause(ctx, lookAgain) != nil {
 			return err
 		}
 	}
@@ -77,10 +92,10 @@ func (t *topicLog) batch(q getRequest, fn func(seq uint64, record []byte) error)
 
 // since is the sequence of the first record that was stored at a time or later, the one behind the last if there is none. A replica that says so though the newest is young enough is
 // behind, and asked again.
-func (t *topicLog) since(at time.Time, s logState) (uint64, error) {
+func (t *topicLog) since(ctx context.Context, at time.Time, s logState) (uint64, error) {
 	first := s.last + 1
 	for waited := time.Duration(0); ; waited += lookAgain {
-		err := t.batch(getRequest{Since: &at, Batch: 1, Bytes: readBytes}, func(seq uint64, _ []byte) error {
+		err := t.batch(ctx, getRequest{Since: &at, Batch: 1, Bytes: readBytes}, func(seq uint64, _ []byte) error {
 			first = min(first, seq)
 			return nil
 		})
@@ -88,7 +103,7 @@ func (t *topicLog) since(at time.Time, s logState) (uint64, error) {
 		switch {
 		case err == nil, ended && (t.single() || s.newest.Before(at)):
 			return first, nil
-		case !ended, waited >= firstWithin, pause(t.logs.following, lookAgain) != nil:
+		case !ended, waited >= firstWithin, pause(ctx, lookAgain) != nil:
 			return 0, err
 		}
 	}
@@ -131,7 +146,7 @@ func (t *topicLog) page(ctx context.Context, q gateway.LogQuery) (gateway.LogPag
 	}
 	from := min(q.From, s.last) + 1
 	if q.Since != 0 && s.last >= s.first {
-		if from, err = t.since(time.UnixMilli(q.Since), s); err != nil {
+		if from, err = t.since(ctx, time.UnixMilli(q.Since), s); err != nil {
 			return gateway.LogPage{}, err
 		}
 	}
@@ -142,7 +157,7 @@ func (t *topicLog) page(ctx context.Context, q gateway.LogQuery) (gateway.LogPag
 	from = max(from, s.first)
 	page.At = min(from-1, page.Next)
 	f := filling{log: t, page: &page, query: q, next: from, last: s.last}
-	return page, f.run()
+	return page, f.run(ctx)
 }
 
 // stateWhole is the state of a log of which nobody has seen yet whether a crash has cut off a bundle at its end; if so, that is completed.

@@ -22,6 +22,8 @@ const (
 	logSubjects = "l."
 	// appendWithin is how long a stream may take to answer.
 	appendWithin = 10 * time.Second
+	// logReaders are the connections by which logs are read.
+	logReaders = 4
 	// logsEvery is how often a node looks whether answers are missing, trimEvery how often it lets go of what is too old.
 	logsEvery = time.Second
 	trimEvery = time.Minute
@@ -33,7 +35,7 @@ const (
 type logs struct {
 	store *Store
 	write *nats.Conn
-	read  reader
+	read  readers
 	reply string // answers go to it, with the request's number behind
 	kick  chan struct{}
 
@@ -96,9 +98,13 @@ func (s *Store) openLogs() error {
 	}
 	s.readConns = append(s.readConns, write)
 	l.write = write
-	if l.read, err = s.newReader("log reader"); err != nil {
-		return err
+	all := make([]reader, logReaders)
+	for i := range all {
+		if all[i], err = s.newReader("log reader"); err != nil {
+			return err
+		}
 	}
+	l.read = newReaders(all...)
 	l.reply = "_r.l." + strings.TrimPrefix(write.NewInbox(), nats.InboxPrefix) + "."
 	sub, err := write.Subscribe(l.reply+"*", l.answered)
 	if err != nil {

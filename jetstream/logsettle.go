@@ -84,7 +84,7 @@ func (t *topicLog) inquire(flights []*flight) {
 	defer cancel()
 	for len(flights) > 0 {
 		if stream, err := t.look(ctx, js); err == nil {
-			flights = t.settle(flights, stream.CachedInfo())
+			flights = t.settle(ctx, flights, stream.CachedInfo())
 		}
 		if pause(ctx, 5*lookAgain) != nil {
 			return
@@ -94,7 +94,7 @@ func (t *topicLog) inquire(flights []*flight) {
 }
 
 // settle says what became of flights, by what there is of the stream, and returns those of which that is not known yet.
-func (t *topicLog) settle(flights []*flight, info *jetstream.StreamInfo) (rest []*flight) {
+func (t *topicLog) settle(ctx context.Context, flights []*flight, info *jetstream.StreamInfo) (rest []*flight) {
 	if info.Cluster == nil || info.Cluster.LeaderSince == nil {
 		return flights
 	}
@@ -104,7 +104,7 @@ func (t *topicLog) settle(flights []*flight, info *jetstream.StreamInfo) (rest [
 	if len(flights) == 0 {
 		return nil
 	}
-	found, whole := t.search(flights, info.State.LastSeq)
+	found, whole := t.search(ctx, flights, info.State.LastSeq)
 	sure := whole && led > owesAfter/2
 	for _, f := range flights {
 		seq, there := found[f]
@@ -122,7 +122,7 @@ func (t *topicLog) settle(flights []*flight, info *jetstream.StreamInfo) (rest [
 }
 
 // search says of flights that are in the stream, up to a sequence, which their last record is. whole: all was read.
-func (t *topicLog) search(flights []*flight, last uint64) (found map[*flight]uint64, whole bool) {
+func (t *topicLog) search(ctx context.Context, flights []*flight, last uint64) (found map[*flight]uint64, whole bool) {
 	found, sought, next := make(map[*flight]uint64), make(map[string][]*flight), uint64(absent)
 	for _, f := range flights {
 		record := string(f.batches[0].records[0])
@@ -130,7 +130,7 @@ func (t *topicLog) search(flights []*flight, last uint64) (found map[*flight]uin
 		next = min(next, f.after+1)
 	}
 	for begin := next; next <= last && next-begin < searchMost; {
-		err := t.batch(getRequest{Seq: next, Batch: readBatch, Bytes: readBytes}, func(seq uint64, b []byte) error {
+		err := t.batch(ctx, getRequest{Seq: next, Batch: readBatch, Bytes: readBytes}, func(seq uint64, b []byte) error {
 			if all := sought[string(b)]; len(all) > 0 {
 				found[all[0]], sought[string(b)] = seq+uint64(all[0].records)-1, all[1:]
 			}
@@ -166,7 +166,7 @@ func (l *logs) resume(ctx context.Context) error {
 		if last < known {
 			return &DamageError{Stream: t.stream, What: fmt.Sprintf("it ends at record %d, but record %d was acknowledged", last, known)}
 		}
-		found, whole := t.search(owed[t], last)
+		found, whole := t.search(ctx, owed[t], last)
 		if !whole && len(owed[t]) > 0 {
 			return fmt.Errorf("reviving %s: %w", t.stream, errors.New("it cannot be read"))
 		}

@@ -49,7 +49,7 @@ func (t *topicLog) purge(ctx context.Context) error {
 	if found.Msgs == 0 || !found.FirstTime.Before(cut) {
 		return nil
 	}
-	first, err := t.since(cut, logState{last: found.LastSeq})
+	first, err := t.since(ctx, cut, logState{last: found.LastSeq})
 	if err != nil {
 		return err
 	}

@@ -166,7 +166,7 @@ func (j *journal) resume(ctx context.Context) error {
 	j.flight, j.bytes = fifo{}, 0
 	at := j.next
 	j.mu.Unlock()
-	ours, err := j.reconcile(at, info.State.LastSeq, flight)
+	ours, err := j.reconcile(ctx, at, info.State.LastSeq, flight)
 	j.mu.Lock()
 	j.waiting = append(ours, j.waiting...) // in their old order; if the journal fails now, they are told
 	j.mu.Unlock()
@@ -179,7 +179,7 @@ func (j *journal) resume(ctx context.Context) error {
 
 // reconcile answers what was in flight by what the stream holds from at to last, and
 // returns what is to be repeated; after an error, all that has no answer yet.
-func (j *journal) reconcile(at, last uint64, flight []request) (unanswered []request, err error) {
+func (j *journal) reconcile(ctx context.Context, at, last uint64, flight []request) (unanswered []request, err error) {
 	var repeat []request
 	lost := func(r request) {
 		if refusable(r.record) {
@@ -190,7 +190,7 @@ func (j *journal) reconcile(at, last uint64, flight []request) (unanswered []req
 	}
 	var buf []byte
 	for at <= last {
-		err := j.store.reader.batch(j.stream, getRequest{Seq: at, Batch: readBatch, Bytes: readBytes}, func(seq uint64, b []byte) error {
+		err := j.store.reader.batch(ctx, j.stream, getRequest{Seq: at, Batch: readBatch, Bytes: readBytes}, func(seq uint64, b []byte) error {
 			if seq != at {
 				return fmt.Errorf("record %d is missing", at)
 			}

@@ -33,7 +33,11 @@ var errEnd = errors.New("end of the stream")
 
 // reader reads records of streams over its own connection, because the server
 // runs a batch on the connection's read loop. Safe for concurrent use.
-type reader struct{ nc *nats.Conn }
+type reader struct {
+	nc *nats.Conn
+	// owes: of what was asked for by it something may still be on its way, which nobody wants.
+	owes bool
+}
 
 // newReader connects one. A subscription of its connection has room for a whole batch, and no more: by default each would take half a megabyte.
 func (s *Store) newReader(name string) (reader, error) {
@@ -42,7 +46,7 @@ func (s *Store) newReader(name string) (reader, error) {
 		return reader{}, err
 	}
 	s.readConns = append(s.readConns, nc)
-	return reader{nc}, nil
+	return reader{nc: nc}, nil
 }
 
 type getRequest struct {
@@ -55,8 +59,8 @@ type getRequest struct {
 }
 
 // batch calls fn for up to n records from seq on, in order, of one subject or (if
-// subject is empty) all. It returns errEnd if there was none.
-func (r reader) batch(stream string, q getRequest, fn func(seq uint64, record []byte) error) error {
+// subject is empty) all. It returns errEnd if there was none. It waits no longer than ctx lasts.
+func (r reader) batch(ctx context.Context, stream string, q getRequest, fn func(seq uint64, record []byte) error) error {
 	body, err := json.Marshal(q)
 	if err != nil {
 		return err
@@ -72,11 +76,19 @@ func (r reader) batch(stream string, q getRequest, fn func(seq uint64, record []
 	if err := r.nc.PublishRequest("$JS.API.DIRECT.GET."+stream, sub.Subject, body); err != nil {
 		return err
 	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	late := time.AfterFunc(readTimeout, func() { cancel(nats.ErrTimeout) })
+	defer late.Stop()
 	for got := 0; ; got++ {
-		m, err := sub.NextMsg(readTimeout)
+		m, err := sub.NextMsgWithContext(ctx)
+		if err != nil && ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
 		if err != nil {
 			return fmt.Errorf("reading %s from %d: %w", stream, q.Seq, err)
 		}
+		late.Reset(readTimeout)
 		switch status := m.Header.Get("Status"); {
 		case status == "204": // end of the batch
 			if got == 0 {
@@ -125,7 +137,7 @@ func (j *journal) replay(ctx context.Context, fn func(seq uint64, size int, r *g
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		err := j.store.reader.batch(j.stream, getRequest{Seq: at, Batch: readBatch, Bytes: readBytes}, func(seq uint64, b []byte) error {
+		err := j.store.reader.batch(ctx, j.stream, getRequest{Seq: at, Batch: readBatch, Bytes: readBytes}, func(seq uint64, b []byte) error {
 			if seq > state.Last {
 				return nil
 			}
@@ -226,15 +238,16 @@ func (j *journal) Load(queue string, seqs []uint64, done func([]*gateway.Message
 	j.store.loads.push(load{j, queue, seqs, done})
 }
 
-func (l load) run(r reader) {
+func (l load) run(ctx context.Context, r reader) {
 	messages := make([]*gateway.Message, len(l.seqs))
 	waited := time.Duration(0)
 	for next := 0; next < len(l.seqs); {
-		at, err := l.read(r, next, messages)
+		at, err := l.read(ctx, r, next, messages)
 		if l.j.epoch > 0 && errors.Is(err, nats.ErrNoResponders) && waited < readTimeout { // this node's replica is only beginning
 			waited += lookAgain
-			time.Sleep(lookAgain)
-			continue
+			if err = pause(ctx, lookAgain); err == nil {
+				continue
+			}
 		}
 		if errors.Is(err, errEnd) {
 			if l.j.epoch == 0 {
@@ -243,11 +256,12 @@ func (l load) run(r reader) {
 			// In a cluster this may be a replica that is behind.
 			if waited += lookAgain; waited > answerWithin {
 				err = fmt.Errorf("reading %s from %d: the replica does not have it", l.j.stream, l.seqs[next])
-			} else if err = l.gone(next, len(l.seqs)); err == nil {
+			} else if err = l.gone(ctx, next, len(l.seqs)); err == nil {
 				break
 			} else if errors.Is(err, errEnd) {
-				time.Sleep(lookAgain)
-				continue
+				if err = pause(ctx, lookAgain); err == nil {
+					continue
+				}
 			}
 		}
 		if err != nil {
@@ -261,7 +275,7 @@ func (l load) run(r reader) {
 
 // read reads some of the messages from the one with index next on, and returns the index of the
 // first that may be behind them. It returns errEnd if there are none.
-func (l load) read(r reader, next int, messages []*gateway.Message) (int, error) {
+func (l load) read(ctx context.Context, r reader, next int, messages []*gateway.Message) (int, error) {
 	q := getRequest{Seq: l.seqs[next], Batch: readBatch, Bytes: readBytes}
 	span := l.seqs[len(l.seqs)-1] - l.seqs[next] + 1
 	if left := uint64(len(l.seqs) - next); span > dense*left {
@@ -271,14 +285,14 @@ func (l load) read(r reader, next int, messages []*gateway.Message) (int, error)
 		q.Batch = int(span)
 	}
 	last := uint64(0)
-	err := r.batch(l.j.stream, q, func(seq uint64, b []byte) (err error) {
+	err := r.batch(ctx, l.j.stream, q, func(seq uint64, b []byte) (err error) {
 		last = seq
 		before := next
 		for next < len(l.seqs) && l.seqs[next] < seq {
 			next++
 		}
 		if next > before {
-			if err := l.gone(before, next); err != nil {
+			if err := l.gone(ctx, before, next); err != nil {
 				return err
 			}
 		}
@@ -302,11 +316,11 @@ func (l load) read(r reader, next int, messages []*gateway.Message) (int, error)
 
 // gone checks that messages which a replica does not have were trimmed: else it is errEnd, and another look may
 // find them. On a single node there is one replica.
-func (l load) gone(from, to int) error {
+func (l load) gone(ctx context.Context, from, to int) error {
 	if l.j.epoch == 0 {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), answerWithin)
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
 	info, err := l.j.info(ctx)
 	if err != nil {

@@ -37,6 +37,9 @@ type registry struct {
 	// writing is held by who writes a fact, alone by who writes all of them again.
 	writing sync.RWMutex
 
+	written chan newFact  // by this node, to be taken in
+	reading chan struct{} // full while somebody reads
+
 	mu       sync.Mutex
 	facts    map[string]fact
 	next     uint64 // the first sequence that was not read
@@ -65,7 +68,7 @@ func (s *Store) Registry() gateway.Registry { return s.registry }
 // openRegistry makes the stream of the facts, if it is not there, and reads it. In a cluster it waits for a majority. The manifest says
 // from then on that it must be there.
 func (s *Store) openRegistry(ctx context.Context, m *manifest) error {
-	r := &registry{store: s, kick: make(chan struct{}, 1), facts: make(map[string]fact), next: 1}
+	r := &registry{store: s, kick: make(chan struct{}, 1), written: make(chan newFact, writtenMost), reading: make(chan struct{}, 1), facts: make(map[string]fact), next: 1}
 	if err := r.make(ctx, m.Registry); err != nil {
 		return err
 	}
@@ -154,6 +157,10 @@ func (r *registry) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-r.kick:
+		case w := <-r.written:
+			if r.follows(w) {
+				continue
+			}
 		case <-tick.C:
 			if r.store.cfg.Cluster == nil {
 				continue // nobody else writes
@@ -173,16 +180,23 @@ func (r *registry) look() {
 	}
 }
 
-// Watch implements gateway.Registry.
-func (r *registry) Watch(ctx context.Context, fn func(key string, value []byte, revision uint64)) error {
+// CatchUp implements gateway.Registry.
+func (r *registry) CatchUp(ctx context.Context) error {
 	for {
 		err := r.catchUp(ctx)
 		if err == nil {
-			break
+			return nil
 		}
 		if pause(ctx, lookAgain) != nil {
 			return fmt.Errorf("reading the registry: %w", err)
 		}
+	}
+}
+
+// Watch implements gateway.Registry.
+func (r *registry) Watch(ctx context.Context, fn func(key string, value []byte, revision uint64)) error {
+	if err := r.CatchUp(ctx); err != nil {
+		return err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -1,9 +1,15 @@
 package jetstream
 
 import (
+	"fmt"
+	"sync/atomic"
 	"testing"
 
+	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-mq/sluice/gateway/gatewaytest"
+	"github.com/sluice-mq/sluice/jetstream/embed"
 )
 
 func TestFactsAreReadAsTheyWereWritten(t *testing.T) {
@@ -42,4 +48,30 @@ func TestWhatWasGivenUpStaysAway(t *testing.T) {
 	}
 	require.Equal(t, map[string]fact{"alive": {[]byte("1"), 3}, "new": {[]byte("2"), 5}}, r.facts)
 	require.Error(t, r.take(6, []byte("nonsense")))
+}
+
+// Who wants to know whether anything is missing asks one question, however many facts there are.
+func TestNothingMissingIsOneQuestion(t *testing.T) {
+	s := open(t)
+	r := s.Registry()
+	for i := range 600 {
+		_, err := r.Put(t.Context(), fmt.Sprint("k/", i), []byte("v"))
+		require.NoError(t, err)
+	}
+	nc, err := s.cfg.Server.Connect(embed.Store, "who counts")
+	require.NoError(t, err)
+	defer nc.Close()
+	var asked atomic.Int64
+	for _, subject := range []string{"$JS.API.DIRECT.GET.FACTS", "$JS.API.STREAM.MSG.GET.FACTS"} {
+		_, err := nc.Subscribe(subject, func(*nats.Msg) { asked.Add(1) })
+		require.NoError(t, err)
+	}
+	require.NoError(t, nc.Flush())
+	const times = 40
+	for range times {
+		require.NoError(t, r.CatchUp(t.Context()))
+	}
+	require.NoError(t, nc.Flush())
+	gatewaytest.Eventually(t, func() bool { return asked.Load() >= times }, "it asks")
+	require.LessOrEqual(t, asked.Load(), int64(times+4), "beside what followed the last facts")
 }

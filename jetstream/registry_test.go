@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -105,8 +106,12 @@ func TestRegistryOfACluster(t *testing.T) {
 	for _, m := range nodes {
 		require.Equal(t, want, all(t, m.store.Registry()), "whole on %s", m.name)
 	}
-	told := make(chan string, 100)
+	var mu sync.Mutex
+	last, told := "", make(chan string, 100)
 	require.NoError(t, nodes[2].store.Registry().Watch(t.Context(), func(key string, value []byte, _ uint64) {
+		mu.Lock()
+		last = key
+		mu.Unlock()
 		if key == "late" || value == nil {
 			told <- fmt.Sprint(key, "=", string(value))
 		}
@@ -122,6 +127,17 @@ func TestRegistryOfACluster(t *testing.T) {
 	require.Equal(t, "k/3=", <-told)
 	delete(want, "k/3")
 	want["late"] = "x"
+
+	for i := range 20 {
+		key := fmt.Sprint("caught/", i)
+		want[key] = "z"
+		_, err = nodes[i%2].store.Registry().Put(t.Context(), key, []byte("z"))
+		require.NoError(t, err)
+		require.NoError(t, nodes[2].store.Registry().CatchUp(t.Context()))
+		mu.Lock()
+		require.Equal(t, key, last, "it has heard of it")
+		mu.Unlock()
+	}
 
 	nodes[0].kill()
 	_, err = nodes[1].store.Registry().Put(t.Context(), "alone", []byte("y"))

@@ -54,29 +54,48 @@ func decodeFact(b []byte) (factRecord, error) {
 	return f, nil
 }
 
-// catchUp reads all that there is, as the stream's leader knows.
+// catchUp reads all that there is, as the stream's leader knows. If nothing is missing that is one question.
 func (r *registry) catchUp(ctx context.Context) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	select {
+	case r.reading <- struct{}{}:
+		defer func() { <-r.reading }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	for {
-		// Many at a time, from whoever has them; it may be behind, and does not know all.
-		err := r.store.reader.batch(factsStream, getRequest{Seq: r.next, Batch: readBatch, Bytes: readBytes}, r.take)
-		if err == nil {
-			continue
+		if r.store.cfg.Cluster != nil { // who has the records may be behind, and does not know all
+			if more, err := r.one(ctx); err != nil || !more {
+				return err
+			}
 		}
-		if !errors.Is(err, errEnd) {
-			return err
+		// Many at a time, from whoever has them.
+		err := r.store.reader.batch(ctx, factsStream, getRequest{Seq: r.due(), Batch: readBatch, Bytes: readBytes}, r.learn)
+		if errors.Is(err, errEnd) && r.store.cfg.Cluster == nil {
+			return nil
 		}
-		more, err := r.one(ctx)
-		if err != nil || !more {
+		if err != nil && !errors.Is(err, errEnd) {
 			return err
 		}
 	}
 }
 
-// one asks the leader for the next record. The lock is held.
+// due is the first sequence that was not read.
+func (r *registry) due() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.next
+}
+
+// learn is take for who reads.
+func (r *registry) learn(seq uint64, record []byte) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.take(seq, record)
+}
+
+// one asks the leader for the next record.
 func (r *registry) one(ctx context.Context) (more bool, err error) {
-	body, err := json.Marshal(getRequest{Seq: r.next, NextFor: factsPrefix + ">"})
+	body, err := json.Marshal(getRequest{Seq: r.due(), NextFor: factsPrefix + ">"})
 	if err != nil {
 		return false, err
 	}
@@ -86,7 +105,7 @@ func (r *registry) one(ctx context.Context) (more bool, err error) {
 	if err != nil || seq == 0 {
 		return false, err
 	}
-	return true, r.take(seq, record)
+	return true, r.learn(seq, record)
 }
 
 // get asks the stream's leader for a record. seq is 0 if there is none.

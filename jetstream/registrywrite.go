@@ -65,13 +65,38 @@ func (r *registry) carryOut(ctx context.Context, m *nats.Msg, write func(m *nats
 	if r.store.cfg.Cluster != nil {
 		_ = r.store.publish.Publish(factsNews, nil) // who does not hear of it looks by itself
 	}
-	r.look()
+	r.tell(newFact{revision, m.Data})
 	if r.isOld() {
 		if err := r.rewrite(ctx); err != nil {
 			r.store.cfg.Logger.Warn("writing the registry again failed, and is tried again", "error", err)
 		}
 	}
 	return revision, nil
+}
+
+// newFact is a record that this node has written.
+type newFact struct {
+	seq    uint64
+	record []byte
+}
+
+// writtenMost is how many of them may wait to be taken in; beyond that they are read like any others.
+const writtenMost = 64
+
+// tell has a record taken in that need not be read for that.
+func (r *registry) tell(w newFact) {
+	select {
+	case r.written <- w:
+	default:
+		r.look()
+	}
+}
+
+// follows takes in what was written here, unless something is missing before it.
+func (r *registry) follows(w newFact) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return w.seq < r.next || w.seq == r.next && r.take(w.seq, w.record) == nil
 }
 
 // write stores a record, and returns when it is as durable as records of messages. In a cluster it is tried as long as ctx lasts: who writes the same twice

@@ -40,6 +40,8 @@ type Config struct {
 	Now func() time.Time
 	// Failed is told once when the store can promise nothing any more. It must not block; may be nil.
 	Failed func(error)
+	// Waiting is told what Open waits for, in words, each time that this is something else; nil tells nobody.
+	Waiting func(what string)
 }
 
 // Cluster says how a store is spread over nodes.

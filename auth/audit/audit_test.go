@@ -159,7 +159,7 @@ func TestNothingOfAnEventIsForgotten(t *testing.T) {
 
 func attrs(e *gateway.Event) map[string]string {
 	m := make(map[string]string)
-	line(noon(), e).Attrs(func(a slog.Attr) bool { m[a.Key] = a.Value.String(); return true })
+	line(new(fields), noon(), e).Attrs(func(a slog.Attr) bool { m[a.Key] = a.Value.String(); return true })
 	return m
 }
 
@@ -431,7 +431,7 @@ func FuzzLine(f *testing.F) {
 		e.Claimed, e.Principal.Name, e.Destination.Name = one, two, three
 		e.Principal.Groups = []string{one, two, three}
 		var out bytes.Buffer
-		require.NoError(t, slog.NewJSONHandler(&out, nil).Handle(t.Context(), line(noon(), e)))
+		require.NoError(t, slog.NewJSONHandler(&out, nil).Handle(t.Context(), *line(new(fields), noon(), e)))
 		require.Equal(t, 1, bytes.Count(out.Bytes(), []byte("\n")))
 		require.True(t, json.Valid(out.Bytes()))
 	})

@@ -39,11 +39,12 @@ type Config struct {
 type Auditor struct {
 	cfg      Config
 	commands atomic.Bool
+	fields   sync.Pool // of *fields
 	// dropped found the queue full, lost met a disk that failed.
 	dropped, lost atomic.Uint64
 
 	mu      sync.Mutex
-	waiting []slog.Record
+	waiting []*slog.Record
 	size    int
 	full    bool
 	next    *os.File
@@ -68,6 +69,7 @@ func Open(cfg Config) (*Auditor, error) {
 		cfg.Now = time.Now
 	}
 	a := &Auditor{cfg: cfg, wake: make(chan struct{}, 1), rush: make(chan struct{}, 1), done: make(chan struct{})}
+	a.fields.New = func() any { return new(fields) }
 	a.commands.Store(cfg.Commands)
 	if cfg.Path != "" {
 		f, err := open(cfg.Path)
@@ -91,7 +93,9 @@ func (a *Auditor) Missing() uint64 { return a.dropped.Load() + a.lost.Load() }
 
 // Record implements gateway.Auditor. It does not wait for the disk. After Close it does nothing.
 func (a *Auditor) Record(e *gateway.Event) {
-	r := line(a.cfg.Now(), e)
+	l := a.fields.Get().(*fields)
+	r := line(l, a.cfg.Now(), e)
+	a.fields.Put(l)
 	size := weight(r)
 	a.mu.Lock()
 	if a.closed {

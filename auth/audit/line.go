@@ -18,45 +18,63 @@ const LongestValue = 1024
 const message = "audit"
 
 // line makes the record of an event. The keys do not change: logs are searched for them. What is empty is left out.
-// What may be part of a client's frame is copied, so that no frame waits with the line.
-func line(now time.Time, e *gateway.Event) slog.Record {
+// What may be part of a client's frame is copied, so that no frame waits with the line. It is made on the stacks of
+// connections, which stay as large as they had to be once: what is large here is not there. l is for its use alone meanwhile.
+func line(l *fields, now time.Time, e *gateway.Event) *slog.Record {
 	level := slog.LevelInfo
 	switch e.Kind {
 	case gateway.LoginRefused, gateway.ActionDenied, gateway.LimitReached:
 		level = slog.LevelWarn
 	}
-	r := slog.NewRecord(now, level, message, 0)
-	attrs := make([]slog.Attr, 0, 20)
-	text := func(key, value string) {
-		if value != "" {
-			attrs = append(attrs, slog.String(key, clip(value)))
-		}
-	}
-	text("event", string(e.Kind))
-	text("user", user(e))
-	text("claimed", strings.Clone(e.Claimed))
-	if groups := clipAll(e.Principal.Groups); len(groups) > 0 {
-		attrs = append(attrs, slog.Any("groups", groups))
-	}
-	text("dn", e.Principal.DN)
-	text("method", e.Principal.Method)
-	text("remote", e.Remote)
-	text("listener", e.Listener)
-	text("client_id", e.ClientID)
-	text("protocol", e.Protocol)
-	text("library", e.Library)
-	text("session", e.Session)
+	l.text("event", string(e.Kind))
+	l.text("user", user(e))
+	l.text("claimed", strings.Clone(e.Claimed))
+	l.groups(e.Principal.Groups)
+	l.text("dn", e.Principal.DN)
+	l.text("method", e.Principal.Method)
+	l.text("remote", e.Remote)
+	l.text("listener", e.Listener)
+	l.text("client_id", e.ClientID)
+	l.text("protocol", e.Protocol)
+	l.text("library", e.Library)
+	l.text("session", e.Session)
 	if e.Destination != (gateway.Destination{}) {
-		text("destination", e.Destination.String())
+		l.text("destination", e.Destination.String())
 	}
-	text("operation", e.Operation)
-	text("subject", strings.Clone(e.Subject))
-	if e.Count != 0 {
-		attrs = append(attrs, slog.Int("count", e.Count))
-	}
-	text("error", reason(e.Err))
-	r.AddAttrs(attrs...)
+	l.text("operation", e.Operation)
+	l.text("subject", strings.Clone(e.Subject))
+	l.count(e.Count)
+	l.text("error", reason(e.Err))
+	r := new(slog.Record)
+	*r = slog.NewRecord(now, level, message, 0)
+	r.AddAttrs(l.all...)
+	clear(l.all)
+	l.all = l.all[:0]
 	return r
+}
+
+// fields are what a line says, while it is made.
+type fields struct{ all []slog.Attr }
+
+func (l *fields) add(a slog.Attr) { l.all = append(l.all, a) }
+
+//go:noinline
+func (l *fields) text(key, value string) {
+	if value != "" {
+		l.add(slog.String(key, clip(value)))
+	}
+}
+
+func (l *fields) groups(names []string) {
+	if kept := clipAll(names); len(kept) > 0 {
+		l.add(slog.Any("groups", kept))
+	}
+}
+
+func (l *fields) count(n int) {
+	if n != 0 {
+		l.add(slog.Int("count", n))
+	}
 }
 
 // user names who it was; nobody for a login that was refused, since nothing is known then.
@@ -105,7 +123,7 @@ func clipAll(values []string) []string {
 }
 
 // weight is what a record takes in memory, about.
-func weight(r slog.Record) (n int) {
+func weight(r *slog.Record) (n int) {
 	n = 256
 	r.Attrs(func(a slog.Attr) bool {
 		n += 64 + len(a.Key)

@@ -31,7 +31,7 @@ func (a *Auditor) write() {
 			if a.cfg.Path == "" && !handler.Enabled(context.Background(), r.Level) {
 				continue
 			}
-			if wrong := handler.Handle(context.Background(), r); wrong != nil {
+			if wrong := handler.Handle(context.Background(), *r); wrong != nil {
 				lost, err = lost+1, wrong
 			}
 			if out.lines.Len() >= chunk {
@@ -68,7 +68,7 @@ func (a *Auditor) gather() {
 }
 
 // take returns what there is to write, a new file if there is one, and whether that is all there will ever be.
-func (a *Auditor) take() (records []slog.Record, file *os.File, closed bool) {
+func (a *Auditor) take() (records []*slog.Record, file *os.File, closed bool) {
 	a.mu.Lock()
 	records, file, closed = a.waiting, a.next, a.closed
 	full := a.full

@@ -17,7 +17,7 @@ func (s *shard) adopt(q *queue, id dispatch.SubID, had []dispatch.Had, fx *dispa
 	known := make(map[uint64]uint64) // by what stands for them now
 	now := make([]dispatch.Had, len(had))
 	for i, h := range had {
-		now[i] = dispatch.Had{Seq: s.standsFor(h.Seq), Redeliveries: h.Redeliveries}
+		now[i] = dispatch.Had{Seq: s.aliases.of(h.Seq), Redeliveries: h.Redeliveries}
 		if now[i].Seq != h.Seq {
 			known[now[i].Seq] = h.Seq
 		}
@@ -45,12 +45,12 @@ func (s *shard) adopt(q *queue, id dispatch.SubID, had []dispatch.Had, fx *dispa
 func (s *shard) stand(r *past.Replay) {
 	for seq := range r.Moved() {
 		if now := r.Now(seq); s.isMoved(now) {
-			s.stands[seq] = now
+			s.aliases.add(seq, now)
 		}
 	}
 	for seq, order := range s.orders { // what says so of the first place may be trimmed
 		if order%2 == 0 && order/2 != seq {
-			s.stands[order/2] = seq
+			s.aliases.add(order/2, seq)
 		}
 	}
 }
@@ -59,29 +59,4 @@ func (s *shard) stand(r *past.Replay) {
 func (s *shard) isMoved(seq uint64) bool {
 	_, moved := s.orders[seq]
 	return moved
-}
-
-// standsFor is the sequence that stands for one which a client knows. The lock is held.
-func (s *shard) standsFor(seq uint64) uint64 {
-	for {
-		next, moved := s.stands[seq]
-		if !moved {
-			return seq
-		}
-		seq = next
-	}
-}
-
-// forgetStands forgets those of messages that are gone, whenever they may be half of all. The lock is held.
-func (s *shard) forgetStands() {
-	if len(s.stands) < 64 || len(s.stands) < 4*len(s.orders) {
-		return
-	}
-	kept := make(map[uint64]uint64, len(s.orders))
-	for seq := range s.stands {
-		if now := s.standsFor(seq); s.isMoved(now) {
-			kept[seq] = now
-		}
-	}
-	s.stands = kept
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -171,13 +172,14 @@ func New(ctx context.Context, cfg Config) (*Broker, error) {
 	cfg.defaults()
 	now := cfg.Now()
 	b := &Broker{
-		cfg:      cfg,
-		ids:      fmt.Sprintf("ID:%s-%d-%d-0:", cfg.Node, 10000+rand.IntN(50000), now.UnixMilli()),
-		sessions: make(map[*session]struct{}),
-		resting:  make(chan struct{}, 1),
-		clients:  make(map[string]*session),
-		named:    make(map[string]*session),
-		expiring: make(map[*session]time.Time),
+		cfg:       cfg,
+		ids:       fmt.Sprintf("ID:%s-%d-%d-0:", cfg.Node, 10000+rand.IntN(50000), now.UnixMilli()),
+		sessions:  make(map[*session]struct{}),
+		resting:   make(chan struct{}, 1),
+		clients:   make(map[string]*session),
+		named:     make(map[string]*session),
+		expiring:  make(map[*session]time.Time),
+		browsings: browsings{reading: make(chan struct{}, max(browsedAtOnce, runtime.GOMAXPROCS(0)))},
 	}
 	b.advisor = advising.New(audience{b}, advisory.Broker{ID: strings.TrimSuffix(b.ids, ":"), Name: cfg.Node}, b.ids)
 	b.topics.init(b)

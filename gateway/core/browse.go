@@ -18,14 +18,32 @@ const (
 	browseBytes = 1 << 20
 	// browseWithin is how long a page may take.
 	browseWithin = 2 * time.Second
+	// browsedAtOnce is how many pages are read at a time, or as many as there are processors: a page costs what thousands of messages do, and
+	// those who send and receive must not wait behind all who look.
+	browsedAtOnce = 2
 )
 
-// browsings are the pages that other nodes were asked for. The zero value is ready to use.
+// browsings are the pages that are being read, and those that other nodes were asked for.
 type browsings struct {
+	reading chan struct{}
+
 	mu     sync.Mutex
 	number uint64
 	asked  map[uint64]chan *gateway.Frame
 }
+
+// begin waits until one more page may be read here. It returns false if one of the channels is closed before.
+func (b *browsings) begin(stop, over <-chan struct{}) bool {
+	select {
+	case b.reading <- struct{}{}:
+		return true
+	case <-stop:
+	case <-over:
+	}
+	return false
+}
+
+func (b *browsings) finish() { <-b.reading }
 
 func (b *browsings) ask() (number uint64, answer chan *gateway.Frame) {
 	b.mu.Lock()
@@ -64,6 +82,10 @@ func (b *Broker) browse(shard int, f *gateway.Frame, stop <-chan struct{}) (*gat
 	var answer chan *gateway.Frame
 	asked := *f
 	if s := t.here.Load(); s != nil {
+		if !b.browsings.begin(stop, b.watching.Done()) {
+			return nil, manage.ErrNoPage
+		}
+		defer b.browsings.finish()
 		answer = make(chan *gateway.Frame, 1)
 		s.browse(&asked, func(page *gateway.Frame) {
 			page.Epoch = s.epoch

@@ -2,7 +2,10 @@ package core_test
 
 import (
 	"fmt"
+	"runtime"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -74,6 +77,64 @@ func TestB4_116_WhatCannotBeBrowsed(t *testing.T) {
 	require.Equal(t, gateway.Invalid, gateway.KindOf(err))
 	_, err = bob.Subscribe(gateway.SubscribeOptions{Destination: queue("q"), Browse: true, Wake: func() {}})
 	require.Equal(t, gateway.Denied, gateway.KindOf(err))
+}
+
+// heldStore reads no messages before it is let go.
+type heldStore struct {
+	gateway.Store
+	reading atomic.Int64
+	letGo   chan struct{}
+}
+
+func (h *heldStore) Journal(i int) gateway.Journal { return heldJournal{h.Store.Journal(i), h} }
+
+type heldJournal struct {
+	gateway.Journal
+	store *heldStore
+}
+
+func (j heldJournal) Load(queue string, seqs []uint64, done func([]*gateway.Message, error)) {
+	j.store.reading.Add(1)
+	go func() {
+		<-j.store.letGo
+		j.Journal.Load(queue, seqs, done)
+	}()
+}
+
+// However many look at once, few pages are read at a time, so that those who send and receive do not wait behind all of them.
+func TestManyBrowsersTakeTurns(t *testing.T) {
+	var held *heldStore
+	w := newWorld(t)
+	w.wrap = func(s gateway.Store) gateway.Store {
+		held = &heldStore{Store: s, letGo: make(chan struct{})}
+		return held
+	}
+	w.send(w.session(), queue("q"), true, "1")
+	w.restart() // the body is on disk only
+	const many = 100
+	s := w.session()
+	ended := make(chan *gateway.Error, many)
+	var all []gateway.Subscription
+	for range many {
+		sub, err := s.Subscribe(gateway.SubscribeOptions{Destination: queue("q"), Browse: true, Wake: func() {}, Ended: func(e *gateway.Error) { ended <- e }})
+		require.NoError(t, err)
+		all = append(all, sub)
+	}
+	few := int64(max(2, runtime.GOMAXPROCS(0)))
+	gatewaytest.Eventually(t, func() bool { return held.reading.Load() == few }, "the first to look")
+	require.Never(t, func() bool { return held.reading.Load() > few }, 100*time.Millisecond, 5*time.Millisecond)
+	close(held.letGo)
+	shown := 0
+	gatewaytest.Eventually(t, func() bool {
+		for _, sub := range all {
+			shown += len(take(sub))
+		}
+		return len(ended) == many
+	}, "the end of all")
+	require.Equal(t, many, shown)
+	for range many {
+		require.Nil(t, <-ended)
+	}
 }
 
 // What comes while it looks is not shown; what is gone by then is not, either. It finds its place again when the owner changes.

@@ -176,3 +176,60 @@ func TestSettlementsSomebodyWaitsForAreWrittenAtOnce(t *testing.T) {
 	_, settled := j.seen()
 	require.Equal(t, 3, settled)
 }
+
+// asleep is a record that is stored, and on disk only when goOn is closed.
+type asleep struct {
+	to    gateway.Appended
+	goOn  chan struct{}
+	woken *sync.WaitGroup
+}
+
+func (a asleep) Stored(seq uint64) { a.to.(gateway.Stored).Stored(seq) }
+
+func (a asleep) Appended(seq uint64, err error) {
+	a.woken.Go(func() {
+		<-a.goOn
+		a.to.Appended(seq, err)
+	})
+}
+
+// The record of a transaction is its receipt: what comes after it is carried out again should the disk not have it. It is in its queues by then,
+// and costs no sync of its own.
+func TestTransactionsAreReceiptedWhenTheirRecordIsOnDisk(t *testing.T) {
+	w, store := tap(t)
+	goOn, woken := make(chan struct{}), &sync.WaitGroup{}
+	var mu sync.Mutex
+	impatient, ended := 0, 0
+	store.append = func(to gateway.Journal, r *gateway.Record, a gateway.Appended) {
+		mu.Lock()
+		defer mu.Unlock()
+		switch {
+		case r.Type == gateway.RecordDone:
+			ended++
+		case r.Type == gateway.RecordMessage && r.Transaction != "":
+			a = asleep{a, goOn, woken}
+		default:
+			to.Append(r, a)
+			return
+		}
+		if !r.Patient || r.Relaxed {
+			impatient++
+		}
+		to.Append(r, a)
+	}
+	s := w.session()
+	var done outcome
+	tx := &gateway.Transaction{Sends: []*gateway.Message{message(queue("a"), "1", true), message(queue("b"), "2", true), message(queue("a"), "3", true)}}
+	s.Commit(tx, &done, 0)
+	require.NoError(t, done.wait(t, 1)[0])
+	require.Equal(t, 3, w.waiting(), "all of it is there")
+	mu.Lock()
+	require.Zero(t, ended, "a crash has it carried out again")
+	mu.Unlock()
+	close(goOn)
+	woken.Wait()
+	gatewaytest.Eventually(t, func() bool { mu.Lock(); defer mu.Unlock(); return ended == 1 }, "the end of the transaction")
+	mu.Lock()
+	defer mu.Unlock()
+	require.Zero(t, impatient)
+}

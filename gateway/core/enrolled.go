@@ -180,7 +180,7 @@ func (e *enrolled) make(st *standing, o gateway.SubscribeOptions) {
 	case o.Browse:
 		e.source = newBrowser(s, o)
 	case union.Joins(&o):
-		e.source = union.New(joined{s, e.number}, st.rights, o)
+		e.source = union.New(joined{s, e.number}, &s.company, st.rights, o)
 	case o.Destination.Kind.IsTopic():
 		e.source = newTopicSubscription(s, newGuard(st.rights, o.Destination), o, e.number)
 	default:

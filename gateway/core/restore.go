@@ -113,7 +113,7 @@ func (b *Broker) repeat(t past.Interrupted, missing map[string]*gateway.Message,
 			continue
 		}
 		parts.Add(1)
-		b.appendPart(t.ID, k, m, func(at place, err error) {
+		b.appendPart(t.ID, k, m, nil, func(at place, err error) {
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {

@@ -262,7 +262,9 @@ func (s *shard) find(q *queue) {
 func (s *shard) lose(q *queue) {
 	wild := q.Empty() && q.spilling == 0
 	for _, sub := range q.subscriptions {
-		wild = wild && sub.wild
+		if wild = wild && sub.wild; !wild {
+			break
+		}
 	}
 	switch {
 	case q.lost && !wild:

@@ -116,6 +116,8 @@ type arrival struct {
 	token  uint64
 	// then, if not nil, runs instead of the completion.
 	then func(seq uint64, err error)
+	// shown, if not nil, runs when the message is in its queue and outlives this process, before the rest.
+	shown func()
 	// kept: the record is a part of a transaction.
 	kept bool
 	// memory, if not 0, is the tag of the entry that is written down.
@@ -146,6 +148,9 @@ func (a *arrival) Stored(seq uint64) {
 	s.mu.Lock()
 	a.show(seq)
 	s.release()
+	if a.shown != nil {
+		a.shown()
+	}
 }
 
 // show puts the message into its queue, once. The shard's lock is held.

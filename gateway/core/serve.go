@@ -138,7 +138,7 @@ func (s *shard) settleSeqs(name string, seqs []uint64, done func(error)) {
 	seqs = slices.Clone(seqs)
 	s.mu.Lock()
 	for i, seq := range seqs {
-		seqs[i] = s.standsFor(seq)
+		seqs[i] = s.aliases.of(seq)
 	}
 	slices.Sort(seqs)
 	now := s.broker.nowMillis()

@@ -11,6 +11,7 @@ import (
 	"github.com/sluice-mq/sluice/gateway/completion"
 	"github.com/sluice-mq/sluice/gateway/quota"
 	"github.com/sluice-mq/sluice/gateway/schedule"
+	"github.com/sluice-mq/sluice/gateway/union"
 )
 
 // session implements gateway.Session.
@@ -30,6 +31,8 @@ type session struct {
 	// accounts are those that its use of the broker is counted in. They never change.
 	accounts quota.Accounts
 	trail    *audit.Trail
+	// company are its subscriptions to several destinations and to patterns.
+	company union.Company
 	// underway are copies of what it sent to topics.
 	underway underway
 	// subscribed counts its subscriptions, and untold: it is still to be told that it is there.

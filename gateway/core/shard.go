@@ -96,8 +96,8 @@ type shard struct {
 	kept map[uint64]struct{}
 	// orders holds the Order of live records where their sequence does not tell it.
 	orders map[uint64]uint64
-	// stands leads from the sequence that a client may know a live message by to the one that stands for it now.
-	stands map[uint64]uint64
+	// aliases are what clients may know live messages by.
+	aliases *aliases
 	// moving: messages are appended again, and what settles them may be at movingFrom or behind it. Before
 	// movingFrom none of those is that were moved last.
 	moving     bool
@@ -180,7 +180,7 @@ func newShard(b *Broker, i int, j gateway.Journal) *shard {
 	return &shard{
 		broker: b, index: i, journal: j,
 		gone: make(chan struct{}), queues: make(map[string]*queue), kept: make(map[uint64]struct{}), orders: make(map[uint64]uint64),
-		refusals: make(map[uint64]*refusal), stands: make(map[uint64]uint64), takings: make(map[uint64]*taking),
+		refusals: make(map[uint64]*refusal), aliases: newAliases(), takings: make(map[uint64]*taking),
 	}
 }
 

@@ -109,6 +109,11 @@ func (b *Broker) brokerNumbers() jmsmap.Map {
 	return n.Map()
 }
 
+// Numbers are those of the queues or topics that match a pattern, by name, at most 1,024: of all nodes that answer within two seconds.
+func (b *Broker) Numbers(d gateway.Destination) []statistics.OfDestination {
+	return b.destinationNumbers(d)
+}
+
 // destinationNumbers are those of the queues or topics that match a pattern, by name: of a queue its owner's, of a topic those of all linked nodes together.
 func (b *Broker) destinationNumbers(d gateway.Destination) []statistics.OfDestination {
 	f := gateway.Frame{Queue: d.Name}

@@ -75,7 +75,7 @@ func (s *shard) sweep() {
 	if s.moving {
 		low = min(low, s.movingFrom)
 	}
-	s.forgetStands()
+	s.aliases.forget(len(s.orders), s.isMoved)
 	s.behaveAnew()
 	low, oldest, live := s.visit(now, low)
 	low = s.keepWord(low)
@@ -245,7 +245,7 @@ func (m *move) Appended(seq uint64, err error) {
 		s.saw(seq)
 		if m.q.Moved(m.tag, seq) {
 			delete(s.orders, m.record.Replaces)
-			s.stands[m.record.Replaces] = seq
+			s.aliases.moved(m.record.Replaces, seq)
 			s.setOrder(seq, m.order)
 			if m.q.HandedOut(m.tag) { // what says so may be trimmed as well
 				m.redeliveries++

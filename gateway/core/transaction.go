@@ -204,7 +204,7 @@ func (t *commitment) carryOut(stored []*gateway.Message) {
 	}
 	for i, m := range stored {
 		b.counts.queueIn.Add(1)
-		b.appendPart(t.id, i, m, t.partStored)
+		t.appendPart(i, m)
 	}
 	for _, m := range t.rest {
 		if m.live {
@@ -254,17 +254,40 @@ type place struct {
 	seq   uint64
 }
 
+// appendPart appends message i to its queue. On a single node the sender does not wait for the disk: its record is there already,
+// and a message that a power cut takes is sent again.
+func (t *commitment) appendPart(i int, m *gateway.Message) {
+	told, cluster := false, t.session.broker.cfg.Cluster != nil
+	shown := func() {
+		told = true
+		t.Complete(0, nil)
+	}
+	if cluster {
+		shown = nil
+	}
+	t.session.broker.appendPart(t.id, i, m, shown, func(at place, err error) {
+		t.partStored(at, err)
+		if cluster {
+			t.order()
+		}
+		if !told {
+			t.Complete(0, err)
+		}
+	})
+}
+
 // appendPart appends message i of a prepared transaction to its queue. The record is
 // kept, whatever becomes of the message, until finish lets it go: if a crash comes first, it
-// tells the next start that this part was carried out.
-func (b *Broker) appendPart(id string, i int, m *gateway.Message, then func(place, error)) {
+// tells the next start that this part was carried out. Unless shown is nil, it is told first that the message is in its queue, and nobody waits for then.
+func (b *Broker) appendPart(id string, i int, m *gateway.Message, shown func(), then func(place, error)) {
 	seat := b.seatOf(m.Place())
 	if b.cfg.Cluster != nil { // whoever owns it recognises what was carried out before
 		f := &gateway.Frame{Kind: gateway.FrameSend, Message: m, Transaction: past.PartName(id, i)}
 		seat.call(f, func(err error) { then(place{}, err) })
 		return
 	}
-	a := &arrival{shard: seat.here.Load(), kept: true, record: gateway.Record{Type: gateway.RecordMessage, Message: m, Transaction: past.PartName(id, i)}}
+	a := &arrival{shard: seat.here.Load(), kept: true, shown: shown}
+	a.record = gateway.Record{Type: gateway.RecordMessage, Message: m, Transaction: past.PartName(id, i), Patient: shown != nil}
 	a.then = func(seq uint64, err error) { then(place{a.shard, seq}, err) }
 	a.append()
 }
@@ -282,10 +305,6 @@ func (t *commitment) partStored(at place, err error) {
 	if done {
 		t.coordinator.finish(t.id, append(t.places, place{t.coordinator, t.prepared}), t.stored)
 	}
-	if t.session.broker.cfg.Cluster != nil {
-		t.order()
-	}
-	t.Complete(0, err)
 }
 
 // finish writes that a prepared transaction was carried out, and then lets its records go. The
@@ -293,7 +312,7 @@ func (t *commitment) partStored(at place, err error) {
 // messages that were acknowledged and trimmed meanwhile, and send them again.
 func (s *shard) finish(id string, kept []place, messages []*gateway.Message) {
 	s.broker.arriving.Add(1)
-	s.journal.Append(&gateway.Record{Type: gateway.RecordDone, Transaction: id}, finished{s, kept, id, messages})
+	s.journal.Append(&gateway.Record{Type: gateway.RecordDone, Transaction: id, Patient: true}, finished{s, kept, id, messages})
 }
 
 type finished struct {

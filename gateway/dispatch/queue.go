@@ -28,9 +28,11 @@ type Queue struct {
 	subs map[SubID]*subscription
 	// rings hold the subscriptions with credit, those of higher priorities first.
 	rings []*ring
-	// owner is the exclusive subscription that has the queue to itself, or nil. barrier is none: it has the brief groups of which something comes later.
-	owner   *subscription
-	barrier subscription
+	// owner is the exclusive subscription that has the queue to itself, or nil; exclusives are those that want it. barrier is none: it has the brief groups of which
+	// something comes later.
+	owner      *subscription
+	exclusives int
+	barrier    subscription
 	// comings counts subscriptions that ever came; plain are those without a selector.
 	comings uint64
 	plain   int

@@ -60,6 +60,9 @@ func (q *Queue) join(id SubID, c *Consumer) *subscription {
 	if s.filter == nil {
 		q.plain++
 	}
+	if s.exclusive {
+		q.exclusives++
+	}
 	q.subs[id] = s
 	q.seat(s)
 	q.elect()
@@ -72,6 +75,9 @@ func (q *Queue) retire(s *subscription) {
 	q.recredit(s)
 	q.unseat(s)
 	delete(q.subs, s.id)
+	if s.exclusive {
+		q.exclusives--
+	}
 	if s.filter == nil {
 		q.plain--
 	}

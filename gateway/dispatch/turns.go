@@ -103,6 +103,9 @@ func (r *ring) served(s *subscription) {
 // elect finds the owner of the queue anew: of the exclusive subscriptions the one with the highest priority that came first, nil if
 // there is none. Others have no credit while there is an owner.
 func (q *Queue) elect() {
+	if q.owner == nil && q.exclusives == 0 && !q.cfg.Exclusive { // as of nearly all queues, of which some have very many subscriptions
+		return
+	}
 	var owner *subscription
 	for _, s := range q.subs {
 		if !s.exclusive && !q.cfg.Exclusive {

@@ -76,7 +76,7 @@ func (r *Registry) Break(err error) {
 	r.disk.facts.mu.Unlock()
 }
 
-// Stall has changes and watches take until their contexts end, as those of a node that has lost the others.
+// Stall has changes, watches and whoever catches up take until their contexts end, as those of a node that has lost the others.
 func (r *Registry) Stall(stalled bool) {
 	r.disk.facts.mu.Lock()
 	r.stalled = stalled
@@ -171,6 +171,21 @@ func (r *Registry) Watch(ctx context.Context, fn func(key string, value []byte, 
 		fn(key, f.all[key].value, f.all[key].revision)
 	}
 	f.watchers = append(f.watchers, &watcher{registry: r, ctx: ctx, fn: fn})
+	return nil
+}
+
+// CatchUp implements gateway.Registry: what was held back is told.
+func (r *Registry) CatchUp(ctx context.Context) error {
+	if err := r.await(ctx); err != nil {
+		return err
+	}
+	f := &r.disk.facts
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	r.catchUp()
 	return nil
 }
 

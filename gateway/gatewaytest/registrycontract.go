@@ -66,6 +66,7 @@ func (h *heard) inOrder() {
 func RegistryContract(t *testing.T, open func(t *testing.T, dir string) (r gateway.Registry, shut func())) {
 	t.Run("facts are there after reopening, as they were written last", func(t *testing.T) { kept(t, open) })
 	t.Run("watchers follow", func(t *testing.T) { followed(t, open) })
+	t.Run("nothing is missing when CatchUp returns", func(t *testing.T) { caughtUp(t, open) })
 	t.Run("changes are compared", func(t *testing.T) { changes(t, open) })
 	t.Run("what cannot be a fact is refused", func(t *testing.T) {
 		r, shut := open(t, t.TempDir())
@@ -116,6 +117,25 @@ func changes(t *testing.T, open func(t *testing.T, dir string) (r gateway.Regist
 	require.Equal(t, map[string]string{"k/a.b": "5"}, h.facts())
 	refused([]byte("6"), 0)
 	raced(t, r)
+}
+
+// caughtUp is the part of the contract that is about CatchUp.
+func caughtUp(t *testing.T, open func(t *testing.T, dir string) (r gateway.Registry, shut func())) {
+	r, shut := open(t, t.TempDir())
+	defer shut()
+	require.NoError(t, r.CatchUp(t.Context()), "where nothing is")
+	a, b := watch(t, t.Context(), r), watch(t, t.Context(), r)
+	for i := range 50 {
+		value := fmt.Sprint(i)
+		_, err := r.Put(t.Context(), "k", []byte(value))
+		require.NoError(t, err)
+		require.NoError(t, r.CatchUp(t.Context()))
+		require.Equal(t, []string{value, value}, []string{a.facts()["k"], b.facts()["k"]})
+	}
+	a.inOrder()
+	over, end := context.WithCancel(t.Context())
+	end()
+	require.ErrorIs(t, r.CatchUp(over), context.Canceled)
 }
 
 // raced has many change one fact at once, each by what it has read: none of the changes is lost.

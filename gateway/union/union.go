@@ -4,13 +4,24 @@ package union
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/completion"
 )
 
-// most is how many queues and topics one subscription may join.
-const most = 16384
+const (
+	// most is how many queues and topics one subscription may join.
+	most = 16384
+	// mostTogether is how many those of one Company may: each has a subscription of its own in its queue, and a client may ask for the same pattern often.
+	mostTogether = 4 * most
+)
+
+// Company are subscriptions that are bounded together, those of one client. The zero value is ready to use.
+type Company struct{ joined atomic.Int64 }
+
+// Joined is how many queues and topics they have joined.
+func (c *Company) Joined() int { return int(c.joined.Load()) }
 
 // chunk is how many deliveries one of them gives before the next one has its turn.
 const chunk = 64
@@ -44,10 +55,12 @@ type Maker interface {
 // which keeps its order; the prefetch is for all together. What the client has is known by tags of its own.
 type Union struct {
 	maker   Maker
+	company *Company
 	options gateway.SubscribeOptions
 
 	mu       sync.Mutex
 	closed   bool
+	full     bool // it ends, because it joins too much
 	rights   gateway.Rights
 	children map[gateway.Destination]*child
 	queues   int // children that take credit
@@ -84,10 +97,10 @@ type held struct {
 	tag   uint64
 }
 
-// New makes a subscription for somebody with these rights. It joins its destinations when it is opened.
-func New(m Maker, rights gateway.Rights, o gateway.SubscribeOptions) *Union {
+// New makes a subscription, one of a company, for somebody with these rights. It joins its destinations when it is opened.
+func New(m Maker, company *Company, rights gateway.Rights, o gateway.SubscribeOptions) *Union {
 	return &Union{
-		maker: m, options: o, rights: rights, hungry: true, total: o.Prefetch,
+		maker: m, company: company, options: o, rights: rights, hungry: true, total: o.Prefetch,
 		children: make(map[gateway.Destination]*child), held: make(map[uint64]held),
 	}
 }
@@ -111,15 +124,14 @@ func (u *Union) Open() {
 // Join adds a child. wild: it is one of a pattern, and keeps no queue alive.
 func (u *Union) Join(d gateway.Destination, wild bool) {
 	u.mu.Lock()
-	if u.closed || u.children[d] != nil || wild && u.rights.May(gateway.Read, d) != nil {
+	if u.closed || u.full || u.children[d] != nil || wild && u.rights.May(gateway.Read, d) != nil {
 		u.mu.Unlock()
 		return
 	}
-	if len(u.children) >= most {
+	if err := u.enter(); err != nil {
+		u.full = true
 		u.mu.Unlock()
-		u.maker.Spawn(func() {
-			u.end(gateway.Errorf(gateway.Limit, "the subscription to %s joins more than %d destinations", u.options.Destination, most))
-		})
+		u.maker.Spawn(func() { u.end(err) })
 		return
 	}
 	c := &child{union: u, to: d, credits: d.Kind.IsQueue() || !u.options.AutoAck}
@@ -137,6 +149,18 @@ func (u *Union) Join(d gateway.Destination, wild bool) {
 	}
 	u.mu.Unlock()
 	c.source.Open()
+}
+
+// enter counts one more child, or returns why there cannot be one. The lock is held.
+func (u *Union) enter() *gateway.Error {
+	if len(u.children) >= most {
+		return gateway.Errorf(gateway.Limit, "the subscription to %s joins more than %d destinations", u.options.Destination, most)
+	}
+	if u.company.joined.Add(1) > mostTogether {
+		u.company.joined.Add(-1)
+		return gateway.Errorf(gateway.Limit, "the subscriptions of the connection join more than %d destinations", mostTogether)
+	}
+	return nil
 }
 
 // make makes the child's subscription. The lock is held.
@@ -160,6 +184,7 @@ func (u *Union) Leave(d gateway.Destination) {
 		return
 	}
 	delete(u.children, d)
+	u.company.joined.Add(-1)
 	c.left = true
 	if c.credits {
 		u.queues--
@@ -314,6 +339,7 @@ func (u *Union) Close() {
 	for _, c := range children {
 		c.source.Close()
 	}
+	u.company.joined.Add(-int64(len(children)))
 	u.maker.Ended(u)
 }
 

@@ -95,7 +95,7 @@ func TestAPrefetchIsShared(t *testing.T) {
 		w := &works{all: map[string]*part{}}
 		most := rapid.IntRange(1, 40).Draw(t, "prefetch")
 		hungry := true
-		u := union.New(w, gatewayRights{}, gateway.SubscribeOptions{
+		u := union.New(w, &union.Company{}, gatewayRights{}, gateway.SubscribeOptions{
 			Destination: gateway.Destination{Kind: gateway.KindQueue, Name: "w.*"}, Also: []gateway.Destination{{Kind: gateway.KindQueue, Name: "c"}},
 			Prefetch: most, Wake: func() { hungry = true },
 		})
@@ -190,7 +190,7 @@ func (gatewayRights) May(gateway.Action, gateway.Destination) error { return nil
 // What was left comes back, and is not the client's any more; who may not read a queue is not joined to it.
 func TestWhoMayNotReadIsLeft(t *testing.T) {
 	w := &works{all: map[string]*part{}}
-	u := union.New(w, gatewayRights{}, gateway.SubscribeOptions{Destination: gateway.Destination{Kind: gateway.KindQueue, Name: "w.*"}, Prefetch: 10, Wake: func() {}})
+	u := union.New(w, &union.Company{}, gatewayRights{}, gateway.SubscribeOptions{Destination: gateway.Destination{Kind: gateway.KindQueue, Name: "w.*"}, Prefetch: 10, Wake: func() {}})
 	u.Open()
 	p := w.all["w.a"]
 	p.out = map[uint64]bool{}
@@ -212,3 +212,38 @@ func TestWhoMayNotReadIsLeft(t *testing.T) {
 type nobody struct{ gateway.Rights }
 
 func (nobody) May(_ gateway.Action, d gateway.Destination) error { return fmt.Errorf("not %s", d) }
+
+// A client's subscriptions are bounded together: many of them to one pattern are as many in each of its queues.
+func TestACompanyIsBoundedTogether(t *testing.T) {
+	var company union.Company
+	var ended []*gateway.Error
+	open := func(name string, joins int) *union.Union {
+		u := union.New(&works{all: make(map[string]*part)}, &company, gatewayRights{}, gateway.SubscribeOptions{
+			Destination: gateway.Destination{Kind: gateway.KindQueue, Name: name}, Prefetch: 1, Wake: func() {}, Ended: func(e *gateway.Error) { ended = append(ended, e) },
+		})
+		for i := range joins {
+			u.Join(gateway.Destination{Kind: gateway.KindQueue, Name: fmt.Sprint(name, i)}, true)
+		}
+		return u
+	}
+	var all []*union.Union
+	for range 4 {
+		all = append(all, open("a.*", 16384))
+	}
+	require.Empty(t, ended)
+	require.Equal(t, 65536, company.Joined())
+	late := open("b.*", 2)
+	require.Len(t, ended, 1)
+	require.Equal(t, "the subscriptions of the connection join more than 65536 destinations", ended[0].Text)
+	require.True(t, late.Closed())
+	all[0].Leave(gateway.Destination{Kind: gateway.KindQueue, Name: "a.*7"})
+	all[0].Leave(gateway.Destination{Kind: gateway.KindQueue, Name: "a.*7"})
+	require.Equal(t, 65535, company.Joined())
+	open("c.*", 1)
+	require.Len(t, ended, 1)
+	for _, u := range all {
+		u.Close()
+		u.Close()
+	}
+	require.Equal(t, 1, company.Joined(), "the places of what ended are free")
+}

@@ -25,6 +25,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Mode says what Committed means.
@@ -87,6 +88,8 @@ type Committer struct {
 	root     *os.File
 	finder   finder
 	kick     chan struct{}
+	patient  chan struct{} // a record came that nobody waits for
+	later    time.Duration // how long it may wait: laterWithin but in tests. Touched by run only
 	gather   *gatherer
 	requests chan request
 	stop     chan struct{}
@@ -115,6 +118,8 @@ func Start(cfg Config) (*Committer, error) {
 		sync:     cfg.Syncer,
 		wholeOK:  wholeSyncReportsErrors(),
 		kick:     make(chan struct{}, 1),
+		patient:  make(chan struct{}, 1),
+		later:    laterWithin,
 		gather:   newGatherer(),
 		requests: make(chan request),
 		stop:     make(chan struct{}),

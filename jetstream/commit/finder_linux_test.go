@@ -9,7 +9,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 	"unsafe"
 
 	"github.com/stretchr/testify/require"
@@ -219,6 +221,33 @@ func TestNoDescriptorIsLeftOpen(t *testing.T) {
 	require.Len(t, open(), 2)
 	require.NoError(t, c.Close())
 	require.Empty(t, open())
+}
+
+// Who takes all descriptors stops the commits as long as he has them, and not for ever.
+func TestCommitsWaitForADescriptor(t *testing.T) {
+	both(t, func(t *testing.T, prepare func(*Committer)) {
+		root, dir := store(t, 1)
+		s := &fakeSyncer{}
+		c := start(t, root, s)
+		prepare(c)
+		r := newRecorder(s)
+		l, err := c.Add(dir, r)
+		require.NoError(t, err)
+		create(t, dir, 2)
+		s.take()
+
+		var was unix.Rlimit
+		require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &was))
+		require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 0, Max: was.Max})) // those that are open stay
+		restore := sync.OnceFunc(func() { _ = unix.Setrlimit(unix.RLIMIT_NOFILE, &was) })
+		defer restore()
+		l.Dirty()
+		require.Never(t, func() bool { return len(r.done) > 0 }, 100*time.Millisecond, 5*time.Millisecond)
+		require.NoError(t, c.Err())
+		restore()
+		require.NoError(t, r.wait(t))
+		require.Contains(t, s.take(), "data 2.blk")
+	})
 }
 
 func TestKernelAtLeast(t *testing.T) {

@@ -89,3 +89,44 @@ func TestAWaitEndsWhenEverythingStops(t *testing.T) {
 	close(stop)
 	ends(t, done)
 }
+
+// laterIs changes how long records wait that nobody waits for.
+func laterIs(t *testing.T, c *Committer, d time.Duration) {
+	t.Helper()
+	require.NoError(t, c.ask(func() error { c.later = d; return nil }))
+}
+
+func TestWhatNobodyWaitsForSharesTheNextGroup(t *testing.T) {
+	root, dir := store(t, 1)
+	s := &fakeSyncer{}
+	c := start(t, root, s)
+	r, other := newRecorder(s), newRecorder(s)
+	l, err := c.Add(dir, r)
+	require.NoError(t, err)
+	l2, err := c.Add(t.TempDir(), other)
+	require.NoError(t, err)
+	laterIs(t, c, time.Hour)
+	l.DirtyLater()
+	l.DirtyLater()
+	laterIs(t, c, time.Hour) // the committer has looked
+	require.Zero(t, c.Stats().Groups)
+	l.Dirty() // is not taken for one that has a group coming
+	require.NoError(t, r.wait(t))
+	l.DirtyLater()
+	l2.Dirty()
+	require.NoError(t, r.wait(t))
+	require.NoError(t, other.wait(t))
+	require.EqualValues(t, 2, c.Stats().Groups)
+	l.DirtyLater()
+	require.NoError(t, c.Close())
+	require.NoError(t, r.wait(t), "what is left at the end is committed")
+}
+
+func TestWhatNobodyWaitsForIsCommittedSoon(t *testing.T) {
+	_, _, c, r, l := oneLog(t)
+	for n := range uint64(3) {
+		l.DirtyLater()
+		require.NoError(t, r.wait(t))
+		require.Equal(t, n+1, c.Stats().Groups)
+	}
+}

@@ -3,6 +3,7 @@ package commit
 import (
 	"slices"
 	"sync"
+	"time"
 )
 
 const (
@@ -13,12 +14,23 @@ const (
 	fewFiles = 12
 	// syncsAtOnce bounds the goroutines of one group.
 	syncsAtOnce = 8
+	// laterWithin is how long records that nobody waits for do without a group of their own.
+	laterWithin = 2 * time.Millisecond
 )
 
 func (c *Committer) run() {
 	defer close(c.done)
+	rest := time.NewTimer(c.later)
+	rest.Stop()
+	defer rest.Stop()
 	for {
 		select {
+		case <-c.patient:
+			rest.Reset(c.later)
+		case <-rest.C:
+			if slices.ContainsFunc(c.logs, func(l *Log) bool { return l.patient.Load() }) {
+				c.group()
+			}
 		case <-c.kick:
 			if c.cfg.Mode == Disk {
 				c.gather.wait(c.stop)
@@ -45,8 +57,8 @@ func (c *Committer) group() {
 	c.gather.seal()
 	dirty := c.batch[:0]
 	for _, l := range c.logs {
-		// The flag falls before Seal: whatever raises it later has its own group coming.
-		if l.dirty.Swap(false) {
+		// The flags fall before Seal: whatever raises one later has its own group coming.
+		if dirt, later := l.dirty.Swap(false), l.patient.Swap(false); dirt || later {
 			dirty = append(dirty, l)
 		}
 	}

@@ -18,6 +18,7 @@ type Log struct {
 	dir       string
 	source    Source
 	dirty     atomic.Bool
+	patient   atomic.Bool // dirty as well, and nobody waits for it
 
 	// Touched by the committer's goroutine only (and by what it waits for).
 	handle *os.File // the directory
@@ -48,6 +49,23 @@ func (l *Log) Dirty() {
 	}
 	select {
 	case l.committer.kick <- struct{}{}:
+	default:
+	}
+}
+
+// DirtyLater is Dirty for a record that nobody waits for: it belongs to the next group that somebody does wait for, in whatever log, and
+// after laterWithin to one of its own.
+func (l *Log) DirtyLater() {
+	c := l.committer
+	if c.cfg.Mode == None { // a group costs nothing there
+		l.Dirty()
+		return
+	}
+	if l.patient.Swap(true) {
+		return
+	}
+	select {
+	case c.patient <- struct{}{}:
 	default:
 	}
 }
@@ -97,7 +115,11 @@ func (l *Log) synced() {
 
 // openDir takes a handle on the directory as it is now.
 func (l *Log) openDir() error {
-	d, err := os.Open(l.dir)
+	var d *os.File
+	err := l.committer.patiently(func() (err error) {
+		d, err = os.Open(l.dir)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -119,7 +141,11 @@ func (l *Log) appeared(name string) error {
 	if isBlock && l.holds(index) {
 		return nil
 	}
-	f, err := os.Open(filepath.Join(l.dir, name))
+	var f *os.File
+	err := l.committer.patiently(func() (err error) {
+		f, err = os.Open(filepath.Join(l.dir, name))
+		return err
+	})
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // came and went: nothing of it is alive
 	}
@@ -148,7 +174,11 @@ func (l *Log) gone(name string) {
 
 // list reads the directory and takes in the newest block and every other one from index from on.
 func (l *Log) list(from uint64) error {
-	entries, err := os.ReadDir(l.dir)
+	var entries []os.DirEntry
+	err := l.committer.patiently(func() (err error) {
+		entries, err = os.ReadDir(l.dir)
+		return err
+	})
 	if errors.Is(err, fs.ErrNotExist) {
 		l.lost = true
 		return nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 
 	"github.com/nats-io/nats-server/v2/server"
 )
@@ -80,6 +81,20 @@ func (s *Server) StepDown(stream string) error {
 
 // Peers is the number of nodes that have a route to this one, and itself.
 func (s *Server) Peers() int { return len(s.ns.ActivePeers()) }
+
+// Others are the names of the nodes that a route leads to, sorted.
+func (s *Server) Others() []string {
+	z, err := s.ns.Routez(nil)
+	if err != nil {
+		return nil
+	}
+	var all []string
+	for _, r := range z.Routes {
+		all = append(all, r.RemoteName)
+	}
+	slices.Sort(all)
+	return slices.Compact(all) // there are several routes to each
+}
 
 // Firsts are the first sequences of this server's own copies of the Store account's streams.
 func (s *Server) Firsts() (map[string]uint64, error) {

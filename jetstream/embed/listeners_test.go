@@ -88,3 +88,24 @@ func TestListenersThatCannotBe(t *testing.T) {
 		require.ErrorContains(t, err, strings.TrimSuffix(name, " again"))
 	}
 }
+
+// Native clients need not have a plain listener: the door for them finds its way in without.
+func TestTheDoorFindsItsWayInWithoutAPlainListener(t *testing.T) {
+	for name, change := range map[string]func(*embed.Config){
+		"websocket": func(c *embed.Config) { c.WebSocket = &embed.WebSocket{Address: "127.0.0.1:0"} },
+		"mqtt":      func(c *embed.Config) { c.MQTT = &embed.MQTT{Address: "127.0.0.1:0"} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := embed.Config{Name: "n1", Dir: t.TempDir(), MaxPayload: 1 << 20, Logger: slog.New(slog.DiscardHandler), Streams: embed.Streams{Storage: 1 << 20, Memory: 1 << 20}}
+			change(&cfg)
+			s, err := embed.Start(t.Context(), cfg)
+			require.NoError(t, err)
+			defer s.Stop()
+			addr, _, _, err := s.Leaf()
+			require.NoError(t, err)
+			way, err := net.Dial("tcp", addr)
+			require.NoError(t, err)
+			require.NoError(t, way.Close())
+		})
+	}
+}

@@ -19,7 +19,8 @@ type natsLogger struct {
 	*slog.Logger
 	// fatal is the last line that the server meant to be its own.
 	fatal  *atomic.Pointer[string]
-	faults *faults
+	faults *faults // of clients
+	routes *faults // of other nodes, and of who poses as one
 	broken *broken
 }
 
@@ -51,46 +52,58 @@ func (s *Server) Broken(stream string) string {
 	return s.broken.why[stream]
 }
 
-// faultsASecond is how many lines of what clients do wrong are written in a second.
-const faultsASecond = 10
+// faultsASecond is how many lines of what clients do wrong are written in a second, and faultsAtATime how many of what goes wrong between
+// nodes in ten seconds: they try again and again.
+const (
+	faultsASecond = 10
+	faultsAtATime = 10
+	atATime       = 10
+)
 
-// faults counts those of a second.
+// faults counts those of a second, or of another while.
 type faults struct {
-	mu     sync.Mutex
-	second int64
-	n      int
+	mu    sync.Mutex
+	while int64
+	n     int
 }
 
-// spare reports whether one more may be written.
-func (f *faults) spare(second int64) bool {
+// spare reports whether one more may be written, of most in the same while.
+func (f *faults) spare(while int64, most int) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if second != f.second {
-		f.second, f.n = second, 0
+	if while != f.while {
+		f.while, f.n = while, 0
 	}
 	f.n++
-	return f.n <= faultsASecond
+	return f.n <= most
 }
 
 func (l natsLogger) Noticef(format string, v ...any) { l.Debug(line(format, v), "component", "nats") }
 func (l natsLogger) Debugf(format string, v ...any)  { l.Debug(line(format, v), "component", "nats") }
 func (l natsLogger) Tracef(format string, v ...any)  { l.Debug(line(format, v), "component", "nats") }
 
-// ofClient finds lines about a client's connection: of NATS, WebSocket or MQTT.
-var ofClient = regexp.MustCompile(`^\S+ - [cwm]id\w*:\d+ - `)
+// ofClient finds lines about a client's connection: of NATS, WebSocket or MQTT, or of a stranger at the listener for WebSocket that says it is a leaf node.
+var ofClient = regexp.MustCompile(`^\S+ - (?:[cwm]id\w*|lid_ws):\d+ - `)
+
+// ofRoute finds lines about a connection between nodes.
+var ofRoute = regexp.MustCompile(`^\S+ - rid:\d+ - `)
 
 // Errorf keeps its rank, but for nodes of the cluster that are not there: that they are missed is said elsewhere; for users whom
 // this node does not know yet (register.go); and for clients that are not let in: the judge has told of them.
 func (l natsLogger) Errorf(format string, v ...any) {
-	text, level := line(format, v), slog.LevelError
+	text, level, now := line(format, v), slog.LevelError, time.Now().Unix()
 	switch client := ofClient.FindString(text); {
 	case strings.HasPrefix(text, "Error trying to connect to route"), strings.HasPrefix(text, `Unknown account "`+spacePrefix):
 		level = slog.LevelDebug
+	case ofRoute.MatchString(text):
+		if !l.routes.spare(now/atATime, faultsAtATime) {
+			level = slog.LevelDebug
+		}
 	case client == "":
 	case strings.Contains(text[len(client):], server.ErrAuthentication.Error()):
 		level = slog.LevelDebug
 	default: // what clients do wrong is no fault of ours, and strangers can do much of it
-		if level = slog.LevelWarn; !l.faults.spare(time.Now().Unix()) {
+		if level = slog.LevelWarn; !l.faults.spare(now, faultsASecond) {
 			level = slog.LevelDebug
 		}
 	}

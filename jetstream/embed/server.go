@@ -92,7 +92,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if s.ns, err = server.NewServer(opts); err != nil {
 		return nil, fmt.Errorf("creating the embedded nats-server: %w", err)
 	}
-	s.ns.SetLoggerV2(natsLogger{cfg.Logger, &s.fatal, &faults{}, &s.broken}, false, false, false)
+	s.ns.SetLoggerV2(natsLogger{cfg.Logger, &s.fatal, &faults{}, &faults{}, &s.broken}, false, false, false)
 	s.ns.Start()
 	if err := s.awaitReady(ctx); err != nil {
 		s.Stop()
@@ -167,8 +167,10 @@ func (s *Server) listening(opts *server.Options) error {
 	opts.DontListen = s.cfg.Cluster == nil
 	address := s.cfg.Address
 	if address == "" {
-		opts.LeafNode = server.LeafNodeOpts{}
-		opts.NoAuthUser = "" // nobody can log in
+		if s.cfg.WebSocket == nil && s.cfg.MQTT == nil {
+			opts.LeafNode = server.LeafNodeOpts{}
+			opts.NoAuthUser = "" // nobody can log in
+		}
 		address = "127.0.0.1:0"
 	}
 	addr, err := net.ResolveTCPAddr("tcp", address)

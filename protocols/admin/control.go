@@ -133,6 +133,9 @@ func Ask(ctx context.Context, dataDir, operation string, arguments url.Values, b
 		body = http.NoBody
 	}
 	dir, path, err := inside(dataDir)
+	if errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("no node runs in %s: there is no such directory; --data-dir or --config says where the node has its data", dataDir)
+	}
 	if err != nil {
 		return err
 	}
@@ -146,8 +149,12 @@ func Ask(ctx context.Context, dataDir, operation string, arguments url.Values, b
 		return err
 	}
 	res, err := (&http.Client{Transport: transport}).Do(req)
+	var refused *net.OpError
+	if errors.As(err, &refused) && (errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ECONNREFUSED)) {
+		return fmt.Errorf("no node runs in %s: %w", dataDir, refused.Err)
+	}
 	if err != nil {
-		return fmt.Errorf("no node runs in %s: %w", dataDir, err)
+		return fmt.Errorf("the node in %s does not answer: %w", dataDir, err)
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {

@@ -108,5 +108,5 @@ func TestOperationsAreAskedForThroughTheDataDirectory(t *testing.T) {
 func TestWhereNoNodeRunsThatIsSaid(t *testing.T) {
 	dir := t.TempDir()
 	require.ErrorContains(t, admin.Ask(t.Context(), dir, "drain", nil, nil, io.Discard), "no node runs in "+dir)
-	require.ErrorContains(t, admin.Ask(t.Context(), filepath.Join(dir, "none"), "drain", nil, nil, io.Discard), "no such file or directory")
+	require.ErrorContains(t, admin.Ask(t.Context(), filepath.Join(dir, "none"), "drain", nil, nil, io.Discard), "there is no such directory; --data-dir or --config says where")
 }

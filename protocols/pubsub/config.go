@@ -65,12 +65,17 @@ type Config struct {
 	// MaxMessage is how many bytes the data of a message may have, MaxRequest a whole request. Default 10 MiB, and 32 MiB or what the longest message takes.
 	MaxMessage int
 	MaxRequest int64
-	// Memory is what the requests that are being read may take together; more wait. Default 256 MiB.
+	// Memory is what the requests that are being read may take together, and as much again what is pulled and being written; more wait. Nobody can have all of it: see
+	// package budget. Default 256 MiB.
 	Memory int64
 	// Patience is for how long the store may take. Default 30 s.
 	Patience time.Duration
 	// BodyTime is for how long a client may send its request. Default one minute.
 	BodyTime time.Duration
+	// Grace is how long a client may take for an answer, or for a request for which there is memory, beside the time that its bytes take at Pace, in bytes a second, which
+	// is the least that is fast enough. Default 10 s, and 64 KiB.
+	Grace time.Duration
+	Pace  int64
 	// Shared: clients may come to other nodes as well.
 	Shared bool
 	// Version is what /version says; Release is shown to some alone.
@@ -90,6 +95,8 @@ const (
 	defaultMemory     = 256 << 20
 	defaultPatience   = 30 * time.Second
 	defaultBodyTime   = time.Minute
+	defaultGrace      = 10 * time.Second
+	defaultPace       = 64 << 10
 	// smallRequest is how long requests may be that hold no messages.
 	smallRequest = 1 << 20
 )
@@ -98,7 +105,7 @@ func (cfg Config) complete() (Config, error) {
 	if cfg.Broker == nil || cfg.Directory == nil || cfg.Logs == nil {
 		return cfg, errors.New("pubsub: there is no broker, directory or log to serve")
 	}
-	if cfg.MaxMessage < 0 || cfg.MaxRequest < 0 || cfg.Memory < 0 || cfg.Retention < 0 || cfg.Patience < 0 || cfg.BodyTime < 0 {
+	if cfg.MaxMessage < 0 || cfg.MaxRequest < 0 || cfg.Memory < 0 || cfg.Retention < 0 || cfg.Patience < 0 || cfg.BodyTime < 0 || cfg.Grace < 0 || cfg.Pace < 0 {
 		return cfg, errors.New("pubsub: a limit is negative")
 	}
 	or(&cfg.Retention, defaultRetention)
@@ -108,6 +115,8 @@ func (cfg Config) complete() (Config, error) {
 	cfg.Memory = max(cfg.Memory, cfg.MaxRequest)
 	or(&cfg.Patience, defaultPatience)
 	or(&cfg.BodyTime, defaultBodyTime)
+	or(&cfg.Grace, defaultGrace)
+	or(&cfg.Pace, defaultPace)
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}

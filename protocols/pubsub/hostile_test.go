@@ -79,7 +79,7 @@ func TestLongRequestsWaitForMemory(t *testing.T) {
 	})
 	c, err := net.Dial("tcp", w.door.Addr().String())
 	require.NoError(t, err)
-	fmt.Fprintf(c, "POST /v1/projects/P/topics/t:publish HTTP/1.1\r\nHost: x\r\nx-api-key: %s\r\nContent-Length: %d\r\n\r\n{", serviceToken, 1<<20)
+	fmt.Fprintf(c, "POST /v1/projects/P/topics/t:publish HTTP/1.1\r\nHost: x\r\nx-api-key: %s\r\nContent-Length: %d\r\n\r\n%s", serviceToken, 1<<20, strings.Repeat(" ", 100_000))
 	large := `{"messages":[{"data":"` + strings.Repeat("QUJD", 20_000) + `"}]}`
 	deadline := time.Now().Add(20 * time.Second)
 	for w.ask("POST", "/projects/P/topics/t:publish", serviceToken, large).code != http.StatusServiceUnavailable {

@@ -147,15 +147,34 @@ func (s *Server) pullLeased(r *request, sub *resource.Subscription, asked *wire.
 	if asked.Waits() {
 		wait = longPoll
 	}
-	got, err := k.Pull(r.Context(), sub, t, min(asked.Max(), pullMessages), wait)
-	if err != nil {
-		return nil, unleased(err)
+	r.share = s.answers.Share(keyOf(&r.caller.shown), sub.ID)
+	for {
+		got, err := k.Pull(r.Context(), sub, t, min(asked.Max(), pullMessages), wait)
+		if err != nil {
+			return nil, unleased(err)
+		}
+		fits := r.fitting(got)
+		if fits < len(got) { // they come back anyway, but later
+			_ = k.Return(r.Context(), sub, t, idsOf(got[fits:]))
+		}
+		if fits > 0 || len(got) == 0 {
+			s.counts.pulled.Add(uint64(fits))
+			return r.encode(wire.Pulled{Received: append([]wire.Received{}, got[:fits]...)}), nil
+		}
+		least := costOfReceived(&got[0])
+		got, wait = nil, 0 // nobody keeps it meanwhile
+		if err := r.share.Take(r.Context(), least, least); err != nil {
+			return nil, wire.Unavailable(err)
+		}
 	}
-	s.counts.pulled.Add(uint64(len(got)))
-	if got == nil {
-		got = []wire.Received{}
+}
+
+func idsOf(all []wire.Received) []string {
+	ids := make([]string, len(all))
+	for i := range all {
+		ids[i] = all[i].AckID
 	}
-	return wire.Pulled{Received: got}, nil
+	return ids
 }
 
 // acknowledgeLeased acknowledges deliveries, those that can be.

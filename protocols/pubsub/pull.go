@@ -2,6 +2,7 @@ package pubsub
 
 import (
 	"context"
+	"encoding/base64"
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/protocols/pubsub/resource"
@@ -57,20 +58,20 @@ func (s *Server) pull(r *request) (any, error) {
 		return nil, err
 	}
 	c := s.cfg.Directory.CursorOf(sub, t)
-	page, err := s.cfg.Logs.Read(r.Context(), t.Name.String(), gateway.LogQuery{From: c.Offset, Messages: min(asked.Max(), pullMessages), Bytes: pullBytes})
+	page, err := s.gather(r, sub, t, gateway.LogQuery{From: c.Offset, Messages: min(asked.Max(), pullMessages)})
 	if err != nil {
-		return nil, unread(err)
+		return nil, err
 	}
 	answer := wire.Pulled{Received: make([]wire.Received, len(page.Messages))}
 	bytes := 0
 	for i, m := range page.Messages {
-		one := fromMessage(m)
-		bytes += len(one.Data)
-		answer.Received[i] = wire.Received{AckID: wire.AckID(sub.Project, sub.Name.Name, m.Offset), Message: one}
+		answer.Received[i] = wire.Received{AckID: wire.AckID(sub.Project, sub.Name.Name, m.Offset)}
+		answer.Received[i].Message, answer.Received[i].Body = plainMessage(m)
+		bytes += len(answer.Received[i].Message.Data) + base64.StdEncoding.EncodedLen(len(answer.Received[i].Body))
 	}
 	if n := uint64(len(page.Messages)); n > 0 {
 		s.counts.pulled.Add(n)
 		s.pulls.put(sub.ID, pulled{from: c.Offset, end: page.At + n, messages: n, bytes: uint64(bytes), at: s.cfg.Now(), generation: c.Generation, log: t.ID})
 	}
-	return answer, nil
+	return r.encode(answer), nil
 }

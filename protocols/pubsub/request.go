@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/protocols/pubsub/budget"
 	"github.com/sluice-mq/sluice/protocols/pubsub/carry"
 	"github.com/sluice-mq/sluice/protocols/pubsub/resource"
 	"github.com/sluice-mq/sluice/protocols/pubsub/wire"
@@ -27,6 +28,9 @@ type request struct {
 	// project is nil for routes without one.
 	project *resource.Project
 	body    []byte
+	began   time.Time
+	// share is what its answer takes of the memory for answers; nil: nothing that counts.
+	share *budget.Share
 }
 
 // styled is an answer in another style than usual.
@@ -34,6 +38,9 @@ type styled struct {
 	answer any
 	style  wire.Style
 }
+
+// encoded is an answer that is written as it is.
+type encoded []byte
 
 // topic and subscription are what the path names.
 func (r *request) topic() resource.Name {
@@ -48,15 +55,7 @@ func (r *request) yes(name string) bool { return strings.EqualFold(r.URL.Query()
 
 // serve answers one request.
 func (s *Server) serve(w http.ResponseWriter, h *http.Request) {
-	defer func() {
-		if p := recover(); p != nil {
-			if p == http.ErrAbortHandler {
-				panic(p)
-			}
-			s.cfg.Logger.Error("a request failed for a fault of ours", "method", h.Method, "path", shown(h.URL.Path), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-			say(w, http.StatusInternalServerError, wire.Internal("Internal error", nil).Encode())
-		}
-	}()
+	defer s.survive(w, h)
 	if s.preflight(w, h) {
 		return
 	}
@@ -66,7 +65,12 @@ func (s *Server) serve(w http.ResponseWriter, h *http.Request) {
 		http.Error(w, "404 page not found", http.StatusNotFound)
 		return
 	}
-	r := &request{Request: h, vars: vars}
+	r := &request{Request: h, vars: vars, began: time.Now()}
+	defer func() {
+		if r.share != nil {
+			r.share.Keep(0)
+		}
+	}()
 	answer, err := s.answer(w, r, route)
 	if err != nil {
 		route.count(s.refuse(w, r, err))
@@ -74,14 +78,30 @@ func (s *Server) serve(w http.ResponseWriter, h *http.Request) {
 	}
 	route.count(http.StatusOK)
 	style := wire.Usual
-	if a, ok := answer.(styled); ok {
+	switch a := answer.(type) {
+	case nil:
+		s.say(w, http.StatusOK, nil)
+		return
+	case encoded:
+		s.say(w, http.StatusOK, a)
+		return
+	case styled:
 		answer, style = a.answer, a.style
 	}
-	if answer == nil {
-		say(w, http.StatusOK, nil)
+	s.say(w, http.StatusOK, wire.Encode(answer, style))
+}
+
+// survive answers a request that failed for a fault of ours.
+func (s *Server) survive(w http.ResponseWriter, h *http.Request) {
+	p := recover()
+	if p == nil {
 		return
 	}
-	say(w, http.StatusOK, wire.Encode(answer, style))
+	if p == http.ErrAbortHandler {
+		panic(p)
+	}
+	s.cfg.Logger.Error("a request failed for a fault of ours", "method", h.Method, "path", shown(h.URL.Path), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	s.say(w, http.StatusInternalServerError, wire.Internal("Internal error", nil).Encode())
 }
 
 // answer has a request judged, in the service's order, and carried out.
@@ -204,7 +224,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *request, err error) int {
 		s.cfg.Logger.Warn("a request could not be carried out", "method", r.Method, "path", shown(r.URL.Path), "remote", r.RemoteAddr, "code", p.Code, "error", p.Cause)
 	}
 	s.passOver(r.Request)
-	say(w, p.Code, p.Encode())
+	s.say(w, p.Code, p.Encode())
 	return p.Code
 }
 
@@ -237,8 +257,9 @@ func problem(err error) *wire.Problem {
 	return wire.Internal("Backend Error", err)
 }
 
-// say writes an answer.
-func say(w http.ResponseWriter, code int, body []byte) {
+// say writes an answer, for which the client has its time.
+func (s *Server) say(w http.ResponseWriter, code int, body []byte) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.within(len(body)))) // else the whole request's counts
 	h := w.Header()
 	h.Set("Content-Type", "application/json; charset=utf-8")
 	h.Set("X-Content-Type-Options", "nosniff")

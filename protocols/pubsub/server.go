@@ -9,9 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/sluice-mq/sluice/protocols/internal/listen"
+	"github.com/sluice-mq/sluice/protocols/pubsub/budget"
 	"github.com/sluice-mq/sluice/protocols/pubsub/carry"
 	"github.com/sluice-mq/sluice/protocols/pubsub/wire"
 )
@@ -33,7 +32,9 @@ type Server struct {
 	routes   []*route
 	router   wire.Router[*route]
 	counts   counts
-	memory   *semaphore.Weighted
+	// bodies are requests that are being read, answers what is pulled and not written yet.
+	bodies   *budget.Budget
+	answers  *budget.Budget
 	sessions sessions
 	pulls    pulls
 	mornings mornings
@@ -57,7 +58,8 @@ func New(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("pubsub: %w", err)
 	}
 	s := &Server{
-		cfg: cfg, listener: l, carrier: carry.New(l.Addr()), memory: semaphore.NewWeighted(cfg.Memory), maxRequest: maxRequest, started: cfg.Now(),
+		cfg: cfg, listener: l, carrier: carry.New(l.Addr()), bodies: budget.New(cfg.Memory), answers: budget.New(cfg.Memory),
+		maxRequest: maxRequest, started: cfg.Now(),
 	}
 	if err := s.Change(Terms{cfg.ServiceToken, cfg.Keys, cfg.Retention, cfg.MaxMessage}); err != nil {
 		return nil, err

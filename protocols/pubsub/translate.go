@@ -18,6 +18,8 @@ const (
 	// dataField is a header field of messages whose data was not base64: their body is the data as it came.
 	dataField = "pubsub-data"
 	dataText  = "text"
+	// userField is in a message only if the broker put it there: other doors show by it who sent a message.
+	userField = "JMSXUserID"
 )
 
 // toMessage makes a message of what a client publishes to a topic. Its error is for the client.
@@ -29,6 +31,9 @@ func toMessage(topic string, from *wire.MessageRequest, most int) (*gateway.Mess
 	for _, name := range slices.Sorted(maps.Keys(from.Attributes)) {
 		if name == "" || name == dataField {
 			return nil, wire.InvalidArguments("Message")
+		}
+		if name == userField {
+			continue
 		}
 		m.Header = append(m.Header, gateway.Field{Name: strings.Clone(name), Value: strings.Clone(from.Attributes[name])}) // of the request nothing stays
 	}
@@ -70,7 +75,16 @@ func decoded(data string) ([]byte, bool) {
 
 // fromMessage makes of a message what clients get.
 func fromMessage(m *gateway.Message) wire.Message {
-	a := wire.Message{ID: strconv.FormatUint(m.Offset, 10), Published: wire.Moment(time.UnixMilli(m.Timestamp))}
+	a, body := plainMessage(m)
+	if body != nil {
+		a.Data = base64.StdEncoding.EncodeToString(body)
+	}
+	return a
+}
+
+// plainMessage is fromMessage without the data, if that is to be base64 of a body.
+func plainMessage(m *gateway.Message) (a wire.Message, body []byte) {
+	a = wire.Message{ID: strconv.FormatUint(m.Offset, 10), Published: wire.Moment(time.UnixMilli(m.Timestamp))}
 	text := false
 	for i := range m.Header {
 		f := &m.Header[i]
@@ -87,8 +101,7 @@ func fromMessage(m *gateway.Message) wire.Message {
 	}
 	if text {
 		a.Data = string(m.Body)
-	} else {
-		a.Data = base64.StdEncoding.EncodeToString(m.Body)
+		return a, nil
 	}
-	return a
+	return a, m.Body
 }

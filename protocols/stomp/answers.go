@@ -48,7 +48,7 @@ func (q *answers) push(a answer) uint64 {
 }
 
 func (q *answers) grow() {
-	ring := make([]answer, max(8, 2*len(q.ring)))
+	ring := make([]answer, max(2, 2*len(q.ring)))
 	k := copy(ring, q.ring[q.head:])
 	copy(ring[k:], q.ring[:q.head])
 	q.ring, q.head = ring, 0
@@ -172,13 +172,6 @@ func (c *conn) awaitRoom() bool {
 		case <-c.written:
 			return false
 		}
-	}
-}
-
-func (c *conn) wakeWriter() {
-	select {
-	case c.wake <- struct{}{}:
-	default:
 	}
 }
 

@@ -198,6 +198,6 @@ func TestIdleConnectionsAreCheap(t *testing.T) {
 	}
 	each := (memory() - before) / n
 	t.Logf("%d bytes per idle connection, both ends and the test's broker included", each)
-	require.Less(t, each, uint64(40<<10))
+	require.Less(t, each, uint64(18<<10))
 	runtime.KeepAlive(peers)
 }

@@ -28,6 +28,9 @@ type conn struct {
 	server *Server
 	nc     net.Conn
 	in     input
+	unhook func() bool // from what ends it at once
+	// orderly: the reading has ended without a panic.
+	orderly bool
 
 	// The reader's own.
 	codec        *wire.Reader
@@ -48,7 +51,9 @@ type conn struct {
 	// replies: what is delivered may name a reply-to that the client calls by another name.
 	replies atomic.Bool
 
-	wake    chan struct{} // the writer has something to look at
+	writer  writer
+	desk    atomic.Uint32 // where its goroutine is
+	wake    chan struct{} // calls the one that waits
 	room    chan struct{} // a waiting reader may look again
 	written chan struct{} // closed when the writer has ended
 	over    chan struct{} // closed when the connection is
@@ -58,7 +63,8 @@ type conn struct {
 	acks sync.Mutex
 
 	mu        sync.Mutex         // never held during I/O or a call into the broker
-	cancel    context.CancelFunc // ends it at once, whatever is outstanding
+	cancel    context.CancelFunc // ends the login, while there is one
+	abandoned bool               // it ends at once, whatever is outstanding
 	answers   answers
 	ready     []*subscription // may have deliveries
 	closing   []*subscription // to be closed by the writer
@@ -81,7 +87,12 @@ func newConn(s *Server, nc net.Conn) *conn {
 		over:    make(chan struct{}),
 	}
 	c.addresses.dialect = s.dialect
+	c.writer.c, c.writer.last = c, time.Now()
+	c.writer.frames, _ = nc.(framed)
 	c.in.nc = nc
+	c.codec = wire.NewReader(&c.in, wire.BeforeLogin())
+	c.codec.SetStrict(s.dialect.pedantic)
+	c.codec.Borrow(&s.buffers)
 	c.in.login = time.Now().Add(s.cfg.Limits.Login)
 	c.in.ending = make(chan struct{})
 	if t, ok := nc.(interface{ LoginBy() time.Time }); ok && t.LoginBy().Before(c.in.login) {
@@ -90,31 +101,25 @@ func newConn(s *Server, nc net.Conn) *conn {
 	return c
 }
 
-// serve runs the connection to its end.
-func (c *conn) serve(ctx context.Context) {
+// hook has the connection end at once when ctx is done.
+func (c *conn) hook(ctx context.Context) { c.unhook = context.AfterFunc(ctx, c.abandon) }
+
+// part ends the connection: nothing more is read.
+func (c *conn) part() {
+	defer c.server.leave(c)
 	defer close(c.over)
-	ctx, cancel := context.WithCancel(ctx)
-	c.mu.Lock()
-	c.cancel = cancel
-	c.mu.Unlock()
-	defer cancel()
-	defer context.AfterFunc(ctx, func() { _ = c.nc.Close() })()
-	go c.write(ctx)
-	orderly := false
-	defer func() {
-		if !orderly { // a panic: nobody knows what is still to come
-			c.abandon()
-		}
-		c.finish()
-		<-c.written
-		if c.session != nil {
-			c.session.Close()
-		}
-		c.linger()
-		c.server.cfg.Logger.Debug("stomp: connection ended", "remote", c.remote())
-	}()
-	c.read(ctx)
-	orderly = true
+	defer c.unhook()
+	c.codec.Close()
+	if !c.orderly { // a panic: nobody knows what is still to come
+		c.abandon()
+	}
+	c.finish()
+	<-c.written
+	if c.session != nil {
+		c.session.Close()
+	}
+	c.linger()
+	c.server.cfg.Logger.Debug("stomp: connection ended", "remote", c.remote())
 }
 
 // finish lets the writer write what is owed and end.
@@ -128,10 +133,13 @@ func (c *conn) finish() {
 // abandon ends the connection at once. What it is still owed is lost to it.
 func (c *conn) abandon() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.abandoned = true
 	if c.cancel != nil {
 		c.cancel()
 	}
+	c.mu.Unlock()
+	_ = c.nc.Close()
+	c.wakeWriter()
 }
 
 // linger lets the client read the last frame before the connection goes away.
@@ -169,6 +177,8 @@ func (c *conn) survive() {
 		c.server.cfg.Logger.Error("stomp: a connection's writer failed",
 			"remote", c.remote(), "panic", r, "stack", string(debug.Stack()))
 		_ = c.nc.Close()
+		c.desk.Store(writerGone)
+		close(c.written)
 	}
 }
 

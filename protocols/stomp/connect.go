@@ -67,6 +67,8 @@ func (c *conn) connect(ctx context.Context, f *wire.Frame) error {
 func (c *conn) login(ctx context.Context, h gateway.Header, version wire.Version) (gateway.Session, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.server.cfg.Limits.Login)
 	defer cancel()
+	c.cancelBy(cancel)
+	defer c.cancelBy(nil)
 	user, _ := h.Get("login")
 	passcode, _ := h.Get("passcode")
 	clientID, _ := h.Get("client-id")
@@ -102,6 +104,15 @@ func (c *conn) login(ctx context.Context, h gateway.Header, version wire.Version
 	c.server.cfg.Logger.Debug("stomp: logged in", "remote", login.Remote,
 		"login", quote(user), "client_id", quote(clientID), "version", version.String())
 	return session, nil
+}
+
+// cancelBy lets abandon end the login.
+func (c *conn) cancelBy(cancel context.CancelFunc) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cancel = cancel; c.abandoned && cancel != nil {
+		cancel()
+	}
 }
 
 // bounded refuses an id that is too long to be kept.

@@ -20,6 +20,7 @@ func TestTheBrokerDoesNotWaitForTheSearchOfAcknowledgements(t *testing.T) {
 	defer ours.Close()
 	defer theirs.Close()
 	c := newConn(s, ours)
+	c.desk.Store(writerWorking) // the test is the writer
 	sub := &subscription{conn: c, mode: ackClient}
 	number := sub.unacked.add("m", 1)
 	tx := &transaction{subs: []*subscription{sub}}
@@ -57,6 +58,7 @@ func TestNothingIsTakenForADeadConnection(t *testing.T) {
 	require.NoError(t, theirs.Close())
 	require.NoError(t, ours.Close())
 	c := newConn(s, ours)
+	c.desk.Store(writerWorking) // the test is the writer
 	session, err := b.Open(t.Context(), gateway.Login{})
 	require.NoError(t, err)
 	w := &writer{c: c, scratch: new(scratch), version: wire.V12}

@@ -10,25 +10,30 @@ import (
 	"github.com/sluice-mq/sluice/protocols/stomp/wire"
 )
 
-// read takes frames and carries them out until the connection ends.
+// read takes frames and carries them out until the connection ends. Most of the time it waits for one: what is on the
+// stack meanwhile, each connection has.
 func (c *conn) read(ctx context.Context) {
-	c.codec = wire.NewReader(&c.in, wire.BeforeLogin())
-	c.codec.SetStrict(c.server.dialect.pedantic)
 	for c.awaitRoom() {
-		var f wire.Frame
-		if err := c.codec.Next(&f); err != nil {
-			c.readFailed(err)
-			return
-		}
-		err := c.handle(ctx, &f)
-		if err == nil {
-			c.keepPace(ctx, f.Command)
-			continue
-		}
-		if err == errDisconnect || c.refuse(&f, err) {
+		_ = c.codec.Await() // Next has the error, too
+		if !c.next(ctx) {
 			return
 		}
 	}
+}
+
+// next takes a frame and carries it out. It reports whether another one may follow.
+func (c *conn) next(ctx context.Context) bool {
+	var f wire.Frame
+	if err := c.codec.Next(&f); err != nil {
+		c.readFailed(err)
+		return false
+	}
+	err := c.handle(ctx, &f)
+	if err == nil {
+		c.keepPace(ctx, f.Command)
+		return true
+	}
+	return err != errDisconnect && !c.refuse(&f, err)
 }
 
 // readFailed answers the end of the input.

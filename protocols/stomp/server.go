@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sluice-mq/sluice/protocols/internal/listen"
+	"github.com/sluice-mq/sluice/protocols/stomp/wire"
 )
 
 // Server serves STOMP on one address. Its methods may be called concurrently;
@@ -23,6 +24,7 @@ type Server struct {
 	name    string
 	number  atomic.Uint64
 	scratch sync.Pool // of *scratch
+	buffers wire.Buffers
 
 	mu       sync.Mutex
 	conns    map[*conn]struct{}
@@ -124,8 +126,10 @@ func (s *Server) ServeConn(ctx context.Context, nc net.Conn) {
 	if !s.enter(c) {
 		return
 	}
-	defer s.leave(c)
-	c.serve(ctx)
+	defer c.part()
+	c.hook(ctx)
+	c.read(ctx)
+	c.orderly = true
 }
 
 func (s *Server) enter(c *conn) bool {

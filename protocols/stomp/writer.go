@@ -1,7 +1,7 @@
 package stomp
 
 import (
-	"context"
+	"errors"
 	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
@@ -17,6 +17,8 @@ const (
 	// keptBuffer is the largest buffer that is kept for later.
 	keptBuffer = 4 * batchBytes
 )
+
+var errAbandoned = errors.New("the connection was ended")
 
 // scratch is what a writer needs while it has work; idle connections share.
 type scratch struct {
@@ -45,17 +47,20 @@ type handedOver struct {
 	n   int
 }
 
-// writer is the state of a connection's writing goroutine.
+// writer writes what a connection sends. Its goroutine is there while there is something to write, and a little longer: most
+// clients are silent most of the time, and cost no stack meanwhile. All of it belongs to the goroutine of the moment.
 type writer struct {
 	c *conn
 	*scratch
 	version   wire.Version
 	beat      time.Duration
 	finishing bool
-	retired   bool      // what the client has and will not acknowledge has gone back
-	frames    framed    // the connection, if it is that
-	last      time.Time // when something was written
-	timer     *time.Timer
+	retired   bool        // what the client has and will not acknowledge has gone back
+	frames    framed      // the connection, if it is that
+	last      time.Time   // when something was written
+	worked    time.Time   // when something other than a beat was
+	timer     *time.Timer // calls at rings, if nobody does before
+	rings     time.Time
 	err       error // of the socket; nothing is written after it
 }
 
@@ -67,14 +72,9 @@ type work struct {
 	last    bool // nothing will follow
 }
 
-// write is the writing goroutine.
-func (c *conn) write(ctx context.Context) {
-	defer close(c.written)
-	defer c.survive()
-	w := &writer{c: c, last: time.Now()}
-	w.frames, _ = c.nc.(framed)
-	for w.turn(ctx) {
-	}
+// end is the last that a writer does.
+func (w *writer) end() {
+	c := w.c
 	if w.timer != nil {
 		w.timer.Stop()
 	}
@@ -83,10 +83,12 @@ func (c *conn) write(ctx context.Context) {
 		_ = c.nc.Close()
 	}
 	c.in.stop()
+	c.desk.Store(writerGone)
+	close(c.written)
 }
 
-// turn does what there is to do, or waits. It reports false at the end.
-func (w *writer) turn(ctx context.Context) bool {
+// turn does what there is to do. It reports whether there was something, and whether it was the last.
+func (w *writer) turn() (busy, over bool) {
 	w.acquire()
 	todo := w.collect()
 	for _, s := range todo.closing {
@@ -96,7 +98,7 @@ func (w *writer) turn(ctx context.Context) bool {
 	}
 	fatal := w.writeAnswers(todo.answers)
 	if todo.more && !fatal && len(w.buf) < batchBytes {
-		return true // answers go before deliveries
+		return true, false // answers go before deliveries
 	}
 	switch {
 	case fatal:
@@ -105,18 +107,16 @@ func (w *writer) turn(ctx context.Context) bool {
 	case !todo.last:
 		w.retire()
 	}
-	busy := len(w.buf) > 0 || len(w.ready) > 0 || todo.more || len(todo.closing) > 0
+	busy = len(w.buf) > 0 || len(w.ready) > 0 || todo.more || len(todo.closing) > 0
 	w.flush()
-	switch {
-	case fatal || todo.last || w.err != nil:
-		w.release()
-		return false
-	case busy:
-		return true
+	if busy {
+		w.worked = w.last
 	}
-	w.release()
-	w.wait(ctx)
-	return w.err == nil
+	over = fatal || todo.last || w.err != nil
+	if over || !busy {
+		w.release()
+	}
+	return busy, over
 }
 
 // acquire and release take and give back the memory that only busy writers need.
@@ -144,6 +144,9 @@ func (w *writer) collect() (todo work) {
 	w.ready = append(w.ready, c.ready...)
 	clear(c.ready)
 	c.ready = c.ready[:0]
+	if c.abandoned && w.err == nil {
+		w.err = errAbandoned
+	}
 	if w.finishing = c.finishing; w.finishing {
 		clear(w.ready)
 		w.ready = w.ready[:0]
@@ -291,30 +294,5 @@ func (w *writer) send(b []byte) {
 		}
 		w.last = now
 		b = b[len(piece):]
-	}
-}
-
-// wait returns when there may be work, beating in time where that was promised.
-func (w *writer) wait(ctx context.Context) {
-	if w.beat == 0 {
-		select {
-		case <-w.c.wake:
-		case <-ctx.Done():
-			w.err = ctx.Err()
-		}
-		return
-	}
-	rest := w.beat - time.Since(w.last)
-	if w.timer == nil {
-		w.timer = time.NewTimer(rest)
-	} else {
-		w.timer.Reset(rest)
-	}
-	select {
-	case <-w.c.wake:
-	case <-ctx.Done():
-		w.err = ctx.Err()
-	case <-w.timer.C:
-		w.send([]byte{'\n'})
 	}
 }

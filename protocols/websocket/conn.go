@@ -63,8 +63,9 @@ type Conn struct {
 // newConn is the connection of a client whose request was read from br, with what came behind it.
 func (s *Server) newConn(nc *listen.Conn, br *bufio.Reader) *Conn {
 	c := &Conn{server: s, nc: nc, out: newOutbox(nc, &s.buffers)}
-	c.in = inbox{from: (*ear)(c), roomy: func() bool { return c.longest.Load() > unknownMessage }, buffers: &s.portions, small: make([]byte, readBuffer)}
+	c.in = inbox{from: (*ear)(c), roomy: func() bool { return c.longest.Load() > unknownMessage }, buffers: &s.portions}
 	held, _ := br.Peek(br.Buffered()) // no more than readBuffer
+	c.in.small = make([]byte, max(len(held), idleBuffer))
 	c.in.end = copy(c.in.small, held)
 	c.longest.Store(unknownMessage)
 	return c
@@ -145,6 +146,11 @@ func (c *Conn) Read(p []byte) (n int, err error) {
 		return 0, c.ended
 	}
 	for n == 0 && err == nil {
+		if c.message == nil && !c.compressed { // else the library waits
+			if err = c.in.await(); err != nil {
+				break
+			}
+		}
 		n, err = c.read(p)
 	}
 	if err != nil {

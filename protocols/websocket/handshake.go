@@ -20,7 +20,8 @@ import (
 const (
 	// maxRequest bounds the request with all its headers: tokens fit, floods do not.
 	maxRequest = 16 << 10
-	// readBuffer is what each connection keeps for reading.
+	// idleBuffer is what each connection keeps for reading, and readBuffer what one has that sends more than a little.
+	idleBuffer = 512
 	readBuffer = 4 << 10
 	// libraryReads is as little as the library may hold; the inbox has the rest.
 	libraryReads = 16

@@ -11,6 +11,8 @@ import (
 const (
 	// longestHeader is the most that stands before a frame's payload.
 	longestHeader = 14
+	// longestBeat is the longest frame that has a heart-beat alone.
+	longestBeat = 8
 
 	finBit, rsvBits, opcodeBits, maskBit = 0x80, 0x70, 0x0f, 0x80
 	opText, opBinary, opClose            = 1, 2, 8
@@ -24,10 +26,11 @@ type inbox struct {
 	roomy   func() bool // whether the client may have a large buffer
 	buffers *sync.Pool  // of *[]byte, each portion long
 
-	small    []byte  // kept
+	small    []byte  // kept; idleBuffer long while little comes, else readBuffer
 	large    *[]byte // while much comes; nil: small is in use
 	pos, end int     // of what is held
 	filled   bool    // the last read left no room
+	beat     bool    // the last read brought as little as a heart-beat is
 
 	left   int64  // what is left of the present frame: of its payload, or of all that the library gets
 	ours   bool   // the present frame is one that we hand out
@@ -94,6 +97,10 @@ func (in *inbox) held() []byte { return in.data()[in.pos:in.end] }
 func (in *inbox) fill() error {
 	held := in.held()
 	switch {
+	case in.filled && in.large == nil && len(in.small) < readBuffer:
+		in.resize(readBuffer)
+	case in.beat && len(held) == 0 && in.large == nil && len(in.small) > idleBuffer:
+		in.resize(idleBuffer)
 	case in.filled && in.large == nil && in.roomy():
 		large := in.buffers.Get().(*[]byte)
 		copy(*large, held)
@@ -108,9 +115,28 @@ func (in *inbox) fill() error {
 	room := in.data()[in.end:]
 	n, err := in.from.Read(room)
 	in.end += n
-	in.filled = n == len(room)
+	in.filled, in.beat = n == len(room), n <= longestBeat
 	if n > 0 {
 		return nil
+	}
+	return err
+}
+
+// resize replaces the small buffer.
+func (in *inbox) resize(size int) {
+	small := make([]byte, size)
+	copy(small, in.held())
+	in.small = small
+}
+
+// await waits until something of what comes next is there. Who waits in it has little on the stack.
+func (in *inbox) await() error {
+	if in.pos < in.end || len(in.header) > 0 {
+		return nil
+	}
+	err := in.fill()
+	if err == io.EOF && in.ours {
+		err = io.ErrUnexpectedEOF
 	}
 	return err
 }

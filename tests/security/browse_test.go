@@ -11,7 +11,7 @@ import (
 // Who looks into a queue needs the right to manage it and that to the operation, and stands in the audit with what was asked for; a body is never there.
 func TestLookingIntoAQueueIsGuardedAndAudited(t *testing.T) {
 	p := newPlace(t)
-	p.run(t, strings.NewReplacer(`"/admin/tap", "/admin/connections"`, `"/admin/queue-browse", "/admin/connections"`, `on: ["/admin/tap"]`, `on: ["/admin/queue-browse"]`).Replace(watched))
+	p.run(t, strings.NewReplacer(`"/admin/tap", "/admin/connections"`, `"/admin/queue-browse", "/admin/connections"`, `on: ["/admin/tap"]`, `on: ["/admin/queue-browse"]`, `"/admin/disconnect"`, `"/admin/queue-list"`).Replace(watched))
 	v, told := login(t, p.open(t, 0, false, "", shown{}), shown{login: "alice", passcode: "alice-secret"}, false)
 	require.Empty(t, told)
 	alice := v.(*stomper)
@@ -27,6 +27,9 @@ func TestLookingIntoAQueueIsGuardedAndAudited(t *testing.T) {
 	require.Empty(t, text)
 	_, text = p.operator(t, "clerk").ask(t, "queue-browse?destination=/queue/orders.1")
 	require.Empty(t, text)
+	_, text = p.operator(t, "boss").ask(t, "queue-list")
+	require.Contains(t, text, "/queue/orders.1")
+	require.NotContains(t, text, "private", "a list shows what may be managed, and nothing else")
 	code, text = p.operator(t, "alice").ask(t, "queue-browse?destination=/queue/orders.1")
 	require.Equal(t, http.StatusForbidden, code)
 	require.Equal(t, "User alice is not authorized to manage: /admin/queue-browse", text)

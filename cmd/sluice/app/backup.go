@@ -7,7 +7,9 @@ import (
 	"io"
 	"net/url"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -22,7 +24,7 @@ func backupCommand(p Process) *cobra.Command {
 		Use: "backup", Short: "Write a backup of all queues and topics, while the node runs",
 		Long: "Writes all persistent messages that wait in queues to a file, with their order, ids and redelivery counts, the topics of\n" +
 			"HTTP Pub/Sub with their messages and subscriptions, the durable subscriptions,\n" +
-			"what virtual topics feed, and the policies that were set while running; in a cluster those of all nodes, whichever is asked. Messages that are acknowledged meanwhile may be in it. The file appears when it is complete.",
+			"what virtual topics feed, and the policies that were set while running; in a cluster those of all nodes, whichever is asked. Messages that are acknowledged meanwhile may be in it. The file appears when it is complete and was read back.",
 		Example: "  sluice backup --out /backup/sluice-$(date +%F)\n  sluice backup --out - | zstd > backup.zst",
 		Args:    cobra.NoArgs,
 	}
@@ -39,13 +41,19 @@ func backupCommand(p Process) *cobra.Command {
 		if out == "-" {
 			return admin.Ask(cmd.Context(), dir, "backup", nil, nil, cmd.OutOrStdout())
 		}
-		return writeBackup(cmd.Context(), dir, out)
+		ctx, end := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+		defer end()
+		return writeBackup(ctx, dir, out, cmd.OutOrStdout())
 	}
 	return cmd
 }
 
-// writeBackup has the file there when it is whole and on disk.
-func writeBackup(ctx context.Context, dataDir, path string) error {
+// writeBackup has the file there when it is whole, on disk and read back, and nothing otherwise, also after an interruption. It takes the place of a
+// file only: root could lose a device.
+func writeBackup(ctx context.Context, dataDir, path string, said io.Writer) error {
+	if at, err := os.Stat(path); err == nil && !at.Mode().IsRegular() {
+		return fmt.Errorf("%s is no file; --out - writes to standard output", path)
+	}
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".part-")
 	if err != nil {
 		return err
@@ -54,12 +62,41 @@ func writeBackup(ctx context.Context, dataDir, path string) error {
 	if err == nil {
 		err = f.Sync()
 	}
+	if err == nil {
+		err = readBack(f, path, said)
+	}
 	if err = errors.Join(err, f.Close()); err == nil {
 		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
 		return errors.Join(err, os.Remove(f.Name()))
 	}
+	return nil
+}
+
+// readBack reads a backup as a restore would, and says what is in it.
+func readBack(f *os.File, path string, said io.Writer) error {
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	topics, of, logged := map[string]int{}, "", 0
+	n, err := jetstream.ReadBackup(f, jetstream.Backup{
+		Message: func(*gateway.Message, uint32) error { return nil },
+		Log: func(topic string, _ uint64) error {
+			of, logged = topic, logged-topics[topic]
+			topics[topic] = 0
+			return nil
+		},
+		Logged: func(*gateway.Message) error {
+			topics[of]++
+			logged++
+			return nil
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("reading back what was written: %w", err)
+	}
+	fmt.Fprintf(said, "%s: %d messages of queues, %d messages of %d topics\n", path, n, logged, len(topics))
 	return nil
 }
 

@@ -1,8 +1,11 @@
 package app
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +14,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-mq/sluice/protocols/admin"
 )
 
 // fill sends count messages to each of three queues.
@@ -77,8 +82,9 @@ func TestBackupOfOneNodeIsRestoredInACluster(t *testing.T) {
 	alone.await("ready")
 	alone.fill(count)
 	file := filepath.Join(t.TempDir(), "backup")
-	code, _, errs := command(nil, "backup", "--data-dir", dir, "--out", file)
+	code, said, errs := command(nil, "backup", "--data-dir", dir, "--out", file)
 	require.Equal(t, 0, code, errs)
+	require.Equal(t, fmt.Sprintf("%s: %d messages of queues, 0 messages of 0 topics\n", file, 3*count), said)
 	code, out, errs := command(nil, "backup", "--data-dir", dir, "--out", "-")
 	require.Equal(t, 0, code, errs)
 	whole, err := os.ReadFile(file)
@@ -127,6 +133,9 @@ func TestANodeWhoseClusterNeverWasGoesOnAlone(t *testing.T) {
 	for range 2 {
 		waiting := launchAll(t, dirs[:1])[0]
 		waiting.await("waiting for a majority of the cluster's nodes")
+		code, _, errs := operate(t, "status", dirs[0])
+		require.Equal(t, 1, code)
+		require.Equal(t, "sluice: the node is starting; it can be asked when it is ready: waiting for a majority of the cluster's nodes: 1 of 3 are there (n1); the first time 3 are needed, to keep all copies\n", errs)
 		require.NoError(t, waiting.cmd.Process.Signal(syscall.SIGTERM))
 		require.Equal(t, 0, waiting.exit(), waiting.rest.String())
 	}
@@ -207,4 +216,40 @@ func TestOneNodesTopicsGrowIntoACluster(t *testing.T) {
 	publish(others[1], "own", "new", 1)
 	said = eventually(first, "POST", "/projects/P/subscriptions/of-own:pull", `{"maxMessages":"1000"}`, func(said string) bool { return strings.Contains(said, `"new"`) })
 	require.Equal(t, count-1000+1, strings.Count(said, `"text"`))
+}
+
+// Root can write anywhere: a backup must not take the place of a device.
+func TestABackupTakesThePlaceOfFilesOnly(t *testing.T) {
+	dirs := t.TempDir()
+	pipe := filepath.Join(dirs, "pipe")
+	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
+	code, _, errs := command(nil, "backup", "--data-dir", dirs, "--out", pipe)
+	require.Equal(t, 1, code)
+	require.Equal(t, "sluice: "+pipe+" is no file; --out - writes to standard output\n", errs)
+}
+
+// A backup that is interrupted leaves no part of a file behind.
+func TestABackupThatIsInterruptedLeavesNothing(t *testing.T) {
+	dir, to := t.TempDir(), t.TempDir()
+	begun := make(chan struct{})
+	c, err := admin.ListenControl(admin.ControlConfig{DataDir: dir, Logger: slog.New(slog.DiscardHandler), Operations: []admin.Operation{
+		{Name: "backup", Do: func(ctx context.Context, _ admin.Call, w io.Writer) error {
+			_, err := io.WriteString(w, "a part")
+			close(begun)
+			<-ctx.Done()
+			return err
+		}},
+	}})
+	require.NoError(t, err)
+	served := make(chan error, 1)
+	go func() { served <- c.Serve() }()
+	p := launch(t, "backup", "--data-dir", dir, "--out", filepath.Join(to, "backup"))
+	<-begun
+	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
+	require.Equal(t, 1, p.exit())
+	left, err := os.ReadDir(to)
+	require.NoError(t, err)
+	require.Empty(t, left)
+	require.NoError(t, c.Close())
+	require.NoError(t, <-served)
 }

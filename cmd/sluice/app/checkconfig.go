@@ -8,16 +8,18 @@ import (
 	"github.com/sluice-mq/sluice/deploy"
 )
 
-func checkConfigCommand() *cobra.Command {
+func checkConfigCommand(p Process) *cobra.Command {
 	return &cobra.Command{
 		Use:   "check-config FILE",
 		Short: "Check a configuration file",
-		Long: "Checks every key and value of a configuration file and reports all that is wrong, with line\n" +
-			"and column. The environment is left out. The exit code is 1 if anything is wrong.",
+		Long: "Checks every key and value of a configuration file, and the certificates, secrets and other files that it names, and reports all\n" +
+			"that is wrong, with line and column. SLUICE_* settings of the environment are left out. The exit code is 1 if anything is wrong.",
 		Example: "  sluice check-config /etc/sluice/sluice.yaml",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			_, warnings, err := Load(Sources{File: args[0]})
+			s := Sources{File: args[0]}
+			s.Look = func(c Config) (Problems, []string) { return inspect(c, p.Environ, s.directory()) }
+			_, warnings, err := Load(s)
 			if err != nil {
 				return err
 			}

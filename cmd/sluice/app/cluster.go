@@ -3,11 +3,13 @@ package app
 import (
 	"crypto/tls"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sluice-mq/sluice/jetstream"
 	"github.com/sluice-mq/sluice/jetstream/embed"
@@ -28,7 +30,7 @@ func cluster(c *Cluster) (*embed.Cluster, *jetstream.Cluster, error) {
 	}
 	nodes := size(c)
 	if c.Replicas > nodes {
-		return nil, nil, fmt.Errorf("cluster.replicas is %d, but there are only %d nodes", c.Replicas, nodes)
+		return nil, nil, &fault{"cluster.replicas", fmt.Errorf("%d are wanted, but there are only %d nodes", c.Replicas, nodes)}
 	}
 	return together, &jetstream.Cluster{Nodes: nodes, Replicas: c.Replicas}, nil
 }
@@ -50,6 +52,29 @@ func trust(c *Cluster) (*tls.Config, error) {
 		return embed.TrustFiles(string(c.Certificate), string(c.Key), string(c.Authority), hosts(c))
 	}
 	return nil, nil
+}
+
+// soonEnds is how long before its end a certificate is warned of.
+const soonEnds = 7 * 24 * time.Hour
+
+// certificateEnds is until when the certificate by which the other nodes know this one is good; zero if they know it by something else, or it
+// cannot be read. What runs goes on with the routes that there are, and breaks with the next ones: nobody would notice in time.
+func (c *Cluster) certificateEnds() time.Time {
+	if c == nil || c.Certificate == "" {
+		return time.Time{}
+	}
+	pair, err := tls.LoadX509KeyPair(string(c.Certificate), string(c.Key))
+	if err != nil {
+		return time.Time{}
+	}
+	return pair.Leaf.NotAfter
+}
+
+// remind tells the log of a certificate of the node that ends soon, or has ended.
+func (c *Cluster) remind(now time.Time, log *slog.Logger) {
+	if end := c.certificateEnds(); !end.IsZero() && end.Sub(now) < soonEnds {
+		log.Warn("the node's certificate for the cluster expires soon, or has expired: then no node links to it any more", "certificate", string(c.Certificate), "not_after", end.UTC().Format(time.RFC3339))
+	}
 }
 
 // hosts are those of the nodes.

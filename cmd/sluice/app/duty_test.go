@@ -112,7 +112,7 @@ func TestThreeNodesAreOneBroker(t *testing.T) {
 	require.Contains(t, out, "no shards any more\n")
 	code, out, errs = operate(t, "status", dirs[1])
 	require.Equal(t, 0, code, errs)
-	require.Regexp(t, `n1 +up, leaving +4\n`, out)
+	require.Regexp(t, `n1 +up, leaving +- +4\n`, out)
 	require.Contains(t, out, "cluster c: in touch with a majority of the nodes\n")
 	code, out, errs = operate(t, "selftest", dirs[0])
 	require.Equal(t, 0, code, out+errs)

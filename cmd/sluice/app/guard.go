@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/sluice-mq/sluice/auth"
 	"github.com/sluice-mq/sluice/auth/audit"
@@ -24,17 +25,19 @@ type guard struct {
 	environ      []string
 	beside       string // the directory of the configuration file
 	log          *slog.Logger
+	cluster      *Cluster // nil on a single node
 }
 
 // openGuard reads all that the configuration names. Close it, also after an error.
 func openGuard(cfg Config, o outside, log *slog.Logger) (*guard, error) {
-	g := &guard{certificates: certificates{}, environ: o.environ, beside: o.beside, log: log}
+	g := &guard{certificates: certificates{}, environ: o.environ, beside: o.beside, log: log, cluster: cfg.Cluster}
 	g.identity.callers = &g.callers
 	now, err := g.identities(cfg)
 	if err != nil {
 		return g, err
 	}
 	g.identity.replace(now)
+	g.cluster.remind(time.Now(), log)
 	for _, l := range cfg.Listeners {
 		trust, err := l.trust(log)
 		if err != nil {
@@ -101,6 +104,7 @@ func (g *guard) renew(cfg Config) error {
 		g.identity.replace(now)
 	}
 	err = errors.Join(err, g.certificates.reload())
+	g.cluster.remind(time.Now(), g.log)
 	if g.audit != nil {
 		g.audit.SetCommands(cfg.Audit == AuditCommands)
 		err = errors.Join(err, g.audit.Reopen())

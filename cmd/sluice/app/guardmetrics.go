@@ -66,4 +66,7 @@ func (g *guard) collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(auditMissing, prometheus.CounterValue, float64(g.audit.Missing()))
 	}
 	g.certificates.collect(ch)
+	if end := g.cluster.certificateEnds(); !end.IsZero() {
+		ch <- prometheus.MustNewConstMetric(certificateExpiry, prometheus.GaugeValue, float64(end.Unix()), g.cluster.Address.String())
+	}
 }

@@ -21,6 +21,7 @@ const (
 type health struct {
 	mu     sync.Mutex
 	stage  stage
+	waits  string // what the start waits for
 	probes []probe
 }
 
@@ -55,6 +56,29 @@ func (h *health) undrain() {
 	}
 }
 
+// wait says what the start waits for.
+func (h *health) wait(what string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.waits = ": " + what
+}
+
+// waiting is what the start waits for, behind a colon, or empty.
+func (h *health) waiting() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.waits
+}
+
+// reason is why the node is not in service by its stage, or empty. h is locked.
+func (h *health) reason() string {
+	text := [...]string{"starting", "", "draining", "drained", "stopping"}[h.stage]
+	if h.stage == starting {
+		text += h.waits
+	}
+	return text
+}
+
 // watch adds a probe. Probes are added before the node serves.
 func (h *health) watch(name string, reason func() string) {
 	h.mu.Lock()
@@ -72,7 +96,7 @@ func (h *health) Started() bool {
 // Checks are the stage of life and the probes.
 func (h *health) Checks() []admin.Check {
 	h.mu.Lock()
-	checks := []admin.Check{{Name: "node", Reason: [...]string{"starting", "", "draining", "drained", "stopping"}[h.stage]}}
+	checks := []admin.Check{{Name: "node", Reason: h.reason()}}
 	probes := h.probes
 	h.mu.Unlock()
 	for _, p := range probes {

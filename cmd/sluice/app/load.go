@@ -24,6 +24,8 @@ type Sources struct {
 	Flags *pflag.FlagSet
 	// Environ are "NAME=value" pairs; nil is an empty environment.
 	Environ []string
+	// Look finds what is wrong with what a configuration names, beyond itself; nil is that nobody looks.
+	Look func(Config) (found Problems, warnings []string)
 }
 
 // directory is that of the file; empty without one.
@@ -76,6 +78,13 @@ func Load(s Sources) (c Config, warnings []string, err error) {
 	}
 	for _, p := range Validate(c) {
 		l.add(p)
+	}
+	if s.Look != nil {
+		found, odd := s.Look(c)
+		for _, p := range found {
+			l.add(p)
+		}
+		warnings = append(warnings, odd...)
 	}
 	if len(l.problems) > 0 {
 		return c, warnings, l.problems.sorted()

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -41,4 +42,17 @@ func TestNativeStreamsAreKeptWhenTheStoreGoes(t *testing.T) {
 	_, system = start(filepath.Join(dir, keptStreams), embed.Streams{Storage: 1 << 20})
 	require.NotContains(t, ask(system, "$JS.API.STREAM.INFO.S", ""), "error")
 	require.NoError(t, keepStreams(dir, aside, quiet), "there is nothing to keep")
+}
+
+// A node may have devices and browsers alone.
+func TestANodeWithoutAPlainNatsListener(t *testing.T) {
+	for _, protocol := range []string{"mqtt", "nats-websocket"} {
+		t.Run(protocol, func(t *testing.T) {
+			file := write(t, "data_dir: data\nlisteners: [{protocol: "+protocol+", address: \"127.0.0.1:0\"}]\n")
+			p := launch(t, "serve", "--config", file)
+			p.await("ready")
+			require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
+			require.Equal(t, 0, p.exit(), p.rest.String())
+		})
+	}
 }

@@ -80,12 +80,9 @@ type part struct {
 	close func(context.Context) error
 }
 
-// start opens the store, recovers what is in it, and takes the addresses of the
+// start, after openDir, opens the store, recovers what is in it, and takes the addresses of the
 // doors. It gives up when ctx is done. After an error, close closes what was opened.
 func (n *node) start(ctx context.Context, cfg Config, log *slog.Logger, h *health) error {
-	if err := n.openDir(cfg.DataDir, cfg.Cluster != nil); err != nil {
-		return err
-	}
 	if err := n.openStore(ctx, cfg, log, h); err != nil {
 		return err
 	}
@@ -171,7 +168,7 @@ func (n *node) openStore(ctx context.Context, cfg Config, log *slog.Logger, h *h
 	}
 	n.store, err = jetstream.Open(ctx, jetstream.Config{
 		Dir: cfg.DataDir, Server: n.server, Node: cfg.Node, Shards: cfg.Store.Shards,
-		Sync: weSync, ServerSyncs: serverSyncs, Reserve: reserve, Cluster: shared, Logger: log,
+		Sync: weSync, ServerSyncs: serverSyncs, Reserve: reserve, Cluster: shared, Logger: log, Waiting: h.wait,
 	})
 	if err != nil {
 		return err

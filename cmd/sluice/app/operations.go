@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 
 	"github.com/sluice-mq/sluice/protocols/admin"
@@ -19,7 +20,7 @@ func (d *duty) operations() []admin.Operation {
 	for i, o := range all {
 		all[i].Do = func(ctx context.Context, c admin.Call, w io.Writer) error {
 			if !d.there.Load() {
-				return errStarting
+				return fmt.Errorf("%w%s", errStarting, d.life.health.waiting())
 			}
 			return o.Do(ctx, c, w)
 		}
@@ -54,6 +55,7 @@ func (d *duty) possible() []admin.Operation {
 		{Name: scheduleList, Do: d.ListSchedule},
 		{Name: scheduleRemove, Do: d.RemoveScheduled},
 		{Name: queueBrowse, Do: d.BrowseQueue},
+		{Name: queueList, Do: d.ListQueues},
 		{Name: pubsubImport, Whole: true, Do: d.ImportPubSub},
 		{Name: "restore", Do: func(ctx context.Context, c admin.Call, w io.Writer) error {
 			return d.Restore(ctx, c.Body, c.Arguments.Has(merging), w)

@@ -34,7 +34,7 @@ func (g *guard) people(a *Auth) (who gateway.Authenticator, close func(), warnin
 	if a.LDAP != nil {
 		d, err := a.LDAP.directory(r, g.log)
 		if err != nil {
-			return nil, nil, nil, fmt.Errorf("auth.ldap: %w", err)
+			return nil, nil, nil, &fault{"auth.ldap", err}
 		}
 		close = d.Close
 		chain.Passwords = append(chain.Passwords, d)
@@ -43,7 +43,7 @@ func (g *guard) people(a *Auth) (who gateway.Authenticator, close func(), warnin
 		issuers, err := a.issuers(g)
 		if err != nil {
 			close()
-			return nil, nil, nil, fmt.Errorf("auth.issuers: %w", err)
+			return nil, nil, nil, &fault{"auth.issuers", err}
 		}
 		before := close
 		close = func() { before(); issuers.Close() }
@@ -69,19 +69,19 @@ func (a *Auth) directory(r *secrets) (*users.Directory, []string, error) {
 	if a.UsersFile != "" {
 		var err error
 		if all, err = importUsers(string(a.UsersFile), string(a.GroupsFile), "", asItIs); err != nil {
-			return nil, nil, fmt.Errorf("auth.users_file: %w", err)
+			return nil, nil, &fault{"auth.users_file", err}
 		}
 	}
 	for i, u := range a.Users {
 		one, err := u.known(r)
 		if err != nil {
-			return nil, nil, fmt.Errorf("auth.users[%d]: %w", i, err)
+			return nil, nil, &fault{fmt.Sprintf("auth.users[%d]", i), err}
 		}
 		all.Users = append(all.Users, one)
 	}
 	d, err := users.NewDirectory(all.Users, all.Groups)
 	if err != nil {
-		return nil, nil, fmt.Errorf("auth.users: %w", err)
+		return nil, nil, &fault{"auth.users", err}
 	}
 	return d, all.Notes, nil
 }

@@ -93,6 +93,9 @@ type pubsubSecrets struct {
 	loan string
 }
 
+// errShortToken is about a service token.
+var errShortToken = fmt.Errorf("it is shorter than %d characters: it opens everything, and could be guessed", leastServiceToken)
+
 func (n *node) pubsubSecrets(cfg Config, log *slog.Logger) (s pubsubSecrets, err error) {
 	r := &secrets{environ: n.guard.environ, beside: n.guard.beside}
 	if s.service, err = r.read(cfg.PubSub.ServiceToken); err != nil {
@@ -112,7 +115,7 @@ func (n *node) pubsubSecrets(cfg Config, log *slog.Logger) (s pubsubSecrets, err
 		}
 	}
 	if len(s.service) < leastServiceToken {
-		return s, fmt.Errorf("pubsub.service_token: it is shorter than %d characters: it opens everything, and could be guessed", leastServiceToken)
+		return s, fmt.Errorf("pubsub.service_token: %w", errShortToken)
 	}
 	key, err := r.read(cfg.PubSub.TokenKey)
 	if err == nil && key != "" {

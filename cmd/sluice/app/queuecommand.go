@@ -30,7 +30,7 @@ func queueCommands(p Process) []*cobra.Command {
 		Long:    "Moves messages that wait in a queue behind those of another one. Each is stored there before it leaves. The other queue's limits do not count.",
 		Example: "  sluice queue move /queue/orders /queue/orders.late --selector \"late = 'yes'\"",
 		Args:    cobra.ExactArgs(2),
-	}), browseCommand(p))
+	}), browseCommand(p), listCommand(p))
 	return []*cobra.Command{dlq, queue}
 }
 

@@ -88,3 +88,33 @@ func TestOperatorsLookIntoQueues(t *testing.T) {
 		require.NotEmpty(t, errs)
 	}
 }
+
+// Operators see what each queue holds, of which node it is, and of a pattern what it matches.
+func TestOperatorsListQueues(t *testing.T) {
+	t.Chdir(t.TempDir())
+	p := launch(t, free("serve", "--dev")...)
+	p.await("ready")
+	for _, q := range []string{"a", "a", "b.c"} {
+		p.ask("receipt-id:r", "SEND\ndestination:/queue/"+q+"\npersistent:true\nreceipt:r\n\nkept\x00")
+	}
+	p.ask("receipt-id:r", "SUBSCRIBE\nid:1\ndestination:/topic/t\nreceipt:r\n\n\x00")
+	code, out, errs := command(nil, "queue", "list", "--data-dir", "data")
+	require.Equal(t, 0, code, errs)
+	require.Equal(t, "QUEUE       MESSAGES  IN FLIGHT  CONSUMERS  IN  OUT  EXPIRED  OWNER\n"+
+		"/queue/a    2         0          0          2   0    0        n1\n"+
+		"/queue/b.c  1         0          0          1   0    0        n1\n", out)
+	code, out, errs = command(nil, "queue", "list", "/queue/b.>", "--json", "--data-dir", "data")
+	require.Equal(t, 0, code, errs)
+	var one struct {
+		Name string `json:"destinationName"`
+		Size int    `json:"size"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(out), &one))
+	require.Equal(t, "queue://b.c", one.Name)
+	require.Equal(t, 1, one.Size)
+	for _, wrong := range []string{"a", "/topic/>"} {
+		code, _, errs = command(nil, "queue", "list", wrong, "--data-dir", "data")
+		require.Equal(t, 1, code)
+		require.NotEmpty(t, errs)
+	}
+}

@@ -33,7 +33,7 @@ func Main(args []string, p Process) int {
 	root.SetArgs(args)
 	root.SetOut(p.Stdout)
 	root.SetErr(p.Stderr)
-	root.AddCommand(serveCommand(p), checkConfigCommand(), configCommand(p), benchCommand(), versionCommand(), aclCommand(p), userCommand())
+	root.AddCommand(serveCommand(p), checkConfigCommand(p), configCommand(p), benchCommand(), versionCommand(), aclCommand(p), userCommand())
 	root.AddCommand(operateCommands(p)...)
 	root.AddCommand(watchCommands(p)...)
 	root.AddCommand(queueCommands(p)...)

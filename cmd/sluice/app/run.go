@@ -154,16 +154,19 @@ func (l *life) start(ctx context.Context) error {
 		}
 		l.admin = append(l.admin, l.open(Admin, server))
 	}
-	if err := l.node.start(ctx, l.cfg, l.log, &l.health); err != nil {
+	if err := l.node.openDir(l.cfg.DataDir, l.cfg.Cluster != nil); err != nil {
 		return err
-	}
-	l.duty.there.Store(true)
-	for _, d := range l.node.listening() {
-		l.open(d.protocol, d.door)
 	}
 	if err := l.control(); err != nil {
 		return err
 	}
+	if err := l.node.start(ctx, l.cfg, l.log, &l.health); err != nil {
+		return err
+	}
+	for _, d := range l.node.listening() {
+		l.open(d.protocol, d.door)
+	}
+	l.duty.there.Store(true)
 	l.health.enter(serving)
 	l.banner(time.Since(began))
 	l.notify.say("READY=1")
@@ -220,7 +223,7 @@ func (l *life) reopen() error {
 	return nil
 }
 
-// control takes the socket through which the operator speaks.
+// control takes the socket through which the operator speaks. Until the node is there it says what the start waits for.
 func (l *life) control() error {
 	c, err := admin.ListenControl(admin.ControlConfig{DataDir: l.cfg.DataDir, Operations: l.duty.operations(), Auditor: l.guard.auditor(), Logger: l.log})
 	if err != nil {

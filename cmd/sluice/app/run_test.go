@@ -179,6 +179,8 @@ func TestHealthTellsWhatIsWrong(t *testing.T) {
 	h.watch("store", func() string { return space })
 	require.False(t, h.Started())
 	require.Equal(t, "starting", h.Checks()[0].Reason)
+	h.wait("for two of three")
+	require.Equal(t, "starting: for two of three", h.Checks()[0].Reason)
 	h.enter(serving)
 	require.True(t, h.Started())
 	require.Empty(t, h.Checks()[0].Reason)

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -58,6 +57,11 @@ type secrets struct {
 	warnings []string
 }
 
+// notHere is that the environment has not what a secret was to come from.
+type notHere string
+
+func (n notHere) Error() string { return string(n) }
+
 // read returns the secret itself. A line break at its end is no part of it.
 func (r *secrets) read(s Secret) (string, error) {
 	scheme, rest, found := strings.Cut(string(s), ":")
@@ -70,13 +74,13 @@ func (r *secrets) read(s Secret) (string, error) {
 	case "env":
 		v := environment(r.environ, rest)
 		if v == "" {
-			return "", fmt.Errorf("the environment variable %s is empty", rest)
+			return "", notHere("the environment variable " + rest + " is empty")
 		}
 		return v, nil
 	case "credential":
 		dir := environment(r.environ, "CREDENTIALS_DIRECTORY")
 		if dir == "" {
-			return "", errors.New("there are no credentials: $CREDENTIALS_DIRECTORY is empty")
+			return "", notHere("there are no credentials: $CREDENTIALS_DIRECTORY is empty")
 		}
 		if rest != filepath.Base(rest) {
 			return "", fmt.Errorf("%q is not the name of a credential", rest)

@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+
+	"github.com/sluice-mq/sluice/jetstream"
 )
 
 // Status tells how the node and its cluster are.
@@ -30,29 +32,57 @@ func (d *duty) Status(ctx context.Context, w io.Writer) error {
 		return nil
 	}
 	fmt.Fprintf(w, "cluster %s: %s\n", l.cfg.Cluster.Name, majority(l.node.store.Current()))
+	shards := make([]shardCopies, l.node.store.Shards())
+	for i := range shards {
+		shards[i].copies, shards[i].err = l.node.store.Copies(ctx, i)
+	}
+	return clusterTable(w, l.cfg.Node, l.node.store.Nodes(), shards)
+}
+
+// shardCopies are the copies of a shard, or why they are not known.
+type shardCopies struct {
+	copies []jetstream.Copy
+	err    error
+}
+
+// clusterTable shows nodes and shards. What a node that is down said last of itself does not count any more; one that is known by its copies
+// alone has not been heard of since this node, self, started.
+func clusterTable(w io.Writer, self string, nodes []jetstream.Node, shards []shardCopies) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "NODE\tLINK\tSHARDS\tLANGUAGE")
-	for _, n := range l.node.store.Nodes() {
-		link := "down"
+	known := map[string]bool{}
+	for _, n := range nodes {
+		known[n.Name] = true
+		link, owns := "down", "-"
 		switch {
-		case n.Name == l.cfg.Node:
+		case n.Name == self:
 			link = "this node"
 		case n.Linked:
 			link = "up"
 		}
+		if link != "down" && len(n.Owns) > 0 {
+			owns = strings.Trim(fmt.Sprint(n.Owns), "[]")
+		}
 		if n.Leaving {
 			link += ", leaving"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%d\n", n.Name, link, strings.Trim(fmt.Sprint(n.Owns), "[]"), n.Language)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\n", n.Name, link, owns, n.Language)
+	}
+	for _, s := range shards {
+		for _, c := range s.copies {
+			if !known[c.Node] {
+				known[c.Node] = true
+				fmt.Fprintf(table, "%s\tdown\t-\t-\n", c.Node)
+			}
+		}
 	}
 	fmt.Fprintln(table, "SHARD\tLEADER\tCOPIES")
-	for i := range l.node.store.Shards() {
+	for i, s := range shards {
 		leader, text := "none", ""
-		copies, err := l.node.store.Copies(ctx, i)
-		if err != nil {
-			text = err.Error()
+		if s.err != nil {
+			text = s.err.Error()
 		}
-		for _, c := range copies {
+		for _, c := range s.copies {
 			if c.Leads {
 				leader = c.Node
 			}

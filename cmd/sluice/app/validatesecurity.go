@@ -59,7 +59,22 @@ func (v *validator) auth(a Auth) {
 		if len(r.On) == 0 {
 			v.say(path, `has no destinations (on: ["/queue/>"] is all queues)`)
 		}
+		v.rule(path, a.ACLMode, r)
 	}
+}
+
+// rule wants the rule to be one, unless it was said already that it is none.
+func (v *validator) rule(path string, m ACLMode, r Rule) {
+	if n := len(v.found); n > 0 && v.found[n-1].Path == path {
+		return
+	}
+	r.Place = ""
+	_, err := ruleList(&Auth{ACLMode: m, ACL: []Rule{r}})
+	if err == nil {
+		return
+	}
+	text := strings.TrimPrefix(err.Error(), "auth.acl: ")
+	v.say(path, "%s", strings.ReplaceAll(strings.TrimPrefix(text, "rule 1: "), "\nrule 1: ", "; "))
 }
 
 func (v *validator) issuer(path string, s Issuer) {

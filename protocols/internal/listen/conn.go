@@ -3,6 +3,7 @@ package listen
 import (
 	"crypto/tls"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -13,11 +14,13 @@ import (
 type Conn struct {
 	net.Conn // *socket, or *tls.Conn over it
 	socket   *socket
+	listener *Listener
 	client   net.Addr
 	knows    gateway.Introduction
 	loginBy  time.Time
 	admitted sync.Once
-	leave    func()
+	from     netip.Addr // whom it counts among before the login
+	passed   bool       // it does
 }
 
 // RemoteAddr is the client's own address, also behind a trusted proxy.
@@ -32,6 +35,8 @@ func (c *Conn) LoginBy() time.Time { return c.loginBy }
 // LoggedIn tells that the client is known: it does not count any more among those that one address may have before
 // their login, and lets the next one in. It may be called from any goroutine and more than once.
 func (c *Conn) LoggedIn() { c.admitted.Do(c.leave) }
+
+func (c *Conn) leave() { c.listener.gate.leave(c.from) }
 
 // NetConn is the TCP connection, for the options of sockets.
 func (c *Conn) NetConn() *net.TCPConn { return c.socket.TCPConn }

@@ -15,29 +15,20 @@ import (
 
 // admit starts the goroutine of a connection, or turns the connection away.
 func (l *Listener) admit(ctx context.Context, t *net.TCPConn, handle func(context.Context, net.Conn)) {
-	client := netip.AddrPort{}
-	if a, ok := t.RemoteAddr().(*net.TCPAddr); ok {
-		client = a.AddrPort()
-	}
 	s := &socket{TCPConn: t, tls: l.cfg.TLS != nil}
 	s.other = func() { l.mismatch(s) }
-	if !l.enter() {
+	if !l.enter(s) {
 		l.note(noteLimit, "too many connections", t.RemoteAddr(), nil)
-		l.refuse(s, l.trusts(client), wordsLimit)
+		l.refuse(s, l.trusts(s.peer()), wordsLimit)
 		return
 	}
 	_ = t.SetNoDelay(true)
-	l.done.Go(func() {
-		defer l.leave()
-		defer t.Close()
-		defer context.AfterFunc(ctx, func() { _ = t.Close() })()
-		defer l.survive(t)
-		l.receive(ctx, s, client, handle)
-	})
+	l.done.Add(1)
+	go l.attend(ctx, &Conn{Conn: s, socket: s, listener: l, client: t.RemoteAddr()}, handle)
 }
 
 // enter counts a connection in, unless there is no room.
-func (l *Listener) enter() bool {
+func (l *Listener) enter(s *socket) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.cfg.MaxConnections > 0 && l.stats.Open >= l.cfg.MaxConnections {
@@ -49,50 +40,102 @@ func (l *Listener) enter() bool {
 	}
 	l.stats.Open++
 	l.stats.Accepted++
+	l.open[s] = underway
+	if l.cut {
+		_ = s.Close()
+	}
 	return true
 }
 
-func (l *Listener) leave() {
+func (l *Listener) leave(s *socket) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	delete(l.open, s)
 	if l.stats.Open--; l.stats.Open == 0 {
 		close(l.idle)
 	}
 }
 
-// receive brings a connection to its door.
-func (l *Listener) receive(ctx context.Context, s *socket, client netip.AddrPort, handle func(context.Context, net.Conn)) {
-	// Whoever has not reached its door when the listener stops is not waited for.
-	unhurried := context.AfterFunc(l.early, func() { _ = s.SetDeadline(time.Unix(1, 0)) })
-	defer unhurried()
-	c := &Conn{Conn: s, socket: s, client: s.TCPConn.RemoteAddr()}
+// hurry ends the way of all that have not reached their door when the listener stops: nobody waits for them.
+func (l *Listener) hurry() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for s, where := range l.open {
+		if where == underway {
+			_ = s.SetDeadline(time.Unix(1, 0))
+		}
+	}
+}
+
+// arrive reports whether a connection has reached its door in time.
+func (l *Listener) arrive(s *socket) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.early.Err() != nil {
+		return false
+	}
+	l.open[s] = atDoor
+	return true
+}
+
+// sever closes all connections, and those that may still come.
+func (l *Listener) sever() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.cut = true
+	for s := range l.open {
+		_ = s.Close()
+	}
+}
+
+// attend is the goroutine of a connection. It is at the bottom of the stack of whoever waits for a client, so it keeps little there.
+func (l *Listener) attend(ctx context.Context, c *Conn, handle func(context.Context, net.Conn)) {
+	defer l.part(c)
+	if l.receive(c) && l.arrive(c.socket) {
+		handle(ctx, c)
+	}
+}
+
+// part ends a connection, and keeps its panic from ending the process.
+func (l *Listener) part(c *Conn) {
+	if r := recover(); r != nil {
+		l.failed(c.socket, r)
+	}
+	if c.passed {
+		c.LoggedIn()
+	}
+	_ = c.socket.Close()
+	l.leave(c.socket)
+	l.done.Done()
+}
+
+// receive brings a connection to its door, or reports that it has no business there.
+func (l *Listener) receive(c *Conn) bool {
+	client := c.socket.peer()
 	c.knows.Secure = client.Addr().Unmap().IsLoopback()
 	if l.trusts(client) {
-		behind, err := l.proxied(s)
+		behind, err := l.proxied(c.socket)
 		if err != nil {
 			l.turnedAway(noteProxy, &l.stats.Refused.Proxy, "a trusted proxy did not say whom it brings", c.client, err)
-			return
+			return false
 		}
 		c.knows.Secure = false
 		if behind.IsValid() {
 			client, c.client = behind, net.TCPAddrFromAddrPort(behind)
 		}
 	}
-	from := origin(client.Addr())
-	if !l.pass(c, from) {
-		return
+	c.from = origin(client.Addr())
+	if !l.pass(c, c.from) {
+		return false
 	}
-	c.leave = func() { l.gate.leave(from) }
-	defer c.LoggedIn()
-	if s.tls && !l.secure(c, from) {
-		return
+	c.passed = true
+	if c.socket.tls && !l.secure(c, c.from) {
+		return false
 	}
 	if c.loginBy.IsZero() {
 		c.loginBy = time.Now().Add(l.cfg.Login)
 	}
-	if unhurried() {
-		handle(ctx, c)
-	}
+	return true
 }
 
 // trusts reports whether an address is that of a proxy.
@@ -200,9 +243,13 @@ func (l *Listener) until(s *socket, deadline time.Time) error {
 // survive keeps a panic of one connection from ending the process.
 func (l *Listener) survive(c net.Conn) {
 	if r := recover(); r != nil {
-		l.cfg.Logger.Error("a connection failed and was closed",
-			"address", l.cfg.Address, "remote", c.RemoteAddr().String(), "panic", r, "stack", string(debug.Stack()))
+		l.failed(c, r)
 	}
+}
+
+func (l *Listener) failed(c net.Conn, reason any) {
+	l.cfg.Logger.Error("a connection failed and was closed",
+		"address", l.cfg.Address, "remote", c.RemoteAddr().String(), "panic", reason, "stack", string(debug.Stack()))
 }
 
 // discard reads what a client still sends, so that closing does not take the last words with it.

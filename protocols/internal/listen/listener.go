@@ -41,9 +41,19 @@ type Listener struct {
 
 	mu    sync.Mutex
 	stats Stats
+	open  map[*socket]whereabouts
+	cut   bool          // all connections end
 	idle  chan struct{} // closed while no connection is open
 	done  sync.WaitGroup
 }
+
+// whereabouts is how far a connection has come.
+type whereabouts bool
+
+const (
+	underway whereabouts = false
+	atDoor   whereabouts = true
+)
 
 // Listen takes the address. Clients may connect from here on; they wait until Serve.
 func Listen(cfg Config) (*Listener, error) {
@@ -60,10 +70,12 @@ func Listen(cfg Config) (*Listener, error) {
 		told: make(chan struct{}, refusals), toldTLS: make(chan struct{}, refusalsTLS),
 		gate:       newGate(cfg.MaxUnknown, cfg.MaxPerAddress, cfg.MaxWaiting),
 		handshakes: newGate(cfg.MaxHandshakes, 0, cfg.MaxUnknown),
+		open:       map[*socket]whereabouts{},
 		idle:       make(chan struct{}),
 	}
 	close(l.idle)
 	l.early, l.endEarly = context.WithCancel(context.Background())
+	context.AfterFunc(l.early, l.hurry)
 	return l, nil
 }
 
@@ -77,8 +89,8 @@ func (l *Listener) Addr() net.Addr { return l.tcp.Addr() }
 // is done, all connections are closed under their handlers, so that no read
 // or write can hold them. A panic in handle is logged and ends its connection alone.
 func (l *Listener) Serve(ctx context.Context, handle func(ctx context.Context, c net.Conn)) error {
+	defer context.AfterFunc(ctx, func() { l.endEarly(); _ = l.tcp.Close(); l.sever() })()
 	defer l.done.Wait()
-	defer context.AfterFunc(ctx, func() { l.endEarly(); _ = l.tcp.Close() })()
 	var pause time.Duration
 	for {
 		c, err := l.tcp.AcceptTCP()

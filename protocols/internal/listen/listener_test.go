@@ -114,6 +114,17 @@ func TestCancelClosesConnectionsUnderTheirHandlers(t *testing.T) {
 	require.False(t, errors.Is(err, context.DeadlineExceeded))
 }
 
+func TestCancelClosesConnectionsAlsoWhenNoMoreAreAccepted(t *testing.T) {
+	r := start(t, listen.Config{}, echo)
+	c := r.dial(t)
+	requireEcho(t, c, "hello")
+	r.StopAccepting()
+	r.cancel()
+	require.NoError(t, r.end(t))
+	_, err := c.Read(make([]byte, 1))
+	require.ErrorIs(t, err, io.EOF)
+}
+
 func TestAboveTheLimitTheDoorSaysWhy(t *testing.T) {
 	r := start(t, listen.Config{Limits: listen.Limits{MaxConnections: 1}, Refuse: func(c net.Conn, _ string) {
 		_, _ = io.WriteString(c, "no room\n")

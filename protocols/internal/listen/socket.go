@@ -3,6 +3,7 @@ package listen
 import (
 	"errors"
 	"net"
+	"net/netip"
 )
 
 // handshakeRecord is the first byte of every TLS connection. No text protocol begins with it.
@@ -22,6 +23,14 @@ type socket struct {
 	// other is called once for a client that does the contrary; it tells the client.
 	other func()
 	wrong bool
+}
+
+// peer is who has connected: the client, or a proxy.
+func (s *socket) peer() netip.AddrPort {
+	if a, ok := s.TCPConn.RemoteAddr().(*net.TCPAddr); ok {
+		return a.AddrPort()
+	}
+	return netip.AddrPort{}
 }
 
 func (s *socket) Read(p []byte) (n int, err error) {

@@ -251,6 +251,6 @@ func TestIdleTLSConnectionsAreCheap(t *testing.T) {
 	}
 	each := (memory() - before) / n
 	t.Logf("%d bytes per idle TLS connection, both ends included", each)
-	require.Less(t, each, uint64(60<<10))
+	require.Less(t, each, uint64(36<<10))
 	runtime.KeepAlive(open)
 }

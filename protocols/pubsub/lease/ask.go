@@ -24,6 +24,8 @@ type question struct {
 	AckIDs   []string      `json:"ack_ids,omitempty"`
 	Extend   bool          `json:"extend,omitempty"`
 	Deadline time.Duration `json:"deadline,omitempty"`
+	// Untaken: they come back as if they had not been handed out.
+	Untaken bool `json:"untaken,omitempty"`
 }
 
 // reply answers a question.
@@ -58,6 +60,12 @@ func (k *Keeper) Acknowledge(ctx context.Context, sub *resource.Subscription, of
 func (k *Keeper) Extend(ctx context.Context, sub *resource.Subscription, of *resource.Topic, ids []string, deadline time.Duration) ([]wire.AckFault, error) {
 	r, err := k.carryOut(ctx, sub, of, &question{AckIDs: ids, Extend: true, Deadline: deadline})
 	return faultsOf(ids, r.Faults), err
+}
+
+// Return gives deliveries back that nobody has got: they were not handed out. Those of an ordering key bring those behind them along. Errors as for Pull.
+func (k *Keeper) Return(ctx context.Context, sub *resource.Subscription, of *resource.Topic, ids []string) error {
+	_, err := k.carryOut(ctx, sub, of, &question{AckIDs: ids, Extend: true, Untaken: true})
+	return err
 }
 
 // Unknown are those of the ack ids that are none of a subscription's.
@@ -136,7 +144,7 @@ func (k *Keeper) here(ctx context.Context, sub *resource.Subscription, of *resou
 		all[i], _ = readDelivery(id, sub.Lease.Secret, sub.ID) // one that cannot be read is none that there is
 	}
 	if q.Extend {
-		r.Faults, err = b.extend(all, q.Deadline)
+		r.Faults, err = b.extend(all, q.Deadline, q.Untaken)
 	} else {
 		r.Faults, err = b.acknowledge(ctx, all)
 	}

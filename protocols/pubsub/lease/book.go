@@ -187,8 +187,9 @@ func (b *book) dismiss(p *pull) {
 	b.carryOut()
 }
 
-// giveBack has a message come back, and those of its ordering key that the same pull has behind it, so that the order holds: these come back as if they had not been handed out. The lock is held.
-func (b *book) giveBack(l *lease) {
+// giveBack has a message come back, and those of its ordering key that the same pull has behind it, so that the order holds: these come back as if they had not been handed out, and
+// so does the message itself if it was not taken. The lock is held.
+func (b *book) giveBack(l *lease, taken bool) {
 	back := []*lease{l}
 	if l.lane != b.plain {
 		for o := range maps.Values(b.out) {
@@ -199,7 +200,7 @@ func (b *book) giveBack(l *lease) {
 	}
 	for _, o := range slices.Backward(back) {
 		// It cannot fail: the lease is there.
-		_ = b.q.Release(o.pull.id, []uint64{o.tag}, gateway.Return{Redelivered: o == l}, b.millis(), &b.fx)
+		_ = b.q.Release(o.pull.id, []uint64{o.tag}, gateway.Return{Redelivered: taken && o == l}, b.millis(), &b.fx)
 		b.carryOut()
 	}
 	for _, o := range back {
@@ -213,7 +214,7 @@ func (b *book) tick(retry bool) {
 	for len(b.due) > 0 && !b.due[0].at.After(now) {
 		d := heap.Pop(&b.due).(deadline)
 		if l := b.out[d.tag]; l != nil && l.serial == d.serial && l.until.Equal(d.at) {
-			b.giveBack(l)
+			b.giveBack(l, true)
 		}
 	}
 	if next, ok := b.q.NextDue(); ok && next <= b.millis() || retry {

@@ -226,8 +226,9 @@ func (b *book) find(d delivery) (*lease, string) {
 	return nil, wire.FaultLate
 }
 
-// extend has leases end after a time from now; with none they are given back now. It returns what acknowledge does.
-func (b *book) extend(all []delivery, deadline time.Duration) ([]string, error) {
+// extend has leases end after a time from now; with none they are given back now, as if they had not been handed out if nobody has taken them. It returns what
+// acknowledge does.
+func (b *book) extend(all []delivery, deadline time.Duration, untaken bool) ([]string, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed != nil {
@@ -247,7 +248,7 @@ func (b *book) extend(all []delivery, deadline time.Duration) ([]string, error) 
 		case deadline > 0:
 			b.expire(l, b.used.Add(deadline))
 		case b.out[l.tag] == l: // else it came back with another one of its ordering key
-			b.giveBack(l)
+			b.giveBack(l, !untaken)
 		}
 	}
 	b.after()

@@ -18,6 +18,7 @@ import (
 type Facts interface {
 	Change(ctx context.Context, key string, value []byte, since uint64) (revision uint64, err error)
 	Watch(ctx context.Context, fn func(key string, value []byte, revision uint64)) error
+	CatchUp(ctx context.Context) error
 }
 
 // Config of a Directory.
@@ -333,12 +334,10 @@ func (d *Directory) look(ctx context.Context, apart time.Duration) error {
 		}
 	}
 	d.looked = time.Now()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	if err := d.cfg.Facts.Watch(ctx, func(string, []byte, uint64) {}); err != nil {
+	if err := d.cfg.Facts.CatchUp(ctx); err != nil {
 		return err
 	}
-	d.seen = d.looked // nothing is missing when Watch returns
+	d.seen = d.looked
 	return nil
 }
 

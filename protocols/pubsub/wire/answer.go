@@ -249,6 +249,8 @@ type (
 		Message Message `json:"message"`
 		Attempt uint64  `json:"deliveryAttempt,omitempty"`
 		Key     string  `json:"orderingKey,omitempty"`
+		// Body, in base64, takes the place of the Message's Data if it is not nil, where Encode writes many messages.
+		Body []byte `json:"-"`
 	}
 	// Message must hold nothing else: clients make objects of its fields.
 	Message struct {

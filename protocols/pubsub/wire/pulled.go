@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -15,7 +16,7 @@ func encodePulled(p Pulled) []byte {
 	size := 64
 	for i := range p.Received {
 		m := &p.Received[i].Message
-		size += 256 + len(m.Data)
+		size += 256 + len(p.Received[i].AckID) + len(m.Data) + base64.StdEncoding.EncodedLen(len(p.Received[i].Body))
 		for k, v := range m.Attributes {
 			size += 32 + len(k) + len(v)
 		}
@@ -49,7 +50,11 @@ func appendReceived(b []byte, r *Received) []byte {
 		b = append(b, "\n            }"...)
 	}
 	b = append(b, ",\n            \"data\": "...)
-	b = appendText(b, r.Message.Data)
+	if r.Body != nil {
+		b = append(base64.StdEncoding.AppendEncode(append(b, '"'), r.Body), '"')
+	} else {
+		b = appendText(b, r.Message.Data)
+	}
 	b = append(b, ",\n            \"publishTime\": "...)
 	b = appendText(b, r.Message.Published)
 	b = append(b, "\n         }"...)

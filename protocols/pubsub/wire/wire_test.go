@@ -1,6 +1,7 @@
 package wire_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -255,7 +256,7 @@ func FuzzPulled(f *testing.F) {
 	f.Add("", "", "", "", "", "", uint8(0))
 	f.Add("x", "\xff", "\u2028", "é\x7f\n", "\x00", "", uint8(1))
 	f.Fuzz(func(t *testing.T, ack, id, name, value, data, published string, n uint8) {
-		p := wire.Pulled{Received: []wire.Received{}}
+		p, plain := wire.Pulled{Received: []wire.Received{}}, wire.Pulled{Received: []wire.Received{}}
 		for i := range n % 4 {
 			m := wire.Message{ID: id, Data: data, Published: published}
 			for j := range i {
@@ -268,9 +269,12 @@ func FuzzPulled(f *testing.F) {
 			if i > 1 {
 				r.Key = value
 			}
-			p.Received = append(p.Received, r)
+			p.Received, plain.Received = append(p.Received, r), append(plain.Received, r)
+			if i == 1 {
+				p.Received[i].Body, plain.Received[i].Message.Data = []byte(data), base64.StdEncoding.EncodeToString([]byte(data))
+			}
 		}
-		want, err := json.MarshalIndent(p, "", "   ")
+		want, err := json.MarshalIndent(plain, "", "   ")
 		require.NoError(t, err)
 		require.Equal(t, string(want), string(wire.Encode(p, wire.Usual)))
 	})

@@ -12,8 +12,10 @@ const (
 	// there, to be copied once into memory of its exact size.
 	wholeBody = maxBuffer / 2
 
-	// firstBody is what a larger body gets first; it doubles as bytes arrive.
-	firstBody = maxBuffer
+	// firstBody is what a larger body gets first. When so much has arrived, one whose size is known gets bodyGrowth times as much, and so on: with 2 a body
+	// of some MiB would be copied whole, and leave garbage of its own size and more.
+	firstBody  = maxBuffer
+	bodyGrowth = 4
 )
 
 // readBody reads the body and the NUL after it. head is the size of what came before.
@@ -97,7 +99,7 @@ func (r *Reader) readLarge(n int) ([]byte, error) {
 	r.pos += have
 	for have < n {
 		if have == len(body) {
-			body = grown(body, have, min(n, 2*have))
+			body = grown(body, have, min(n, bodyGrowth*have))
 		}
 		m, err := r.read(body[have:])
 		if err != nil {

@@ -3,11 +3,16 @@ package wire
 import (
 	"errors"
 	"io"
+	"sync"
 )
 
 const (
-	minBuffer = 4 << 10
+	// minBuffer is what an idle connection keeps: room for a login, or a few small frames.
+	minBuffer = 512
 	maxBuffer = 64 << 10
+
+	// fullBuffer is what a buffer becomes as soon as minBuffer is too small.
+	fullBuffer = 4 << 10
 
 	// quietReads is after how many small reads in a row a grown buffer is halved,
 	// so that a burst does not cost an idle connection its memory for ever.
@@ -20,17 +25,39 @@ const (
 var errReadCount = errors.New("wire: source returned an impossible count from Read")
 
 // buffer holds what came from the source and was not consumed: data[pos:end].
-// It starts with minBuffer, doubles while the source fills it, to maxBuffer, and
-// shrinks when it stays mostly empty. Beyond maxBuffer it grows only for a header
-// block that does not fit, which the caller bounds, and comes back after it.
+// It starts with minBuffer, becomes fullBuffer once that is filled and doubles while the
+// source fills it, to maxBuffer. It shrinks when it stays mostly empty, and to minBuffer
+// at once when nothing comes but a heart-beat: then the client is idle. Beyond maxBuffer it
+// grows only for a header block that does not fit, which the caller bounds, and comes back after it.
 type buffer struct {
 	src   io.Reader
-	err   error // the source's error, given once what came before it is consumed
+	lent  *Buffers // of fullBuffer; nil: they are made
+	err   error    // the source's error, given once what came before it is consumed
 	data  []byte
 	pos   int
 	end   int
 	full  bool // the last read filled all the room it had
 	quiet int  // small reads in a row
+	beat  bool // the last read brought a heart-beat alone
+}
+
+// Buffers lends readers their first buffer beyond the small one of an idle reader: there are clients that
+// connect, say a little and leave, again and again. The zero value is ready. It may be used by many readers at once.
+type Buffers struct{ pool sync.Pool }
+
+func (p *Buffers) get(size int) []byte {
+	if p != nil && size == fullBuffer {
+		if data, ok := p.pool.Get().(*[fullBuffer]byte); ok {
+			return data[:]
+		}
+	}
+	return make([]byte, size)
+}
+
+func (p *Buffers) put(data []byte) {
+	if p != nil && len(data) == fullBuffer {
+		p.pool.Put((*[fullBuffer]byte)(data))
+	}
 }
 
 // held returns the bytes not yet consumed. They are valid until the next fill.
@@ -51,6 +78,7 @@ func (b *buffer) fill() error {
 	} else {
 		b.quiet = 0
 	}
+	b.beat = n > 0 && n <= len("\r\n") && b.end-b.pos == n && b.data[b.end-1] == '\n'
 	return err
 }
 
@@ -80,10 +108,11 @@ func (b *buffer) read(p []byte) (int, error) {
 func (b *buffer) makeRoom() {
 	held := b.end - b.pos
 	if size := b.size(held); size != len(b.data) {
-		data := make([]byte, size)
+		data := b.lent.get(size)
 		copy(data, b.held())
+		b.lent.put(b.data)
 		b.data, b.pos, b.end = data, 0, held
-		b.full, b.quiet = false, 0
+		b.full, b.quiet, b.beat = false, 0, false
 		return
 	}
 	// Moving is cheap when little is held, and never happens twice for the same
@@ -98,14 +127,16 @@ func (b *buffer) makeRoom() {
 func (b *buffer) size(held int) int {
 	size := len(b.data)
 	switch {
+	case held == 0 && b.beat:
+		return minBuffer
 	case held == size:
-		return max(2*size, minBuffer)
+		return max(2*size, fullBuffer)
 	case size > maxBuffer:
 		if held <= maxBuffer/2 {
 			return maxBuffer
 		}
 	case b.full && size < maxBuffer:
-		return 2 * size
+		return max(2*size, fullBuffer)
 	case b.quiet >= quietReads && size > minBuffer && held <= size/4:
 		return size / 2
 	}

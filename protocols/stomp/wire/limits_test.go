@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"math"
 	"runtime"
@@ -136,6 +137,19 @@ func TestAClaimedLengthCostsNoMemory(t *testing.T) {
 	require.Less(t, n, 1<<20)
 }
 
+// A body that comes is read into memory of its size with little garbage beside it.
+func TestALargeBodyLeavesLittleGarbage(t *testing.T) {
+	for _, size := range []int{1 << 20, 10 << 20} {
+		in := "SEND\ncontent-length:" + strconv.Itoa(size) + "\n\n" + strings.Repeat("x", size) + "\x00"
+		n := allocated(func() {
+			var f Frame
+			require.NoError(t, NewReader(strings.NewReader(in), AfterLogin(100<<20)).Next(&f))
+			require.Len(t, f.Body, size)
+		})
+		require.Less(t, n, size*8/5)
+	}
+}
+
 func TestAnEndlessHeaderLineIsRefusedEarly(t *testing.T) {
 	for name, prefix := range map[string]string{"command": "", "header": "SEND\na:"} {
 		t.Run(name, func(t *testing.T) {
@@ -251,4 +265,56 @@ func TestTheBufferGrowsWithTheStreamAndShrinksWhenItIsQuiet(t *testing.T) {
 	require.Len(t, r.data, maxBuffer)
 	require.NoError(t, r.Next(&f))
 	require.Len(t, r.data, minBuffer)
+}
+
+// A client that has nothing to send but heart-beats must not keep the buffer of what it sent before.
+func TestAHeartBeatAloneGivesTheBufferBack(t *testing.T) {
+	for _, beat := range []string{"\n", "\r\n"} {
+		burst := strings.NewReader(strings.Repeat("SEND\na:b\n\nhello\x00", 20000))
+		r := NewReader(io.MultiReader(burst, strings.NewReader(beat), strings.NewReader("SEND\n\n\x00")), BeforeLogin())
+		var f Frame
+		for range 20000 {
+			require.NoError(t, r.Next(&f))
+		}
+		require.Len(t, r.data, maxBuffer)
+		require.NoError(t, r.Next(&f))
+		require.Len(t, r.data, minBuffer)
+	}
+}
+
+// Small frames that come one by one let it shrink, too, step by step.
+func TestTheBufferShrinksWhileLittleComes(t *testing.T) {
+	burst := strings.NewReader(strings.Repeat("SEND\na:b\n\nhello\x00", 20000))
+	r := NewReader(io.MultiReader(burst, iotest.OneByteReader(strings.NewReader(strings.Repeat("ACK\nid:1\n\n\x00", 100)))), BeforeLogin())
+	var f Frame
+	for range 20100 {
+		require.NoError(t, r.Next(&f))
+	}
+	require.Len(t, r.data, minBuffer)
+}
+
+// Frames stay what they are when the buffer that they came in belongs to somebody else.
+func TestFramesOutliveBorrowedBuffers(t *testing.T) {
+	var lent Buffers
+	var all []Frame
+	stream := func(i int) string {
+		return strings.Repeat(fmt.Sprintf("SEND\nfrom:%d\n\n%s\x00", i, strings.Repeat(strconv.Itoa(i), 700)), 3)
+	}
+	for i := range 50 {
+		r := NewReader(strings.NewReader(stream(i)), BeforeLogin())
+		r.Borrow(&lent)
+		for range 3 {
+			var f Frame
+			require.NoError(t, r.Next(&f))
+			all = append(all, f)
+		}
+		require.Greater(t, len(r.data), minBuffer, "it has borrowed one")
+		r.Close()
+		require.Error(t, r.Next(new(Frame)))
+	}
+	for i, f := range all {
+		from, _ := f.Header.Get("from")
+		require.Equal(t, strconv.Itoa(i/3), from)
+		require.Equal(t, strings.Repeat(from, 700), string(f.Body))
+	}
 }

@@ -34,6 +34,15 @@ func (r *Reader) SetLimits(l Limits) { r.limits = l }
 // as they are, as ActiveMQ does.
 func (r *Reader) SetStrict(strict bool) { r.strict = strict }
 
+// Borrow has the reader take its buffers from there. Who calls it must Close the reader.
+func (r *Reader) Borrow(from *Buffers) { r.lent = from }
+
+// Close gives borrowed buffers back. It must be the last call.
+func (r *Reader) Close() {
+	r.lent.put(r.data)
+	r.data, r.pos, r.end, r.failed = nil, 0, 0, io.ErrClosedPipe
+}
+
 // Buffered returns the number of bytes read from the source and not yet consumed.
 // While it is not 0 the caller may go on with Next before it flushes its answers.
 // The bytes may be the beginning of a frame only, so Next may still read: who
@@ -51,32 +60,29 @@ func (r *Reader) Buffered() int { return r.end - r.pos }
 // memory; bounding their time is up to the source.
 func (r *Reader) Next(f *Frame) error {
 	*f = Frame{}
-	if r.failed != nil {
-		return r.failed
-	}
-	if err := r.next(f); err != nil {
-		*f = Frame{}
-		r.failed = err
+	if err := r.Await(); err != nil {
 		return err
 	}
-	return nil
-}
-
-func (r *Reader) next(f *Frame) error {
-	for !r.skipNoise() {
-		if err := r.fill(); err != nil {
-			return err
-		}
-	}
 	if err := r.frame(f); err != nil {
+		*f = Frame{}
 		if err == io.EOF {
-			return io.ErrUnexpectedEOF
+			err = io.ErrUnexpectedEOF
 		}
+		r.failed = err
 		return err
 	}
 	// Line ends after the frame must not look like work to a caller of Buffered.
 	r.skipNoise()
 	return nil
+}
+
+// Await returns as soon as something of the next frame is there, or Next's error if nothing comes. Most of
+// its time a reader waits: who calls it first, waits without what it needs for frames on its stack.
+func (r *Reader) Await() error {
+	for r.failed == nil && !r.skipNoise() {
+		r.failed = r.fill()
+	}
+	return r.failed
 }
 
 // skipNoise consumes what may stand between frames and reports whether a frame
