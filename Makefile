@@ -40,7 +40,7 @@ check: ## Formatting, vet, the rules of the house, and that everything builds
 	if [ -n "$$unformatted" ]; then echo "gofmt -w these:"; echo "$$unformatted"; exit 1; fi
 	$(GO) vet ./...
 	$(GO) test ./tests
-	$(GO) build -o $(CHECKED) ./cmd/sluice
+	$(GO) build -buildvcs=auto -o $(CHECKED) ./cmd/sluice
 	$(CHECKED) check-config deploy/sluice.yaml
 
 test: check clients race-possible ## Everything: check, and all tests with the race detector and real clients; fuzz targets with what they have found

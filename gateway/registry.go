@@ -31,12 +31,11 @@ func ValidFact(key string, value []byte) error {
 // Registry keeps facts that all nodes must know and that outlive them: durable subscriptions, the queues that topics
 // feed, policies that were changed while running. Implemented by jetstream. Keys are of letters, digits and ".-_=/".
 type Registry interface {
-	// Put writes a fact, over the one that was there, and returns when it is as durable as a persistent message. It returns the fact's
-	// revision; revisions grow over all keys. Errors: those of ValidFact; Unavailable, and then it may be there all the same.
+	// Put writes a fact, over the one that was there, and returns when it is as durable as a persistent message. With a nil value it takes the fact away; it is no
+	// error if there is none. It returns the fact's revision; revisions grow over all keys. Errors: those of ValidFact; Unavailable, and then it may be there, or
+	// gone, all the same.
 	Put(ctx context.Context, key string, value []byte) (revision uint64, err error)
-	// Delete takes a fact away. It is no error if there is none.
-	Delete(ctx context.Context, key string) (revision uint64, err error)
-	// Change is Put, or with a nil value Delete, if the fact's revision is since; 0: if there is no such fact. Else the Error is of kind
+	// Change is Put if the fact's revision is since; 0: if there is no such fact. Else the Error is of kind
 	// Conflict, and nothing was done. That may come though the fact is as it was: who reads its revision again and repeats is right.
 	Change(ctx context.Context, key string, value []byte, since uint64) (revision uint64, err error)
 	// Watch calls fn with every fact that there is, then, before it returns, nothing more is missing; later changes follow, in the

@@ -81,21 +81,21 @@ func bundleSize(b []byte) (int, error) {
 	return int(n), nil
 }
 
-// decodeBundle reads the messages of a bundle from an index on; b belongs to them.
-func decodeBundle(b []byte, from int) ([]*gateway.Message, error) {
+// decodeBundle reads messages of a bundle from an index on, as many as are wanted at most; b belongs to them.
+func decodeBundle(b []byte, from, most int) ([]*gateway.Message, error) {
 	n, err := bundleSize(b)
 	if err != nil {
 		return nil, err
 	}
 	d := decoder{b: b[2:]}
 	d.uvarint()
-	all := make([]*gateway.Message, 0, max(n-from, 0))
+	all := make([]*gateway.Message, 0, max(min(n-from, most), 0))
 	for i := range n {
 		record := d.bytes(d.uvarint())
 		if d.failed {
 			return nil, errBadRecord
 		}
-		if i < from {
+		if i < from || len(all) >= most {
 			continue
 		}
 		m, err := decodeLogged(record)

@@ -26,7 +26,7 @@ func FuzzBundles(f *testing.F) {
 			require.Equal(t, s, must(decodeSlot(appendSlot(nil, s))))
 			require.Less(t, s.index, s.of)
 		}
-		all, err := decodeBundle(bytes.Clone(b), 0)
+		all, err := decodeBundle(bytes.Clone(b), 0, gateway.MaxLogBatch)
 		if err != nil {
 			return
 		}
@@ -37,8 +37,9 @@ func FuzzBundles(f *testing.F) {
 		records, ok := bundled(again, len(b))
 		require.True(t, ok)
 		require.Len(t, records, len(all))
-		require.Equal(t, all, must(decodeBundle(records[0], 0)))
-		require.Equal(t, all[1:], must(decodeBundle(bytes.Clone(records[0]), 1)))
+		require.Equal(t, all, must(decodeBundle(records[0], 0, len(all))))
+		require.Equal(t, all[1:], must(decodeBundle(bytes.Clone(records[0]), 1, len(all))))
+		require.Equal(t, all[1:2], must(decodeBundle(bytes.Clone(records[0]), 1, 1)))
 	})
 }
 

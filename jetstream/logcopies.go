@@ -19,8 +19,11 @@ import (
 // The copies that a route makes have a subject of their own in the stream of their log. Who appends some says which record was the last with that subject, as far as he
 // knows, and the stream refuses them if it is another one. So nobody's belief, pause or repetition has a copy stored twice, and what is known of it is as old as the log.
 
+// copySubjects is what subjects of copies have behind that of their log.
+const copySubjects = ".r."
+
 // copySubject is that of the copies of a route from a log, by the key of their sources.
-func (t *topicLog) copySubject(key string) string { return t.subject + ".r." + key }
+func (t *topicLog) copySubject(key string) string { return t.subject + copySubjects + key }
 
 // subjectOf is that of a message.
 func (t *topicLog) subjectOf(m *gateway.Message) string {
@@ -186,7 +189,7 @@ func lastIn(seq uint64, record []byte) (lastCopy, error) {
 	if err != nil {
 		return lastCopy{}, err
 	}
-	all, err := decodeBundle(record, n-1)
+	all, err := decodeBundle(record, n-1, 1)
 	if err != nil || all[0].Source == nil {
 		return lastCopy{}, errBadRecord
 	}

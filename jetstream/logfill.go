@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/jetstream/commit"
 )
 
 // filling reads the messages of a page.
@@ -29,6 +30,19 @@ var (
 
 // run reads until the page is full, or all is read that may be shown.
 func (f *filling) run(ctx context.Context) error {
+	if f.query.Messages == 0 || f.next > f.last || f.files() {
+		return nil
+	}
+	began := f.next
+	err := f.rest(ctx)
+	if f.next > began && f.log.single() {
+		f.log.places.note(f.next, commit.Place{})
+	}
+	return err
+}
+
+// rest reads through the server.
+func (f *filling) rest(ctx context.Context) error {
 	for f.next <= f.last && len(f.page.Messages) < f.query.Messages {
 		began := f.next
 		err := f.log.batch(ctx, f.request(), f.take)
@@ -113,7 +127,7 @@ func (f *filling) unpack(seq uint64, b []byte, from int) error {
 	if seq+uint64(n)-1 > f.last {
 		return errFull
 	}
-	all, err := decodeBundle(b, from)
+	all, err := decodeBundle(b, from, f.query.Messages-len(f.page.Messages))
 	if err != nil {
 		return f.damaged(seq)
 	}

@@ -104,7 +104,7 @@ func TestALogGoesWithItsFact(t *testing.T) {
 	}
 	keepLog(t, s, "P.silent", "silent", 0)
 	require.Equal(t, []string{"L_a", "L_b", "L_c"}, logStreams(t, ns), "made with its first message")
-	_, err := s.Registry().Delete(t.Context(), gateway.LogKeys+"P.a")
+	_, err := s.Registry().Put(t.Context(), gateway.LogKeys+"P.a", nil)
 	require.NoError(t, err)
 	gatewaytest.Eventually(t, func() bool { return slices.Equal(logStreams(t, ns), []string{"L_b", "L_c"}) }, "the log is gone")
 	require.NoError(t, s.Close(context.Background()))
@@ -164,7 +164,7 @@ func TestLogsOfACluster(t *testing.T) {
 	want = got
 	require.NoError(t, nodes[0].start())
 	same(nodes...)
-	_, err := nodes[2].store.Registry().Delete(t.Context(), gateway.LogKeys+"P.T")
+	_, err := nodes[2].store.Registry().Put(t.Context(), gateway.LogKeys+"P.T", nil)
 	require.NoError(t, err)
 	gatewaytest.Eventually(t, func() bool { return len(logStreams(t, nodes[1].server)) == 0 }, "the log is gone everywhere")
 }

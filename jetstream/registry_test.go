@@ -66,7 +66,7 @@ func TestARegistryIsWrittenAgain(t *testing.T) {
 	for i := range 4600 {
 		key := fmt.Sprint("k/", i%30)
 		if i%7 == 0 {
-			_, err := r.Delete(t.Context(), key)
+			_, err := r.Put(t.Context(), key, nil)
 			require.NoError(t, err)
 			delete(want, key)
 			continue
@@ -122,7 +122,7 @@ func TestRegistryOfACluster(t *testing.T) {
 	_, err := nodes[0].store.Registry().Put(t.Context(), "late", []byte("x"))
 	require.NoError(t, err)
 	require.Equal(t, "late=x", <-told)
-	_, err = nodes[1].store.Registry().Delete(t.Context(), "k/3")
+	_, err = nodes[1].store.Registry().Put(t.Context(), "k/3", nil)
 	require.NoError(t, err)
 	require.Equal(t, "k/3=", <-told)
 	delete(want, "k/3")

@@ -22,15 +22,10 @@ func (r *registry) Put(ctx context.Context, key string, value []byte) (uint64, e
 	if err := gateway.ValidFact(key, value); err != nil {
 		return 0, err
 	}
-	return r.change(ctx, key, appendFact(nil, factThere, key, value), false)
-}
-
-// Delete implements gateway.Registry.
-func (r *registry) Delete(ctx context.Context, key string) (uint64, error) {
-	if err := gateway.ValidFact(key, nil); err != nil {
-		return 0, err
+	if value == nil {
+		return r.change(ctx, key, appendFact(nil, factGone, key, nil), true)
 	}
-	return r.change(ctx, key, appendFact(nil, factGone, key, nil), true)
+	return r.change(ctx, key, appendFact(nil, factThere, key, value), false)
 }
 
 func (r *registry) change(ctx context.Context, key string, record []byte, gone bool) (revision uint64, err error) {

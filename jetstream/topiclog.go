@@ -27,6 +27,7 @@ type topicLog struct {
 	bundles   atomic.Bool // the record that was read last was a bundle, or of one
 	whole     atomic.Bool // no bundle at its end was cut off by a crash
 	retention time.Duration
+	places    places // of who reads it
 
 	mu      sync.Mutex
 	flown   sync.Cond // flight shrank, or all is over

@@ -254,7 +254,7 @@ func TestATopicLosesItsLog(t *testing.T) {
 	s := w.as("c")
 	live := w.subscribe(s, topic("P.t"), 100, true)
 	w.send(s, topic("P.t"), true, "1")
-	_, err := w.registry.Delete(t.Context(), gateway.LogKeys+"P.t")
+	_, err := w.registry.Put(t.Context(), gateway.LogKeys+"P.t", nil)
 	require.NoError(t, err)
 	m := message(topic("P.t"), "2", true)
 	m.Offset = 77

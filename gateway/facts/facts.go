@@ -163,7 +163,7 @@ func (k *Facts) Delete(ctx context.Context, key string) (uint64, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, writeWithin)
 	defer cancel()
-	return k.written(k.registry.Delete(ctx, key))
+	return k.written(k.registry.Put(ctx, key, nil))
 }
 
 // written logs what could not be written, and tells the client what it may know of it.

@@ -34,8 +34,12 @@ func (w *town) Watch(_ context.Context, learn func(key string, value []byte, rev
 
 // registry writes nothing but what it is told.
 func (w *town) Change(context.Context, string, []byte, uint64) (uint64, error) { return 7, w.fail }
-func (w *town) Put(context.Context, string, []byte) (uint64, error)            { return 7, w.fail }
-func (w *town) Delete(context.Context, string) (uint64, error)                 { return 8, w.fail }
+func (w *town) Put(_ context.Context, _ string, value []byte) (uint64, error) {
+	if value == nil {
+		return 8, w.fail
+	}
+	return 7, w.fail
+}
 func (w *town) CatchUp(context.Context) error                                  { return w.fail }
 
 func newFacts(t *testing.T) (*town, *facts.Facts) {

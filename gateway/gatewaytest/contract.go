@@ -96,6 +96,19 @@ func StoreContract(t *testing.T, open func(t *testing.T, dir string) (store gate
 		got.Await(t, 100)
 		require.Equal(t, uint64(100), store.Journal(0).State().Last)
 	})
+	t.Run("patient records are answered, alone as well", func(t *testing.T) {
+		store, shut := open(t, t.TempDir())
+		defer shut()
+		var got Answer
+		for i := range 4 {
+			for range i { // none, one, two, three before the one that somebody waits for
+				store.Journal(0).Append(&gateway.Record{Type: gateway.RecordDone, Transaction: "tx", Patient: true}, &got)
+			}
+			store.Journal(0).Append(&gateway.Record{Type: gateway.RecordMessage, Message: Message("q", "m", "")}, &got)
+		}
+		store.Journal(0).Append(&gateway.Record{Type: gateway.RecordDone, Transaction: "tx", Patient: true}, &got)
+		got.Await(t, 11)
+	})
 }
 
 // reopened is the part of the contract that is about what a closed store has kept.

@@ -97,20 +97,12 @@ func (r *Registry) await(ctx context.Context) error {
 
 // Put implements gateway.Registry.
 func (r *Registry) Put(ctx context.Context, key string, value []byte) (uint64, error) {
-	return r.change(ctx, key, append([]byte{}, value...), nil)
-}
-
-// Delete implements gateway.Registry.
-func (r *Registry) Delete(ctx context.Context, key string) (uint64, error) {
-	return r.change(ctx, key, nil, nil)
+	return r.change(ctx, key, slices.Clone(value), nil)
 }
 
 // Change implements gateway.Registry.
 func (r *Registry) Change(ctx context.Context, key string, value []byte, since uint64) (uint64, error) {
-	if value != nil {
-		value = append([]byte{}, value...)
-	}
-	return r.change(ctx, key, value, &since)
+	return r.change(ctx, key, slices.Clone(value), &since)
 }
 
 func (r *Registry) change(ctx context.Context, key string, value []byte, since *uint64) (uint64, error) {

@@ -106,7 +106,7 @@ func changes(t *testing.T, open func(t *testing.T, dir string) (r gateway.Regist
 	refused(nil, second)
 	again := change([]byte("4"), 0)
 	require.Greater(t, again, gone)
-	deleted, err := r.Delete(ctx, "k/a.b")
+	deleted, err := r.Put(ctx, "k/a.b", nil)
 	require.NoError(t, err)
 	refused([]byte("5"), again)
 	require.Greater(t, change([]byte("5"), 0), deleted)
@@ -188,13 +188,13 @@ func kept(t *testing.T, open func(t *testing.T, dir string) (r gateway.Registry,
 	}
 	for i := range 10 {
 		key := fmt.Sprintf("feed/%d-_=.x", i)
-		revision, err := r.Delete(ctx, key)
+		revision, err := r.Put(ctx, key, nil)
 		require.NoError(t, err)
 		require.Greater(t, revision, last)
 		last = revision
 		delete(want, key)
 	}
-	_, err := r.Delete(ctx, "never/there")
+	_, err := r.Put(ctx, "never/there", nil)
 	require.NoError(t, err)
 	shut()
 	r, shut = open(t, dir)
@@ -202,7 +202,7 @@ func kept(t *testing.T, open func(t *testing.T, dir string) (r gateway.Registry,
 	h := watch(t, ctx, r)
 	require.Equal(t, want, h.facts(), "whole, when Watch returns")
 	h.inOrder()
-	revision, err := r.Put(ctx, "a", nil)
+	revision, err := r.Put(ctx, "a", []byte{})
 	require.NoError(t, err)
 	require.Greater(t, revision, last, "revisions go on")
 }
@@ -225,7 +225,7 @@ func followed(t *testing.T, open func(t *testing.T, dir string) (r gateway.Regis
 		})
 	}
 	writers.Wait()
-	revision, err := r.Delete(ctx, "before")
+	revision, err := r.Put(ctx, "before", nil)
 	require.NoError(t, err)
 	for _, h := range []*heard{a, b} {
 		h.has(revision)

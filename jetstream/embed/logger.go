@@ -88,6 +88,9 @@ var ofClient = regexp.MustCompile(`^\S+ - (?:[cwm]id\w*|lid_ws):\d+ - `)
 // ofRoute finds lines about a connection between nodes.
 var ofRoute = regexp.MustCompile(`^\S+ - rid:\d+ - `)
 
+// acceptError finds lines about a listener that cannot accept.
+var acceptError = regexp.MustCompile(`(?i)\baccept error\b`)
+
 // Errorf keeps its rank, but for nodes of the cluster that are not there: that they are missed is said elsewhere; for users whom
 // this node does not know yet (register.go); and for clients that are not let in: the judge has told of them.
 func (l natsLogger) Errorf(format string, v ...any) {
@@ -95,6 +98,10 @@ func (l natsLogger) Errorf(format string, v ...any) {
 	switch client := ofClient.FindString(text); {
 	case strings.HasPrefix(text, "Error trying to connect to route"), strings.HasPrefix(text, `Unknown account "`+spacePrefix):
 		level = slog.LevelDebug
+	case acceptError.MatchString(text): // one for each listener and moment, while there are no descriptors
+		if !l.faults.spare(now, faultsASecond) {
+			level = slog.LevelDebug
+		}
 	case ofRoute.MatchString(text):
 		if !l.routes.spare(now/atATime, faultsAtATime) {
 			level = slog.LevelDebug

@@ -29,6 +29,13 @@ func TestClientsCannotFillTheLogWithErrors(t *testing.T) {
 	n := strings.Count(out.String(), "\n")
 	require.True(t, n >= faultsASecond && n <= 5*faultsASecond, "%d lines", n)
 	require.NotContains(t, out.String(), "level=ERROR")
+	out.Reset()
+	for range 1000 {
+		l.Errorf("websocket: Accept error: %v; retrying in %v", "accept4: too many open files", "5ms")
+		l.Errorf("Temporary MQTT Accept Error(%v), sleeping %dms", "accept4: too many open files", 5)
+	}
+	require.LessOrEqual(t, strings.Count(out.String(), "\n"), 5*faultsASecond)
+	out.Reset()
 	l.Errorf("127.0.0.1:6222 - rid:7 - authentication error")
 	l.Errorf("127.0.0.1:6222 - lid:7 - authentication error")
 	l.Errorf("Filestore [x] is broken")

@@ -154,7 +154,7 @@ func Ask(ctx context.Context, dataDir, operation string, arguments url.Values, b
 		return fmt.Errorf("no node runs in %s: %w", dataDir, refused.Err)
 	}
 	if err != nil {
-		return fmt.Errorf("the node in %s does not answer: %w", dataDir, err)
+		return fmt.Errorf("the node in %s did not answer: %w", dataDir, errors.Unwrap(err)) // without the address that nobody asked for
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -109,4 +110,24 @@ func TestWhereNoNodeRunsThatIsSaid(t *testing.T) {
 	dir := t.TempDir()
 	require.ErrorContains(t, admin.Ask(t.Context(), dir, "drain", nil, nil, io.Discard), "no node runs in "+dir)
 	require.ErrorContains(t, admin.Ask(t.Context(), filepath.Join(dir, "none"), "drain", nil, nil, io.Discard), "there is no such directory; --data-dir or --config says where")
+}
+
+// A node that dies while it is asked is told from one that is not there.
+func TestANodeThatGoesAwayIsTold(t *testing.T) {
+	dir := t.TempDir()
+	socket, err := net.Listen("unix", filepath.Join(dir, "control.sock"))
+	require.NoError(t, err)
+	defer socket.Close()
+	go func() {
+		for {
+			c, err := socket.Accept()
+			if err != nil {
+				return
+			}
+			_ = c.Close()
+		}
+	}()
+	err = admin.Ask(t.Context(), dir, "restore", nil, strings.NewReader("a backup"), io.Discard)
+	require.ErrorContains(t, err, "the node in "+dir+" did not answer: ")
+	require.NotContains(t, err.Error(), "http://")
 }

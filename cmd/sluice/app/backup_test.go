@@ -93,7 +93,7 @@ func TestBackupOfOneNodeIsRestoredInACluster(t *testing.T) {
 
 	code, _, errs = command(nil, "restore", "--data-dir", dir, file)
 	require.Equal(t, 1, code)
-	require.Equal(t, "sluice: the queues are not empty; with --merge the backup's messages are added to what is there\n", errs)
+	require.Equal(t, "sluice: the queues are not empty: there are messages that were sent to queue://q0; with --merge the backup's messages are added to what is there\n", errs)
 
 	dirs := threeConfigs(t)
 	nodes := launchAll(t, dirs)

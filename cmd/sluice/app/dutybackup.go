@@ -85,9 +85,10 @@ func (d *duty) Restore(ctx context.Context, r io.Reader, merge bool, w io.Writer
 	}
 	defer end()
 	if !merge {
-		err := past.Export(ctx, d.life.node.store, func(past.Exported) error { return errSome })
+		var some gateway.Destination
+		err := past.Export(ctx, d.life.node.store, func(e past.Exported) error { some = e.Message.Destination; return errSome })
 		if errors.Is(err, errSome) {
-			return errors.New("the queues are not empty; with --merge the backup's messages are added to what is there")
+			return fmt.Errorf("the queues are not empty: there are messages that were sent to %s; with --merge the backup's messages are added to what is there", some)
 		}
 		if err != nil {
 			return err

@@ -207,7 +207,7 @@ func TestALogChangesWhileItIsRead(t *testing.T) {
 			require.Len(t, got, 500)
 			require.Equal(t, []string{"2000late0", "2499late499"}, []string{got[0], got[499]})
 		}},
-		"gone": {func(a *depot) { _, _ = a.registry.Delete(t.Context(), "log/P.t") }, func(t *testing.T, b *depot) {
+		"gone": {func(a *depot) { _, _ = a.registry.Put(t.Context(), "log/P.t", nil) }, func(t *testing.T, b *depot) {
 			b.publish("P.t", "next")
 			require.Equal(t, []string{"2500next"}, b.has("P.t"))
 		}},

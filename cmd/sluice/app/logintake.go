@@ -66,7 +66,7 @@ func (in *logIntake) clear() error {
 		return nil
 	})
 	for _, key := range left {
-		if _, gone := in.registry.Delete(in.ctx, key); gone != nil {
+		if _, gone := in.registry.Put(in.ctx, key, nil); gone != nil {
 			err = errors.Join(err, gone)
 		}
 	}
@@ -205,7 +205,7 @@ func (in *logIntake) abandon() error {
 	}
 	in.messages -= in.next - in.first
 	in.topic = ""
-	_, err := in.registry.Delete(in.ctx, gateway.LogKeys+in.name)
+	_, err := in.registry.Put(in.ctx, gateway.LogKeys+in.name, nil)
 	return err
 }
 
@@ -233,7 +233,7 @@ func (in *logIntake) finish() error {
 	if err := in.give(topic, map[string]any{"first": in.first, "stream": in.stream}); err != nil {
 		return err
 	}
-	_, err = in.registry.Delete(in.ctx, gateway.LogKeys+in.name)
+	_, err = in.registry.Put(in.ctx, gateway.LogKeys+in.name, nil)
 	return err
 }
 

@@ -136,13 +136,7 @@ func (b *rulebook) renew() {
 // set has all nodes follow other policies, given as text that readPolicies reads, before those of their configurations; nil is none. It returns when they are in
 // force on this node.
 func (b *rulebook) set(ctx context.Context, text []byte) error {
-	var revision uint64
-	var err error
-	if text == nil {
-		revision, err = b.registry.Delete(ctx, policyFact)
-	} else {
-		revision, err = b.registry.Put(ctx, policyFact, text)
-	}
+	revision, err := b.registry.Put(ctx, policyFact, text)
 	if err != nil {
 		return err
 	}

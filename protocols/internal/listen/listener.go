@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"sync"
 	"time"
@@ -109,7 +110,7 @@ func (l *Listener) Serve(ctx context.Context, handle func(ctx context.Context, c
 		}
 		// Out of file descriptors, a client gone before it was accepted, ...: these pass.
 		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-		l.cfg.Logger.Warn("cannot accept a connection for now", "address", l.cfg.Address, "error", err, "pause", pause)
+		l.sparingly(noteAccept, slog.LevelWarn, "cannot accept a connection for now", "address", l.cfg.Address, "error", err, "pause", pause)
 		l.wait(pause)
 	}
 }

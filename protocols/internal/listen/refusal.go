@@ -3,6 +3,7 @@ package listen
 import (
 	"context"
 	"crypto/tls"
+	"log/slog"
 	"net"
 	"sync"
 	"time"
@@ -114,6 +115,7 @@ const (
 	noteProxy
 	noteProtocol
 	noteUpgrade
+	noteAccept
 	lastNote
 )
 
@@ -139,6 +141,15 @@ func (l *Listener) turnedAway(kind int, figure *uint64, what string, client net.
 }
 
 func (l *Listener) note(kind int, what string, client net.Addr, err error) {
+	with := []any{"address", l.tcp.Addr().String(), "remote", client.String()}
+	if err != nil {
+		with = append(with, "error", err)
+	}
+	l.sparingly(kind, slog.LevelInfo, "turned away: "+what, with...)
+}
+
+// sparingly logs a line of a kind, unless there was one a moment ago.
+func (l *Listener) sparingly(kind int, level slog.Level, text string, with ...any) {
 	n := &l.notes[kind]
 	n.Lock()
 	defer n.Unlock()
@@ -147,13 +158,9 @@ func (l *Listener) note(kind int, what string, client net.Addr, err error) {
 		n.silent++
 		return
 	}
-	with := []any{"address", l.tcp.Addr().String(), "remote", client.String()}
-	if err != nil {
-		with = append(with, "error", err)
-	}
 	if n.silent > 0 {
 		with = append(with, "not_logged_before", n.silent)
 	}
-	l.cfg.Logger.Info("turned away: "+what, with...)
+	l.cfg.Logger.Log(context.Background(), level, text, with...)
 	n.next, n.silent = now.Add(notesEvery), 0
 }
