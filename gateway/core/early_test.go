@@ -209,6 +209,7 @@ func TestTransactionsAreReceiptedWhenTheirRecordIsOnDisk(t *testing.T) {
 		case r.Type == gateway.RecordDone:
 			ended++
 		case r.Type == gateway.RecordMessage && r.Transaction != "":
+			woken.Add(1) // now: the disk may be heard of only while they are waited for
 			a = asleep{a, goOn, woken}
 		default:
 			to.Append(r, a)
