@@ -40,7 +40,7 @@ func (w *town) Put(_ context.Context, _ string, value []byte) (uint64, error) {
 	}
 	return 7, w.fail
 }
-func (w *town) CatchUp(context.Context) error                                  { return w.fail }
+func (w *town) CatchUp(context.Context) error { return w.fail }
 
 func newFacts(t *testing.T) (*town, *facts.Facts) {
 	w := &town{applied: map[string]uint64{}}
