@@ -302,8 +302,9 @@ type outcome chan error
 
 func (o outcome) Complete(_ uint64, err error) { o <- err }
 
+// ctx is for one attempt of some: what a server that is still settling is asked it may never answer.
 func ctx(t testing.TB) context.Context {
-	c, cancel := context.WithTimeout(context.Background(), patience)
+	c, cancel := context.WithTimeout(context.Background(), patience/3)
 	t.Cleanup(cancel)
 	return c
 }

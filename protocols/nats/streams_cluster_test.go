@@ -1,6 +1,7 @@
 package nats_test
 
 import (
+	"context"
 	"strconv"
 	"testing"
 	"time"
@@ -15,7 +16,9 @@ func ready(t *testing.T, houses []*house) {
 	for _, h := range houses {
 		js := h.jetStream()
 		require.Eventually(t, func() bool {
-			_, err := js.AccountInfo(ctx(t))
+			within, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			_, err := js.AccountInfo(within)
 			return err == nil
 		}, time.Minute, 50*time.Millisecond)
 	}
