@@ -2,7 +2,10 @@ package jetstream
 
 import (
 	"context"
+	"errors"
 	"fmt"
+
+	"github.com/nats-io/nats.go"
 
 	"github.com/sluice-mq/sluice/gateway"
 )
@@ -28,13 +31,13 @@ func (s *Store) Copies(ctx context.Context, shard int) ([]Copy, error) {
 	j := newJournal(s, shard)
 	info, err := j.info(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("looking at %s: %w", j.stream, err)
+		return nil, unanswered(err)
 	}
 	if info.Cluster == nil {
 		return here, nil
 	}
 	if info.Cluster.Leader == "" {
-		return nil, gateway.Errorf(gateway.Unavailable, "%s has no leader", j.stream)
+		return nil, gateway.Errorf(gateway.Unavailable, "no node leads it")
 	}
 	all := []Copy{{Node: info.Cluster.Leader, Leads: true}}
 	for _, r := range info.Cluster.Replicas {
@@ -43,12 +46,22 @@ func (s *Store) Copies(ctx context.Context, shard int) ([]Copy, error) {
 	return all, nil
 }
 
+// unanswered says in an operator's words why a shard's leader could not be asked. Who asks knows which shard it is.
+func unanswered(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) || errors.Is(err, nats.ErrNoResponders) {
+		return gateway.Errorf(gateway.Unavailable, "no node answers for it")
+	}
+	return fmt.Errorf("asking its leader: %w", err)
+}
+
 // Read implements gateway.Archive.
 func (s *Store) Read(ctx context.Context, i int) (gateway.Reader, error) {
 	j := newJournal(s, i)
+	ctx, cancel := context.WithTimeout(ctx, answerWithin) // a leader that has died never answers
+	defer cancel()
 	info, err := j.info(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("looking at %s: %w", j.stream, err)
+		return nil, unanswered(err)
 	}
 	j.reading, j.first, j.next, j.epoch = true, max(info.State.FirstSeq, 1), info.State.LastSeq+1, 0
 	if s.links != nil {

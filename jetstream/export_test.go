@@ -62,7 +62,7 @@ func TestABackupHasWhatIsMovedMeanwhile(t *testing.T) {
 		}
 	}
 	got := map[string]int{}
-	require.NoError(t, past.Export(t.Context(), store, func(e past.Exported) error {
+	require.NoError(t, past.Export(t.Context(), store, nil, func(e past.Exported) error {
 		got[string(e.Message.Body)]++
 		if e.Message.Destination.Name == "aaa" { // the one who takes the backup is slow
 			churn(100)

@@ -201,7 +201,11 @@ func (j *journal) replayFiles(ctx context.Context, from, to uint64, fn func(uint
 // now: only who appends is fenced.
 func (j *journal) missing(ctx context.Context, from, to uint64) error {
 	if j.epoch > 0 || j.reading {
-		if info, err := j.info(ctx); err == nil && info.State.FirstSeq > to {
+		info, err := j.info(ctx)
+		if err != nil { // nobody can say whether it is damage
+			return fmt.Errorf("looking at %s: %w", j.stream, err)
+		}
+		if info.State.FirstSeq > to {
 			return nil
 		}
 	}

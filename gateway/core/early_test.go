@@ -199,7 +199,6 @@ func (a asleep) Appended(seq uint64, err error) {
 func TestTransactionsAreReceiptedWhenTheirRecordIsOnDisk(t *testing.T) {
 	w, store := tap(t)
 	goOn, woken := make(chan struct{}), &sync.WaitGroup{}
-	woken.Add(3)
 	var mu sync.Mutex
 	impatient, ended := 0, 0
 	store.append = func(to gateway.Journal, r *gateway.Record, a gateway.Appended) {

@@ -44,7 +44,7 @@ func TestExportAndTake(t *testing.T) {
 	ids := map[string]string{}
 	places := map[[2]int]bool{}
 	n := 0
-	require.NoError(t, past.Export(t.Context(), archive{from.store}, func(e past.Exported) error {
+	require.NoError(t, past.Export(t.Context(), archive{from.store}, nil, func(e past.Exported) error {
 		require.False(t, places[[2]int{e.Shard, e.Number}])
 		places[[2]int{e.Shard, e.Number}] = true
 		ids[string(e.Message.Body)] = e.Message.ID

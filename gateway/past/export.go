@@ -19,6 +19,9 @@ type Exported struct {
 	Shard, Number int
 }
 
+// Patience is asked after something could not be read, and for how many times in a row that was so. It waits a moment and returns nil if it is to be read again, else why not.
+type Patience func(ctx context.Context, failures int, err error) error
+
 // exportBatch is how many messages are read at once.
 const exportBatch = 256
 
@@ -28,9 +31,11 @@ const exportBatch = 256
 //
 // Messages that are acknowledged meanwhile may be left out or not; what was sent meanwhile is left out from the moment on at which its shard is begun. Messages
 // that the store moves meanwhile, to free space, come at the end of their shard.
-func Export(ctx context.Context, from gateway.Archive, fn func(Exported) error) error {
+//
+// What cannot be read, as while a shard gets another owner, is read again for as long as patient says: no message comes twice for that. If patient is nil the first error ends it.
+func Export(ctx context.Context, from gateway.Archive, patient Patience, fn func(Exported) error) error {
 	for i := range from.Shards() {
-		e := export{shard: i, fn: fn}
+		e := export{shard: i, patient: patient, fn: fn}
 		if err := e.run(ctx, from); err != nil {
 			return fmt.Errorf("shard %d: %w", i, err)
 		}
@@ -41,6 +46,7 @@ func Export(ctx context.Context, from gateway.Archive, fn func(Exported) error) 
 // export is that of a shard.
 type export struct {
 	shard, number int
+	patient       Patience
 	fn            func(Exported) error
 	// gone were in the journal and are not: they were acknowledged, or moved.
 	gone map[spot]struct{}
@@ -60,12 +66,15 @@ func (x *export) run(ctx context.Context, from gateway.Archive) error {
 		if look > looks {
 			return errors.New("messages are moved faster than they can be read")
 		}
-		j, err := from.Read(ctx, x.shard)
-		if err != nil {
-			return err
-		}
-		found := NewReplay(nil)
-		if err := j.Replay(ctx, found.Record); err != nil {
+		var j gateway.Reader
+		var found *Replay
+		if err := x.read(ctx, func() (err error) {
+			if j, err = from.Read(ctx, x.shard); err != nil {
+				return err
+			}
+			found = NewReplay(nil)
+			return j.Replay(ctx, found.Record)
+		}); err != nil {
 			return err
 		}
 		live := found.Live()
@@ -91,6 +100,19 @@ func (x *export) run(ctx context.Context, from gateway.Archive) error {
 	return nil
 }
 
+// read does one thing that can be done again from its beginning, until it is done or patience has ended.
+func (x *export) read(ctx context.Context, once func() error) error {
+	for failures := 1; ; failures++ {
+		err := once()
+		if err == nil || x.patient == nil || ctx.Err() != nil {
+			return err
+		}
+		if err := x.patient(ctx, failures, err); err != nil {
+			return err
+		}
+	}
+}
+
 // loaded is what a journal answered.
 type loaded struct {
 	messages []*gateway.Message
@@ -104,20 +126,16 @@ func (x *export) some(ctx context.Context, j gateway.Reader, found *Replay, some
 		seqs[i] = e.Seq
 	}
 	slices.Sort(seqs) // messages that were moved are not in their order
-	answer := make(chan loaded, 1)
-	j.Load(some[0].Queue, seqs, func(m []*gateway.Message, err error) { answer <- loaded{m, err} })
-	var got loaded
-	select {
-	case got = <-answer:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	if got.err != nil {
-		return fmt.Errorf("reading messages: %w", got.err)
+	var messages []*gateway.Message
+	if err := x.read(ctx, func() (err error) {
+		messages, err = load(ctx, j, some[0].Queue, seqs)
+		return err
+	}); err != nil {
+		return fmt.Errorf("reading messages: %w", err)
 	}
 	for i, e := range some {
 		k, _ := slices.BinarySearch(seqs, e.Seq)
-		m := got.messages[k]
+		m := messages[k]
 		if m == nil {
 			x.gone[spot{e.Queue, e.order}] = struct{}{}
 			continue
@@ -127,4 +145,16 @@ func (x *export) some(ctx context.Context, j gateway.Reader, found *Replay, some
 		}
 	}
 	return nil
+}
+
+// load reads messages of one queue.
+func load(ctx context.Context, j gateway.Reader, queue string, seqs []uint64) ([]*gateway.Message, error) {
+	answer := make(chan loaded, 1)
+	j.Load(queue, seqs, func(m []*gateway.Message, err error) { answer <- loaded{m, err} })
+	select {
+	case got := <-answer:
+		return got.messages, got.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }

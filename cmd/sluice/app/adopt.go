@@ -42,7 +42,7 @@ func (n *node) adopt(ctx context.Context, cfg Config, log *slog.Logger) error {
 		err = a.facts(ctx, newLogIntake(ctx, cfg.Node, n.store.Registry(), n.store.Logs()), store.Registry(), store.Logs())
 	}
 	if err == nil {
-		err = past.Export(ctx, store, func(e past.Exported) error { return a.next(ctx, e) })
+		err = past.Export(ctx, store, nil, func(e past.Exported) error { return a.next(ctx, e) })
 	}
 	err = errors.Join(err, a.in.wait(ctx), store.Close(ctx))
 	if err == nil {

@@ -3,18 +3,23 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sluice-mq/sluice/jetstream"
 	"github.com/sluice-mq/sluice/protocols/admin"
 )
 
@@ -118,6 +123,61 @@ func TestBackupOfOneNodeIsRestoredInACluster(t *testing.T) {
 	code, out, errs = command(nil, "backup", "--data-dir", dirs[1], "--out", "-")
 	require.Equal(t, 0, code, errs)
 	require.InDelta(t, 2*len(whole), len(out), 100)
+}
+
+// Owners go while backups are made, in order and at once: each backup goes on with the next ones, and has every message once.
+func TestABackupGoesOnWithTheNextOwners(t *testing.T) {
+	t.Parallel()
+	const count = 300
+	dirs := threeConfigs(t)
+	nodes := launchAll(t, dirs)
+	for _, p := range nodes {
+		p.await("ready")
+	}
+	nodes[0].fill(count)
+	var over atomic.Bool
+	var backups sync.WaitGroup
+	for i := range 4 { // one after another: some meet the moments without an owner
+		backups.Go(func() {
+			for n := 0; !over.Load(); n++ {
+				file := filepath.Join(t.TempDir(), "backup")
+				code, said, errs := command(nil, "backup", "--data-dir", dirs[1], "--out", file)
+				if !assert.Equal(t, 0, code, "backup %d of %d: %s", n, i, errs) {
+					return
+				}
+				assert.Equal(t, fmt.Sprintf("%s: %d messages of queues, 0 messages of 0 topics\n", file, 3*count), said)
+			}
+		})
+	}
+	for _, way := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM, syscall.SIGKILL} {
+		for _, i := range []int{0, 2} {
+			require.NoError(t, nodes[i].cmd.Process.Signal(way))
+			nodes[i].exit()
+			nodes[i] = launchAll(t, dirs[i:i+1])[0]
+			nodes[i].await("ready")
+		}
+	}
+	over.Store(true)
+	backups.Wait()
+	nodes[2].requireFilled(count)
+}
+
+// When nobody has a shard for good, a backup ends with what an operator knows: the node and the shard.
+func TestABackupNamesTheNodeAndTheShardThatNobodyHas(t *testing.T) {
+	patient := patience("n2", 10*time.Millisecond)
+	cause := errors.New("no node answers for it")
+	require.NoError(t, patient(t.Context(), 1, cause))
+	var err error
+	for failures := 2; err == nil; failures++ {
+		err = patient(t.Context(), failures, cause)
+	}
+	require.EqualError(t, err, "node n2 could not read it for 10ms: no node answers for it")
+	require.NoError(t, patient(t.Context(), 1, cause), "another time it begins anew")
+	damage := &jetstream.DamageError{Stream: "Q_00", What: "it is damaged"}
+	require.Equal(t, damage, patient(t.Context(), 1, damage), "that does not pass")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, patient(ctx, 1, cause), context.Canceled)
 }
 
 // A cluster section that was a mistake is taken back, and nothing is lost.

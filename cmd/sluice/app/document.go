@@ -135,7 +135,7 @@ func (d *document) readScalar(t reflect.Type, n ast.Node, path string) any {
 	case ast.ScalarNode:
 		text = s.GetToken().Value
 	default:
-		d.report(place(n), path, "want a single value here")
+		d.report(place(n), path, "want a single value here%s", unquoted(n))
 		return nil
 	}
 	if err := checkScalar(t, text); err != nil {
@@ -143,6 +143,18 @@ func (d *document) readScalar(t reflect.Type, n ast.Node, path string) any {
 		return nil
 	}
 	return text
+}
+
+// unquoted says what to do if somebody has probably not meant a key and a value: YAML reads [a:1] as a list with the section {a: 1}.
+func unquoted(n ast.Node) string {
+	if m, ok := n.(*ast.MappingNode); ok && m.IsFlowStyle {
+		return "" // there are braces
+	}
+	switch n.(type) {
+	case *ast.MappingNode, *ast.MappingValueNode:
+		return `, not a key and its value; between [ and ] a value with a colon has to be in quotes, as "host:port"`
+	}
+	return ""
 }
 
 func (d *document) readList(t reflect.Type, n ast.Node, path string) any {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/gateway/past"
@@ -32,7 +33,7 @@ func (d *duty) Backup(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := past.Export(ctx, d.life.node.store, func(e past.Exported) error { return b.Add(e.Message, e.Redeliveries) }); err != nil {
+	if err := d.export(ctx, func(e past.Exported) error { return b.Add(e.Message, e.Redeliveries) }); err != nil {
 		return err
 	}
 	n, err := b.Close()
@@ -41,6 +42,31 @@ func (d *duty) Backup(ctx context.Context, w io.Writer) error {
 	}
 	d.life.log.Info("a backup was made", "messages", n, "topics", len(logs.topics), "topics_messages", logs.messages)
 	return nil
+}
+
+// shardPatience is for how long a shard may not be readable, as while it gets another owner.
+const shardPatience = time.Minute
+
+// export calls fn with all messages that wait in queues, and goes on with the next owner of a shard whose owner goes meanwhile.
+func (d *duty) export(ctx context.Context, fn func(past.Exported) error) error {
+	return past.Export(ctx, d.life.node.store, patience(d.life.cfg.Node, shardPatience), fn)
+}
+
+// patience has a node try for as long as that.
+func patience(node string, within time.Duration) past.Patience {
+	var began time.Time
+	return func(ctx context.Context, failures int, err error) error {
+		if failures == 1 {
+			began = time.Now()
+		}
+		if damage := (*jetstream.DamageError)(nil); errors.As(err, &damage) {
+			return err
+		}
+		if time.Since(began) >= within {
+			return fmt.Errorf("node %s could not read it for %v: %w", node, within, err)
+		}
+		return pause(ctx, lookEvery)
+	}
 }
 
 // eachFact calls fn with every fact of a registry.
@@ -86,7 +112,7 @@ func (d *duty) Restore(ctx context.Context, r io.Reader, merge bool, w io.Writer
 	defer end()
 	if !merge {
 		var some gateway.Destination
-		err := past.Export(ctx, d.life.node.store, func(e past.Exported) error { some = e.Message.Destination; return errSome })
+		err := d.export(ctx, func(e past.Exported) error { some = e.Message.Destination; return errSome })
 		if errors.Is(err, errSome) {
 			return fmt.Errorf("the queues are not empty: there are messages that were sent to %s; with --merge the backup's messages are added to what is there", some)
 		}

@@ -6,13 +6,15 @@ import (
 	"os"
 )
 
-// newLogger writes lines to w as the configuration says.
-func newLogger(c Log, w io.Writer) *slog.Logger {
-	options := &slog.HandlerOptions{Level: c.Level.slog()}
+// newLogger writes lines to w as the configuration says. What it leaves out changes with level.
+func newLogger(c Log, w io.Writer) (log *slog.Logger, level *slog.LevelVar) {
+	level = new(slog.LevelVar)
+	level.Set(c.Level.slog())
+	options := &slog.HandlerOptions{Level: level}
 	if c.Format == TextFormat || c.Format == AutoFormat && isTerminal(w) {
-		return slog.New(slog.NewTextHandler(w, options))
+		return slog.New(slog.NewTextHandler(w, options)), level
 	}
-	return slog.New(slog.NewJSONHandler(w, options))
+	return slog.New(slog.NewJSONHandler(w, options)), level
 }
 
 func (l LogLevel) slog() slog.Level {

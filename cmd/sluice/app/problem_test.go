@@ -41,6 +41,7 @@ func TestEveryMistakeHasItsPlaceAndWords(t *testing.T) {
 		},
 		"no value":          {"node:\n", `c.yaml:1:7: node: has no value`},
 		"section for value": {"node: {a: b}\n", `c.yaml:1:7: node: want a single value here`},
+		"colon unquoted":    {"cluster: {name: c, address: \"localhost:1\", secret_file: f, replicas: 1, routes: [localhost:2]}\n", `c.yaml:1:82: cluster.routes[0]: want a single value here, not a key and its value; between [ and ] a value with a colon has to be in quotes, as "host:port"`},
 		"value for section": {"limits: 5\n", `c.yaml:1:9: limits: want keys and values here`},
 		"value for list":    {"listeners: 5\n", `c.yaml:1:12: listeners: want a list here`},
 		"list for all":      {"- a\n- b\n", `c.yaml:1:1: want keys and values here`},

@@ -11,11 +11,11 @@ import (
 )
 
 // reloaded are the keys that reload puts in force; for others the node has to be started again.
-var reloaded = []string{"auth", "audit", "limits.total", "limits.per_user", "limits.per_address", "limits.quotas", "policies",
+var reloaded = []string{"auth", "audit", "limits.total", "limits.per_user", "limits.per_address", "limits.quotas", "policies", "log.level",
 	"pubsub.service_token", "pubsub.auth_option", "pubsub.retention", "pubsub.max_message_bytes", "pubsub.push"}
 
 // Reload reads the configuration again and puts in force what may change while the node runs: identities, rules, quotas, policies, the audit, the
-// files of certificates, and most of HTTP Pub/Sub. It names what else has changed. With an error nothing has changed of what the error is about.
+// log's level, the files of certificates, and most of HTTP Pub/Sub. It names what else has changed. With an error nothing has changed of what the error is about.
 func (d *duty) Reload(_ context.Context, w io.Writer) error {
 	if !d.reloading.TryLock() {
 		return errBusy
@@ -25,6 +25,10 @@ func (d *duty) Reload(_ context.Context, w io.Writer) error {
 	cfg, warnings, err := l.load()
 	if err != nil {
 		return fmt.Errorf("nothing was changed: %w", err)
+	}
+	if level := cfg.Log.Level.slog(); level != l.level.Level() {
+		l.level.Set(level)
+		t.tell("what the log has from now on", "level", string(cfg.Log.Level))
 	}
 	for _, warning := range warnings {
 		l.log.Warn(warning)

@@ -53,7 +53,9 @@ type outside struct {
 	// quit ends the process at once.
 	quit func()
 	// load reads the configuration again.
-	load    func() (Config, []string, error)
+	load func() (Config, []string, error)
+	// level is from where on the log has lines.
+	level   *slog.LevelVar
 	environ []string
 	// beside is the directory of the configuration file.
 	beside string

@@ -18,6 +18,10 @@ func TestOperatorsListAndRemoveWhatIsScheduled(t *testing.T) {
 	} {
 		p.ask("receipt-id:r", "SEND\npersistent:true\nreceipt:r\n"+header+"\n\nkept\x00")
 	}
+	code, told, errs := operate(t, "status", "data")
+	require.Equal(t, 0, code, errs)
+	require.Contains(t, told, "; 3 more are scheduled, ")
+	require.NotContains(t, told, "later;", "what is scheduled is told once")
 	ask := func(args ...string) string {
 		code, out, errs := command(nil, append(append([]string{"schedule"}, args...), "--data-dir", "data")...)
 		require.Equal(t, 0, code, errs)

@@ -70,7 +70,7 @@ func serve(s Sources, p Process) error {
 	if err != nil {
 		return err
 	}
-	log := newLogger(cfg.Log, p.Stderr)
+	log, level := newLogger(cfg.Log, p.Stderr)
 	if s.File == "" && !s.Dev {
 		warnings = append(warnings, "no configuration file was found; the defaults count")
 	}
@@ -86,7 +86,7 @@ func serve(s Sources, p Process) error {
 	defer signal.Stop(reloads)
 	err = run(cfg, log, outside{
 		notify: notify, signals: signals, reloads: reloads, quit: func() { p.Exit(1) }, environ: p.Environ, beside: s.directory(),
-		load: func() (Config, []string, error) { return Load(s) },
+		load: func() (Config, []string, error) { return Load(s) }, level: level,
 	})
 	if err != nil {
 		return fmt.Errorf("serve: %w", err)

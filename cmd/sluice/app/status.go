@@ -25,8 +25,8 @@ func (d *duty) Status(ctx context.Context, w io.Writer) error {
 	fmt.Fprintf(w, "%d sessions, %d subscriptions; %d messages wait and %d are in flight in the queues of this node's shards\n", s.Sessions, s.Subscriptions, s.Waiting, s.InFlight)
 	fmt.Fprintf(w, "of these %d wait for durable subscriptions and %d in temporary queues; %d more are scheduled, %d of topics are kept for who comes later\n",
 		s.Of.Durable, s.Of.Temporary, s.Of.Scheduled, s.Of.Retained)
-	if s.Delayed > 0 || s.Blocked > 0 {
-		fmt.Fprintf(w, "%d messages come later; %d wait, with their senders, for room in full queues\n", s.Delayed, s.Blocked)
+	if later := max(s.Delayed-s.Of.Scheduled, 0); later > 0 || s.Blocked > 0 { // the scheduled ones are delayed ones, and told already
+		fmt.Fprintf(w, "%d were put off and come again later; %d wait, with their senders, for room in full queues\n", later, s.Blocked)
 	}
 	if l.cfg.Cluster == nil {
 		return nil
