@@ -72,6 +72,10 @@ func FuzzReader(f *testing.F) {
 			r := NewReader(src, l)
 			r.SetVersion(v)
 			r.SetStrict(strict)
+			r.SetRoom(func(n int) error {
+				require.LessOrEqual(t, n, l.frame())
+				return nil
+			})
 			return readAll(r)
 		}
 		var frames []Frame
@@ -87,6 +91,17 @@ func FuzzReader(f *testing.F) {
 		} else {
 			require.IsType(t, &Error{}, err)
 			require.IsType(t, &Error{}, slowErr)
+		}
+		r := NewReader(bytes.NewReader(in), l)
+		r.SetVersion(v)
+		r.SetStrict(strict)
+		r.SetRoom(func(int) error { return io.ErrShortBuffer })
+		small, smallErr := readAll(r)
+		require.LessOrEqual(t, len(small), len(frames))
+		require.True(t, len(small) == len(frames) || smallErr == io.ErrShortBuffer, "what is small needs no room")
+		for i, frame := range small {
+			require.Equal(t, frames[i], frame)
+			require.LessOrEqual(t, len(frame.Body), maxBuffer)
 		}
 		for _, frame := range frames {
 			requireWithin(t, l, frame)
