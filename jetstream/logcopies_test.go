@@ -37,14 +37,14 @@ func TestALogMadeBeforeThereWereRoutesTakesCopies(t *testing.T) {
 	dir := t.TempDir()
 	ns, err := embed.Start(t.Context(), embed.Config{Name: "n1", Dir: dir, MaxPayload: jetstream.MaxRecord, Logger: quiet()})
 	require.NoError(t, err)
+	s, err := jetstream.Open(t.Context(), jetstream.Config{Dir: dir, Server: ns, Node: "n1", Shards: 1, Logger: quiet(), Sync: true})
+	require.NoError(t, err)
+	keepLog(t, s, "P.T", "one", time.Hour) // before there is a stream: one that nobody wants is taken away
 	nc, err := ns.Connect(embed.Store, "test")
 	require.NoError(t, err)
 	_, err = nc.RequestWithContext(t.Context(), "$JS.API.STREAM.CREATE.L_one", []byte(`{"name":"L_one","subjects":["l.one"],"storage":"file","num_replicas":1,"allow_direct":true,"allow_atomic":true}`))
 	require.NoError(t, err)
 	nc.Close()
-	s, err := jetstream.Open(t.Context(), jetstream.Config{Dir: dir, Server: ns, Node: "n1", Shards: 1, Logger: quiet(), Sync: true})
-	require.NoError(t, err)
-	keepLog(t, s, "P.T", "one", time.Hour)
 	require.NoError(t, logIt(s.Logs(), "P.T", "a"))
 	for range 2 {
 		require.NoError(t, copyInto(s.Logs(), "P.T", "r", 4, 3))

@@ -187,10 +187,11 @@ type asleep struct {
 func (a asleep) Stored(seq uint64) { a.to.(gateway.Stored).Stored(seq) }
 
 func (a asleep) Appended(seq uint64, err error) {
-	a.woken.Go(func() {
+	go func() {
+		defer a.woken.Done()
 		<-a.goOn
 		a.to.Appended(seq, err)
-	})
+	}()
 }
 
 // The record of a transaction is its receipt: what comes after it is carried out again should the disk not have it. It is in its queues by then,
@@ -207,6 +208,7 @@ func TestTransactionsAreReceiptedWhenTheirRecordIsOnDisk(t *testing.T) {
 		case r.Type == gateway.RecordDone:
 			ended++
 		case r.Type == gateway.RecordMessage && r.Transaction != "":
+			woken.Add(1) // now: the disk may be heard of only while they are waited for
 			a = asleep{a, goOn, woken}
 		default:
 			to.Append(r, a)

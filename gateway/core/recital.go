@@ -71,16 +71,14 @@ func (sub *topicSubscription) adviseKnown() {
 		return
 	}
 	r := &recital{sub: sub, seen: make(map[gateway.Destination]struct{}), asked: make(map[string]*peer)}
-	// What is here now is told in the turn that it has from before it was looked at: what goes after that is told to be gone later.
-	here := make(chan advising.Roster, 1)
+	// It is looked at in its turn: what was on its way before, and passed this subscription by, has been told by then, and what comes later is told to it as well.
 	b.advisor.Tell(advising.Advice{
 		Instead: func() {
-			all := b.counted(b.watching, <-here)
+			all := b.counted(b.watching, b.known(pattern))
 			r.tell(&all)
 		},
 		Over: sub.stopOverhearing,
 	})
-	here <- b.known(pattern)
 	if b.guests == nil || !sub.far {
 		return
 	}

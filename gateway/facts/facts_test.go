@@ -40,7 +40,7 @@ func (w *town) Put(_ context.Context, _ string, value []byte) (uint64, error) {
 	}
 	return 7, w.fail
 }
-func (w *town) CatchUp(context.Context) error                                  { return w.fail }
+func (w *town) CatchUp(context.Context) error { return w.fail }
 
 func newFacts(t *testing.T) (*town, *facts.Facts) {
 	w := &town{applied: map[string]uint64{}}
@@ -85,11 +85,11 @@ func TestAFactIsKnownWhenAllNodesKnowIt(t *testing.T) {
 // A client reads words; where there is no registry nothing is kept.
 func TestWhatCannotBeWrittenDownIsUnavailable(t *testing.T) {
 	w, k := newFacts(t)
-	revision, err := k.Put(t.Context(), "feed/a", nil)
+	revision, err := k.Put(t.Context(), "feed/a", []byte("x"))
 	require.NoError(t, err)
 	require.EqualValues(t, 7, revision)
 	w.fail = errors.New("the disk says something")
-	_, err = k.Put(t.Context(), "feed/a", nil)
+	_, err = k.Put(t.Context(), "feed/a", []byte("x"))
 	require.Equal(t, gateway.Unavailable, gateway.KindOf(err))
 	require.NotContains(t, gateway.TextOf(err), "disk")
 	w.fail = gateway.Errorf(gateway.NotFound, "there is none")

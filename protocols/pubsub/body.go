@@ -10,7 +10,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/sluice-mq/sluice/protocols/pubsub/budget"
+	"github.com/sluice-mq/sluice/protocols/internal/budget"
 	"github.com/sluice-mq/sluice/protocols/pubsub/wire"
 )
 

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
-	"github.com/sluice-mq/sluice/protocols/pubsub/budget"
+	"github.com/sluice-mq/sluice/protocols/internal/budget"
 	"github.com/sluice-mq/sluice/protocols/pubsub/carry"
 	"github.com/sluice-mq/sluice/protocols/pubsub/resource"
 	"github.com/sluice-mq/sluice/protocols/pubsub/wire"

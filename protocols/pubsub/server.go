@@ -9,8 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sluice-mq/sluice/protocols/internal/budget"
 	"github.com/sluice-mq/sluice/protocols/internal/listen"
-	"github.com/sluice-mq/sluice/protocols/pubsub/budget"
 	"github.com/sluice-mq/sluice/protocols/pubsub/carry"
 	"github.com/sluice-mq/sluice/protocols/pubsub/wire"
 )

@@ -4,12 +4,14 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
 	"github.com/sluice-mq/sluice/protocols/internal/listen"
+	"github.com/sluice-mq/sluice/protocols/stomp/wire"
 )
 
 // Transport brings connections to a server instead of its own listener: STOMP within something else.
@@ -45,6 +47,8 @@ type Config struct {
 	// Logger gets connections and refusals; nil is silence.
 	Logger *slog.Logger
 	Limits Limits
+	// Memory is what this server shares with others; nil is that it has some of its own.
+	Memory *Memory
 	// Personality is the broker that clients take this for, Errors a part of it that may be chosen apart.
 	Personality Personality
 	Errors      Errors
@@ -117,6 +121,12 @@ func (cfg Config) complete() (Config, error) {
 	l.OutstandingBytes = orDefault(l.OutstandingBytes, 16<<20)
 	l.OutstandingFrames = orDefault(l.OutstandingFrames, 4096)
 	l.Stall = orDefault(l.Stall, 30*time.Second)
+	if cfg.Memory == nil {
+		cfg.Memory = NewMemory(0, 0)
+	}
+	if most := wire.AfterLogin(l.Body).Frame; int64(most) > cfg.Memory.frames {
+		return cfg, fmt.Errorf("stomp: a frame may have %d bytes, and there is memory for %d", most, cfg.Memory.frames)
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sluice-mq/sluice/gateway"
+	"github.com/sluice-mq/sluice/protocols/internal/budget"
 	"github.com/sluice-mq/sluice/protocols/stomp/wire"
 )
 
@@ -46,6 +47,8 @@ type conn struct {
 	transactions map[string]*transaction
 	txBytes      int
 	txMessages   int
+	large        *large        // the frame that is being read, if it is one
+	txShare      *budget.Share // what the open transactions have of the memory for them; nil: nothing yet
 
 	someLost atomic.Bool // a subscription was
 	// replies: what is delivered may name a reply-to that the client calls by another name.
@@ -93,6 +96,7 @@ func newConn(s *Server, nc net.Conn) *conn {
 	c.codec = wire.NewReader(&c.in, wire.BeforeLogin())
 	c.codec.SetStrict(s.dialect.pedantic)
 	c.codec.Borrow(&s.buffers)
+	c.codec.SetRoom(c.enlarge)
 	c.in.login = time.Now().Add(s.cfg.Limits.Login)
 	c.in.ending = make(chan struct{})
 	if t, ok := nc.(interface{ LoginBy() time.Time }); ok && t.LoginBy().Before(c.in.login) {
@@ -110,6 +114,7 @@ func (c *conn) part() {
 	defer close(c.over)
 	defer c.unhook()
 	c.codec.Close()
+	c.lessen()
 	if !c.orderly { // a panic: nobody knows what is still to come
 		c.abandon()
 	}
@@ -118,6 +123,7 @@ func (c *conn) part() {
 	if c.session != nil {
 		c.session.Close()
 	}
+	c.dropTransactions()
 	c.linger()
 	c.server.cfg.Logger.Debug("stomp: connection ended", "remote", c.remote())
 }

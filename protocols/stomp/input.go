@@ -3,6 +3,7 @@ package stomp
 import (
 	"errors"
 	"net"
+	"os"
 	"sync"
 	"time"
 )
@@ -29,6 +30,8 @@ type input struct {
 	silence  time.Duration // longest silence allowed; 0 is for ever
 	draining time.Time     // absolute end of draining; zero if not
 	stopped  bool
+	frame    *large        // the one that is being read, if it is one
+	tooSlow  bool          // it is
 	ending   chan struct{} // closed when draining or stopped
 }
 
@@ -45,6 +48,9 @@ func (in *input) arm() error {
 	defer in.mu.Unlock()
 	if in.stopped {
 		return errStopped
+	}
+	if in.tooSlow {
+		return os.ErrDeadlineExceeded
 	}
 	if in.login.IsZero() && in.silence == 0 && in.draining.IsZero() {
 		return nil
@@ -107,6 +113,43 @@ func (in *input) stop() {
 	_ = in.nc.SetReadDeadline(time.Now())
 }
 
+// begin says that a large frame is being read, and how long it may take if somebody else wants the memory for it.
+func (in *input) begin(l *large, within time.Duration) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.frame = l
+	l.slow = time.AfterFunc(within, func() { in.hurry(l) })
+}
+
+// hurry ends the reading of a large frame that took its time, if its memory is wanted; else it looks again later.
+func (in *input) hurry(l *large) {
+	wanted := l.share.Wanted()
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	switch {
+	case in.frame != l || in.stopped:
+	case wanted:
+		in.tooSlow = true
+		_ = in.nc.SetReadDeadline(time.Now())
+	default:
+		l.slow.Reset(frameGrace)
+	}
+}
+
+// finish says that a large frame is not read any more.
+func (in *input) finish(l *large) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.frame = nil
+	l.slow.Stop()
+	if in.tooSlow { // it came in the last moment, or the connection ends anyway
+		in.tooSlow = false
+		if !in.stopped {
+			_ = in.nc.SetReadDeadline(in.deadline(time.Now()))
+		}
+	}
+}
+
 // why says what a missed deadline means, as the text of an ERROR; empty when
 // the server itself wanted to end.
 func (in *input) why() string {
@@ -115,6 +158,8 @@ func (in *input) why() string {
 	switch {
 	case in.stopped || !in.draining.IsZero():
 		return ""
+	case in.tooSlow:
+		return "The frame came too slowly: others wait for the memory that it takes"
 	case !in.login.IsZero():
 		return "Login timeout: no CONNECT frame arrived in time"
 	default:

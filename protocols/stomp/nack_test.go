@@ -23,9 +23,19 @@ func TestB4Row105NackOfRabbitMQ(t *testing.T) {
 	fill(t, s, 3)
 	c := subscribed(t, s, "1.2", "ack:client\n")
 	_, ms := c.bodies(3)
-	c.settle("NACK\nid:" + ms[1].get("ack") + "\nreceipt:settled\n\n^") // covers the first as well, and both come back
-	all, again := c.bodies(2)
+	c.send("NACK\nid:" + ms[1].get("ack") + "\nreceipt:settled\n\n^") // covers the first as well, and both come back, before the receipt or behind it
+	var all, receipts []string
+	var again []reply
+	for range 3 {
+		switch r := c.frame(); r.command {
+		case "MESSAGE":
+			all, again = append(all, r.body), append(again, r)
+		default:
+			receipts = append(receipts, r.command+" "+r.get("receipt-id"))
+		}
+	}
 	require.ElementsMatch(t, []string{"1", "2"}, all)
+	require.Equal(t, []string{"RECEIPT settled"}, receipts)
 	require.Equal(t, "true", again[0].get("redelivered"))
 	require.Empty(t, b.deadLetters())
 	require.Equal(t, []gateway.Return{{Redelivered: true}}, b.given())
@@ -90,7 +100,8 @@ func TestNackHeadersThatMakeNoSense(t *testing.T) {
 		c.send("NACK\nid:" + m.get("ack") + "\nreceipt:r\n" + header + "\n\n^")
 		require.Equal(t, "r", c.expectError(words).get("receipt-id"))
 	}
-	c.settle("NACK\nid:" + m.get("ack") + "\nrequeue:true\nreceipt:settled\n\n^")
+	c.send("NACK\nid:" + m.get("ack") + "\nrequeue:true\nreceipt:settled\n\n^")
+	require.ElementsMatch(t, []string{"RECEIPT", "MESSAGE"}, []string{c.frame().command, c.frame().command})
 }
 
 // What is given back in a transaction comes back when that commits, and stays where it is when it does not.

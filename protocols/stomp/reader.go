@@ -29,6 +29,9 @@ func (c *conn) next(ctx context.Context) bool {
 		return false
 	}
 	err := c.handle(ctx, &f)
+	if c.large != nil {
+		c.lessen()
+	}
 	if err == nil {
 		c.keepPace(ctx, f.Command)
 		return true

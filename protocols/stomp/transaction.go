@@ -45,6 +45,10 @@ func (c *conn) grow(tx *transaction, size int) error {
 	if limit := c.server.cfg.Limits.TransactionBytes; c.txBytes > limit {
 		return c.fail(tx, gateway.Errorf(gateway.Limit, "The open transactions would hold more than %d bytes, the limit: abort this one", limit))
 	}
+	if !c.keepTransactions() {
+		return c.fail(tx, gateway.Errorf(gateway.Limit,
+			"The open transactions of all clients may hold %d bytes, and there is no room for more of yours: abort this one", c.server.cfg.Memory.open))
+	}
 	return nil
 }
 
@@ -53,6 +57,7 @@ func (c *conn) fail(tx *transaction, err error) error {
 	c.forget(tx)
 	c.txMessages -= len(tx.Sends)
 	c.txBytes -= tx.bytes
+	c.keepTransactions()
 	*tx = transaction{failed: err}
 	return err
 }
@@ -97,6 +102,7 @@ func (c *conn) takeTransaction(h gateway.Header, doing string) (*transaction, er
 	delete(c.transactions, id)
 	c.txBytes -= tx.bytes
 	c.txMessages -= len(tx.Sends)
+	c.keepTransactions()
 	return tx, nil
 }
 

@@ -55,6 +55,8 @@ type Ledger struct {
 	Late int
 	// Unflagged are duplicates that came without being marked redelivered.
 	Unflagged []string
+	// PowerCut: what has no receipt may go with the kernel's memory, also if somebody has it. Set before work begins.
+	PowerCut bool
 }
 
 // New makes an empty one.
@@ -258,6 +260,7 @@ func (l *Ledger) Verdict(logf func(string, ...any)) []string {
 		case m.light:
 		case m.receipted && m.deliveries == 0:
 			l.fault("%s to %s, sent at %s, was receipted and never came", name, m.queue, m.sent.Format(timeOfDay))
+		case l.PowerCut && !m.receipted && m.deliveries > 0 && !m.ackSent:
 		case (m.receipted || m.deliveries > 0) && !m.ackSent:
 			l.fault("%s to %s, sent at %s, was delivered %d times, never acknowledged, and is gone", name, m.queue, m.sent.Format(timeOfDay), m.deliveries)
 		case m.receipted:

@@ -98,6 +98,10 @@ type Limits struct {
 	TransactionsPerConnection  int      `yaml:"transactions_per_connection"`
 	TransactionSize            ByteSize `yaml:"transaction_size"`
 	TransactionMessages        int      `yaml:"transaction_messages"`
+	// ReceivingMemory is what frames beyond 64 KiB may take while they come, and TransactionMemory what open transactions may
+	// hold, each of all STOMP clients together.
+	ReceivingMemory   ByteSize `yaml:"receiving_memory"`
+	TransactionMemory ByteSize `yaml:"transaction_memory"`
 	// Total, PerUser and PerAddress bound what all, each user and each address may have; Quotas are for some users.
 	Total      Quota        `yaml:"total"`
 	PerUser    Quota        `yaml:"per_user"`
@@ -180,6 +184,8 @@ func Default() Config {
 			TransactionsPerConnection:  1_000,
 			TransactionSize:            24 * MiB,
 			TransactionMessages:        10_000,
+			ReceivingMemory:            256 * MiB,
+			TransactionMemory:          256 * MiB,
 			LoggingIn:                  512,
 		},
 		Audit:           AuditOn,

@@ -22,6 +22,7 @@ import (
 	"github.com/sluice-mq/sluice/protocols/pubsub/lease"
 	"github.com/sluice-mq/sluice/protocols/pubsub/push"
 	"github.com/sluice-mq/sluice/protocols/pubsub/resource"
+	"github.com/sluice-mq/sluice/protocols/stomp"
 )
 
 // node is what makes a node besides its admin door: the rooms, each made of the
@@ -48,6 +49,7 @@ type node struct {
 	guard     *guard
 	voucher   *nats.Voucher // of native clients that log in
 	gate      *nats.Gate    // nil where they do not
+	memory    *stomp.Memory // of all STOMP doors
 	figures   brokerCollector
 	// aside: there is a store that the node had before it was in a cluster.
 	aside bool
@@ -106,6 +108,7 @@ func (n *node) start(ctx context.Context, cfg Config, log *slog.Logger, h *healt
 	if err := n.openCourier(cfg, log); err != nil {
 		return err
 	}
+	n.memory = stomp.NewMemory(int64(cfg.Limits.ReceivingMemory), int64(cfg.Limits.TransactionMemory))
 	for _, l := range cfg.Listeners {
 		if err := n.openDoor(l, cfg, log); err != nil {
 			return fmt.Errorf("%s listener %s: %w", l.Protocol, l.Address, err)

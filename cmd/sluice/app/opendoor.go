@@ -47,6 +47,7 @@ func stompConfig(l Listener, cfg Config, n *node, log *slog.Logger) stomp.Config
 		TrustedProxies: l.proxies(),
 		Reception:      stomp.Reception{MaxUnknown: cfg.Limits.LoggingIn},
 		Broker:         n.broker,
+		Memory:         n.memory,
 		Logger:         log,
 		Personality:    l.Personality.door(),
 		Errors:         l.Errors.door(),

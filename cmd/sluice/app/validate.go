@@ -15,6 +15,8 @@ const (
 	maxConnections  = 1_000_000
 	maxCount        = 1_000_000
 	maxMemory       = TiB
+	// minReceiving is enough for the largest message with its header.
+	minReceiving = 32 * MiB
 	// minReserve leaves room for settlements after sends are refused.
 	minReserve = 16 * MiB
 	maxTimeout = Duration(3600 * 1e9)
@@ -188,6 +190,8 @@ func (v *validator) limits(l Limits) {
 	count(v, "limits.transactions_per_connection", l.TransactionsPerConnection, 1, maxCount)
 	count(v, "limits.transaction_size", l.TransactionSize, KiB, 24*MiB)
 	count(v, "limits.transaction_messages", l.TransactionMessages, 1, maxCount)
+	count(v, "limits.receiving_memory", l.ReceivingMemory, minReceiving, maxMemory)
+	count(v, "limits.transaction_memory", l.TransactionMemory, KiB, maxMemory)
 	count(v, "limits.logging_in", l.LoggingIn, 1, maxConnections)
 	v.quota("limits.total", l.Total)
 	v.quota("limits.per_user", l.PerUser)

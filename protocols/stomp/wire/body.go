@@ -99,6 +99,9 @@ func (r *Reader) readLarge(n int) ([]byte, error) {
 	r.pos += have
 	for have < n {
 		if have == len(body) {
+			if err := r.ask(n); err != nil {
+				return nil, err
+			}
 			body = grown(body, have, min(n, bodyGrowth*have))
 		}
 		m, err := r.read(body[have:])
@@ -151,6 +154,9 @@ func (r *Reader) readLargeToNUL(most int, tooLong string) ([]byte, error) {
 			return nil, &Error{tooLong}
 		}
 		if len(piece) > len(body)-have {
+			if err := r.ask(most); err != nil {
+				return nil, err
+			}
 			body = grown(body, have, min(most, max(2*len(body), have+len(piece))))
 		}
 		have += copy(body[have:], piece)

@@ -41,6 +41,11 @@ func (r *Reader) scanHead() (size, lines int, err error) {
 			clean = at
 		}
 		if end < 0 {
+			if at >= maxBuffer {
+				if err := r.ask(most); err != nil {
+					return 0, 0, err
+				}
+			}
 			if err := r.fill(); err != nil {
 				return 0, 0, err
 			}

@@ -10,6 +10,8 @@ type Reader struct {
 	version Version
 	strict  bool
 	failed  error
+	room    func(bytes int) error // nil: there is always room
+	asked   bool                  // for the present frame
 }
 
 // NewReader returns a Reader of version 1.0 over r with the given limits. It
@@ -36,6 +38,10 @@ func (r *Reader) SetStrict(strict bool) { r.strict = strict }
 
 // Borrow has the reader take its buffers from there. Who calls it must Close the reader.
 func (r *Reader) Borrow(from *Buffers) { r.lent = from }
+
+// SetRoom has the reader ask before a frame takes more than 64 KiB: once for each, when so much of it has come, for all that may still come. room may
+// wait; nothing is read meanwhile. Its error is Next's.
+func (r *Reader) SetRoom(room func(bytes int) error) { r.room = room }
 
 // Close gives borrowed buffers back. It must be the last call.
 func (r *Reader) Close() {
@@ -101,6 +107,7 @@ func (r *Reader) skipNoise() bool {
 
 // frame reads one frame whose first byte is in the buffer.
 func (r *Reader) frame(f *Frame) error {
+	r.asked = false
 	size, lines, err := r.scanHead()
 	if err != nil {
 		return err
@@ -110,4 +117,13 @@ func (r *Reader) frame(f *Frame) error {
 	}
 	r.pos += size
 	return r.readBody(f, size)
+}
+
+// ask sees to it that there is room for so much of the present frame.
+func (r *Reader) ask(bytes int) error {
+	if r.asked || r.room == nil {
+		return nil
+	}
+	r.asked = true
+	return r.room(bytes)
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
-	"github.com/sluice-mq/sluice/protocols/pubsub/budget"
+	"github.com/sluice-mq/sluice/protocols/internal/budget"
 )
 
 // Whoever takes all that he can get, by however many names, leaves something for others, and for the others of his own.
@@ -59,6 +59,35 @@ func TestWaitingForOneself(t *testing.T) {
 	slow.Keep(0)
 	again.Keep(0)
 	require.EqualValues(t, 50, b.Share("slow").More(100), "nothing is left behind")
+}
+
+// Only who has less may want what another one has, or he himself: nobody can have others hurried who keep less than he does.
+func TestWhoMayWant(t *testing.T) {
+	b := budget.New(100)
+	much, little, own := b.Share("much", "here"), b.Share("little", "here"), b.Share("much", "there")
+	much.Keep(60)
+	own.Keep(10)
+	little.Keep(30)
+	for _, name := range []string{"here", "there", "elsewhere"} {
+		waits := b.Share("much", name)
+		end, ended := make(chan struct{}), make(chan bool)
+		require.False(t, much.Wanted())
+		go func() { ended <- waits.Await(end, 50, 50) }()
+		require.Eventually(t, much.Wanted, 10*time.Second, time.Millisecond, name)
+		require.Equal(t, name != "here", own.Wanted(), name)
+		require.False(t, little.Wanted(), "he who waits has more")
+		close(end)
+		require.False(t, <-ended)
+	}
+	end, ended := make(chan struct{}), make(chan bool)
+	nothing := b.Share("nothing", "here")
+	go func() { ended <- nothing.Await(end, 50, 50) }()
+	require.Eventually(t, little.Wanted, 10*time.Second, time.Millisecond)
+	require.True(t, much.Wanted())
+	much.Keep(0)
+	require.True(t, <-ended)
+	require.False(t, little.Wanted())
+	close(end)
 }
 
 // What is kept beyond what there is counts until it is given back.

@@ -49,29 +49,55 @@ func (s *Share) Size() int64 { return s.size }
 
 // Take waits until there are least bytes more, and takes up to most. Who waits while he keeps something else of the budget may wait for himself.
 func (s *Share) Take(ctx context.Context, least, most int64) error {
+	if !s.Await(ctx.Done(), least, most) {
+		return ctx.Err()
+	}
+	return nil
+}
+
+// Await does as Take does, until done is closed. It reports whether it took them.
+func (s *Share) Await(done <-chan struct{}, least, most int64) bool {
 	b := s.b
 	b.mu.Lock()
 	if n := b.room(s, least, most); n > 0 {
 		b.give(s, n)
 		b.mu.Unlock()
-		return nil
+		return true
 	}
 	w := &wait{s, least, most, make(chan struct{})}
 	b.waits = append(b.waits, w)
 	b.mu.Unlock()
 	select {
 	case <-w.granted:
-		return nil
-	case <-ctx.Done():
+		return true
+	case <-done:
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	i := slices.Index(b.waits, w)
 	if i < 0 { // it came at the last moment
-		return nil
+		return true
 	}
 	b.waits = slices.Delete(b.waits, i, i+1)
-	return ctx.Err()
+	return false
+}
+
+// Wanted reports whether somebody waits who has less than this one, or who is the same: he may ask for it back. It may be called by any goroutine.
+func (s *Share) Wanted() bool {
+	b := s.b
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.ContainsFunc(b.waits, func(w *wait) bool {
+		for i, o := range s.owners {
+			if i == len(w.share.owners) {
+				break
+			}
+			if his := w.share.owners[i]; his != o {
+				return b.has[his] < b.has[o]
+			}
+		}
+		return true
+	})
 }
 
 // More takes up to most bytes more, as many as there are at once, and returns how many.
