@@ -304,7 +304,7 @@ func (b *Broker) Settle(ctx context.Context) error { return b.settled(ctx) }
 func (b *Broker) busy() bool {
 	for _, s := range b.owned() {
 		s.mu.Lock()
-		busy := s.journal.State().Err == nil && (s.writing || s.moving || s.dying > 0 || len(s.settling)+len(s.waiters)+len(s.marking) > 0)
+		busy := s.journal.State().Err == nil && (s.writing || s.saying || s.moving || s.dying > 0 || len(s.settling)+len(s.waiters)+len(s.marking) > 0)
 		s.mu.Unlock()
 		if busy {
 			return true

@@ -54,6 +54,45 @@ func (s *shard) handOver() (handed []gateway.Handed) {
 	return handed
 }
 
+// word is a record of what was handed out while a settlement is under way, whose sync may take long: a process that is killed meanwhile
+// would leave all of that unmarked.
+type word struct {
+	shard  *shard
+	handed []gateway.Handed
+}
+
+// sayMeanwhile has a word written, beside the settlement that is under way and one at a time. The lock is held.
+func (s *shard) sayMeanwhile() {
+	if !s.behind || s.saying || s.ended || s.refused != nil {
+		return
+	}
+	s.saying = true
+	s.after.word = &word{s, s.handOver()}
+}
+
+func (w *word) append() {
+	w.shard.journal.Append(&gateway.Record{Type: gateway.RecordMark, Handed: w.handed, Relaxed: true}, w)
+}
+
+// Appended implements gateway.Appended. What the journal did not take the next settlement says, unless there is another owner.
+func (w *word) Appended(seq uint64, err error) {
+	s := w.shard
+	s.mu.Lock()
+	s.saying = false
+	switch {
+	case err == nil:
+		s.noted(w.handed, seq)
+	case !hasMoved(err) && s.journal.State().Err == nil:
+		for _, h := range w.handed {
+			if q := s.queues[h.Queue]; q != nil {
+				q.announced = 0
+				s.list(q)
+			}
+		}
+	}
+	s.release()
+}
+
 // noted tells that the record with this word of queues is in the journal. The lock is held.
 func (s *shard) noted(handed []gateway.Handed, seq uint64) {
 	for _, h := range handed {

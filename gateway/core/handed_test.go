@@ -48,6 +48,51 @@ func TestAfterACrashWhatWasHandedOutInTheLastMomentIsMarked(t *testing.T) {
 	}
 }
 
+// What is handed out while a settlement waits for its sync is marked as well after a crash: its word does not wait for that one.
+func TestWhatIsHandedOutWhileASettlementIsUnderWayIsMarked(t *testing.T) {
+	w, store := tap(t)
+	s := w.session()
+	w.send(s, queue("q"), true, numbers(0, 30)...)
+	c := w.subscribe(s, queue("q"), 1, false)
+	first := c.next(1)
+	w.awaitHanded("q", 1)
+	var held []gateway.Appended // of settlements whose sync takes long
+	refused := false
+	t.Cleanup(func() {
+		if t.Failed() { // the broker that stops waits for them
+			store.append = nil
+			for _, a := range held {
+				a.Appended(0, gateway.Errorf(gateway.Moved, "it is over"))
+			}
+		}
+	})
+	store.append = func(j gateway.Journal, r *gateway.Record, a gateway.Appended) {
+		switch {
+		case r.Type == gateway.RecordSettle:
+			held = append(held, a)
+		case !refused: // the next word has to be said again
+			refused = true
+			a.Appended(0, gateway.Errorf(gateway.NoSpace, "not now"))
+		default:
+			j.Append(r, a)
+		}
+	}
+	var o outcome
+	c.Ack([]uint64{first[0].Tag}, &o, 1)
+	require.Len(t, held, 1)
+	c.Extend(9)
+	c.next(10)
+	require.True(t, refused)
+	c.Extend(10)
+	c.next(10)
+	w.awaitHanded("q", 21)
+	w.crash()
+	got := w.subscribe(w.session(), queue("q"), 100, false).next(30)
+	for i, d := range got {
+		require.Equal(t, i < 21, d.Redeliveries > 0, "message %s", d.Message.Body)
+	}
+}
+
 // Who handed a message out does not matter: also two crashes later it is marked.
 func TestRedeliveredMarksSurviveASecondCrash(t *testing.T) {
 	w := newWorld(t)

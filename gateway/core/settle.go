@@ -29,6 +29,7 @@ type settlement struct {
 // write starts the next record if none is under way. The lock is held.
 func (s *shard) write() {
 	if s.writing || s.after.record != nil {
+		s.sayMeanwhile()
 		return
 	}
 	flush := s.flush && s.loose

@@ -47,6 +47,7 @@ type shard struct {
 	handing []*queue
 	behind  bool
 	writing bool
+	saying  bool // a word is on its way
 	// resting: they collect until the broker ends it; rested: it has.
 	resting, rested bool
 	// refused is the record under way if the journal did not take it, and refusedFor why.
@@ -162,6 +163,7 @@ type aftermath struct {
 	loads  []pendingLoad
 	deaths []pendingDeath
 	record *settlement
+	word   *word
 	rest   bool // settlements begin to collect
 	letIn  []*queue
 	done   []waiter
@@ -318,6 +320,9 @@ func (s *shard) release() {
 	}
 	if a.record != nil {
 		a.record.append()
+	}
+	if a.word != nil {
+		a.word.append()
 	}
 	if a.rest {
 		select {
